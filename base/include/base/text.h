@@ -1,0 +1,23 @@
+/* text.h - numbers as people read them, and strict parsing of what they type. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+/* "1.50 KiB", "3.20 GiB"; buf of at least 24 bytes; returns buf. */
+char *text_bytes(char *buf, size_t cap, double bytes);
+
+/* A whole decimal number in [min, max], nothing before or after it; else ERR_USAGE naming `what`, *out unchanged. */
+int text_int(const char *s, long min, long max, const char *what, long *out, struct diag *d);
+int text_double(const char *s, double min, double max, const char *what, double *out, struct diag *d);
+
+/* A name among many: "a, b, c" of a NULL-ended array of pointers to structs whose first member is a const char *name. */
+char *text_names(char *buf, size_t cap, const void *const *rows);
+
+/* Reads a whole file (at most max bytes) into malloc'ed memory with a 0 byte behind it. "-" is standard input. */
+int text_read_file(const char *path, size_t max, char **out, size_t *len, struct diag *d);
+
+#endif

@@ -1,0 +1,104 @@
+#include "base/pairtree.h"
+
+#include <string.h>
+
+int pairtree_root_level(int n_leaves) {
+    int level = 0;
+    while (((long)1 << level) < n_leaves) level++;
+    return level;
+}
+
+static int clip(long v, int n) {
+    return v < n ? (int)v : n;
+}
+
+int pairtree_begin(struct pairtree_node node, int n_leaves) {
+    return clip((long)node.index << node.level, n_leaves);
+}
+
+int pairtree_end(struct pairtree_node node, int n_leaves) {
+    return clip(((long)node.index + 1) << node.level, n_leaves);
+}
+
+/* Highest node that starts at leaf `begin` and covers nothing at or past `end`. */
+static struct pairtree_node highest(int n_leaves, int begin, int end) {
+    struct pairtree_node node = {0, begin};
+    int root = pairtree_root_level(n_leaves);
+    while (node.level < root) {
+        struct pairtree_node up = {node.level + 1, node.index / 2};
+        if (pairtree_begin(up, n_leaves) != begin || pairtree_end(up, n_leaves) > end) break;
+        node = up;
+    }
+    return node;
+}
+
+int pairtree_cover(int n_leaves, int begin, int end, struct pairtree_node nodes[PAIRTREE_MAX_NODES]) {
+    int n = 0;
+    if (begin < 0) begin = 0;
+    if (end > n_leaves) end = n_leaves;
+    while (begin < end) {
+        nodes[n] = highest(n_leaves, begin, end);
+        begin = pairtree_end(nodes[n], n_leaves);
+        n++;
+    }
+    return n;
+}
+
+/* True if b is the right sibling of a. */
+static int siblings(struct pairtree_node a, struct pairtree_node b) {
+    return a.level == b.level && a.index + 1 == b.index && a.index % 2 == 0;
+}
+
+/* Raises a node while its right sibling covers no leaf, so that it is the highest of its equals. A node with index 0
+ * stops at the root. */
+static struct pairtree_node raise_node(struct pairtree_node node, int n_leaves) {
+    int root = pairtree_root_level(n_leaves);
+    while (node.level < root && node.index % 2 == 0) {
+        struct pairtree_node right = {node.level, node.index + 1};
+        if (pairtree_begin(right, n_leaves) < n_leaves) break;
+        node = (struct pairtree_node){node.level + 1, node.index / 2};
+    }
+    return node;
+}
+
+/* Joins the last two nodes of a list while they are siblings; *n shrinks; calls are recorded through joins. */
+static void settle(int n_leaves, struct pairtree_node *list, int *slot, int *n, struct pairtree_join *joins, int *n_joins) {
+    while (*n >= 2 && siblings(list[*n - 2], list[*n - 1])) {
+        joins[(*n_joins)++] = (struct pairtree_join){slot[*n - 2], slot[*n - 1]};
+        struct pairtree_node up = {list[*n - 2].level + 1, list[*n - 2].index / 2};
+        list[*n - 2] = raise_node(up, n_leaves);
+        (*n)--;
+    }
+}
+
+int pairtree_merge(int n_leaves, const struct pairtree_node *left, int nl, const struct pairtree_node *right, int nr,
+                   struct pairtree_node out[PAIRTREE_MAX_NODES], int out_slot[PAIRTREE_MAX_NODES],
+                   struct pairtree_join joins[PAIRTREE_MAX_NODES], int *n_joins) {
+    struct pairtree_node list[2 * PAIRTREE_MAX_NODES];
+    int slot[2 * PAIRTREE_MAX_NODES], n = 0;
+    *n_joins = 0;
+    for (int i = 0; i < nl + nr; i++) {
+        list[n] = i < nl ? left[i] : right[i - nl];
+        slot[n] = i;
+        n++;
+        settle(n_leaves, list, slot, &n, joins, n_joins);
+    }
+    memcpy(out, list, (size_t)n * sizeof *out);
+    memcpy(out_slot, slot, (size_t)n * sizeof *out_slot);
+    return n;
+}
+
+int pairtree_sum(int n_leaves, int begin, int end, const float *leaf, float out[PAIRTREE_MAX_NODES]) {
+    struct pairtree_node list[PAIRTREE_MAX_NODES];
+    int n = 0;
+    for (int i = begin; i < end; i++) {
+        list[n] = raise_node((struct pairtree_node){0, i}, n_leaves);
+        out[n++] = leaf[i - begin];
+        while (n >= 2 && siblings(list[n - 2], list[n - 1])) {
+            out[n - 2] = out[n - 2] + out[n - 1];
+            list[n - 2] = raise_node((struct pairtree_node){list[n - 2].level + 1, list[n - 2].index / 2}, n_leaves);
+            n--;
+        }
+    }
+    return n;
+}

@@ -1,0 +1,84 @@
+#include "base/text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *text_bytes(char *buf, size_t cap, double bytes) {
+    static const char *unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    int u = 0;
+    while (bytes >= (u ? 1023.995 : 1023.5) && u < 5) { /* what would be printed as 1024 is 1 of the next unit */
+        bytes /= 1024;
+        u++;
+    }
+    snprintf(buf, cap, u ? "%.2f %s" : "%.0f %s", bytes, unit[u]);
+    return buf;
+}
+
+/* Numbers begin with a digit, a sign or a point: no spaces, no "inf", no "nan". */
+static int begins_number(const char *s) {
+    s += *s == '-' || *s == '+';
+    return (*s >= '0' && *s <= '9') || *s == '.';
+}
+
+int text_int(const char *s, long min, long max, const char *what, long *out, struct diag *d) {
+    char *end;
+    errno = 0;
+    long v = strtol(s, &end, 10);
+    if (!begins_number(s) || end == s || *end || errno || v < min || v > max)
+        return diag_set(d, ERR_USAGE, "%s: '%.64s' is not an integer from %ld to %ld", what, s, min, max);
+    *out = v;
+    return 0;
+}
+
+int text_double(const char *s, double min, double max, const char *what, double *out, struct diag *d) {
+    char *end;
+    double v = strtod(s, &end);
+    if (!begins_number(s) || strpbrk(s, "xX") || end == s || *end || !(v >= min && v <= max))
+        return diag_set(d, ERR_USAGE, "%s: '%.64s' is not a number from %g to %g", what, s, min, max);
+    *out = v;
+    return 0;
+}
+
+char *text_names(char *buf, size_t cap, const void *const *rows) {
+    size_t at = 0;
+    if (cap) buf[0] = 0;
+    for (int i = 0; rows[i] && at < cap; i++)
+        at += (size_t)snprintf(buf + at, cap - at, "%s%s", i ? ", " : "", *(const char *const *)rows[i]);
+    return buf;
+}
+
+int text_read_file(const char *path, size_t max, char **out, size_t *len, struct diag *d) {
+    int is_stdin = !strcmp(path, "-");
+    FILE *f = is_stdin ? stdin : fopen(path, "rb");
+    if (!f) return diag_set(d, ERR_IO, "%s: %s", path, strerror(errno));
+    char *buf = NULL;
+    size_t n = 0, cap = 0;
+    int rc = 0;
+    while (!rc) {
+        if (n + 1 >= cap) {
+            char *bigger = realloc(buf, cap = cap ? cap * 2 : 65536);
+            if (!bigger) {
+                rc = diag_set(d, ERR_MEMORY, "%s: no memory for its text", path);
+                break;
+            }
+            buf = bigger;
+        }
+        size_t got = fread(buf + n, 1, cap - n - 1, f);
+        if (!got) break;
+        n += got;
+        if (n > max) rc = diag_set(d, ERR_RANGE, "%s: larger than the %zu bytes allowed", path, max);
+    }
+    if (!rc && ferror(f)) rc = diag_set(d, ERR_IO, "%s: read error: %s", path, strerror(errno));
+    if (!is_stdin) fclose(f);
+    if (rc) {
+        free(buf);
+        return rc;
+    }
+    buf[n] = 0;
+    *out = buf;
+    *len = n;
+    return 0;
+}

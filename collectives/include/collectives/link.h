@@ -1,0 +1,81 @@
+/* link.h - point-to-point transport between the ranks of a group, as the executor needs it.
+ *
+ *   link_isend(l, peer, tag, out, bytes, &req);
+ *   link_recv(l, peer, tag, in, bytes);
+ *   link_wait(l, &req);
+ *
+ * Three implementations: link_mpi (an MPI communicator; collectives/link_mpi.h), link_threads (ranks are threads of one
+ * process: tests of every strategy at any rank count need no mpirun) and link_self (one rank, no peer).
+ *
+ * A send may be unbuffered: link_wait may block until the peer receives, so two ranks that exchange must isend first.
+ * The buffer of a send may be read, but not written, before link_wait. Messages between a pair with one tag arrive in
+ * order. An error is fatal to the job: link_abort. */
+#ifndef COLLECTIVES_LINK_H
+#define COLLECTIVES_LINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LINK_TAG_USER = 0,         /* tags [0, LINK_TAG_RESERVED) are the caller's */
+    LINK_TAG_RESERVED = 30000, /* agreement and split; MPI promises tags up to 32767 */
+};
+
+/* A send in progress, filled by link_isend. It stays where it is until link_wait. */
+struct link_request {
+    const void *buf;
+    size_t bytes;
+    int from, to, tag;
+    int taken;                 /* link_threads: the receiver has copied it */
+    struct link_request *next; /* link_threads: behind it in the receiver's mailbox */
+    void *handle[2];           /* link_mpi: MPI_Requests */
+};
+
+struct link_counts {
+    uint64_t messages, bytes; /* sent by this rank over this link since the last reset */
+    uint64_t wait_ns;         /* time inside recv and wait */
+};
+
+struct link {
+    int rank, size;
+    int oversubscribed;  /* the job has more ranks than processors on some node: waiting ranks yield */
+    double wait_limit_s; /* a recv or wait longer than this ends the job, naming rank, peer and tag; 0: never */
+    struct link_counts counts;
+    const struct link_ops *ops;
+    void *impl;
+};
+
+struct link_ops {
+    void (*isend)(struct link *l, struct link_request *req); /* buf, bytes, from, to, tag are set, the rest is 0 */
+    /* Takes a message of exactly cap bytes, or of at most cap where !exact; returns its length. */
+    size_t (*recv)(struct link *l, int peer, int tag, void *buf, size_t cap, int exact);
+    void (*wait)(struct link *l, struct link_request *req);                   /* completes a send */
+    struct link *(*split)(struct link *l, int color, int key);                /* collective; color < 0 gives NULL */
+    void (*free)(struct link *l);
+    void (*abort)(struct link *l); /* ends all ranks; does not return */
+};
+
+/* Counted wrappers. isend, recv and wait are local. */
+void link_isend(struct link *l, int peer, int tag, const void *buf, size_t bytes, struct link_request *req);
+void link_recv(struct link *l, int peer, int tag, void *buf, size_t bytes);
+/* A message whose length only the sender knows: at most cap bytes (cap < 1 GiB); returns its length. */
+size_t link_recv_upto(struct link *l, int peer, int tag, void *buf, size_t cap);
+void link_wait(struct link *l, struct link_request *req);
+
+/* The ranks that pass the same color >= 0 form a new link, ranked by (key, old rank); color < 0 gives NULL. Settings are
+ * inherited, counts start at 0. NULL for a color >= 0 means out of memory, on all ranks of that color. Collective. */
+struct link *link_split(struct link *l, int color, int key);
+
+/* Accepts NULL. Collective over an MPI link, local otherwise. */
+void link_free(struct link *l);
+
+/* Prints one line with this rank and the text to stderr and ends the job on all ranks. Does not return. Local. */
+void link_abort(struct link *l, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+/* `size` links, one a thread, each freed by link_free; wait_limit_s is 60. 0 or ERR_MEMORY. Local. */
+int link_threads_new(int size, struct link **links);
+
+/* A link of one rank: no peer, all calls but split and free are errors. NULL: out of memory. Local. */
+struct link *link_self_new(void);
+
+#endif

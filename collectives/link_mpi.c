@@ -1,0 +1,191 @@
+/* link_mpi.c - a link over an MPI communicator.
+ *
+ * Waiting is our own loop around MPI_Test, because more ranks than processors is the normal case of tests: there, a rank
+ * that polls without yielding keeps the rank it waits for off the processor (an all-reduce then takes milliseconds), and
+ * one that polls for seconds slows the rank that works. So a waiting rank polls, then yields, then sleeps shortly. */
+#include "collectives/link_mpi.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/diag.h"
+
+struct mpi_impl {
+    MPI_Comm comm;
+    MPI_Datatype chunk; /* chunk_bytes bytes */
+    size_t chunk_bytes;
+    int yield;
+};
+
+enum {
+    POLLS_SHARED = 20,      /* polls before the first yield */
+    POLLS_ALONE = 2000,     /* polls between two looks at the clock, with a processor of its own */
+    GENTLE_SHARED_NS = 1000 * 1000,
+    GENTLE_ALONE_NS = 20 * 1000 * 1000,
+    SLEEP_MIN_NS = 50 * 1000,
+    SLEEP_MAX_NS = 200 * 1000,
+};
+
+/* One wait, from the first poll on. */
+struct patience {
+    long polls;
+    int64_t since_ns, sleep_ns;
+};
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Between two polls: nothing, a yield or a short sleep. Returns nonzero once the link's limit has passed. */
+static int be_patient(const struct link *l, struct patience *p) {
+    const struct mpi_impl *m = l->impl;
+    long every = m->yield ? POLLS_SHARED : POLLS_ALONE;
+    if (p->polls++ < every || (!m->yield && p->sleep_ns == 0 && p->polls % every != 0)) return 0;
+    int64_t now = now_ns();
+    if (p->since_ns == 0) p->since_ns = now;
+    int64_t waited = now - p->since_ns;
+    if (waited > (m->yield ? GENTLE_SHARED_NS : GENTLE_ALONE_NS)) {
+        p->sleep_ns = p->sleep_ns == 0 ? SLEEP_MIN_NS : p->sleep_ns * 2 < SLEEP_MAX_NS ? p->sleep_ns * 2 : SLEEP_MAX_NS;
+        nanosleep(&(struct timespec){0, p->sleep_ns}, NULL);
+    } else if (m->yield) {
+        sched_yield();
+    }
+    return l->wait_limit_s > 0 && (double)waited > l->wait_limit_s * 1e9;
+}
+
+/* Returns nonzero if the request did not complete within the link's limit. */
+static int complete(const struct link *l, MPI_Request *request, MPI_Status *status) {
+    struct patience p = {0};
+    int done = 0;
+    for (;;) {
+        MPI_Test(request, &done, status);
+        if (done) return 0;
+        if (be_patient(l, &p)) return 1;
+    }
+}
+
+/* A request holds two sends: the whole chunks, and the rest (also when there is nothing to send). */
+_Static_assert(sizeof(MPI_Request) <= sizeof(void *), "an MPI request fits into a handle");
+
+static void mpi_isend(struct link *l, struct link_request *req) {
+    const struct mpi_impl *m = l->impl;
+    MPI_Request sends[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    size_t n = req->bytes / m->chunk_bytes, head = n * m->chunk_bytes, rest = req->bytes - head;
+    if (n > 0) MPI_Isend(req->buf, (int)n, m->chunk, req->to, req->tag, m->comm, &sends[0]);
+    if (rest > 0 || n == 0)
+        MPI_Isend((const char *)req->buf + head, (int)rest, MPI_BYTE, req->to, req->tag, m->comm, &sends[1]);
+    for (int i = 0; i < 2; i++) memcpy(&req->handle[i], &sends[i], sizeof sends[i]);
+}
+
+static void mpi_wait(struct link *l, struct link_request *req) {
+    for (int i = 0; i < 2; i++) {
+        MPI_Request sent;
+        memcpy(&sent, &req->handle[i], sizeof sent);
+        if (complete(l, &sent, MPI_STATUS_IGNORE))
+            link_abort(l, "waited %g s for rank %d to receive %zu bytes with tag %d", l->wait_limit_s, req->to, req->bytes,
+                       req->tag);
+    }
+}
+
+static size_t recv_part(struct link *l, int peer, int tag, void *buf, size_t n, MPI_Datatype type, int exact) {
+    const struct mpi_impl *m = l->impl;
+    MPI_Request request;
+    MPI_Status status;
+    int got;
+    MPI_Irecv(buf, (int)n, type, peer, tag, m->comm, &request);
+    if (complete(l, &request, &status))
+        link_abort(l, "waited %g s for a message from rank %d with tag %d that never came", l->wait_limit_s, peer, tag);
+    MPI_Get_count(&status, type, &got);
+    if (exact && got != (int)n)
+        link_abort(l, "expects %zu units of %zu bytes from rank %d with tag %d, which sent %d", n,
+                   type == MPI_BYTE ? 1 : m->chunk_bytes, peer, tag, got);
+    return (size_t)got;
+}
+
+static size_t mpi_recv(struct link *l, int peer, int tag, void *buf, size_t bytes, int exact) {
+    const struct mpi_impl *m = l->impl;
+    size_t n = bytes / m->chunk_bytes, head = n * m->chunk_bytes;
+    if (!exact) {
+        if (n > 0) link_abort(l, "a message of unknown length may have less than %zu bytes, not %zu", m->chunk_bytes, bytes);
+        return recv_part(l, peer, tag, buf, bytes, MPI_BYTE, 0);
+    }
+    if (n > 0) recv_part(l, peer, tag, buf, n, m->chunk, 1);
+    if (bytes > head || n == 0) recv_part(l, peer, tag, (char *)buf + head, bytes - head, MPI_BYTE, 1);
+    return bytes;
+}
+
+static void mpi_free(struct link *l) {
+    struct mpi_impl *m = l->impl;
+    MPI_Type_free(&m->chunk);
+    MPI_Comm_free(&m->comm);
+    free(m);
+    free(l);
+}
+
+static void mpi_abort(struct link *l) {
+    MPI_Abort(((struct mpi_impl *)l->impl)->comm, err_exit_status(ERR_COMM));
+}
+
+static struct link *mpi_split(struct link *l, int color, int key);
+
+static const struct link_ops mpi_ops = {mpi_isend, mpi_recv, mpi_wait, mpi_split, mpi_free, mpi_abort};
+
+/* Takes over comm: it is freed with the link, or here if a rank is out of memory. Collective over comm. */
+static struct link *link_over(MPI_Comm comm, int yield, size_t chunk_bytes) {
+    struct link *l = calloc(1, sizeof *l);
+    struct mpi_impl *m = calloc(1, sizeof *m);
+    int ok = l && m, all_ok;
+    MPI_Comm_set_errhandler(comm, MPI_ERRORS_ARE_FATAL);
+    MPI_Allreduce(&ok, &all_ok, 1, MPI_INT, MPI_MIN, comm);
+    if (!all_ok) {
+        free(l);
+        free(m);
+        MPI_Comm_free(&comm);
+        return NULL;
+    }
+    *m = (struct mpi_impl){.comm = comm, .chunk_bytes = chunk_bytes, .yield = yield};
+    MPI_Type_contiguous((int)chunk_bytes, MPI_BYTE, &m->chunk);
+    MPI_Type_commit(&m->chunk);
+    l->ops = &mpi_ops;
+    l->impl = m;
+    MPI_Comm_rank(comm, &l->rank);
+    MPI_Comm_size(comm, &l->size);
+    return l;
+}
+
+static struct link *mpi_split(struct link *l, int color, int key) {
+    const struct mpi_impl *m = l->impl;
+    MPI_Comm comm;
+    MPI_Comm_split(m->comm, color < 0 ? MPI_UNDEFINED : color, key, &comm);
+    return comm == MPI_COMM_NULL ? NULL : link_over(comm, m->yield, m->chunk_bytes);
+}
+
+/* 1 if some node has more of comm's ranks than processors that these may use. Collective over comm. */
+static int oversubscribed(MPI_Comm comm) {
+    MPI_Comm node;
+    cpu_set_t mine, all;
+    int ranks, over, any;
+    MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    CPU_ZERO(&mine);
+    if (sched_getaffinity(0, sizeof mine, &mine) != 0) memset(&mine, 0xff, sizeof mine);
+    MPI_Allreduce(&mine, &all, (int)sizeof mine, MPI_BYTE, MPI_BOR, node);
+    MPI_Comm_size(node, &ranks);
+    MPI_Comm_free(&node);
+    over = ranks > CPU_COUNT(&all);
+    MPI_Allreduce(&over, &any, 1, MPI_INT, MPI_MAX, comm);
+    return any;
+}
+
+struct link *link_mpi_new(MPI_Comm comm, const struct link_mpi_opts *opts) {
+    struct link_mpi_opts o = opts ? *opts : (struct link_mpi_opts){.yield = -1};
+    MPI_Comm own;
+    MPI_Comm_dup(comm, &own);
+    int over = oversubscribed(own);
+    struct link *l = link_over(own, o.yield < 0 ? over : o.yield, o.chunk_bytes ? o.chunk_bytes : (size_t)1 << 30);
+    if (l) l->oversubscribed = over;
+    return l;
+}

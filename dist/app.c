@@ -1,0 +1,225 @@
+/* What subcommands share: model, strategy, options, prompts. */
+#include "dist/app.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "collectives/agree.h"
+#include "models/kernels.h"
+
+/* ---- model ---- */
+
+static int looks_like_file(const char *name) {
+    size_t n = strlen(name);
+    return strchr(name, '/') || (n > 5 && !strcasecmp(name + n - 5, ".gguf")) || access(name, F_OK) == 0;
+}
+
+static int open_local(struct model *m, const struct app *app, struct diag *d) {
+    const struct run_spec *s = &app->spec;
+    if (!s->model) return diag_set(d, ERR_USAGE, "no model: give --model FILE.gguf or a preset (northwall list)");
+    if (kernels_select(s->kernels) != 0)
+        return diag_set(d, ERR_USAGE, "--kernels %.40s: unknown or not possible on this CPU (northwall list)", s->kernels);
+    if (!looks_like_file(s->model)) return preset_shape(&m->shape, s->model, s->quant, (int)s->ctx, d);
+    if (s->quant) return diag_set(d, ERR_USAGE, "--quant is for presets; use northwall model quantize for a file");
+    int rc = gguf_open(&m->file, s->model, d);
+    return rc ? rc : shape_read(&m->shape, m->file, d);
+}
+
+int model_open(struct model *m, const struct app *app, struct diag *d) {
+    memset(m, 0, sizeof *m);
+    int rc = err_agree(app->world, open_local(m, app, d), d);
+    if (!rc) rc = agree_same(app->world, hash_bytes(&m->shape, sizeof m->shape, 0), "the model's shape", d);
+    if (!rc && app->rank == 0)
+        rc = m->file ? tokenizer_new(&m->tokenizer, m->file, d) : tokenizer_new_bytes(&m->tokenizer, m->shape.n_vocab, d);
+    rc = err_agree(app->world, rc, d);
+    if (rc) model_close(m);
+    return rc;
+}
+
+void model_close(struct model *m) {
+    tokenizer_free(m->tokenizer);
+    gguf_close(m->file);
+    memset(m, 0, sizeof *m);
+}
+
+/* ---- strategy and options ---- */
+
+int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
+                 size_t cap, struct diag *d) {
+    const struct run_spec *r = &app->spec;
+    if (r->strategy && (r->tp || r->pp || r->dp))
+        return diag_set(d, ERR_USAGE, "give either --strategy or --tp/--pp/--dp");
+    if (!r->tp && !r->pp && !r->dp) return strategy_choose(st, r->strategy, s, n_ranks, why, cap, d);
+    snprintf(why, cap, "as asked");
+    char text[96];
+    snprintf(text, sizeof text, "dp%ldxtp%ldxpp%ld", r->dp ? r->dp : 1, r->tp ? r->tp : 1, r->pp ? r->pp : 1);
+    return strategy_parse(st, text, d);
+}
+
+/* "w4a8" or "a8": activations into linear layers; a4 is the NorthPole recipe: INT8 output layer and SiLU. */
+static int parse_mode(struct decoder_opts *o, const char *mode, const struct model_shape *s, struct diag *d) {
+    static const struct {
+        const char *name;
+        enum act_bits linear, head;
+        int silu, weight_bits;
+    } modes[] = {{"a16", ACT_F32, ACT_F32, 0, 0},   {"a8", ACT_I8, ACT_I8, 0, 0},   {"a4", ACT_I4, ACT_I8, 8, 0},
+                 {"w4a16", ACT_F32, ACT_F32, 0, 4}, {"w4a8", ACT_I8, ACT_I8, 0, 4}, {"w8a8", ACT_I8, ACT_I8, 0, 8},
+                 {"w4a4", ACT_I4, ACT_I8, 8, 4}};
+    const struct tensor_type *type = shape_type(s, ROLE_UP, 0);
+    double bits = type ? type->bits : 32;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (strcasecmp(mode, modes[i].name)) continue;
+        if (modes[i].weight_bits && (bits < modes[i].weight_bits || bits >= modes[i].weight_bits + 1.6))
+            return diag_set(d, ERR_USAGE, "--mode %s: the model's FFN weights are %s (%.1f bits): use --mode %s or another file",
+                            mode, type->name, bits, strchr(mode, 'a'));
+        o->linear_bits = modes[i].linear;
+        o->head_bits = modes[i].head;
+        o->silu_bits = modes[i].silu;
+        return 0;
+    }
+    return diag_set(d, ERR_USAGE, "--mode %.20s: valid are a16, a8, a4, w4a16, w4a8, w8a8, w4a4", mode);
+}
+
+static int parse_kv(struct decoder_opts *o, const char *kv, struct diag *d) {
+    static const char *const names[] = {"f16", "int8", "int4"};
+    for (int i = 0; i < 3; i++)
+        if (!strcasecmp(kv, names[i])) {
+            o->kv = (enum kv_type)i;
+            return 0;
+        }
+    return diag_set(d, ERR_USAGE, "--kv %.20s: valid are f16, int8, int4", kv);
+}
+
+static long threads_wanted(const struct run_spec *s) {
+    const char *env = getenv("OMP_NUM_THREADS");
+    long n = s->threads ? s->threads : env ? strtol(env, NULL, 10) : 1;
+    return n < 1 ? 1 : n > 1024 ? 1024 : n;
+}
+
+int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d) {
+    const struct run_spec *r = &app->spec;
+    memset(o, 0, sizeof *o);
+    o->n_seqs = 1;
+    o->n_ctx = (int)r->ctx;
+    o->max_tokens = (int)r->chunk;
+    o->threads = (int)threads_wanted(r);
+    o->seed = (uint64_t)r->seed;
+    int rc = parse_kv(o, r->kv, d);
+    return rc ? rc : parse_mode(o, r->mode ? r->mode : "a8", s, d);
+}
+
+int app_sampling(struct sampler_params *p, const struct app *app, struct diag *d) {
+    const struct run_spec *r = &app->spec;
+    (void)d;
+    *p = (struct sampler_params){r->temperature, (int)r->top_k, r->top_p, (uint64_t)r->seed};
+    return 0;
+}
+
+/* ---- prompts ---- */
+
+static int split_lines(struct prompts *p, char *text, struct diag *d) {
+    int n = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        char **bigger = realloc(p->text, (size_t)(n + 1) * sizeof *bigger);
+        if (!bigger) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+        p->text = bigger;
+        p->text[n] = strdup(line);
+        if (!p->text[n]) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+        p->n = ++n;
+    }
+    return 0;
+}
+
+/* Rank 0: the texts, one a sequence; --batch repeats a single prompt. */
+static int read_texts(struct prompts *p, const struct run_spec *s, struct diag *d) {
+    if (s->prompt && s->prompts) return diag_set(d, ERR_USAGE, "give either --prompt or --prompts");
+    if (s->prompts) {
+        char *text;
+        size_t len;
+        int rc = text_read_file(s->prompts, 1u << 28, &text, &len, d);
+        if (rc) return rc;
+        rc = split_lines(p, text, d);
+        free(text);
+        return rc ? rc : p->n ? 0 : diag_set(d, ERR_USAGE, "%s: no prompt in it (one a line)", s->prompts);
+    }
+    p->text = calloc((size_t)s->batch, sizeof *p->text);
+    if (!p->text) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+    for (; p->n < s->batch; p->n++)
+        if (!(p->text[p->n] = strdup(s->prompt ? s->prompt : ""))) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+    return 0;
+}
+
+static int encode_texts(struct prompts *p, const struct app *app, const struct model *m, struct diag *d) {
+    p->ids = calloc((size_t)p->n, sizeof *p->ids);
+    p->len = calloc((size_t)p->n, sizeof *p->len);
+    if (!p->ids || !p->len) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+    int flags = TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS);
+    for (int i = 0; i < p->n; i++) {
+        int n = tokenizer_encode(m->tokenizer, p->text[i], strlen(p->text[i]), flags, &p->ids[i], d);
+        if (n < 0) return n;
+        if (n == 0) { /* a model must be fed something */
+            int bos = tokenizer_bos(m->tokenizer);
+            if (bos < 0 && m->file) return diag_set(d, ERR_USAGE, "the prompt is empty and the model has no begin token: give --prompt");
+            free(p->ids[i]);
+            if (!(p->ids[i] = malloc(sizeof **p->ids))) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+            p->ids[i][0] = bos < 0 ? 0 : bos;
+            n = 1;
+        }
+        p->len[i] = n;
+    }
+    return 0;
+}
+
+static int list_end_ids(struct prompts *p, const struct app *app, const struct model *m, struct diag *d) {
+    int n = tokenizer_n_vocab(m->tokenizer);
+    p->end_ids = calloc((size_t)n + 1, sizeof *p->end_ids);
+    if (!p->end_ids) return diag_set(d, ERR_MEMORY, "no memory for end tokens");
+    for (int id = 0; id < n && !app->spec.ignore_eos; id++)
+        if (tokenizer_is_end(m->tokenizer, id)) p->end_ids[p->n_end_ids++] = id;
+    return 0;
+}
+
+/* Sends an int array of rank 0 to all. */
+static int share_ints(const struct app *app, int **v, int *n, struct diag *d) {
+    agree_bcast(app->world, 0, n, sizeof *n);
+    int rc = 0;
+    if (app->rank != 0 && !(*v = calloc((size_t)*n + 1, sizeof **v))) rc = diag_set(d, ERR_MEMORY, "no memory for prompts");
+    rc = err_agree(app->world, rc, d);
+    if (!rc && *n) agree_bcast(app->world, 0, *v, (size_t)*n * sizeof **v);
+    return rc;
+}
+
+int prompts_load(struct prompts *p, const struct app *app, const struct model *m, struct diag *d) {
+    memset(p, 0, sizeof *p);
+    int rc = 0;
+    if (app->rank == 0) {
+        rc = read_texts(p, &app->spec, d);
+        if (!rc) rc = encode_texts(p, app, m, d);
+        if (!rc) rc = list_end_ids(p, app, m, d);
+    }
+    rc = err_agree(app->world, rc, d);
+    if (!rc) rc = share_ints(app, &p->len, &p->n, d);
+    if (!rc && app->rank != 0 && !(p->ids = calloc((size_t)p->n, sizeof *p->ids)))
+        rc = diag_set(d, ERR_MEMORY, "no memory for prompts");
+    rc = err_agree(app->world, rc, d);
+    for (int i = 0; !rc && i < p->n; i++) rc = share_ints(app, &p->ids[i], &p->len[i], d);
+    if (!rc) rc = share_ints(app, &p->end_ids, &p->n_end_ids, d);
+    if (rc) prompts_free(p);
+    return rc;
+}
+
+void prompts_free(struct prompts *p) {
+    for (int i = 0; i < p->n; i++) {
+        if (p->ids) free(p->ids[i]);
+        if (p->text) free(p->text[i]);
+    }
+    free(p->ids);
+    free(p->len);
+    free(p->text);
+    free(p->end_ids);
+    memset(p, 0, sizeof *p);
+}

@@ -1,0 +1,45 @@
+/* bench.h - a benchmark of some strategies side by side: measuring (bench.c) and showing (bench_report.c). */
+#ifndef DIST_BENCH_H
+#define DIST_BENCH_H
+
+#include "base/stats.h"
+#include "base/text.h"
+#include "dist/setup.h"
+
+enum { BENCH_MAX = 32 };
+
+/* What one repetition gave; seconds of the slowest rank. */
+struct bench_sample {
+    double prefill_s, decode_s, read_Bps, joules;
+};
+
+/* One strategy. */
+struct bench_row {
+    struct runner runner;
+    struct bench_sample *samples;   /* [repeat], world rank 0 */
+    struct engine_stats *stats;     /* [ranks] of decode, summed over the repetitions, world rank 0 */
+    struct engine_result first;     /* tokens and hashes of the first run, world rank 0 */
+    int tokens_same, logits_same;   /* with one rank: 1, 0, or -1 not compared */
+    int compared;                   /* tokens compared */
+    uint64_t prefill_tokens, decode_tokens;   /* of one run */
+    int streams, huge;              /* of the bandwidth probe */
+};
+
+struct bench {
+    struct app *app;
+    struct model model;
+    struct prompts prompts;
+    int n_rows, repeat;
+    struct bench_row row[BENCH_MAX];
+    int energy_domains;             /* on all nodes; 0: not measurable */
+};
+
+/* Bytes a decode step of this row's plan reads per token over all ranks: weights (shared by the sequences of a pass) and cache
+ * at the middle of the generation. */
+void bench_bytes_per_tok(const struct bench *b, const struct bench_row *r, double *weights, double *kv);
+
+void bench_print_table(const struct bench *b);
+void bench_print_detail(const struct bench *b, const struct bench_row *r);
+void bench_print_json(const struct bench *b);
+
+#endif

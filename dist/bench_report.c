@@ -1,0 +1,279 @@
+/* How a benchmark is shown: a table of strategies, one strategy in detail, JSON. */
+#include "bench.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- figures ---- */
+
+static int seqs_per_pass(const struct plan *p) {
+    return (p->opts.decoder.n_seqs + p->opts.n_micro - 1) / p->opts.n_micro;
+}
+
+void bench_bytes_per_tok(const struct bench *b, const struct bench_row *r, double *weights, double *kv) {
+    const struct plan *p = r->runner.plan;
+    int tokens = seqs_per_pass(p), ctx = b->prompts.len[0] + (int)b->app->spec.n_predict / 2;
+    struct plan_totals t = {0};
+    for (int k = 0; k < p->ranks_per_replica; k++) {
+        struct plan_totals one;
+        struct plan_pass pass = {tokens, tokens, (int64_t)tokens * ctx};
+        plan_totals(p, k, &pass, &one);
+        t.weight_bytes += one.weight_bytes;
+        t.kv_bytes += one.kv_bytes;
+    }
+    *weights = t.weight_bytes / tokens;
+    *kv = t.kv_bytes / tokens;
+}
+
+/* Decode tokens of one sequence in one run: what "a token" means in ms/token. */
+static double steps(const struct bench_row *r) {
+    return (double)r->decode_tokens / (r->first.n_seqs ? r->first.n_seqs : 1);
+}
+
+enum figure { MS_PER_TOKEN, DECODE_TOK, PREFILL_TOK, READ_GBPS, ACHIEVED_GBPS, FRACTION, JOULES };
+
+static double figure_of(const struct bench *b, const struct bench_row *r, const struct bench_sample *s, enum figure f) {
+    double w, kv;
+    bench_bytes_per_tok(b, r, &w, &kv);
+    double achieved = (w + kv) * (double)r->decode_tokens / s->decode_s;
+    switch (f) {
+    case MS_PER_TOKEN: return 1e3 * s->decode_s / steps(r);
+    case DECODE_TOK: return (double)r->decode_tokens / s->decode_s;
+    case PREFILL_TOK: return (double)r->prefill_tokens / s->prefill_s;
+    case READ_GBPS: return 1e-9 * s->read_Bps;
+    case ACHIEVED_GBPS: return 1e-9 * achieved;
+    case FRACTION: return achieved / s->read_Bps;
+    case JOULES: return s->joules / (double)(r->decode_tokens + r->prefill_tokens);
+    }
+    return 0;
+}
+
+static struct stats_median figure(const struct bench *b, const struct bench_row *r, enum figure f) {
+    double v[4096];
+    int n = b->repeat < 4096 ? b->repeat : 4096;
+    for (int i = 0; i < n; i++) v[i] = figure_of(b, r, &r->samples[i], f);
+    return stats_median(v, n);
+}
+
+struct traffic {
+    double bytes, messages, wait_share;
+    int waited_for;         /* the rank that waited least: the others waited for it */
+    double by_class[8], total; /* seconds of all ranks */
+};
+static const char *const classes[] = {"matmul", "attention", "collective wait", "collective work", "transfer", "pipeline bubble",
+                                      "sampling", "other"};
+enum { C_MATMUL, C_ATTENTION, C_COLL_WAIT, C_COLL_WORK, C_TRANSFER, C_BUBBLE, C_SAMPLE, C_OTHER, N_CLASSES };
+
+static void add_step(struct traffic *t, enum step_kind k, double s, double wait) {
+    const char *c = step_class(k);
+    if (!strcmp(c, "matmul")) t->by_class[C_MATMUL] += s;
+    else if (!strcmp(c, "attention")) t->by_class[C_ATTENTION] += s;
+    else if (!strcmp(c, "allreduce")) t->by_class[C_COLL_WAIT] += wait, t->by_class[C_COLL_WORK] += s - wait;
+    else if (!strcmp(c, "send")) t->by_class[C_TRANSFER] += s;
+    else if (!strcmp(c, "recv")) t->by_class[C_BUBBLE] += wait, t->by_class[C_TRANSFER] += s - wait;
+    else if (!strcmp(c, "sample")) t->by_class[C_COLL_WAIT] += wait, t->by_class[C_SAMPLE] += s - wait;
+    else t->by_class[C_OTHER] += s;
+}
+
+static struct traffic traffic_of(const struct bench *b, const struct bench_row *r) {
+    struct traffic t = {0};
+    double tokens = (double)r->decode_tokens * b->repeat, waited = 0, wall = 0, least = 1e300;
+    for (int i = 0; i < b->repeat; i++) wall += r->samples[i].decode_s;
+    for (int k = 0; k < r->runner.plan->n_ranks; k++) {
+        const struct engine_stats *s = &r->stats[k];
+        double mine = 0;
+        for (int j = 0; j < STEP_COUNT; j++) {
+            add_step(&t, (enum step_kind)j, s->seconds[j], s->wait_seconds[j]);
+            mine += s->wait_seconds[j];
+            t.total += s->seconds[j];
+        }
+        t.bytes += (double)s->sent_bytes / tokens;
+        t.messages += (double)s->messages / tokens;
+        waited += mine;
+        if (mine < least) {
+            least = mine;
+            t.waited_for = k;
+        }
+    }
+    t.wait_share = waited / (wall * r->runner.plan->n_ranks);
+    return t;
+}
+
+static int over(const struct bench *b, const struct bench_row *r) {
+    return r->runner.plan->n_ranks * r->runner.plan->opts.decoder.threads > b->app->cores;
+}
+
+/* ---- text ---- */
+
+static const char *yes(int same) {
+    return same < 0 ? "-" : same ? "yes" : "NO";
+}
+
+static void print_text(const struct bench *b) {
+    const struct engine_result *r = &b->row[0].first;
+    if (!b->app->spec.prompt) return;
+    fputs(b->prompts.text[0], stdout);
+    for (int i = 0; i < r->n_out[0]; i++) {
+        char buf[512];
+        int n = tokenizer_piece(b->model.tokenizer, r->out[i], 0, 0, buf, (int)sizeof buf);
+        fwrite(buf, 1, n < (int)sizeof buf ? (size_t)n : sizeof buf, stdout);
+    }
+    puts("\n");
+}
+
+static void print_header(const struct bench *b) {
+    const struct bench_row *r = &b->row[b->n_rows - 1];
+    double w, kv;
+    char a[24];
+    bench_bytes_per_tok(b, r, &w, &kv);
+    printf("%s: %s of weights a token; %d sequence%s, prompt of %d tokens, %d generated each; %d runs after a warm-up (measured)\n",
+           b->model.shape.name, text_bytes(a, sizeof a, w), b->prompts.n, b->prompts.n == 1 ? "" : "s", b->prompts.len[0],
+           b->row[0].first.n_out ? b->row[0].first.n_out[0] : 0, b->repeat);
+}
+
+void bench_print_table(const struct bench *b) {
+    print_text(b);
+    print_header(b);
+    printf("\n%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "strategy", "ranks", "same", "same", "ms/token, median", "prefill",
+           "bytes", "messages", "time", "over-");
+    printf("%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "", "", "tokens?", "logits?", "[95 % interval]", "tok/s", "/token",
+           "/token", "waiting", "subscribed?");
+    int any_over = 0;
+    for (int i = 0; i < b->n_rows; i++) {
+        const struct bench_row *r = &b->row[i];
+        if (i == 1 && !b->app->spec.no_verify && !strcmp(r->runner.strategy.text, "1")) continue; /* the reference again */
+        struct stats_median ms = figure(b, r, MS_PER_TOKEN), pf = figure(b, r, PREFILL_TOK);
+        struct traffic t = traffic_of(b, r);
+        char interval[32] = "";
+        if (ms.low <= ms.high) snprintf(interval, sizeof interval, "[%.2f, %.2f]", ms.low, ms.high);
+        printf("%-14s %5d  %-9s %-9s  %6.2f %14s  %9.0f  %9.0f %9.1f  %6.1f%%  %s\n", r->runner.strategy.text, r->runner.plan->n_ranks,
+               yes(r->tokens_same), yes(r->logits_same), ms.median, interval, pf.median, t.bytes, t.messages, 100 * t.wait_share,
+               over(b, r) ? "yes" : "no");
+        any_over |= over(b, r);
+    }
+    if (any_over)
+        printf("\n\"oversubscribed\" rows ran more ranks than the %d core%s here: their times measure the scheduler as well.\n",
+               b->app->cores, b->app->cores == 1 ? "" : "s");
+}
+
+static void print_figure(const char *name, struct stats_median s, const char *unit, int digits) {
+    printf("  %-26s %10.*f %-6s", name, digits, s.median, unit);
+    if (s.low <= s.high)
+        printf("  [%.*f, %.*f] %.1f %% interval, n = %d\n", digits, s.low, digits, s.high, 100 * s.confidence, s.n);
+    else
+        printf("  from %.*f to %.*f, n = %d: too few for an interval\n", digits, s.min, digits, s.max, s.n);
+}
+
+static void print_times(const struct traffic *t) {
+    printf("time of all ranks while decoding, by kind of step\n");
+    for (int c = 0; c < N_CLASSES; c++)
+        if (t->by_class[c] > 0.0005 * t->total) printf("  %-26s %9.1f %%\n", classes[c], 100 * t->by_class[c] / t->total);
+}
+
+void bench_print_detail(const struct bench *b, const struct bench_row *r) {
+    struct traffic t = traffic_of(b, r);
+    double w, kv;
+    char a[24], c[24];
+    long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    print_header(b);
+    printf("strategy %s (%s), %d rank%s x %d thread%s%s\n\n", r->runner.strategy.text, r->runner.why, r->runner.plan->n_ranks,
+           r->runner.plan->n_ranks == 1 ? "" : "s", r->runner.plan->opts.decoder.threads,
+           r->runner.plan->opts.decoder.threads == 1 ? "" : "s",
+           over(b, r) ? "; OVERSUBSCRIBED: times measure the scheduler as well" : "");
+    print_figure("prefill", figure(b, r, PREFILL_TOK), "tok/s", 1);
+    print_figure("decode", figure(b, r, DECODE_TOK), "tok/s", 1);
+    print_figure("latency", figure(b, r, MS_PER_TOKEN), "ms/tok", 3);
+    print_figure("read bandwidth beside it", figure(b, r, READ_GBPS), "GB/s", 2);
+    print_figure("weights and cache read", figure(b, r, ACHIEVED_GBPS), "GB/s", 2);
+    print_figure("fraction of read bandwidth", figure(b, r, FRACTION), "", 3);
+    bench_bytes_per_tok(b, r, &w, &kv);
+    if (l3 > 0 && w < (double)l3)
+        printf("  (the weights fit in the %s last-level cache: this fraction says nothing about memory)\n", text_bytes(a, sizeof a, (double)l3));
+    printf("  %-26s %s weights, %s cache\n", "read per token", text_bytes(a, sizeof a, w), text_bytes(c, sizeof c, kv));
+    printf("  %-26s %.0f bytes in %.1f messages\n", "sent per token", t.bytes, t.messages);
+    if (b->energy_domains)
+        print_figure("energy, prefill and decode", figure(b, r, JOULES), "J/tok", 4);
+    else
+        printf("  %-26s not measurable here (no readable RAPL counters)\n", "energy");
+    print_times(&t);
+    if (r->runner.plan->n_ranks > 1)
+        printf("  waiting %.1f %% of the ranks' time; rank %d waited least: the others waited for it\n", 100 * t.wait_share, t.waited_for);
+    if (r->tokens_same >= 0)
+        printf("verified against one rank: %d tokens %s, logits of each step %s\n", r->compared, r->tokens_same ? "identical" : "DIFFER",
+               r->logits_same ? "identical to the bit" : "DIFFER");
+    else
+        printf("not verified (--no-verify)\n");
+}
+
+/* ---- JSON ---- */
+
+static void put_figure(json_t *o, const char *key, struct stats_median s) {
+    char low[64], high[64];
+    snprintf(low, sizeof low, "%s_low", key);
+    snprintf(high, sizeof high, "%s_high", key);
+    json_object_set_new(o, key, json_real(s.median));
+    json_object_set_new(o, low, s.low <= s.high ? json_real(s.low) : json_null());
+    json_object_set_new(o, high, s.low <= s.high ? json_real(s.high) : json_null());
+}
+
+static json_t *flag(int v) {
+    return v < 0 ? json_null() : json_boolean(v);
+}
+
+static json_t *row_json(const struct bench *b, const struct bench_row *r) {
+    struct traffic t = traffic_of(b, r);
+    double w, kv;
+    char key[64];
+    bench_bytes_per_tok(b, r, &w, &kv);
+    json_t *o = json_object();
+    json_object_set_new(o, "strategy", json_string(r->runner.strategy.text));
+    json_object_set_new(o, "ranks", json_integer(r->runner.plan->n_ranks));
+    json_object_set_new(o, "threads_per_rank", json_integer(r->runner.plan->opts.decoder.threads));
+    json_object_set_new(o, "oversubscribed", json_boolean(over(b, r)));
+    json_object_set_new(o, "kind", json_string("measured"));
+    json_object_set_new(o, "n", json_integer(b->repeat));
+    json_object_set_new(o, "tokens_verified", flag(r->tokens_same < 0 ? -1 : r->tokens_same && r->logits_same));
+    json_object_set_new(o, "tokens_identical", flag(r->tokens_same));
+    json_object_set_new(o, "logits_identical", flag(r->logits_same));
+    put_figure(o, "prefill_tok_per_s", figure(b, r, PREFILL_TOK));
+    put_figure(o, "decode_tok_per_s", figure(b, r, DECODE_TOK));
+    put_figure(o, "latency_ms_per_tok", figure(b, r, MS_PER_TOKEN));
+    put_figure(o, "read_GBps", figure(b, r, READ_GBPS));
+    put_figure(o, "achieved_GBps", figure(b, r, ACHIEVED_GBPS));
+    put_figure(o, "fraction_of_read_bw", figure(b, r, FRACTION));
+    if (b->energy_domains) put_figure(o, "energy_J_per_tok", figure(b, r, JOULES));
+    else json_object_set_new(o, "energy_J_per_tok", json_null());
+    json_object_set_new(o, "probe_streams", json_integer(r->streams));
+    json_object_set_new(o, "probe_huge_pages", json_boolean(r->huge));
+    json_object_set_new(o, "weight_bytes_per_tok", json_real(w));
+    json_object_set_new(o, "kv_bytes_per_tok", json_real(kv));
+    json_object_set_new(o, "comm_bytes_per_tok", json_real(t.bytes));
+    json_object_set_new(o, "comm_messages_per_tok", json_real(t.messages));
+    json_object_set_new(o, "wait_share", json_real(t.wait_share));
+    json_object_set_new(o, "rank_waited_for", r->runner.plan->n_ranks > 1 ? json_integer(t.waited_for) : json_null());
+    for (int c = 0; c < N_CLASSES; c++) {
+        snprintf(key, sizeof key, "share_%s", classes[c]);
+        for (char *p = key; *p; p++)
+            if (*p == ' ') *p = '_';
+        json_object_set_new(o, key, json_real(t.total > 0 ? t.by_class[c] / t.total : 0));
+    }
+    return o;
+}
+
+void bench_print_json(const struct bench *b) {
+    json_t *rows = json_array(), *o = json_object();
+    for (int i = 0; i < b->n_rows; i++) json_array_append_new(rows, row_json(b, &b->row[i]));
+    json_object_set_new(o, "northwall_version", json_string(NW_VERSION));
+    json_object_set_new(o, "model", json_string(b->model.shape.name));
+    json_object_set_new(o, "sequences", json_integer(b->prompts.n));
+    json_object_set_new(o, "prompt_tokens", json_integer(b->prompts.len[0]));
+    json_object_set_new(o, "generated_tokens", json_integer(b->row[0].first.n_out[0]));
+    json_object_set_new(o, "cores", json_integer(b->app->cores));
+    json_object_set_new(o, "rows", rows);
+    if (b->n_rows) json_object_update_missing_new(o, row_json(b, &b->row[b->n_rows - 1]));
+    json_dumpf(o, stdout, JSON_INDENT(1));
+    fputc('\n', stdout);
+    json_decref(o);
+}

@@ -1,0 +1,244 @@
+/* northwall bench: prefill and decode measured, with the memory bandwidth beside each sample and the result verified. */
+#include "../bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "collectives/agree.h"
+#include "dist/energy.h"
+#include "dist/probe.h"
+
+static const size_t probe_bytes = (size_t)96 << 20;
+
+/* ---- opening ---- */
+
+static int add_row(struct bench *b, const struct strategy *st, const char *why, int need_all, int flip, struct diag *d) {
+    if (b->n_rows == BENCH_MAX) return diag_set(d, ERR_USAGE, "at most %d strategies at once", BENCH_MAX);
+    struct bench_row *r = &b->row[b->n_rows];
+    memset(r, 0, sizeof *r);
+    r->tokens_same = r->logits_same = -1;
+    int rc = runner_open(&r->runner, b->app, &b->model, &b->prompts, st, need_all, flip, d);
+    if (rc) return rc;
+    snprintf(r->runner.why, sizeof r->runner.why, "%s", why);
+    b->n_rows++;
+    r->samples = calloc((size_t)b->repeat, sizeof *r->samples);
+    r->stats = calloc((size_t)b->app->size, sizeof *r->stats);
+    rc = r->samples && r->stats ? 0 : diag_set(d, ERR_MEMORY, "no memory for samples");
+    return err_agree(b->app->world, rc, d);
+}
+
+static int add_list(struct bench *b, const char *list, struct diag *d) {
+    char copy[1024];
+    if (strlen(list) >= sizeof copy) return diag_set(d, ERR_USAGE, "--strategies: list too long");
+    strcpy(copy, list);
+    char *save = NULL;
+    int rc = 0;
+    for (char *word = strtok_r(copy, ",", &save); word && !rc; word = strtok_r(NULL, ",", &save)) {
+        struct strategy st;
+        rc = strategy_parse(&st, word, d);
+        if (!rc) rc = add_row(b, &st, "as asked", 0, (int)b->app->spec.flip, d);
+    }
+    return rc;
+}
+
+/* Row 0 is one rank, the reference, unless --no-verify. */
+static int open_rows(struct bench *b, struct diag *d) {
+    const struct run_spec *s = &b->app->spec;
+    struct strategy st;
+    char why[256];
+    int rc = 0;
+    if (!s->no_verify) {
+        rc = strategy_parse(&st, "1", d);
+        if (!rc) rc = add_row(b, &st, "reference", 0, -1, d);
+    }
+    if (rc) return rc;
+    if (s->strategies) return add_list(b, s->strategies, d);
+    rc = app_strategy(&st, b->app, &b->model.shape, b->app->size, why, sizeof why, d);
+    return rc ? rc : add_row(b, &st, why, 1, (int)s->flip, d);
+}
+
+/* Without a prompt: ids drawn from the seed. */
+static int default_prompt(struct bench *b, struct diag *d) {
+    const struct run_spec *s = &b->app->spec;
+    if (s->prompt || s->prompts) return 0;
+    for (int i = 0; i < b->prompts.n; i++) {
+        int *ids = malloc((size_t)s->n_prompt * sizeof *ids);
+        if (!ids) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+        for (int k = 0; k < s->n_prompt; k++)
+            ids[k] = (int)(rng_u64((uint64_t)s->seed + (uint64_t)i, (uint64_t)k) % (uint64_t)b->model.shape.n_vocab);
+        free(b->prompts.ids[i]);
+        b->prompts.ids[i] = ids;
+        b->prompts.len[i] = (int)s->n_prompt;
+    }
+    return 0;
+}
+
+/* ---- measuring ---- */
+
+static void add_stats(struct engine_stats *sum, const struct engine_stats *s) {
+    for (int k = 0; k < STEP_COUNT; k++) {
+        sum->seconds[k] += s->seconds[k];
+        sum->wait_seconds[k] += s->wait_seconds[k];
+    }
+    sum->messages += s->messages;
+    sum->sent_bytes += s->sent_bytes;
+    sum->passes += s->passes;
+    sum->tokens += s->tokens;
+    sum->busy_seconds += s->busy_seconds;
+}
+
+/* Read bandwidth of all of the row's ranks at once. */
+static double probe_all(const struct bench *b, struct bench_row *r, const struct probe *probe) {
+    agree_barrier(r->runner.link);
+    double mine = probe_read_Bps(probe, r->runner.plan->opts.decoder.threads, &r->streams), all = 0;
+    double *rates = calloc((size_t)r->runner.link->size, sizeof *rates);
+    if (rates) {
+        agree_allgather(r->runner.link, &mine, sizeof mine, rates);
+        for (int i = 0; i < r->runner.link->size; i++) all += rates[i];
+    }
+    free(rates);
+    (void)b;
+    r->huge = probe->huge;
+    return all;
+}
+
+/* One run of one row, on its ranks. Rep -1 is the warm-up, whose result is what gets verified. */
+static int measure(struct bench *b, struct bench_row *r, int rep, const struct probe *probe, struct energy_meter *energy,
+                   struct diag *d) {
+    struct engine_job job;
+    struct engine_result res;
+    struct link *l = r->runner.link;
+    runner_job(&job, b->app, &b->prompts);
+    double before = probe_all(b, r, probe);
+    energy_start(energy);
+    int rc = engine_generate(r->runner.engine, &job, &res, d);
+    if (rc) return rc;
+    int meter_ok = energy_update(energy) == 0;
+    double after = probe_all(b, r, probe);
+    double decode = agree_max(l, res.decode_seconds, NULL), prefill = agree_max(l, res.prefill_seconds, NULL);
+    struct engine_stats *all = calloc((size_t)l->size, sizeof *all);
+    if (!all) rc = diag_set(d, ERR_MEMORY, "no memory for statistics");
+    rc = err_agree(l, rc, d);
+    if (!rc) agree_allgather(l, &res.decode, sizeof res.decode, all);
+    int interrupted = res.interrupted;
+    if (!rc && rep < 0 && b->app->rank == 0) {
+        r->first = res;
+        memset(&res, 0, sizeof res);
+        r->prefill_tokens = r->first.prefill_tokens;
+        r->decode_tokens = r->first.decode_tokens;
+    } else if (!rc && b->app->rank == 0) {
+        r->samples[rep] = (struct bench_sample){prefill, decode, 0.5 * (before + after), meter_ok ? energy->joules : 0};
+        for (int i = 0; i < l->size; i++) add_stats(&r->stats[i], &all[i]);
+    }
+    free(all);
+    engine_result_fini(&res);
+    if (!rc && interrupted) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
+    return rc;
+}
+
+static void compare(const struct bench_row *ref, struct bench_row *r) {
+    const struct engine_result *a = &ref->first, *b = &r->first;
+    r->tokens_same = r->logits_same = a->n_seqs == b->n_seqs && a->n_new == b->n_new;
+    for (int s = 0; r->tokens_same && s < a->n_seqs; s++) {
+        size_t at = (size_t)s * (size_t)a->n_new, n = (size_t)a->n_out[s];
+        r->tokens_same &= a->n_out[s] == b->n_out[s] && !memcmp(a->out + at, b->out + at, n * sizeof *a->out);
+        r->logits_same &= a->n_out[s] == b->n_out[s] && !memcmp(a->logit_hash + at, b->logit_hash + at, n * sizeof *a->logit_hash);
+        r->compared += (int)n;
+    }
+}
+
+/* Repetitions outside, strategies inside: neighbours in time are compared. Ranks that take no part wait, quietly. */
+static int measure_all(struct bench *b, struct diag *d) {
+    struct probe probe;
+    struct energy_meter energy;
+    int domains = energy_open(&energy, getenv("NORTHWALL_POWERCAP"));
+    b->energy_domains = (int)agree_sum(b->app->world, b->app->node_leader ? (uint64_t)domains : 0);
+    if (!b->app->node_leader) energy.n = 0;
+    int rc = probe_init(&probe, probe_bytes) ? diag_set(d, ERR_MEMORY, "no memory for the bandwidth probe") : 0;
+    rc = err_agree(b->app->world, rc, d);
+    for (int rep = -1; rep < b->repeat && !rc; rep++) {
+        for (int i = 0; i < b->n_rows && !rc; i++) {
+            if (b->row[i].runner.engine) rc = measure(b, &b->row[i], rep, &probe, &energy, d);
+            rc = err_agree(b->app->world, rc, d);
+            if (b->app->rank == 0 && !b->app->spec.quiet)
+                fprintf(stderr, "\r%s %d/%d, strategy %d/%d  ", rep < 0 ? "warm-up" : "measuring", rep < 0 ? 1 : rep + 1,
+                        rep < 0 ? 1 : b->repeat, i + 1, b->n_rows);
+        }
+    }
+    if (b->app->rank == 0 && !b->app->spec.quiet) fprintf(stderr, "\r%40s\r", "");
+    probe_fini(&probe);
+    return rc;
+}
+
+static void close_rows(struct bench *b) {
+    for (int i = 0; i < b->n_rows; i++) {
+        engine_result_fini(&b->row[i].first);
+        free(b->row[i].samples);
+        free(b->row[i].stats);
+        runner_close(&b->row[i].runner);
+    }
+}
+
+static int verify(struct bench *b, struct diag *d) {
+    if (b->app->spec.no_verify) return 0;
+    int bad = 0;
+    if (b->app->rank == 0) {
+        for (int i = 0; i < b->n_rows; i++) compare(&b->row[0], &b->row[i]);
+        for (int i = 0; i < b->n_rows; i++) bad |= !b->row[i].tokens_same || !b->row[i].logits_same;
+    }
+    return err_agree(b->app->world, bad ? diag_set(d, ERR_MISMATCH, "verification failed: a strategy differs from one rank") : 0, d);
+}
+
+static void report(struct bench *b) {
+    if (b->app->rank != 0) return;
+    if (b->app->spec.json) {
+        bench_print_json(b);
+    } else if (b->app->spec.strategies) {
+        bench_print_table(b);
+    } else {
+        bench_print_detail(b, &b->row[b->n_rows - 1]);
+    }
+}
+
+static int bench_rows(struct bench *b, struct diag *d) {
+    int rc = open_rows(b, d);
+    rc = err_agree(b->app->world, rc, d);
+    if (!rc) rc = measure_all(b, d);
+    if (!rc) {
+        rc = verify(b, d);
+        report(b);
+    }
+    close_rows(b);
+    return rc;
+}
+
+static int run(struct app *app, struct diag *d) {
+    static struct bench b; /* large, and one a process */
+    memset(&b, 0, sizeof b);
+    b.app = app;
+    b.repeat = (int)app->spec.repeat;
+    app->spec.ignore_eos = 1;
+    int rc = model_open(&b.model, app, d);
+    if (rc) return rc;
+    rc = prompts_load(&b.prompts, app, &b.model, d);
+    if (!rc) {
+        rc = err_agree(app->world, default_prompt(&b, d), d);
+        if (!rc) rc = bench_rows(&b, d);
+        prompts_free(&b.prompts);
+    }
+    model_close(&b.model);
+    return rc;
+}
+
+const struct cmd cmd_bench = {
+    .name = "bench",
+    .summary = "measure prefill and decode, verified against one rank",
+    .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]",
+    .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch threads mode kv "
+               "temperature top-k top-p seed no-bos mem kernels repeat no-verify flip-weight json quiet",
+    .notes = "Each figure is a median over --repeat runs with its 95 % interval by binomial ranks. The read bandwidth of the\n"
+             "same cores is probed before and after each run. Every strategy's tokens and logits are compared with those of\n"
+             "one rank; a difference ends the command with a nonzero status.",
+    .run = run,
+};

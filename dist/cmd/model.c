@@ -1,0 +1,138 @@
+/* northwall model: look at a model, make one, measure one. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../perplexity.h"
+#include "base/text.h"
+#include "models/quantize.h"
+#include "models/synth.h"
+
+static int do_info(struct app *app, struct model *m, struct diag *d) {
+    const struct model_shape *s = &m->shape;
+    printf("%s: %s, %d layers x %d, %d heads (%d KV) of %d, FFN %d, vocabulary %d, context %d, %.1f M parameters\n", s->name, s->arch,
+           s->n_layers, s->d_model, s->n_heads, s->n_kv_heads, s->head_dim, s->d_ffn, s->n_vocab, s->n_ctx, 1e-6 * (double)shape_params(s));
+    if (m->file) return gguf_print(m->file, stdout, app->spec.all, d);
+    puts("preset: synthetic weights, generated in place from --seed");
+    return 0;
+}
+
+static int progress(void *user, size_t done, size_t bytes) {
+    const struct app *app = user;
+    if (!app->spec.quiet && isatty(2))
+        fprintf(stderr, "\r%3.0f %%%s", 100.0 * (double)done / (double)(bytes ? bytes : 1), done >= bytes ? "\n" : "");
+    return app_stop;
+}
+
+static int threads(const struct app *app) {
+    return app->spec.threads ? (int)app->spec.threads : app->cores;
+}
+
+static int do_synth(struct app *app, struct model *m, struct diag *d) {
+    if (m->file) return diag_set(d, ERR_USAGE, "model synth writes presets: --model must be one (northwall list)");
+    if (!app->spec.out) return diag_set(d, ERR_USAGE, "model synth needs --out FILE.gguf");
+    return model_synth(&m->shape, (uint64_t)app->spec.seed, app->spec.out, threads(app), progress, app, d);
+}
+
+static int do_quantize(struct app *app, struct model *m, struct diag *d) {
+    if (!m->file) return diag_set(d, ERR_USAGE, "model quantize needs a GGUF file; presets take --quant directly");
+    if (!app->spec.out || !app->spec.type) return diag_set(d, ERR_USAGE, "model quantize needs --type TYPE and --out FILE.gguf");
+    struct quantize_opts o = {.type = app->spec.type, .head_type = app->spec.head_type, .threads = threads(app),
+                              .progress = progress, .progress_arg = app};
+    return model_quantize(m->file, &o, app->spec.out, d);
+}
+
+/* --text, a file named after the action, or standard input. */
+static int read_input(const struct app *app, char **text, size_t *len, struct diag *d) {
+    const struct run_spec *s = &app->spec;
+    if (!s->text) return text_read_file(s->n_args > 1 ? s->args[1] : "-", (size_t)1 << 30, text, len, d);
+    *len = strlen(s->text);
+    *text = strdup(s->text);
+    return *text ? 0 : diag_set(d, ERR_MEMORY, "no memory for the text");
+}
+
+static int do_tokenize(struct app *app, struct model *m, struct diag *d) {
+    char *text;
+    size_t len;
+    int rc = read_input(app, &text, &len, d);
+    if (rc) return rc;
+    int *ids = NULL, n = tokenizer_encode(m->tokenizer, text, len, TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS), &ids, d);
+    for (int i = 0; i < n; i++) printf(i ? " %d" : "%d", ids[i]);
+    if (n >= 0) putchar('\n');
+    free(ids);
+    free(text);
+    return n < 0 ? n : 0;
+}
+
+static void perplexity_json(const struct app *app, const struct perplexity *p) {
+    json_t *o = json_pack("{s:s, s:f, s:f, s:f, s:f, s:i, s:i, s:i, s:f}", "kind", "measured", "perplexity", p->perplexity, "perplexity_low",
+                          p->low, "perplexity_high", p->high, "mean_nll_nats", p->mean_nll, "tokens", p->n, "windows", p->n_windows,
+                          "window_tokens", p->window, "seconds", p->seconds);
+    if (app->spec.all) {
+        json_t *best = json_array(), *margin = json_array(), *nll = json_array(), *token = json_array();
+        for (int i = 0; i < p->n; i++) {
+            json_array_append_new(token, json_integer(p->at[i].token));
+            json_array_append_new(best, json_integer(p->at[i].best));
+            json_array_append_new(margin, json_real((double)p->at[i].margin));
+            json_array_append_new(nll, json_real(p->at[i].nll));
+        }
+        json_object_update_new(o, json_pack("{s:o, s:o, s:o, s:o}", "token", token, "best", best, "margin_logits", margin, "nll_nats", nll));
+    }
+    json_dumpf(o, stdout, app->spec.all ? JSON_COMPACT : JSON_INDENT(1));
+    putchar('\n');
+    json_decref(o);
+}
+
+static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
+    char *text;
+    size_t len;
+    struct perplexity p;
+    int rc = read_input(app, &text, &len, d), *ids = NULL;
+    if (rc) return rc;
+    int n = tokenizer_encode(m->tokenizer, text, len, 0, &ids, d);
+    free(text);
+    rc = n < 0 ? n : perplexity_measure(&p, app, m, ids, n, d);
+    free(ids);
+    if (rc) return rc;
+    double bits_per_byte = p.mean_nll * p.n / 0.69314718055994530942 / (double)len;
+    if (app->spec.json) perplexity_json(app, &p);
+    else
+        printf("perplexity %.4f [%.4f, %.4f] (measured; 95 %% interval over %d windows of %d tokens), %d tokens, %.4f bits a byte, %.1f tok/s\n",
+               p.perplexity, p.low, p.high, p.n_windows, p.window, p.n, bits_per_byte, p.n / p.seconds);
+    perplexity_fini(&p);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct app *app, struct model *m, struct diag *d);
+} actions[] = {{"info", do_info}, {"synth", do_synth}, {"quantize", do_quantize}, {"tokenize", do_tokenize}, {"perplexity", do_perplexity}};
+
+static int run(struct app *app, struct diag *d) {
+    const char *what = app->spec.n_args ? app->spec.args[0] : "";
+    if (app->size > 1) return diag_set(d, ERR_USAGE, "northwall model works on one rank: run it without mpirun");
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+        if (strcmp(actions[i].name, what)) continue;
+        struct model m;
+        int rc = model_open(&m, app, d);
+        if (rc) return rc;
+        rc = actions[i].run(app, &m, d);
+        model_close(&m);
+        return rc;
+    }
+    return diag_set(d, ERR_USAGE, "northwall model '%.40s': actions are info, synth, quantize, tokenize, perplexity", what);
+}
+
+const struct cmd cmd_model = {
+    .name = "model",
+    .summary = "info | synth | quantize | tokenize | perplexity",
+    .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
+    .options = "model quant type head-type out text window seed threads mode kv no-bos kernels all json quiet",
+    .notes = "info        what a file or preset holds (--all: long arrays too)\n"
+             "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"
+             "quantize    write a file at another storage type: --model IN --type TYPE --out FILE\n"
+             "tokenize    ids of --text, TEXTFILE or standard input, on one line\n"
+             "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens",
+    .run = run,
+};

@@ -1,0 +1,42 @@
+/* northwall plan: who would hold and do what, without mpirun and without weights. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dist/setup.h"
+
+static int run(struct app *app, struct diag *d) {
+    struct model m;
+    int rc = model_open(&m, app, d);
+    if (rc) return rc;
+    struct strategy st;
+    char why[256];
+    int n = app->spec.ranks ? (int)app->spec.ranks : app->size;
+    rc = app_strategy(&st, app, &m.shape, n, why, sizeof why, d);
+    if (!rc) {
+        struct plan *p = NULL;
+        struct plan_opts o;
+        rc = setup_plan_opts(&o, app, &m, NULL, &st, d);
+        if (!rc) rc = plan_make(&p, &m.shape, &st, app->spec.ranks ? n : strategy_ranks(&st), &o, d);
+        if (!rc && app->rank == 0 && app->spec.json) {
+            char *text = plan_json(p);
+            rc = text ? 0 : diag_set(d, ERR_MEMORY, "no memory for the plan's JSON");
+            if (text) puts(text);
+            free(text);
+        } else if (!rc && app->rank == 0) {
+            plan_print(p, stdout, app->spec.steps);
+            if (!app->spec.strategy) printf("\nstrategy %s: %s\n", st.text, why);
+        }
+        plan_free(p);
+    }
+    model_close(&m);
+    return rc;
+}
+
+const struct cmd cmd_plan = {
+    .name = "plan",
+    .summary = "show how a strategy splits a model: layers, heads, bytes, messages",
+    .usage = "--model FILE|PRESET [--strategy S | --tp N --pp N --dp N | --ranks N] [options]",
+    .options = "model quant strategy tp pp dp ranks n-predict ctx chunk micro-batches batch mode kv temperature top-k mem steps json kernels",
+    .notes = "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more.",
+    .run = run,
+};

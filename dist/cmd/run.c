@@ -1,0 +1,157 @@
+/* northwall run: generate text. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collectives/agree.h"
+#include "dist/setup.h"
+
+struct stream {
+    const struct app *app;
+    const struct model *model;
+    const struct prompts *prompts;
+    int live; /* print tokens as they come: one sequence, text wanted */
+    int count;
+};
+
+static void print_piece(const struct model *m, int id, int first, FILE *out) {
+    char small[256], *buf = small;
+    int n = tokenizer_piece(m->tokenizer, id, first, 0, small, (int)sizeof small);
+    if (n > (int)sizeof small && (buf = malloc((size_t)n))) tokenizer_piece(m->tokenizer, id, first, 0, buf, n);
+    if (buf) fwrite(buf, 1, (size_t)n, out);
+    if (buf != small) free(buf);
+}
+
+static void on_token(void *user, int seq, int index, int id) {
+    struct stream *s = user;
+    s->count++;
+    if (s->live) {
+        print_piece(s->model, id, index == 0 && s->app->spec.no_echo, stdout);
+        fflush(stdout);
+    } else if (!s->app->spec.quiet && isatty(2) && seq == 0) {
+        fprintf(stderr, "\r%d tokens", s->count);
+    }
+}
+
+static void print_texts(const struct app *app, const struct model *m, const struct prompts *p, const struct engine_result *r) {
+    for (int s = 0; s < r->n_seqs; s++) {
+        if (!app->spec.no_echo) fputs(p->text[s], stdout);
+        for (int i = 0; i < r->n_out[s]; i++) print_piece(m, r->out[s * r->n_new + i], i == 0 && app->spec.no_echo, stdout);
+        fputc('\n', stdout);
+    }
+}
+
+static json_t *sequence_json(const struct model *m, const struct prompts *p, const struct engine_result *r, int s) {
+    json_t *prompt = json_array(), *ids = json_array(), *hash = json_array();
+    for (int i = 0; i < p->len[s]; i++) json_array_append_new(prompt, json_integer(p->ids[s][i]));
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    for (int i = 0; i < r->n_out[s]; i++) {
+        char hex[24];
+        int id = r->out[s * r->n_new + i];
+        json_array_append_new(ids, json_integer(id));
+        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)r->logit_hash[s * r->n_new + i]);
+        json_array_append_new(hash, json_string(hex));
+        if (f) print_piece(m, id, i == 0, f);
+    }
+    if (f) fclose(f);
+    json_t *t = text ? json_stringn(text, len) : NULL; /* NULL when the bytes are no UTF-8 */
+    json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "prompt_ids", prompt, "ids", ids, "logits_hash", hash, "text", t ? t : json_null());
+    free(text);
+    return o;
+}
+
+static void print_json(const struct app *app, const struct model *m, const struct prompts *p, const struct runner *run,
+                       const struct engine_result *r) {
+    json_t *seqs = json_array();
+    for (int s = 0; s < r->n_seqs; s++) json_array_append_new(seqs, sequence_json(m, p, r, s));
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)run->plan->hash);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:o}", "northwall_version", NW_VERSION, "model",
+                          m->shape.name, "strategy", run->strategy.text, "ranks", run->plan->n_ranks, "strategy_why", run->why,
+                          "plan_hash", hash, "ranks_agree", 1, "interrupted", r->interrupted, "sequences", seqs);
+    if (r->prefill_seconds > 0 && r->decode_seconds > 0 && r->decode_tokens)
+        json_object_update_new(o, json_pack("{s:s, s:f, s:f, s:b}", "timing_kind", "measured, one run", "prefill_tok_per_s",
+                                            (double)r->prefill_tokens / r->prefill_seconds, "decode_tok_per_s",
+                                            (double)r->decode_tokens / r->decode_seconds, "oversubscribed", app->oversubscribed));
+    json_dumpf(o, stdout, JSON_INDENT(1));
+    fputc('\n', stdout);
+    json_decref(o);
+}
+
+static void print_stats(const struct app *app, const struct runner *run, const struct engine_result *r) {
+    if (app->spec.quiet) return;
+    fprintf(stderr, "\nstrategy %s (%s), %d rank%s%s\n", run->strategy.text, run->why, run->plan->n_ranks,
+            run->plan->n_ranks == 1 ? "" : "s", app->oversubscribed ? ", more ranks than cores: times measure the scheduler too" : "");
+    fprintf(stderr, "prefill %llu tokens in %.3f s, %.1f tok/s; decode %llu tokens in %.3f s", (unsigned long long)r->prefill_tokens,
+            r->prefill_seconds, (double)r->prefill_tokens / r->prefill_seconds, (unsigned long long)r->decode_tokens, r->decode_seconds);
+    if (r->decode_tokens)
+        fprintf(stderr, ", %.1f tok/s, %.3f ms/token", (double)r->decode_tokens / r->decode_seconds,
+                1e3 * r->decode_seconds / (double)r->decode_tokens);
+    fprintf(stderr, " (measured, one run)\nall ranks agree on every token\n");
+    if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
+}
+
+static int generate(struct app *app, const struct model *m, const struct prompts *p, struct runner *run, struct diag *d) {
+    struct stream s = {app, m, p, p->n == 1 && !app->spec.json, 0};
+    struct engine_job job;
+    struct engine_result r;
+    runner_job(&job, app, p);
+    job.on_token = on_token;
+    job.user = &s;
+    if (app->rank == 0 && s.live && !app->spec.no_echo) {
+        fputs(p->text[0], stdout);
+        fflush(stdout);
+    }
+    int rc = engine_generate(run->engine, &job, &r, d);
+    if (rc) return rc;
+    if (app->rank == 0) {
+        if (s.live) fputc('\n', stdout);
+        if (app->spec.json)
+            print_json(app, m, p, run, &r);
+        else if (!s.live)
+            print_texts(app, m, p, &r);
+        fflush(stdout);
+        print_stats(app, run, &r);
+    }
+    int interrupted = r.interrupted;
+    engine_result_fini(&r);
+    return interrupted ? diag_set(d, ERR_INTERRUPTED, "interrupted by a signal after the last printed token") : 0;
+}
+
+static int run(struct app *app, struct diag *d) {
+    struct model m;
+    struct prompts p;
+    struct runner runner = {0};
+    struct strategy st;
+    char why[256];
+    int rc = model_open(&m, app, d);
+    if (rc) return rc;
+    rc = prompts_load(&p, app, &m, d);
+    if (!rc) {
+        rc = err_agree(app->world, app_strategy(&st, app, &m.shape, app->size, why, sizeof why, d), d);
+        if (!rc) rc = runner_open(&runner, app, &m, &p, &st, 1, (int)app->spec.flip, d);
+        if (!rc) {
+            memcpy(runner.why, why, sizeof why);
+            rc = generate(app, &m, &p, &runner, d);
+            runner_close(&runner);
+        }
+        prompts_free(&p);
+    }
+    model_close(&m);
+    return rc;
+}
+
+const struct cmd cmd_run = {
+    .name = "run",
+    .summary = "generate text with a model split over the ranks",
+    .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
+    .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads mode kv temperature "
+               "top-k top-p seed ignore-eos no-bos no-echo mem kernels json quiet flip-weight",
+    .notes = "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
+             "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"
+             "depend on how the model was split.",
+    .run = run,
+};

@@ -1,0 +1,335 @@
+#include "dist/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "collectives/agree.h"
+#include "engine_priv.h"
+
+double engine_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int engine_seq_of_slot(const struct engine *e, int slot) {
+    return slot * e->plan->strategy.dp + e->me->replica;
+}
+
+int engine_is_first_stage(const struct engine *e) {
+    return e->me->stage == 0;
+}
+
+int engine_is_last_stage(const struct engine *e) {
+    return e->me->stage == e->plan->n_stages - 1;
+}
+
+_Static_assert(sizeof(struct pass_header) == PLAN_HEADER_BYTES && sizeof(struct pass_token) == PLAN_TOKEN_BYTES &&
+                   sizeof(struct token_header) == PLAN_SAMPLED_HEADER_BYTES && sizeof(struct token_entry) == PLAN_SAMPLED_BYTES &&
+                   sizeof(struct candidate) == PLAN_CANDIDATE_BYTES,
+               "the plan counts the engine's messages");
+
+/* ---- setting up ---- */
+
+/* The workspace is one allocation; plan_layout says what lies where, and has counted it. */
+static void place_ring(struct engine *e, const struct plan_layout *l, char *base) {
+    size_t receivers = (size_t)(e->me->n_send_to > e->me->n_token_to ? e->me->n_send_to : e->me->n_token_to);
+    struct link_request *req = (void *)(base + l->at[PLAN_PART_REQUESTS]);
+    for (int i = 0; i < e->n_ring; i++)
+        e->ring[i] = (struct send_buffer){base + l->at[PLAN_PART_SEND] + (size_t)i * l->send_stride, req + (size_t)i * receivers, 0};
+}
+
+static void place(struct engine *e, const struct plan_layout *l, char *base) {
+    size_t tokens = (size_t)e->plan->opts.decoder.max_tokens;
+    e->h = (void *)(base + l->at[PLAN_PART_HIDDEN]);
+    e->parts = (void *)(base + l->at[PLAN_PART_SLOTS]);
+    e->tok = (void *)(base + l->at[PLAN_PART_TOKENS]);
+    e->id = (void *)(base + l->at[PLAN_PART_IDS]);
+    e->slot = e->id + tokens;
+    e->pos = e->slot + tokens;
+    e->sampled = (void *)(base + l->at[PLAN_PART_SAMPLED]);
+    e->wanted = (void *)(base + l->at[PLAN_PART_WANTED]);
+    e->logits = (void *)(base + l->at[PLAN_PART_LOGITS]);
+    e->gather_mine = base + l->at[PLAN_PART_OFFER];
+    e->gather_all = base + l->at[PLAN_PART_OFFERS];
+    e->pool = (void *)(base + l->at[PLAN_PART_POOL]);
+    e->recv_bytes = base + l->at[PLAN_PART_RECV];
+    e->message_cap = l->recv_bytes;
+    place_ring(e, l, base);
+}
+
+/* Notes of the engine that are no part of a message: sequences, micro-batches, the ring's heads. */
+static int allocate(struct engine *e, struct diag *d) {
+    struct plan_layout l;
+    plan_layout(e->plan, e->world->rank, &l);
+    size_t bytes = l.at[PLAN_PART_COUNT], micro = (size_t)e->plan->opts.n_micro;
+    e->n_ring = l.n_send;
+    e->seq = calloc((size_t)e->plan->opts.decoder.n_seqs, sizeof *e->seq);
+    e->sampled_hash = calloc(micro, sizeof *e->sampled_hash);
+    e->micro_done = calloc(micro, sizeof *e->micro_done);
+    e->micro_waits = calloc(micro, sizeof *e->micro_waits);
+    e->ring = calloc((size_t)e->n_ring + 1, sizeof *e->ring);
+    if (posix_memalign(&e->work, 64, bytes + 64)) e->work = NULL;
+    if (!e->seq || !e->sampled_hash || !e->micro_done || !e->micro_waits || !e->ring || !e->work)
+        return diag_set(d, ERR_MEMORY, "rank %d: no memory for a workspace of %zu bytes", e->world->rank, bytes);
+    memset(e->work, 0, bytes);
+    place(e, &l, e->work);
+    return 0;
+}
+
+static int build_schedules(struct engine *e, struct diag *d) {
+    int rc = plan_schedule(e->plan, e->world->rank, STEP_ATTN_REDUCE, &e->attn_reduce, d);
+    return rc ? rc : plan_schedule(e->plan, e->world->rank, STEP_FFN_REDUCE, &e->ffn_reduce, d);
+}
+
+static int open_shard(struct engine *e, const struct gguf *g, int flip, struct diag *d) {
+    int rc = decoder_open(&e->dec, &e->plan->shape, g, &e->me->shard, &e->plan->opts.decoder, d);
+    if (rc) return rc;
+    if (flip == e->world->rank && decoder_flip_weight(e->dec, 0) != 0)
+        return diag_set(d, ERR_USAGE, "rank %d holds no weight to flip", flip);
+    return build_schedules(e, d);
+}
+
+int engine_init(struct engine **out, const struct plan *p, const struct gguf *g, struct link *world, int flip,
+                struct diag *d) {
+    *out = NULL;
+    struct engine *e = calloc(1, sizeof *e);
+    int rc = e ? 0 : diag_set(d, ERR_MEMORY, "no memory for the engine");
+    rc = err_agree(world, rc, d);
+    if (rc) {
+        free(e);
+        return rc;
+    }
+    e->plan = p;
+    e->world = world;
+    e->me = &p->ranks[world->rank];
+    e->stage = &p->stages[e->me->stage];
+    e->replica_first = e->me->replica * p->ranks_per_replica;
+    rc = agree_same(world, p->hash, "the plan", d);
+    if (!rc) {
+        e->replica = link_split(world, e->me->replica, world->rank);
+        e->group = link_split(e->replica, e->me->stage, e->me->tp_index);
+        rc = err_agree(world, open_shard(e, g, flip, d), d);
+    }
+    if (!rc) rc = err_agree(world, allocate(e, d), d);
+    if (rc) {
+        engine_free(e);
+        return rc;
+    }
+    *out = e;
+    return 0;
+}
+
+void engine_free(struct engine *e) {
+    if (!e) return;
+    decoder_close(e->dec);
+    sched_fini(&e->attn_reduce);
+    sched_fini(&e->ffn_reduce);
+    if (e->group) link_free(e->group);
+    if (e->replica) link_free(e->replica);
+    free(e->work);
+    free(e->seq);
+    free(e->sampled_hash);
+    free(e->micro_done);
+    free(e->micro_waits);
+    free(e->ring);
+    free(e);
+}
+
+/* ---- walking the plan ---- */
+
+/* What this rank's links have counted in all. */
+static struct link_counts counts(const struct engine *e) {
+    const struct link_counts *a = &e->replica->counts, *b = &e->group->counts;
+    return (struct link_counts){a->messages + b->messages, a->bytes + b->bytes, a->wait_ns + b->wait_ns};
+}
+
+static void run_step(struct engine *e, enum step_kind kind, int layer) {
+    struct link_counts before = counts(e);
+    double t = engine_now();
+    step_run[kind](e, layer);
+    struct engine_stats *s = e->stats = e->head.prefill ? &e->result->prefill : &e->result->decode;
+    struct link_counts after = counts(e);
+    s->seconds[kind] += engine_now() - t;
+    s->wait_seconds[kind] += 1e-9 * (double)(after.wait_ns - before.wait_ns);
+    s->messages += after.messages - before.messages;
+    s->sent_bytes += after.bytes - before.bytes;
+}
+
+static void run_block(struct engine *e, const struct plan_block *b, int layer) {
+    for (int i = 0; i < b->n; i++)
+        if (b->step[i].kind != STEP_RECV_HIDDEN && b->step[i].kind != STEP_RECV_TOKEN) run_step(e, b->step[i].kind, layer);
+}
+
+/* Stage 0 learns what its last pass of this micro-batch gave, and decides what the next holds; others are told. */
+static void begin_pass(struct engine *e, int micro) {
+    if (!engine_is_first_stage(e)) {
+        run_step(e, STEP_RECV_HIDDEN, -1);
+        if (e->head.micro != micro) e->mismatch = 1;
+        return;
+    }
+    if (e->micro_waits[micro]) {
+        run_step(e, STEP_RECV_TOKEN, -1);
+        schedule_take(e);
+        e->micro_waits[micro] = 0;
+    }
+    schedule_compose(e, micro);
+}
+
+/* An empty pass ends the micro-batch on every stage; stage 0's hash of the sampled tokens travels with it. */
+static void end_micro(struct engine *e, int micro) {
+    if (engine_is_last_stage(e) && e->sampled_hash[micro] != e->head.sampled) e->mismatch = 1;
+    e->sampled_hash[micro] = e->head.sampled;
+    if (!engine_is_last_stage(e)) run_step(e, STEP_SEND_HIDDEN, -1);
+    e->micro_done[micro] = 1;
+}
+
+static void run_pass(struct engine *e, int micro) {
+    begin_pass(e, micro);
+    if (e->head.n == 0) {
+        end_micro(e, micro);
+        return;
+    }
+    double t = engine_now();
+    run_block(e, e->me->prologue, -1);
+    for (int layer = e->me->shard.layer0; layer < e->me->shard.layer1; layer++)
+        run_block(e, e->me->layers[layer - e->me->shard.layer0], layer);
+    run_block(e, e->me->epilogue, -1);
+    e->stats->busy_seconds += engine_now() - t;
+    e->stats->passes++;
+    e->stats->tokens += (uint64_t)e->head.n;
+    if (!engine_is_first_stage(e)) return;
+    if (!engine_is_last_stage(e))
+        e->micro_waits[micro] = e->head.n_want > 0;
+    else if (e->head.n_want)
+        schedule_take(e);
+}
+
+static void run_job(struct engine *e) {
+    int n_micro = e->plan->opts.n_micro, left = n_micro;
+    memset(e->micro_done, 0, (size_t)n_micro * sizeof *e->micro_done);
+    memset(e->micro_waits, 0, (size_t)n_micro * sizeof *e->micro_waits);
+    memset(e->sampled_hash, 0, (size_t)n_micro * sizeof *e->sampled_hash);
+    while (left) {
+        for (int m = 0; m < n_micro; m++) {
+            if (e->micro_done[m]) continue;
+            run_pass(e, m);
+            left -= e->micro_done[m];
+        }
+    }
+    for (int i = 0; i < e->n_ring; i++) {
+        for (int k = 0; k < e->ring[i].n_req; k++) link_wait(e->replica, &e->ring[i].req[k]);
+        e->ring[i].n_req = 0;
+    }
+}
+
+/* ---- a job ---- */
+
+static int check_job(const struct engine *e, const struct engine_job *job, struct diag *d) {
+    const struct decoder_opts *o = &e->plan->opts.decoder;
+    int per_replica = (job->n_seqs + e->plan->strategy.dp - 1) / e->plan->strategy.dp;
+    if (per_replica > o->n_seqs)
+        return diag_set(d, ERR_RANGE, "%d sequences for each replica, but the plan has room for %d", per_replica, o->n_seqs);
+    if (job->chunk < 1 || job->n_new < 1)
+        return diag_set(d, ERR_RANGE, "prefill chunk and number of new tokens must be at least 1");
+    for (int s = 0; s < job->n_seqs; s++) {
+        if (job->prompt_len[s] < 1) return diag_set(d, ERR_RANGE, "prompt %d is empty: give it at least one token", s);
+        if (job->prompt_len[s] > o->n_ctx)
+            return diag_set(d, ERR_RANGE, "prompt %d has %d tokens, but the context holds %d: raise --ctx or shorten the prompt",
+                            s, job->prompt_len[s], o->n_ctx);
+        for (int i = 0; i < job->prompt_len[s]; i++)
+            if (job->prompt[s][i] < 0 || job->prompt[s][i] >= e->plan->shape.n_vocab)
+                return diag_set(d, ERR_RANGE, "prompt %d, token %d: id %d is not in 0..%d", s, i, job->prompt[s][i],
+                                e->plan->shape.n_vocab - 1);
+    }
+    return 0;
+}
+
+static int result_init(struct engine_result *r, const struct engine_job *job, struct diag *d) {
+    size_t n = (size_t)job->n_seqs, all = n * (size_t)job->n_new;
+    *r = (struct engine_result){.n_seqs = job->n_seqs, .n_new = job->n_new};
+    r->n_out = calloc(n + 1, sizeof *r->n_out);
+    r->out = calloc(all + 1, sizeof *r->out);
+    r->logit_hash = calloc(all + 1, sizeof *r->logit_hash);
+    if (!r->n_out || !r->out || !r->logit_hash) return diag_set(d, ERR_MEMORY, "no memory for %zu generated tokens", all);
+    return 0;
+}
+
+void engine_result_fini(struct engine_result *r) {
+    free(r->n_out);
+    free(r->out);
+    free(r->logit_hash);
+    *r = (struct engine_result){0};
+}
+
+/* The first rank of each replica brings its sequences to world rank 0. */
+static void collect(struct engine *e, struct engine_result *r) {
+    size_t n = (size_t)r->n_new;
+    for (int s = 0; s < r->n_seqs; s++) {
+        int owner = s % e->plan->strategy.dp * e->plan->ranks_per_replica;
+        if (owner == 0 || (e->world->rank != 0 && e->world->rank != owner)) continue;
+        void *part[3] = {&r->n_out[s], r->out + (size_t)s * n, r->logit_hash + (size_t)s * n};
+        size_t bytes[3] = {sizeof *r->n_out, n * sizeof *r->out, n * sizeof *r->logit_hash};
+        for (int i = 0; i < 3; i++) {
+            struct link_request req;
+            if (e->world->rank == 0) {
+                link_recv(e->world, owner, TAG_RESULT, part[i], bytes[i]);
+            } else {
+                link_isend(e->world, 0, TAG_RESULT, part[i], bytes[i], &req);
+                link_wait(e->world, &req);
+            }
+        }
+    }
+}
+
+/* All ranks of a replica saw the same tokens, fed and sampled. */
+static int agree_tokens(struct engine *e, struct diag *d) {
+    uint64_t sum = e->fed_hash;
+    for (int m = 0; m < e->plan->opts.n_micro; m++) sum += e->sampled_hash[m];
+    struct diag mine = {0};
+    int rc = agree_same(e->replica, sum, "the tokens", &mine);
+    if (!rc && e->mismatch) rc = diag_set(&mine, ERR_MISMATCH, "stage %d: a pass or token message did not match", e->me->stage);
+    if (rc) diag_set(d, rc, "%s", mine.text);
+    return err_agree(e->world, rc, d);
+}
+
+static void finish_result(struct engine *e, struct engine_result *r, double t_end) {
+    if (e->t_prefill_end == 0) e->t_prefill_end = t_end;
+    r->prefill_seconds = e->t_prefill_end - e->t_start;
+    r->decode_seconds = t_end - e->t_prefill_end;
+    r->interrupted = agree_sum(e->world, (uint64_t)e->stopping) != 0;
+    for (int s = 0; s < r->n_seqs; s++) {
+        r->prefill_tokens += (uint64_t)e->job->prompt_len[s];
+        if (r->n_out[s] > 1) r->decode_tokens += (uint64_t)r->n_out[s] - 1;
+    }
+}
+
+int engine_generate(struct engine *e, const struct engine_job *job, struct engine_result *r, struct diag *d) {
+    int rc = result_init(r, job, d);
+    if (!rc) rc = check_job(e, job, d);
+    rc = err_agree(e->world, rc, d);
+    if (rc) {
+        engine_result_fini(r);
+        return rc;
+    }
+    int dp = e->plan->strategy.dp;
+    e->job = job;
+    e->result = r;
+    e->n_slots = (job->n_seqs - e->me->replica + dp - 1) / dp;
+    e->fed_hash = 0;
+    e->stopping = e->mismatch = e->first_tokens = 0;
+    e->t_prefill_end = 0;
+    e->stats = &r->prefill;
+    e->head = (struct pass_header){0};
+    schedule_start(e);
+    agree_barrier(e->world);
+    e->t_start = engine_now();
+    run_job(e);
+    double t_end = engine_now();
+    collect(e, r);
+    finish_result(e, r, t_end);
+    rc = agree_tokens(e, d);
+    if (rc) engine_result_fini(r);
+    return rc;
+}

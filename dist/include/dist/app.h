@@ -1,0 +1,84 @@
+/* app.h - what every subcommand gets: the command line, the ranks, the model.
+ *
+ * A subcommand is one file in cmd/, one word in its list. It runs on every rank, returns the same code everywhere (it
+ * agrees at the end of each phase), and prints on rank 0 alone: results to stdout, the rest to stderr. */
+#ifndef DIST_APP_H
+#define DIST_APP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "collectives/link.h"
+#include "dist/sampler.h"
+#include "models/gguf.h"
+#include "models/shape.h"
+#include "models/tokenizer.h"
+#include "partition/plan.h"
+
+/* The command line, one field an option (opts.c has the table). */
+struct run_spec {
+    const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv, *kernels, *mem;
+    long tp, pp, dp, ranks;        /* 0: not given */
+    long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window;
+    double temperature, top_p;
+    int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify;
+    const char *args[8];           /* words that are no options */
+    int n_args;
+};
+
+struct app {
+    struct run_spec spec;
+    struct link *world;
+    int rank, size;      /* world's */
+    int oversubscribed;  /* more ranks on this node than cores it may use */
+    int cores;
+    int node_leader;     /* the first rank of its node */
+};
+
+struct cmd {
+    const char *name, *summary;
+    const char *usage;    /* words after "northwall NAME" */
+    const char *options;  /* names of the options it takes, separated by spaces */
+    const char *notes;    /* paragraphs under the options, or NULL */
+    int (*run)(struct app *app, struct diag *d);
+};
+extern const struct cmd *const cmds[];
+
+/* Parses argv after the subcommand. ERR_USAGE names the word. Local. */
+int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, struct diag *d);
+void opts_help(const struct cmd *c, FILE *out);
+/* All option names of a subcommand, for shell completion. */
+void opts_names(const struct cmd *c, FILE *out);
+
+/* A model by path or preset name: file mapped on every rank (NULL for a preset), shape read, equal on all ranks. */
+struct model {
+    struct gguf *file;
+    struct model_shape shape;
+    struct tokenizer *tokenizer;
+};
+/* Collective over app->world. */
+int model_open(struct model *m, const struct app *app, struct diag *d);
+void model_close(struct model *m);
+
+/* Fills in the decoder's options from the command line (compute mode, kv type, context, threads). */
+int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d);
+/* The strategy asked for by --strategy or --tp/--pp/--dp, or the default for n ranks with a sentence that explains it. */
+int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
+                 size_t cap, struct diag *d);
+int app_sampling(struct sampler_params *p, const struct app *app, struct diag *d);
+
+/* Prompts as token ids on every rank (tokenized on rank 0 and broadcast). Collective. */
+struct prompts {
+    int n;
+    int **ids, *len;
+    char **text; /* rank 0 */
+    int *end_ids, n_end_ids;
+};
+int prompts_load(struct prompts *p, const struct app *app, const struct model *m, struct diag *d);
+void prompts_free(struct prompts *p);
+
+/* Nonzero once SIGINT or SIGTERM came. */
+extern volatile int app_stop;
+
+#endif

@@ -1,0 +1,2 @@
+/* cmd.h - for the generated table of subcommands (cmd/ holds one file each). */
+#include "dist/app.h"

@@ -1,0 +1,77 @@
+/* engine.h - executes a plan: real kernels, real messages, wall clock.
+ *
+ *   engine_init(&e, plan, gguf, world, &opts, &d);               collective: every rank of the plan
+ *   engine_generate(e, &job, &result, &d);                        collective
+ *   engine_free(e);
+ *
+ * Each rank walks its plan's steps once per pass. A pass carries one micro-batch: the tokens of some sequences,
+ * prompt chunks first, then one token a sequence. All stages see the passes in one order: chunk by chunk or token by
+ * token, micro-batch by micro-batch (the schedule of GPipe, with the sampled tokens looped back to stage 0), so the
+ * pipeline is full as soon as there are as many micro-batches as stages. Stage 0 decides what a pass holds; the header
+ * of each hidden-state message tells the later stages, so every rank knows every token and all agree (checked).
+ * Steps never allocate; a transport failure aborts the job naming rank and step. */
+#ifndef DIST_ENGINE_H
+#define DIST_ENGINE_H
+
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "collectives/link.h"
+#include "dist/sampler.h"
+#include "partition/plan.h"
+
+/* Time and traffic of one rank, by step kind, since the last reset. */
+struct engine_stats {
+    double seconds[STEP_COUNT];      /* time inside each kind of step */
+    double wait_seconds[STEP_COUNT]; /* of that, time waiting for a message */
+    uint64_t messages, sent_bytes;   /* sent by this rank */
+    uint64_t passes, tokens;         /* passes walked, tokens in them */
+    double busy_seconds;             /* whole passes, from first to last step */
+};
+
+/* What to generate. Prompts are token ids; the arrays belong to the caller and are read on every rank (identical). */
+struct engine_job {
+    int n_seqs;
+    const int *const *prompt;    /* [n_seqs] ids */
+    const int *prompt_len;       /* [n_seqs], each >= 1 */
+    int n_new;                   /* most tokens to generate per sequence */
+    int chunk;                   /* most prompt tokens of a sequence in one pass */
+    struct sampler_params sampling;
+    const int *end_ids;          /* tokens that end a sequence */
+    int n_end_ids;
+    /* Called on world rank 0 as tokens arrive, in order within a sequence; NULL for none. */
+    void (*on_token)(void *user, int seq, int index, int id);
+    void *user;
+    const volatile int *stop;    /* becomes nonzero to end early (checked on the sampling ranks); may be NULL */
+};
+
+struct engine_result {
+    int n_seqs, n_new;
+    int *n_out;           /* [n_seqs] generated tokens */
+    int *out;             /* [n_seqs][n_new] ids */
+    uint64_t *logit_hash; /* [n_seqs][n_new]: hash_floats of all logits each token was drawn from */
+    int interrupted;
+    double prefill_seconds, decode_seconds; /* on this rank: start to last first-token; from there to the end */
+    uint64_t prefill_tokens, decode_tokens; /* decode: all tokens after each sequence's first */
+    struct engine_stats prefill, decode;    /* this rank */
+};
+
+struct engine;
+
+/* Opens this rank's shard and allocates all the plan says. g is NULL for synthetic weights. Collective over world,
+ * whose size is plan->n_ranks. flip >= 0 flips one bit of one weight of rank `flip` (test of the verification). */
+int engine_init(struct engine **out, const struct plan *p, const struct gguf *g, struct link *world, int flip,
+                struct diag *d);
+void engine_free(struct engine *e); /* collective when e is not NULL on all ranks */
+
+/* Runs a job from empty caches. Collective; the result is complete on world rank 0 and agreed (token ids of all ranks
+ * compared). Free with engine_result_fini. */
+int engine_generate(struct engine *e, const struct engine_job *job, struct engine_result *r, struct diag *d);
+void engine_result_fini(struct engine_result *r);
+
+/* Teacher-forced pass over a text for perplexity and agreement studies: feeds ids in windows of the plan's n_ctx and
+ * calls on_logits on ranks of the last stage with each position's own vocabulary rows. Collective. */
+
+double engine_now(void); /* seconds of a monotonic clock */
+
+#endif

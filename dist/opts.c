@@ -1,0 +1,151 @@
+/* The option table: one row gives parsing, help and shell completion. */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "dist/app.h"
+
+enum opt_kind { OPT_STR, OPT_INT, OPT_REAL, OPT_FLAG };
+
+struct opt {
+    const char *name, *letter, *arg;
+    enum opt_kind kind;
+    size_t offset;
+    double min, max;
+    const char *def, *help;
+};
+
+#define FIELD(f) offsetof(struct run_spec, f)
+#define BIG 2147483647.0
+
+static const struct opt table[] = {
+    {"model", "m", "FILE|PRESET", OPT_STR, FIELD(model), 0, 0, NULL, "GGUF file, or a preset with synthetic weights (northwall list)"},
+    {"quant", NULL, "TYPE", OPT_STR, FIELD(quant), 0, 0, NULL, "storage type of a preset's weights"},
+    {"strategy", "s", "S", OPT_STR, FIELD(strategy), 0, 0, NULL, "1, tp2, pp4, tp2xpp2, dp2xtp2, stages:1*14/1,2/0"},
+    {"tp", NULL, "N", OPT_INT, FIELD(tp), 1, 4096, NULL, "tensor-parallel ranks of a stage"},
+    {"pp", NULL, "N", OPT_INT, FIELD(pp), 1, PLAN_MAX_STAGES, NULL, "pipeline stages"},
+    {"dp", NULL, "N", OPT_INT, FIELD(dp), 1, 4096, NULL, "data-parallel replicas"},
+    {"ranks", NULL, "N", OPT_INT, FIELD(ranks), 1, 1048576, NULL, "plan for N ranks (default: what the strategy needs)"},
+    {"strategies", NULL, "LIST", OPT_STR, FIELD(strategies), 0, 0, NULL, "compare these strategies with one rank, e.g. 1,tp2,pp2"},
+    {"prompt", "p", "TEXT", OPT_STR, FIELD(prompt), 0, 0, NULL, "prompt, taken verbatim"},
+    {"prompts", NULL, "FILE", OPT_STR, FIELD(prompts), 0, 0, NULL, "one prompt a line: as many sequences at once"},
+    {"n-predict", "n", "N", OPT_INT, FIELD(n_predict), 1, 1 << 24, "128", "most tokens to generate"},
+    {"n-prompt", NULL, "N", OPT_INT, FIELD(n_prompt), 1, 1 << 20, "128", "prompt tokens where no prompt is given (ids by the seed)"},
+    {"ctx", "c", "N", OPT_INT, FIELD(ctx), 1, 1 << 24, "0", "context positions of each sequence (default: what the prompts and -n need)"},
+    {"chunk", NULL, "N", OPT_INT, FIELD(chunk), 1, 65536, "64", "prompt tokens of a sequence in one pass"},
+    {"micro-batches", NULL, "N", OPT_INT, FIELD(n_micro), 1, 65536, "0", "groups of sequences in the pipeline (default: one a stage)"},
+    {"batch", "b", "N", OPT_INT, FIELD(batch), 1, 65536, "1", "sequences generated at once"},
+    {"threads", "t", "N", OPT_INT, FIELD(threads), 1, 1024, "0", "OpenMP threads of a rank (default: OMP_NUM_THREADS, or 1)"},
+    {"mode", NULL, "M", OPT_STR, FIELD(mode), 0, 0, NULL, "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float for float weights)"},
+    {"kv", NULL, "TYPE", OPT_STR, FIELD(kv), 0, 0, "f16", "key/value cache: f16, int8, int4"},
+    {"temperature", NULL, "X", OPT_REAL, FIELD(temperature), 0, 100, "0", "0 is greedy"},
+    {"top-k", NULL, "K", OPT_INT, FIELD(top_k), 0, BIG, "40", "sample among the K best (0: all)"},
+    {"top-p", NULL, "X", OPT_REAL, FIELD(top_p), 0, 1, "1", "then among the smallest set of at least this probability"},
+    {"seed", NULL, "N", OPT_INT, FIELD(seed), 0, BIG, "1", "of sampling, and of synthetic weights"},
+    {"ignore-eos", NULL, NULL, OPT_FLAG, FIELD(ignore_eos), 0, 0, NULL, "go on after an end-of-sequence token"},
+    {"no-bos", NULL, NULL, OPT_FLAG, FIELD(no_bos), 0, 0, NULL, "no beginning-of-sequence token in front"},
+    {"no-echo", NULL, NULL, OPT_FLAG, FIELD(no_echo), 0, 0, NULL, "leave the prompt out of the text"},
+    {"text", NULL, "TEXT", OPT_STR, FIELD(text), 0, 0, NULL, "text to use in place of standard input or a file"},
+    {"window", NULL, "N", OPT_INT, FIELD(window), 2, 1 << 20, "256", "tokens of a perplexity window, each started afresh"},
+    {"type", NULL, "TYPE", OPT_STR, FIELD(type), 0, 0, NULL, "storage type to write"},
+    {"head-type", NULL, "TYPE", OPT_STR, FIELD(head_type), 0, 0, NULL, "storage type of embedding and output layer (default: the same)"},
+    {"out", "o", "FILE", OPT_STR, FIELD(out), 0, 0, NULL, "file to write (appears when complete)"},
+    {"repeat", "r", "N", OPT_INT, FIELD(repeat), 1, 100000, "7", "measurements of each figure"},
+    {"no-verify", NULL, NULL, OPT_FLAG, FIELD(no_verify), 0, 0, NULL, "do not compare with one rank (saves its memory)"},
+    {"flip-weight", NULL, "RANK", OPT_INT, FIELD(flip), 0, 1048576, "-1", "flip one bit of one weight on a rank: the verification must notice"},
+    {"mem", NULL, "SIZE", OPT_STR, FIELD(mem), 0, 0, NULL, "memory a rank may use, e.g. 192MiB (default: not limited)"},
+    {"kernels", NULL, "SET", OPT_STR, FIELD(kernels), 0, 0, "auto", "kernel set (northwall list)"},
+    {"steps", NULL, NULL, OPT_FLAG, FIELD(steps), 0, 0, NULL, "show each step with its cost"},
+    {"all", NULL, NULL, OPT_FLAG, FIELD(all), 0, 0, NULL, "show everything, long arrays too"},
+    {"json", NULL, NULL, OPT_FLAG, FIELD(json), 0, 0, NULL, "print the result as JSON, units in the key names"},
+    {"quiet", "q", NULL, OPT_FLAG, FIELD(quiet), 0, 0, NULL, "no progress and no statistics on stderr"},
+    {"help", "h", NULL, OPT_FLAG, FIELD(help), 0, 0, NULL, "this text"},
+};
+enum { N_OPTS = sizeof table / sizeof *table };
+
+/* True if `name` is a word of the list. */
+static int listed(const char *list, const char *name) {
+    size_t n = strlen(name);
+    for (const char *p = list; (p = strstr(p, name)); p += n)
+        if ((p == list || p[-1] == ' ') && (p[n] == 0 || p[n] == ' ')) return 1;
+    return 0;
+}
+
+static int takes(const struct cmd *c, const struct opt *o) {
+    return !strcmp(o->name, "help") || listed(c->options, o->name);
+}
+
+static int set_value(struct run_spec *s, const struct opt *o, const char *value, struct diag *d) {
+    char *at = (char *)s + o->offset, what[64];
+    snprintf(what, sizeof what, "--%s", o->name);
+    switch (o->kind) {
+    case OPT_STR: *(const char **)at = value; return 0;
+    case OPT_INT: return text_int(value, (long)o->min, (long)o->max, what, (long *)at, d);
+    case OPT_REAL: return text_double(value, o->min, o->max, what, (double *)at, d);
+    case OPT_FLAG: *(int *)at = 1; return 0;
+    }
+    return diag_set(d, ERR_INTERNAL, "option table row without a kind: --%s", o->name);
+}
+
+/* Defaults may lie outside the range a user may type (0 and -1 mean "not given"). */
+static void set_defaults(struct run_spec *s) {
+    memset(s, 0, sizeof *s);
+    for (int i = 0; i < N_OPTS; i++) {
+        struct opt o = table[i];
+        o.min = -1;
+        if (o.def) set_value(s, &o, o.def, NULL);
+    }
+}
+
+static const struct opt *find(const struct cmd *c, const char *word, size_t n, int dashes) {
+    for (int i = 0; i < N_OPTS; i++) {
+        const char *name = dashes == 2 ? table[i].name : table[i].letter;
+        if (takes(c, &table[i]) && name && strlen(name) == n && !memcmp(name, word, n)) return &table[i];
+    }
+    return NULL;
+}
+
+int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, struct diag *d) {
+    set_defaults(s);
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        int dashes = word[0] == '-' && word[1] ? 1 + (word[1] == '-') : 0;
+        if (!dashes) {
+            if (s->n_args == 8) return diag_set(d, ERR_USAGE, "too many words: '%.64s'", word);
+            s->args[s->n_args++] = word;
+            continue;
+        }
+        const char *name = word + dashes, *eq = strchr(name, '=');
+        const struct opt *o = find(c, name, eq ? (size_t)(eq - name) : strlen(name), dashes);
+        if (!o) return diag_set(d, ERR_USAGE, "unknown option '%.64s': see northwall %s --help", word, c->name);
+        if (o->kind == OPT_FLAG && eq) return diag_set(d, ERR_USAGE, "--%s takes no value", o->name);
+        if (o->kind != OPT_FLAG && !eq && i + 1 == argc)
+            return diag_set(d, ERR_USAGE, "--%s needs a value: %s", o->name, o->arg);
+        const char *value = o->kind == OPT_FLAG ? NULL : eq ? eq + 1 : argv[++i];
+        int rc = set_value(s, o, value, d);
+        if (rc) return rc;
+    }
+    return 0;
+}
+
+void opts_help(const struct cmd *c, FILE *out) {
+    fprintf(out, "northwall %s - %s\n\nusage: northwall %s %s\n\n", c->name, c->summary, c->name, c->usage);
+    for (int i = 0; i < N_OPTS; i++) {
+        const struct opt *o = &table[i];
+        if (!takes(c, o)) continue;
+        char left[64];
+        snprintf(left, sizeof left, "%s%s%s--%s %s", o->letter ? "-" : "", o->letter ? o->letter : "",
+                 o->letter ? ", " : "    ", o->name, o->arg ? o->arg : "");
+        int given = o->def && strcmp(o->def, "0") && strcmp(o->def, "-1");
+        fprintf(out, "  %-28s %s", left, o->help);
+        if (given) fprintf(out, " (default: %s)", o->def);
+        fputc('\n', out);
+    }
+    if (c->notes) fprintf(out, "\n%s\n", c->notes);
+}
+
+void opts_names(const struct cmd *c, FILE *out) {
+    for (int i = 0; i < N_OPTS; i++)
+        if (takes(c, &table[i])) fprintf(out, "--%s%s\n", table[i].name, table[i].kind == OPT_FLAG ? "" : "=");
+}

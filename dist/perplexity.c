@@ -1,0 +1,122 @@
+#include "perplexity.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dist/engine.h"
+#include "models/decoder.h"
+
+static struct prediction score(const float *logits, int n_vocab, int token) {
+    struct prediction p = {.token = token, .best = 0};
+    for (int i = 1; i < n_vocab; i++)
+        if (logits[i] > logits[p.best]) p.best = i;
+    float second = -INFINITY;
+    double sum = 0;
+    for (int i = 0; i < n_vocab; i++) {
+        if (i != p.best && logits[i] > second) second = logits[i];
+        sum += exp((double)logits[i] - logits[p.best]);
+    }
+    p.margin = logits[p.best] - second;
+    p.nll = log(sum) + (double)logits[p.best] - (double)logits[token];
+    return p;
+}
+
+/* Buffers of one window. */
+struct window {
+    int *id, *seq, *pos;
+    float *logits;
+    int chunk; /* tokens of a call: bounds the logits' memory */
+};
+
+/* Feeds one window from position 0 and scores tokens 1..n-1. */
+static void run_window(struct decoder *dec, struct window *w, const int *tokens, int n, struct prediction *out) {
+    int n_vocab = dec->shape.n_vocab;
+    for (int at = 0; at < n; at += w->chunk) {
+        int m = n - at < w->chunk ? n - at : w->chunk;
+        for (int i = 0; i < m; i++) {
+            w->id[i] = tokens[at + i];
+            w->seq[i] = 0;
+            w->pos[i] = at + i;
+        }
+        struct token_batch b = {m, w->id, w->seq, w->pos};
+        decoder_forward(dec, &b, NULL, w->logits, NULL);
+        for (int i = 0; i < m && at + i + 1 < n; i++)
+            out[at + i] = score(w->logits + (size_t)i * (size_t)n_vocab, n_vocab, tokens[at + i + 1]);
+    }
+}
+
+static void summarize(struct perplexity *p, const int *window_n) {
+    double sum = 0, square = 0, at_mean;
+    for (int i = 0; i < p->n; i++) sum += p->at[i].nll;
+    p->mean_nll = sum / p->n;
+    p->perplexity = exp(p->mean_nll);
+    for (int w = 0, at = 0; w < p->n_windows; at += window_n[w++]) {
+        at_mean = 0;
+        for (int i = 0; i < window_n[w]; i++) at_mean += p->at[at + i].nll - p->mean_nll;
+        square += at_mean * at_mean;
+    }
+    double error = p->n_windows > 1 ? sqrt(square * p->n_windows / (p->n_windows - 1.0)) / p->n : INFINITY;
+    p->low = exp(p->mean_nll - 1.96 * error);
+    p->high = exp(p->mean_nll + 1.96 * error);
+}
+
+static int open_decoder(struct decoder **dec, const struct app *app, const struct model *m, int window, int chunk, struct diag *d) {
+    struct decoder_opts o;
+    int rc = app_decoder_opts(&o, app, &m->shape, d);
+    o.n_ctx = window;
+    o.max_tokens = chunk;
+    struct shard_spec all;
+    shard_whole(&m->shape, &all);
+    return rc ? rc : decoder_open(dec, &m->shape, m->file, &all, &o, d);
+}
+
+int perplexity_measure(struct perplexity *out, const struct app *app, const struct model *m, const int *ids, int n,
+                       struct diag *d) {
+    memset(out, 0, sizeof *out);
+    int bos = tokenizer_adds_bos(m->tokenizer) && !app->spec.no_bos ? tokenizer_bos(m->tokenizer) : -1, extra = bos >= 0;
+    int window = (int)app->spec.window, body = window - extra;
+    if (m->shape.n_ctx && window > m->shape.n_ctx)
+        return diag_set(d, ERR_RANGE, "--window %d is longer than the model's context of %d", window, m->shape.n_ctx);
+    if (n < 2 || body < 1) return diag_set(d, ERR_USAGE, "the text has %d tokens: at least 2 are needed", n);
+    struct window w = {.chunk = window < 64 ? window : 64};
+    struct decoder *dec = NULL;
+    int max_windows = (n + body - 1) / body, *window_n = calloc((size_t)max_windows, sizeof *window_n);
+    int *tokens = calloc((size_t)window, sizeof *tokens);
+    w.id = calloc((size_t)w.chunk * 3, sizeof *w.id);
+    w.logits = malloc((size_t)w.chunk * (size_t)m->shape.n_vocab * sizeof(float));
+    out->at = calloc((size_t)n + (size_t)max_windows, sizeof *out->at);
+    int rc = window_n && tokens && w.id && w.logits && out->at ? 0 : diag_set(d, ERR_MEMORY, "no memory for a window of %d tokens", window);
+    if (!rc) rc = open_decoder(&dec, app, m, window, w.chunk, d);
+    if (!rc) {
+        w.seq = w.id + w.chunk;
+        w.pos = w.seq + w.chunk;
+    }
+    double t = engine_now();
+    for (int at = 0; !rc && at < n && !app_stop; at += body) {
+        int k = n - at < body ? n - at : body;
+        if (extra) tokens[0] = bos;
+        memcpy(tokens + extra, ids + at, (size_t)k * sizeof *ids);
+        if (k + extra < 2) break;
+        run_window(dec, &w, tokens, k + extra, out->at + out->n);
+        out->n += window_n[out->n_windows++] = k + extra - 1;
+        if (!app->spec.quiet && isatty(2)) fprintf(stderr, "\r%d of %d tokens", at + k, n);
+    }
+    if (!rc && app_stop) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
+    if (!rc) summarize(out, window_n);
+    out->window = window;
+    out->seconds = engine_now() - t;
+    decoder_close(dec);
+    free(window_n);
+    free(tokens);
+    free(w.id);
+    free(w.logits);
+    if (rc) perplexity_fini(out);
+    return rc;
+}
+
+void perplexity_fini(struct perplexity *p) {
+    free(p->at);
+    memset(p, 0, sizeof *p);
+}

@@ -1,0 +1,80 @@
+/* What each pass carries: decided on the ranks of stage 0, all alike, from the prompts and the sampled tokens. */
+#include "base/hash.h"
+#include "engine_priv.h"
+
+static int micro_of_slot(const struct engine *e, int slot) {
+    return slot % e->plan->opts.n_micro;
+}
+
+void schedule_start(struct engine *e) {
+    for (int s = 0; s < e->n_slots; s++) e->seq[s] = (struct seq_state){0};
+}
+
+static void add_token(struct engine *e, int id, int slot, int pos, int want) {
+    e->tok[e->head.n++] = (struct pass_token){id, slot, pos, want};
+    e->head.n_want += want;
+}
+
+/* Prompt tokens of the sequences that still have some, `chunk` at most of each, as many as a pass holds. */
+static void compose_prefill(struct engine *e, int micro) {
+    const struct engine_job *job = e->job;
+    int room = e->plan->opts.decoder.max_tokens;
+    for (int s = micro; s < e->n_slots && e->head.n < room; s += e->plan->opts.n_micro) {
+        struct seq_state *seq = &e->seq[s];
+        const int *prompt = job->prompt[engine_seq_of_slot(e, s)];
+        int len = job->prompt_len[engine_seq_of_slot(e, s)];
+        for (int i = 0; i < job->chunk && seq->fed < len && e->head.n < room; i++, seq->fed++)
+            add_token(e, prompt[seq->fed], s, seq->fed, seq->fed == len - 1);
+    }
+    e->head.prefill = e->head.n > 0;
+}
+
+static void compose_decode(struct engine *e, int micro) {
+    for (int s = micro; s < e->n_slots; s += e->plan->opts.n_micro) {
+        struct seq_state *seq = &e->seq[s];
+        if (seq->done || !seq->ready) continue;
+        seq->ready = 0;
+        add_token(e, seq->last, s, seq->fed + seq->n_out - 1, 1);
+    }
+}
+
+void schedule_compose(struct engine *e, int micro) {
+    e->head = (struct pass_header){.micro = micro, .sampled = e->sampled_hash[micro]};
+    if (e->stopping) return;
+    compose_prefill(e, micro);
+    if (e->head.n == 0) compose_decode(e, micro);
+}
+
+static int ends(const struct engine *e, int id) {
+    for (int i = 0; i < e->job->n_end_ids; i++)
+        if (e->job->end_ids[i] == id) return 1;
+    return 0;
+}
+
+static void take_one(struct engine *e, const struct token_entry *t) {
+    struct seq_state *seq = &e->seq[t->slot];
+    struct engine_result *r = e->result;
+    int global = engine_seq_of_slot(e, t->slot), index = seq->n_out++;
+    r->out[(size_t)global * (size_t)r->n_new + (size_t)index] = t->id;
+    r->logit_hash[(size_t)global * (size_t)r->n_new + (size_t)index] = t->logit_hash;
+    r->n_out[global] = seq->n_out;
+    seq->last = t->id;
+    seq->ready = 1;
+    int full = e->job->prompt_len[global] + seq->n_out > e->plan->opts.decoder.n_ctx;
+    seq->done = seq->n_out >= r->n_new || ends(e, t->id) || full;
+    if (index == 0 && ++e->first_tokens == e->n_slots) e->t_prefill_end = engine_now();
+    if (e->world->rank == 0 && e->job->on_token) e->job->on_token(e->job->user, global, index, t->id);
+}
+
+void schedule_take(struct engine *e) {
+    int micro = e->sampled_head.micro;
+    for (int i = 0; i < e->sampled_head.n; i++) {
+        const struct token_entry *t = &e->sampled[i];
+        if (t->slot < 0 || t->slot >= e->n_slots || micro_of_slot(e, t->slot) != micro) {
+            e->mismatch = 1;
+            continue;
+        }
+        take_one(e, t);
+    }
+    if (e->sampled_head.stop) e->stopping = 1;
+}

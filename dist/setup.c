@@ -1,0 +1,103 @@
+#include "dist/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "collectives/agree.h"
+
+/* "192MiB", "2GB", "1024": bytes. */
+static int parse_size(const char *s, size_t *out, struct diag *d) {
+    static const struct {
+        const char *unit;
+        double factor;
+    } units[] = {{"", 1}, {"B", 1}, {"kB", 1e3}, {"KiB", 1024}, {"MB", 1e6}, {"MiB", 1048576}, {"GB", 1e9}, {"GiB", 1073741824},
+                 {"TB", 1e12}, {"TiB", 1099511627776.0}};
+    char *end;
+    double v = strtod(s, &end);
+    while (*end == ' ') end++;
+    for (size_t i = 0; end != s && v > 0 && i < sizeof units / sizeof *units; i++)
+        if (!strcmp(end, units[i].unit)) {
+            *out = (size_t)(v * units[i].factor);
+            return 0;
+        }
+    return diag_set(d, ERR_USAGE, "--mem '%.40s': expected a size such as 192MiB or 2GB", s);
+}
+
+static int longest(const struct prompts *p) {
+    int n = 1;
+    for (int i = 0; i < p->n; i++)
+        if (p->len[i] > n) n = p->len[i];
+    return n;
+}
+
+int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
+                    const struct strategy *st, struct diag *d) {
+    memset(o, 0, sizeof *o);
+    int n_prompts = p ? p->n : (int)app->spec.batch;
+    int rc = app_decoder_opts(&o->decoder, app, &m->shape, d);
+    if (!rc && app->spec.mem) rc = parse_size(app->spec.mem, &o->mem_bytes, d);
+    if (rc) return rc;
+    int per_replica = (n_prompts + st->dp - 1) / st->dp, stages = st->n_stages;
+    o->decoder.n_seqs = per_replica;
+    if (!o->decoder.n_ctx) o->decoder.n_ctx = (p ? longest(p) : (int)app->spec.chunk) + (int)app->spec.n_predict;
+    if (m->shape.n_positions && o->decoder.n_ctx > m->shape.n_positions)
+        return diag_set(d, ERR_RANGE, "a context of %d positions is needed, but the model's position table has %d: lower -n or --ctx",
+                        o->decoder.n_ctx, m->shape.n_positions);
+    o->n_micro = app->spec.n_micro ? (int)app->spec.n_micro : stages < per_replica ? stages : per_replica;
+    if (o->n_micro > per_replica) o->n_micro = per_replica;
+    int seqs_of_micro = (per_replica + o->n_micro - 1) / o->n_micro;
+    if (o->decoder.max_tokens < seqs_of_micro) o->decoder.max_tokens = seqs_of_micro;
+    if (o->decoder.max_tokens > o->decoder.n_ctx * seqs_of_micro) o->decoder.max_tokens = o->decoder.n_ctx * seqs_of_micro;
+    struct sampler_params sampling;
+    rc = app_sampling(&sampling, app, d);
+    o->top_candidates = sampler_candidates(&sampling, m->shape.n_vocab);
+    return rc;
+}
+
+static int make_plan(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p, int need_all,
+                     struct diag *d) {
+    struct plan_opts o;
+    int need = strategy_ranks(&r->strategy), rc = setup_plan_opts(&o, app, m, p, &r->strategy, d);
+    if (rc) return rc;
+    if (!m->shape.causal) return diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: it generates no text", m->shape.name);
+    if (need > app->size || (need_all && need != app->size))
+        return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s, but %d %s started: use mpirun -n %d", r->strategy.text, need,
+                        need == 1 ? "" : "s", app->size, app->size == 1 ? "was" : "were", need);
+    return plan_make(&r->plan, &m->shape, &r->strategy, need, &o, d);
+}
+
+int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
+                const struct strategy *st, int need_all, int flip, struct diag *d) {
+    memset(r, 0, sizeof *r);
+    r->strategy = *st;
+    int rc = err_agree(app->world, make_plan(r, app, m, p, need_all, d), d);
+    if (!rc) {
+        r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
+        if (r->link) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
+        rc = err_agree(app->world, rc, d);
+    }
+    if (rc) runner_close(r);
+    return rc;
+}
+
+void runner_close(struct runner *r) {
+    engine_free(r->engine);
+    if (r->link) link_free(r->link);
+    plan_free(r->plan);
+    memset(r, 0, sizeof *r);
+}
+
+void runner_job(struct engine_job *job, const struct app *app, const struct prompts *p) {
+    memset(job, 0, sizeof *job);
+    job->n_seqs = p->n;
+    job->prompt = (const int *const *)p->ids;
+    job->prompt_len = p->len;
+    job->n_new = (int)app->spec.n_predict;
+    job->chunk = (int)app->spec.chunk;
+    struct diag unused = {0};
+    app_sampling(&job->sampling, app, &unused);
+    job->end_ids = p->end_ids;
+    job->n_end_ids = p->n_end_ids;
+    job->stop = &app_stop;
+}

@@ -1,0 +1,116 @@
+/* priv.h - what the files of this folder share.
+ *
+ * One shard lives in three blocks of memory: weights (column shards, vectors, row steps; all of it when synthetic), cache
+ * and work. The same functions that carve them from memory measure them for the plan, with no memory behind. */
+#ifndef MODELS_DECODER_PRIV_H
+#define MODELS_DECODER_PRIV_H
+
+#include "base/text.h"
+#include "models/decoder.h"
+#include "models/synth.h"
+
+enum { LAYER_MATS = ROLE_DOWN - ROLE_Q + 1 };
+
+struct decoder_layer {
+    struct mat mat[LAYER_MATS];    /* by role - ROLE_Q; rows == 0 where the shard holds none */
+    const float *vec[VEC_COUNT];   /* NULL where the model has none */
+    struct kv_cache *kv;           /* [n_seqs]; an encoder's layers share one set */
+};
+
+struct group_list {
+    struct order_group *g;
+    int n;
+};
+
+struct decoder_priv {
+    struct decoder_layer *layers; /* [layer1 - layer0] */
+    struct mat embed, pos_embed, type_embed, head;
+    const float *vec[VEC_COUNT];
+    struct group_list model, heads, ffn; /* groups of the K axes: d_model, this shard's heads, its FFN columns */
+    int *kv_of;                          /* [heads] row of the cache that a head reads */
+    int *visible;                        /* [max_tokens] positions each token sees */
+    int *seq_len;                        /* [n_seqs] */
+    float *x;                            /* [max_tokens][d_model] normed input */
+    float *q, *k, *v, *o;                /* [max_tokens][heads or kv heads][head_dim] */
+    float *gate, *up;                    /* [max_tokens][ffn columns]; the product lies in `up` */
+    void *act;                           /* quantized activations of one product */
+    float *cos, *sin;                    /* [n_ctx][rope_dim/2] */
+    float *row;                          /* [d_model] of the embedding step */
+    float *h, *part[2];                  /* [max_tokens][d_model], of decoder_forward: whole shards only */
+    size_t private_bytes;                /* of the weights block */
+    void *weights_mem, *kv_mem, *work_mem, *flip_mem;
+};
+
+/* A measuring tape, or with base != NULL a block to carve from: pieces of whole 64 bytes. */
+struct arena {
+    uint8_t *base;
+    size_t used;
+};
+void *arena_take(struct arena *a, size_t bytes);
+size_t round_up64(size_t n);
+
+/* Memory aligned to 64 bytes or, when large, to huge pages, which are asked for. Freed with free. */
+int memory_reserve(void **out, size_t bytes, const char *what, struct diag *d);
+
+/* One past the last column as stored, and first column as stored, of a part: whole blocks, at least 32 columns. */
+void part_stored_cols(const struct model_shape *s, enum role role, int layer, const struct shard_part *p, int *col0,
+                      int *col1);
+
+/* True if the part has all columns: its rows are then a view of a file. */
+int part_is_row_shard(const struct model_shape *s, enum role role, const struct shard_part *p);
+
+/* True if a shard holds a vector at all. */
+int shard_has_vec(const struct model_shape *s, const struct shard_spec *spec, enum vec vec);
+
+/* The same shard with empty ranges as zeros, and no heads or columns where it has no layers. */
+struct shard_spec shard_normal(const struct shard_spec *spec);
+
+/* Derived ranges of a shard. */
+void shard_ranges(const struct model_shape *s, const struct shard_spec *spec, int *kv_head0, int *kv_head1, int *ffn0,
+                  int *ffn1);
+int shard_is_whole(const struct model_shape *s, const struct shard_spec *spec);
+
+/* Places all of work, or measures it. Only spec, shape and opts of dec are read. */
+void work_carve(struct decoder *dec, struct decoder_priv *p, struct arena *a);
+void kv_carve(struct decoder *dec, struct decoder_priv *p, struct arena *a);
+
+/* Loads all matrices and vectors: maps, copies or generates. */
+int weights_load(struct decoder *dec, const struct gguf *g, struct diag *d);
+
+/* The matrix of a role in a layer (0 for roles of the model). */
+struct mat *decoder_mat(struct decoder *dec, enum role role, int layer);
+
+/* Rows [row0, row1) of a synthetic matrix with `cols` columns, quantized: columns [col0, col1) at dst with `stride`, and
+ * for per-channel types the steps of the rows. row0 counts in the stored tensor. scratch: cols floats a thread. */
+struct synth_piece {
+    const struct tensor_type *type;
+    const char *tensor;
+    uint64_t seed;
+    int64_t row0;
+    int rows, cols, col0, col1;
+    uint8_t *dst;
+    size_t stride;
+    float *steps; /* [rows] or NULL */
+};
+void synth_fill(const struct synth_piece *p, int threads, float *scratch);
+
+/* Products of one quantized input, rows split over the threads; y[node*ldnode + t*ldy + row]. */
+struct product {
+    const struct mat *w;
+    float *y;
+    size_t ldy, ldnode;
+};
+/* Input of a product: x[t*ldx + column - first column of the groups]. */
+struct product_input {
+    enum act_bits bits;
+    const struct group_list *groups;
+    const float *x;
+    size_t ldx;
+    int n_tokens;
+};
+/* Called for rows [row0, row1) of all tokens after the products, on the thread that made them; row0 is a multiple of 32. */
+typedef void product_finish(struct decoder *dec, int layer, int n_tokens, int row0, int row1);
+void products_run(struct decoder *dec, const struct product_input *in, const struct product *p, int n,
+                  product_finish *finish, int layer);
+
+#endif

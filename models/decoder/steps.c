@@ -1,0 +1,257 @@
+/* steps.c - the steps of a forward pass on one shard, in the canonical order (order.h).
+ *
+ *   embed -> h                                     h [n][d_model], the residual stream
+ *   each layer:  norm -> q k v -> rope -> cache -> attention -> O product -> parts   (sums of this shard's subtrees)
+ *                h += root of the parts of all shards
+ *                norm -> gate, up -> act(gate)*up -> down product -> parts
+ *                h += root
+ *   final norm -> output rows -> logits
+ *
+ * Post-norm models (bert) norm after the sums instead of before the products. */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "models/mathf.h"
+#include "priv.h"
+
+static struct decoder_layer *layer_of(struct decoder *dec, int layer) {
+    return &dec->priv->layers[layer - dec->spec.layer0];
+}
+
+static void norm_row(const struct model_shape *s, float *y, const float *x, const float *weight, const float *bias, int n) {
+    if (s->norm == NORM_RMS) norm_rms(y, x, weight, n, s->norm_eps);
+    else norm_layer(y, x, weight, bias, n, s->norm_eps);
+}
+
+static void norm_rows(struct decoder *dec, float *y, const float *x, const float *weight, const float *bias, int n) {
+    size_t d = (size_t)dec->shape.d_model;
+#pragma omp parallel for num_threads(dec->opts.threads) schedule(static) if (n > 1 && dec->opts.threads > 1)
+    for (int t = 0; t < n; t++) norm_row(&dec->shape, y + (size_t)t * d, x + (size_t)t * d, weight, bias, (int)d);
+}
+
+/* Input of a sublayer: normed into x, or h itself where the norm follows the sum. */
+static const float *sublayer_input(struct decoder *dec, int n, const float *h, const float *weight, const float *bias) {
+    if (dec->shape.post_norm) return h;
+    norm_rows(dec, dec->priv->x, h, weight, bias, n);
+    return dec->priv->x;
+}
+
+static void read_row(const struct mat *m, int row, float *dst) {
+    const uint8_t *src = m->data + (size_t)row * m->stride;
+    m->type->dequantize(src, m->row_step ? m->row_step[row] : 1, dst, m->axis.cols);
+}
+
+static void add_row(float *h, const float *row, int n) {
+    for (int i = 0; i < n; i++) h[i] = h[i] + row[i];
+}
+
+void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h) {
+    const struct model_shape *s = &dec->shape;
+    struct decoder_priv *p = dec->priv;
+    for (int t = 0; t < b->n; t++, h += s->d_model) {
+        read_row(&p->embed, b->id[t], h);
+        for (int i = 0; i < s->d_model && s->embed_scale != 1; i++) h[i] = h[i] * s->embed_scale;
+        if (p->type_embed.rows) {
+            read_row(&p->type_embed, 0, p->row);
+            add_row(h, p->row, s->d_model);
+        }
+        if (p->pos_embed.rows) {
+            read_row(&p->pos_embed, b->pos[t], p->row);
+            add_row(h, p->row, s->d_model);
+        }
+        if (p->vec[VEC_EMBED_NORM]) norm_row(s, h, h, p->vec[VEC_EMBED_NORM], p->vec[VEC_EMBED_NORM_B], s->d_model);
+    }
+}
+
+/* bias and qk-norm of one token's heads; `first` is the first head of the shard in the bias. */
+static void finish_heads(const struct model_shape *s, float *x, int n_heads, int first, const float *bias, const float *norm) {
+    if (bias) add_row(x, bias + (size_t)first * (size_t)s->head_dim, n_heads * s->head_dim);
+    for (int h = 0; h < n_heads && norm; h++)
+        norm_rms(x + (size_t)h * (size_t)s->head_dim, x + (size_t)h * (size_t)s->head_dim, norm, s->head_dim, s->norm_eps);
+}
+
+/* Everything between the q, k, v products and attention for token t: biases, norms, rope, the cache. */
+static void finish_qkv(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t) {
+    const struct model_shape *s = &dec->shape;
+    struct decoder_priv *p = dec->priv;
+    int n_q = dec->spec.head1 - dec->spec.head0, n_kv = dec->kv_head1 - dec->kv_head0;
+    size_t q_len = (size_t)(n_q * s->head_dim), kv_len = (size_t)(n_kv * s->head_dim), half = (size_t)(s->rope_dim / 2);
+    float *q = p->q + (size_t)t * q_len, *k = p->k + (size_t)t * kv_len, *v = p->v + (size_t)t * kv_len;
+    finish_heads(s, q, n_q, dec->spec.head0, L->vec[VEC_Q_B], L->vec[VEC_Q_NORM]);
+    finish_heads(s, k, n_kv, dec->kv_head0, L->vec[VEC_K_B], L->vec[VEC_K_NORM]);
+    finish_heads(s, v, n_kv, dec->kv_head0, L->vec[VEC_V_B], NULL);
+    if (half) {
+        const float *cs = p->cos + (size_t)b->pos[t] * half, *sn = p->sin + (size_t)b->pos[t] * half;
+        rope_apply(q, n_q, s->head_dim, s->rope_dim, s->pos == POS_ROPE_PAIRS, cs, sn);
+        rope_apply(k, n_kv, s->head_dim, s->rope_dim, s->pos == POS_ROPE_PAIRS, cs, sn);
+    }
+    kv_cache_put(&L->kv[b->seq[t]], b->pos[t], k, v);
+}
+
+/* Positions that each token sees: those up to its own, or in an encoder its whole sequence. */
+static void set_visible(struct decoder *dec, const struct token_batch *b) {
+    struct decoder_priv *p = dec->priv;
+    for (int t = 0; t < b->n; t++) p->seq_len[b->seq[t]] = b->pos[t] + 1;
+    for (int t = 0; t < b->n; t++) p->visible[t] = dec->shape.causal ? b->pos[t] + 1 : p->seq_len[b->seq[t]];
+}
+
+/* Attention of token t for the query heads that read KV head j of this shard. */
+static void attend(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t, int j) {
+    const struct model_shape *s = &dec->shape;
+    struct decoder_priv *p = dec->priv;
+    int share = s->n_heads / s->n_kv_heads, kv = dec->kv_head0 + j, head0 = dec->spec.head0, head1 = dec->spec.head1;
+    int first = kv * share > head0 ? kv * share : head0, last = (kv + 1) * share < head1 ? (kv + 1) * share : head1;
+    size_t at = ((size_t)t * (size_t)(head1 - head0) + (size_t)(first - head0)) * (size_t)s->head_dim;
+    struct attn_args args = {.cache = &L->kv[b->seq[t]],
+                             .q = p->q + at,
+                             .out = p->o + at,
+                             .n_heads = last - first,
+                             .kv_of = p->kv_of + (first - head0),
+                             .n_visible = p->visible[t],
+                             .scale = s->attn_scale,
+                             .bits = dec->opts.linear_bits};
+    attention(&args);
+}
+
+static void attend_all(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b) {
+    int n_kv = dec->kv_head1 - dec->kv_head0;
+    set_visible(dec, b);
+#pragma omp parallel num_threads(dec->opts.threads) if (dec->opts.threads > 1)
+    {
+#pragma omp for schedule(static)
+        for (int t = 0; t < b->n; t++) finish_qkv(dec, L, b, t);
+#pragma omp for schedule(dynamic)
+        for (int i = 0; i < b->n * n_kv; i++) attend(dec, L, b, i / n_kv, i % n_kv);
+    }
+}
+
+/* A row-parallel product: parts [nodes][n][d_model]. */
+static void product_to_parts(struct decoder *dec, const struct mat *w, const struct group_list *groups, const float *x,
+                             size_t ldx, int n, float *parts) {
+    size_t d = (size_t)dec->shape.d_model;
+    struct product_input in = {.bits = dec->opts.linear_bits, .groups = groups, .x = x, .ldx = ldx, .n_tokens = n};
+    struct product out = {.w = w, .y = parts, .ldy = d, .ldnode = (size_t)n * d};
+    products_run(dec, &in, &out, 1, NULL, 0);
+}
+
+void decoder_attention(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
+    struct decoder_priv *p = dec->priv;
+    if (!dec->attn_nodes || !b->n) return;
+    struct decoder_layer *L = layer_of(dec, layer);
+    size_t q_len = (size_t)((dec->spec.head1 - dec->spec.head0) * dec->shape.head_dim);
+    size_t kv_len = (size_t)((dec->kv_head1 - dec->kv_head0) * dec->shape.head_dim), d = (size_t)dec->shape.d_model;
+    const float *x = sublayer_input(dec, b->n, h, L->vec[VEC_ATTN_NORM], L->vec[VEC_ATTN_NORM_B]);
+    struct product_input in = {.bits = dec->opts.linear_bits, .groups = &p->model, .x = x, .ldx = d, .n_tokens = b->n};
+    const struct product qkv[] = {
+        {.w = &L->mat[ROLE_Q - ROLE_Q], .y = p->q, .ldy = q_len},
+        {.w = &L->mat[ROLE_K - ROLE_Q], .y = p->k, .ldy = kv_len},
+        {.w = &L->mat[ROLE_V - ROLE_Q], .y = p->v, .ldy = kv_len},
+    };
+    products_run(dec, &in, qkv, 3, NULL, layer);
+    attend_all(dec, L, b);
+    product_to_parts(dec, &L->mat[ROLE_O - ROLE_Q], &p->heads, p->o, q_len, b->n, parts);
+}
+
+static void activate(const struct model_shape *s, float *x, int n) {
+    switch (s->act) {
+    case FN_SILU: math_silu_vec(x, x, n); break;
+    case FN_GELU_TANH: math_gelu_tanh_vec(x, x, n); break;
+    default: math_gelu_erf_vec(x, x, n); break;
+    }
+}
+
+/* Rounds each group of 32 columns to int8 (rule 6 of order.h, a8) and back. x starts at a group. */
+static void round_to_int8(float *x, int n) {
+    for (int begin = 0; begin < n; begin += ORDER_GROUP) {
+        int end = begin + ORDER_GROUP < n ? begin + ORDER_GROUP : n;
+        float amax = 0;
+        for (int i = begin; i < end; i++)
+            if (fabsf(x[i]) > amax) amax = fabsf(x[i]);
+        float scale = amax / 127, inv = amax > 0 ? 127 / amax : 0;
+        if (!isfinite(inv)) inv = 0;
+        for (int i = begin; i < end; i++) x[i] = rintf(x[i] * inv) * scale;
+    }
+}
+
+/* up = act(gate) * up, or act(up), with biases, for rows [row0, row1) of the shard's FFN columns. */
+static void finish_ffn(struct decoder *dec, int layer, int n_tokens, int row0, int row1) {
+    const struct model_shape *s = &dec->shape;
+    const struct decoder_layer *L = layer_of(dec, layer);
+    int cols = dec->ffn1 - dec->ffn0, n = row1 - row0;
+    const float *up_bias = L->vec[VEC_UP_B], *gate_bias = L->vec[VEC_GATE_B];
+    for (int t = 0; t < n_tokens; t++) {
+        float *up = dec->priv->up + (size_t)t * (size_t)cols + row0, *gate = dec->priv->gate + (size_t)t * (size_t)cols + row0;
+        if (up_bias) add_row(up, up_bias + dec->ffn0 + row0, n);
+        if (!s->ffn_gated) {
+            activate(s, up, n);
+            continue;
+        }
+        if (gate_bias) add_row(gate, gate_bias + dec->ffn0 + row0, n);
+        activate(s, gate, n);
+        if (dec->opts.silu_bits == 8) round_to_int8(gate, n);
+        for (int i = 0; i < n; i++) up[i] = gate[i] * up[i];
+    }
+}
+
+void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
+    struct decoder_priv *p = dec->priv;
+    if (!dec->ffn_nodes || !b->n) return;
+    struct decoder_layer *L = layer_of(dec, layer);
+    size_t cols = (size_t)(dec->ffn1 - dec->ffn0), d = (size_t)dec->shape.d_model;
+    const float *x = sublayer_input(dec, b->n, h, L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B]);
+    struct product_input in = {.bits = dec->opts.linear_bits, .groups = &p->model, .x = x, .ldx = d, .n_tokens = b->n};
+    const struct product up_gate[] = {
+        {.w = &L->mat[ROLE_UP - ROLE_Q], .y = p->up, .ldy = cols},
+        {.w = &L->mat[ROLE_GATE - ROLE_Q], .y = p->gate, .ldy = cols},
+    };
+    products_run(dec, &in, up_gate, dec->shape.ffn_gated ? 2 : 1, finish_ffn, layer);
+    product_to_parts(dec, &L->mat[ROLE_DOWN - ROLE_Q], &p->ffn, p->up, cols, b->n, parts);
+}
+
+/* h += (root + bias) * residual multiplier, then the norm of post-norm models. */
+static void add_root(struct decoder *dec, int n, float *h, const float *root, const float *bias, const float *norm,
+                     const float *norm_bias) {
+    const struct model_shape *s = &dec->shape;
+    int d = s->d_model;
+#pragma omp parallel for num_threads(dec->opts.threads) schedule(static) if (n > 1 && dec->opts.threads > 1)
+    for (int t = 0; t < n; t++) {
+        float *to = h + (size_t)t * (size_t)d;
+        const float *from = root + (size_t)t * (size_t)d;
+        for (int i = 0; i < d; i++) {
+            float y = bias ? from[i] + bias[i] : from[i];
+            to[i] = to[i] + (s->residual_scale != 1 ? y * s->residual_scale : y);
+        }
+        if (s->post_norm) norm_row(s, to, to, norm, norm_bias, d);
+    }
+}
+
+void decoder_attention_add(struct decoder *dec, int layer, int n, float *h, const float *root) {
+    const struct decoder_layer *L = layer_of(dec, layer);
+    add_root(dec, n, h, root, L->vec[VEC_O_B], L->vec[VEC_ATTN_NORM], L->vec[VEC_ATTN_NORM_B]);
+}
+
+void decoder_ffn_add(struct decoder *dec, int layer, int n, float *h, const float *root) {
+    const struct decoder_layer *L = layer_of(dec, layer);
+    add_root(dec, n, h, root, L->vec[VEC_DOWN_B], L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B]);
+}
+
+void decoder_head(struct decoder *dec, int n, const float *h, float *logits) {
+    const struct model_shape *s = &dec->shape;
+    struct decoder_priv *p = dec->priv;
+    int rows = dec->spec.vocab1 - dec->spec.vocab0;
+    const float *x = h, *bias = p->vec[VEC_HEAD_B];
+    if (!rows || !n) return;
+    if (p->vec[VEC_OUT_NORM]) {
+        norm_rows(dec, p->x, h, p->vec[VEC_OUT_NORM], p->vec[VEC_OUT_NORM_B], n);
+        x = p->x;
+    }
+    struct product_input in = {.bits = dec->opts.head_bits, .groups = &p->model, .x = x, .ldx = (size_t)s->d_model, .n_tokens = n};
+    struct product out = {.w = &p->head, .y = logits, .ldy = (size_t)rows};
+    products_run(dec, &in, &out, 1, NULL, 0);
+    for (int t = 0; t < n && (bias || s->logit_scale != 1); t++) {
+        float *y = logits + (size_t)t * (size_t)rows;
+        if (bias) add_row(y, bias + dec->spec.vocab0, rows);
+        for (int i = 0; i < rows; i++) y[i] = y[i] * s->logit_scale;
+    }
+}

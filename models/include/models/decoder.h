@@ -1,0 +1,107 @@
+/* decoder.h - one rank's shard of a model, and the steps of a forward pass on it.
+ *
+ * A plan step calls one function here. A shard that holds everything, driven in order by decoder_forward, is the
+ * one-rank reference. Row-parallel products return the sums of the shard's maximal subtrees; the caller adds them along
+ * the tree (collectives), then calls the step that follows. All functions are local; after decoder_open nothing
+ * allocates. Row loops are split over `threads` OpenMP threads. */
+#ifndef MODELS_DECODER_H
+#define MODELS_DECODER_H
+
+#include "models/kernels.h"
+#include "models/shape.h"
+
+/* What a shard holds. Empty ranges are allowed (a rank may own no head and no FFN column). */
+struct shard_spec {
+    int layer0, layer1;       /* layers */
+    int head0, head1;         /* query heads; their KV heads follow: head / (n_heads / n_kv_heads) */
+    int ffn_leaf0, ffn_leaf1; /* leaves of order_axis_runs(d_ffn): FFN columns */
+    int vocab0, vocab1;       /* rows of the output layer; empty unless this rank has a part of it */
+    int embed;                /* holds (reads) the embedding */
+    int final_norm;           /* holds the output norm */
+};
+
+struct decoder_opts {
+    enum act_bits linear_bits, head_bits; /* activations into linear layers and into the output layer */
+    int silu_bits;       /* 8: the SiLU result is rounded to int8 per group before the gate product (NorthPole); 0: not */
+    enum kv_type kv;
+    int n_seqs, n_ctx;   /* cache: sequences and positions each */
+    int max_tokens;      /* most tokens of one call */
+    int threads;         /* >= 1 */
+    uint64_t seed;       /* of synthetic weights */
+    int private_weights; /* 1: row shards of a file are copied to memory of our own (huge pages) too; 0: views of it */
+    /* Called between matrices while decoder_open loads; nonzero stops it (ERR_INTERRUPTED). May be NULL. */
+    int (*progress)(void *arg, size_t bytes_done, size_t bytes);
+    void *progress_arg;
+};
+
+/* Tokens of one call: token i belongs to sequence seq[i] at position pos[i]; tokens of one sequence come in order. An
+ * encoder needs all tokens of a sequence in one call. */
+struct token_batch {
+    int n;
+    const int *id, *seq, *pos;
+};
+
+struct decoder {
+    struct model_shape shape;
+    struct shard_spec spec;
+    struct decoder_opts opts;
+    int kv_head0, kv_head1;    /* KV heads held */
+    int ffn0, ffn1;            /* FFN columns held */
+    int attn_nodes, ffn_nodes; /* maximal subtrees the two row-parallel products return (0 if nothing is held) */
+    size_t weight_bytes, kv_bytes, work_bytes; /* what this shard holds: the same numbers that the plan computes */
+    struct decoder_priv *priv;
+};
+
+/* The shard that holds everything. */
+void shard_whole(const struct model_shape *s, struct shard_spec *spec);
+
+/* The part of a role's matrix in a layer (0 for roles of the model) that a shard holds: rows, and leaves of the K axis
+ * with the columns they cover. Returns 0 if it holds none of it. Local. */
+struct shard_part {
+    int row0, row1, col0, col1;
+    struct order_axis axis;
+    int leaf0, leaf1;
+};
+int shard_part(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer, struct shard_part *p);
+
+/* Bytes that decoder_open will hold for a shard; used by the plan, so both are one number. Each matrix and vector is
+ * rounded up to 64 bytes. Weights: as stored, mapped or our own; a tied output layer that lies beside the embedding
+ * counts once. Work: activations, rope tables and the tables of the shard itself. Local. */
+struct shard_bytes {
+    size_t weights, kv, work;
+};
+void shard_bytes(const struct model_shape *s, const struct shard_spec *spec, const struct decoder_opts *o,
+                 struct shard_bytes *out);
+
+/* Opens the shard of a file (g must stay open), or generates it in place from opts->seed when g is NULL: the same
+ * floats however sharded. Row shards are views of the mapping, column shards compact copies. Local. */
+int decoder_open(struct decoder **out, const struct model_shape *s, const struct gguf *g, const struct shard_spec *spec,
+                 const struct decoder_opts *o, struct diag *d);
+void decoder_close(struct decoder *dec); /* NULL accepted */
+
+/* Checks a batch against vocabulary, sequences, positions and max_tokens: the steps below rely on it. Local. */
+int decoder_check_batch(const struct decoder *dec, const struct token_batch *b, struct diag *d);
+
+/* The steps. h is the residual stream [n][d_model]; parts are [nodes][n][d_model] sums of subtrees. */
+void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h);
+/* norm, q k v, rope, cache, attention, O product -> parts [attn_nodes][n][d_model]. h is not changed. */
+void decoder_attention(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts);
+/* norm, gate/up, activation, down product -> parts [ffn_nodes][n][d_model]. */
+void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts);
+/* h += root of the attention (or FFN) product, with bias, multiplier, and the post-norm where the model has one. In a
+ * parallel block the attention root is added first, then the FFN's; decoder_ffn must then read the layer's input. */
+void decoder_attention_add(struct decoder *dec, int layer, int n, float *h, const float *root);
+void decoder_ffn_add(struct decoder *dec, int layer, int n, float *h, const float *root);
+/* Final norm and the shard's rows of the output layer: logits [n][vocab1-vocab0]. */
+void decoder_head(struct decoder *dec, int n, const float *h, float *logits);
+
+/* One-rank forward pass of a batch through all layers, on a shard that holds everything; logits [n][n_vocab] for the
+ * tokens with want[i] != 0 (NULL: all), packed in order. h receives the last hidden states [n][d_model], before the
+ * output norm. Either may be NULL; an encoder has no logits. */
+void decoder_forward(struct decoder *dec, const struct token_batch *b, const unsigned char *want, float *logits, float *h);
+
+/* Flips one bit of one weight of this shard (test of the verification), in a copy where it is a view of a file; `which`
+ * selects it. Returns 0, or -1 if the shard holds no matrix of a layer or of the output. */
+int decoder_flip_weight(struct decoder *dec, uint64_t which);
+
+#endif

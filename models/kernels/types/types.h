@@ -1,0 +1,63 @@
+/* types.h - what the rows of the format table share. */
+#ifndef KERNELS_TYPES_H
+#define KERNELS_TYPES_H
+
+#include <math.h>
+
+#include "kernels/half.h"
+#include "models/tensor_type.h"
+
+typedef void piece_unpack(const uint8_t *block, int index, float step, struct weight_piece *piece);
+
+/* Canonical values of one piece (tensor_type.h). */
+void piece_values(const struct weight_piece *p, int has_min, float dst[32]);
+
+/* Canonical values of n weights of a quantized type (tensor_type.h). */
+void pieces_dequantize(piece_unpack *unpack, int block, int block_bytes, int has_min, const void *src, float step,
+                       float *dst, int64_t n);
+
+/* Nearest integer, ties to even, of |x| < 2^22. */
+static inline int nearest(float x) {
+    return (int)((x + 0x1.8p23f) - 0x1.8p23f);
+}
+
+static inline int clamp_int(int v, int lo, int hi) {
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+static inline float clamp_float(float v, float lo, float hi) {
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* 1/d, or 0 where that is not finite: blocks of zeros, and of values too small to be told from them. */
+static inline float reciprocal(float d) {
+    float inv = d != 0 ? 1 / d : 0;
+    return fabsf(inv) <= 0x1.fffffep127f ? inv : 0;
+}
+
+/* 32 values of 5 bits: a word with bit 4 of column j in bit j, then nibbles of columns j and j + 16. */
+void bits5_unpack(const uint8_t *src, int offset, int8_t q[32]);
+void bits5_pack(const uint8_t level[32], uint8_t *dst);
+
+/* The value of largest magnitude, the first of equals, with its sign. */
+float max_magnitude(const float *x, int n);
+void min_max(const float *x, int n, float *min, float *max);
+
+/* ggml's searches for the scales of the K formats (search.c). */
+float search_symmetric(const float *x, int n, int half, uint8_t *level);
+float search_affine(const float *x, const float *weight, int n, int top, float first, int steps, float *low,
+                    uint8_t *level);
+
+/* Scale and minimum of piece `index` from the 12 bytes of six-bit numbers in Q4_K and Q5_K, and back. */
+void scale6_get(const uint8_t scales[12], int index, int *scale, int *min);
+void scale6_pack(const uint8_t scale[8], const uint8_t min[8], uint8_t scales[12]);
+
+/* Q4_K and Q5_K differ in the width of the integers alone. */
+struct affine_super {
+    uint16_t d, dmin;
+    uint8_t scales[12];
+    uint8_t level[256];
+};
+void affine_super_quantize(const float *x, int top, float first, int steps, struct affine_super *out);
+
+#endif

@@ -1,0 +1,60 @@
+/* walk.h - what the kernel sets share: where a row's blocks lie, and the tree of leaf sums. */
+#ifndef KERNELS_WALK_H
+#define KERNELS_WALK_H
+
+#include <string.h>
+
+#include "kernels/clones.h"
+#include "models/kernels.h"
+
+/* Block that holds column col of a row. */
+INLINE const uint8_t *block_at(const struct mat *w, int row, int col) {
+    return w->data + (size_t)row * w->stride + (size_t)((col - w->first_col) / w->type->block) * (size_t)w->type->block_bytes;
+}
+
+/* True if the float rule applies: float weights, or activations left as floats. */
+INLINE int uses_floats(const struct mat *w, const struct act *x) {
+    return w->type->is_float || x->bits == ACT_F32;
+}
+
+INLINE int uses_static_step(const struct mat *w, const struct act *x) {
+    return w->type->per_channel && x->act_step != 0;
+}
+
+/* Additions that follow when leaf `leaf` joins the stack of subtree sums that began at leaf0: one for each level at
+ * which it ends a right child whose left sibling lies wholly on the stack (base/pairtree.h). */
+INLINE int leaf_joins(int n_leaves, int leaf0, int leaf) {
+    int joins = 0;
+    for (int level = 0; ((int64_t)1 << level) < n_leaves; level++) {
+        int64_t index = leaf >> level;
+        if (index & 1) {
+            if (((index - 1) << level) < leaf0) break;
+            joins++;
+        } else if (((index + 1) << level) < n_leaves) {
+            break;
+        }
+    }
+    return joins;
+}
+
+/* Stack of subtree sums; an entry is a vector of `width` floats. */
+struct sum_stack {
+    int top, width;
+    float *v; /* [PAIRTREE_MAX_NODES][width] */
+};
+
+/* Where the next leaf's sums are to be written. */
+INLINE float *stack_slot(struct sum_stack *s) {
+    return s->v + (size_t)s->top * (size_t)s->width;
+}
+
+INLINE void stack_push(struct sum_stack *s, int joins) {
+    s->top++;
+    for (; joins > 0; joins--) {
+        s->top--;
+        float *right = stack_slot(s), *left = right - s->width;
+        for (int i = 0; i < s->width; i++) left[i] += right[i];
+    }
+}
+
+#endif

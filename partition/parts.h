@@ -1,0 +1,95 @@
+/* parts.h - what the files of partition share. */
+#ifndef PARTITION_PARTS_H
+#define PARTITION_PARTS_H
+
+#include <stddef.h>
+
+#include "partition/plan.h"
+
+/* ---- strategy.c ---- */
+
+/* dp replicas of pp stages of tp ranks, with its canonical text. */
+void strategy_regular(struct strategy *st, int dp, int tp, int pp);
+/* tp, pp and text from the list of stages, host and dp. ERR_USAGE if it is too large. */
+int strategy_finish(struct strategy *st, struct diag *d);
+/* All stages alike and their layers left to plan_make. */
+int strategy_is_regular(const struct strategy *st);
+/* Largest divisor of n that is at most max (1 at least). */
+int largest_divisor(int n, int max);
+
+/* ---- store.c: memory and shared parts of a plan ---- */
+
+/* A rank's part in one all-reduce of its stage, counted from its schedule. Words are in vectors of d_model a token. */
+struct plan_reduce {
+    int n_slots;
+    int64_t messages, slots_sent, adds;
+};
+
+/* How `size` ranks split a layer: shared by all stages of that size. */
+struct plan_group {
+    int size;
+    int *head_begin, *ffn_begin;    /* [size+1] */
+    struct plan_reduce *attn, *ffn; /* [size] */
+    const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
+};
+
+struct plan_store {
+    void **mem; /* every allocation of the plan's parts */
+    int n_mem, cap_mem;
+    struct plan_group **groups;
+    int n_groups;
+    struct plan_block **blocks; /* distinct ones */
+    int n_blocks, cap_blocks;
+    int *layer_kind; /* [n_layers]: layers with the same types have the same kind, numbered from 0 */
+    int n_kinds;
+};
+
+/* n zeroed items that live as long as the plan; NULL without memory. */
+void *plan_alloc(struct plan *p, size_t n, size_t item);
+/* The plan's copy of a block, one for all equal ones; NULL without memory. */
+const struct plan_block *plan_intern(struct plan *p, const struct plan_block *b);
+int plan_block_index(const struct plan *p, const struct plan_block *b);
+
+/* ---- split.c ---- */
+
+/* First layers of the stages: begin[n_stages+1]. */
+int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d);
+/* First part of rank i when n parts go to `size` ranks. */
+int split_begin(int n, int size, int i);
+void split_heads(const struct model_shape *s, int size, int *begin);
+/* Numbers the kinds of layers: kind[n_layers]; returns how many there are. */
+int split_layer_kinds(const struct model_shape *s, int *kind);
+int64_t layer_bytes(const struct model_shape *s, int layer);
+int64_t head_bytes(const struct model_shape *s);
+
+/* ---- cost.c: steps with their costs; blocks start zeroed ---- */
+
+void cost_layer(struct plan_block *b, const struct plan *p, const struct plan_rank *r, int layer,
+                const struct plan_group *g);
+void cost_prologue(struct plan_block *b, const struct plan *p, const struct plan_rank *r);
+void cost_epilogue(struct plan_block *b, const struct plan *p, const struct plan_rank *r);
+/* Counts only sampled tokens. */
+int step_is_sampled(enum step_kind kind);
+/* Bytes of one position of the cache: keys and values of n_kv heads in one layer. */
+int64_t kv_position_bytes(const struct model_shape *s, enum kv_type type, int n_kv);
+/* Bytes of a role's matrix that a rank holds in a layer, as stored. */
+int64_t shard_role_bytes(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer);
+
+/* ---- memory.c ---- */
+
+int64_t plan_rank_bytes(const struct plan_rank *r);
+int plan_check_memory(const struct plan *p, struct diag *d);
+/* Slots of the larger of a rank's two all-reduces. */
+int plan_slots(const struct plan *p, const struct plan_rank *r);
+
+/* ---- hash.c ---- */
+
+uint64_t plan_hash(const struct plan *p);
+
+static inline const struct plan_group *plan_group_of(const struct plan *p, int size) {
+    for (int i = 0; i < p->store->n_groups; i++)
+        if (p->store->groups[i]->size == size) return p->store->groups[i];
+    return NULL;
+}
+
+#endif

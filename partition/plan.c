@@ -1,0 +1,339 @@
+/* plan.c - from strategy and shape to ranks. The order of making: layers to stages, heads and leaves to groups, shards and
+ * neighbours to ranks, steps with costs, bytes, hash. */
+#include "partition/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "parts.h"
+
+const char *step_class(enum step_kind kind) {
+    static const char *const classes[STEP_COUNT] = {
+#define X(name, kind) kind,
+        STEP_LIST(X)
+#undef X
+    };
+    return classes[kind];
+}
+
+const char *step_name(enum step_kind kind) {
+    static const char *const names[STEP_COUNT] = {
+        "recv_hidden", "embed",    "attn_norm",  "qkv",     "rope",        "attention", "attn_out",
+        "attn_reduce", "attn_add", "ffn_norm",   "ffn_up",  "ffn_act",     "ffn_down",  "ffn_reduce",
+        "ffn_add",     "send_hidden", "out_norm", "head",   "sample",      "send_token", "recv_token",
+    };
+    return names[kind];
+}
+
+static int no_memory(struct diag *d) {
+    return diag_set(d, ERR_MEMORY, "no memory for the plan");
+}
+
+/* ---- groups: how many ranks split a layer ---- */
+
+static void group_shape(const struct plan *p, const struct plan_stage *stage, enum step_kind kind, struct coll_shape *shape) {
+    int attn = kind == STEP_ATTN_REDUCE;
+    shape->size = stage->size;
+    shape->n_leaves = attn ? p->shape.n_heads : order_axis_runs(p->shape.d_ffn).n_leaves;
+    shape->begin = attn ? stage->head_begin : stage->ffn_begin;
+}
+
+int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sched *out, struct diag *d) {
+    struct coll_shape shape;
+    group_shape(p, &p->stages[p->ranks[rank].stage], kind, &shape);
+    return p->reduce->allreduce(out, &shape, p->ranks[rank].tp_index, d);
+}
+
+/* Counts one rank's part of an all-reduce from its schedule. */
+static int count_reduce(const struct plan *p, const struct plan_group *g, enum step_kind kind, int tp, struct plan_reduce *out,
+                        struct diag *d) {
+    struct plan_stage like = {.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
+    struct coll_shape shape;
+    struct sched s;
+    group_shape(p, &like, kind, &shape);
+    int rc = p->reduce->allreduce(&s, &shape, tp, d);
+    if (rc) return rc;
+    uint64_t messages, slots;
+    sched_count(&s, &messages, &slots);
+    *out = (struct plan_reduce){.n_slots = s.n_slots, .messages = (int64_t)messages, .slots_sent = (int64_t)slots};
+    for (int i = 0; i < s.n_steps; i++) out->adds += s.steps[i].op == SCHED_ADD;
+    sched_fini(&s);
+    return 0;
+}
+
+static int fill_group(struct plan *p, struct plan_group *g, int size, struct diag *d) {
+    size_t n = (size_t)size;
+    g->size = size;
+    g->head_begin = plan_alloc(p, n + 1, sizeof *g->head_begin);
+    g->ffn_begin = plan_alloc(p, n + 1, sizeof *g->ffn_begin);
+    g->attn = plan_alloc(p, n, sizeof *g->attn);
+    g->ffn = plan_alloc(p, n, sizeof *g->ffn);
+    g->layer = plan_alloc(p, n * (size_t)p->store->n_kinds, sizeof *g->layer);
+    if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->layer) return no_memory(d);
+    split_heads(&p->shape, size, g->head_begin);
+    int leaves = order_axis_runs(p->shape.d_ffn).n_leaves, rc = 0;
+    for (int i = 0; i <= size; i++) g->ffn_begin[i] = split_begin(leaves, size, i);
+    for (int i = 0; i < size && !rc; i++) {
+        rc = count_reduce(p, g, STEP_ATTN_REDUCE, i, &g->attn[i], d);
+        if (!rc) rc = count_reduce(p, g, STEP_FFN_REDUCE, i, &g->ffn[i], d);
+    }
+    return rc;
+}
+
+static int add_groups(struct plan *p, struct diag *d) {
+    struct plan_store *store = p->store;
+    store->groups = plan_alloc(p, (size_t)p->n_stages, sizeof *store->groups);
+    if (!store->groups) return no_memory(d);
+    for (int i = 0; i < p->n_stages; i++) {
+        if (plan_group_of(p, p->strategy.stage_size[i])) continue;
+        struct plan_group *g = plan_alloc(p, 1, sizeof *g);
+        if (!g) return no_memory(d);
+        int rc = fill_group(p, g, p->strategy.stage_size[i], d);
+        if (rc) return rc;
+        store->groups[store->n_groups++] = g;
+    }
+    return 0;
+}
+
+/* ---- stages ---- */
+
+static int add_stages(struct plan *p, struct diag *d) {
+    int *begin = plan_alloc(p, (size_t)p->n_stages + 1, sizeof *begin), first = 0;
+    p->stages = plan_alloc(p, (size_t)p->n_stages, sizeof *p->stages);
+    if (!begin || !p->stages) return no_memory(d);
+    int rc = split_layers(&p->shape, &p->strategy, begin, d);
+    for (int i = 0; i < p->n_stages && !rc; i++) {
+        struct plan_stage *stage = &p->stages[i];
+        const struct plan_group *g = plan_group_of(p, p->strategy.stage_size[i]);
+        int vocab = i == p->n_stages - 1 && p->shape.causal ? p->shape.n_vocab : 0;
+        int *rows = plan_alloc(p, (size_t)g->size + 1, sizeof *rows);
+        if (!rows) return no_memory(d);
+        for (int j = 0; j <= g->size; j++) rows[j] = split_begin(vocab, g->size, j);
+        *stage = (struct plan_stage){first, g->size, begin[i], begin[i + 1], g->head_begin, g->ffn_begin, rows};
+        first += g->size;
+    }
+    return rc;
+}
+
+/* ---- ranks ---- */
+
+/* A stage without layers holds no head and no FFN column. */
+static void set_shard(const struct plan *p, struct plan_rank *r) {
+    const struct plan_stage *stage = &p->stages[r->stage];
+    struct shard_spec *s = &r->shard;
+    int j = r->tp_index, last = r->stage == p->n_stages - 1;
+    s->layer0 = stage->layer0;
+    s->layer1 = stage->layer1;
+    if (stage->layer1 > stage->layer0) {
+        s->head0 = stage->head_begin[j];
+        s->head1 = stage->head_begin[j + 1];
+        s->ffn_leaf0 = stage->ffn_begin[j];
+        s->ffn_leaf1 = stage->ffn_begin[j + 1];
+    }
+    s->vocab0 = stage->vocab_begin[j];
+    s->vocab1 = stage->vocab_begin[j + 1];
+    s->embed = r->stage == 0;
+    s->final_norm = last && p->shape.causal;
+    int share = p->shape.n_heads / p->shape.n_kv_heads;
+    if (s->head1 > s->head0) {
+        r->kv_head0 = s->head0 / share;
+        r->kv_head1 = (s->head1 - 1) / share + 1;
+    }
+    if (s->ffn_leaf1 > s->ffn_leaf0) {
+        struct order_axis axis = order_axis_runs(p->shape.d_ffn);
+        r->ffn0 = order_leaf_begin(&axis, s->ffn_leaf0);
+        r->ffn1 = order_leaf_begin(&axis, s->ffn_leaf1);
+    }
+}
+
+/* Rank j of `to` hears from rank j mod size of `from`. */
+static int sender(const struct plan_stage *from, int base, int j) {
+    return base + from->first + j % from->size;
+}
+
+static int receivers(const struct plan_stage *to, const struct plan_stage *from, int base, int j, int *first, int *step) {
+    *first = base + to->first + j;
+    *step = from->size;
+    return j < to->size ? (to->size - j + from->size - 1) / from->size : 0;
+}
+
+static void set_neighbours(const struct plan *p, struct plan_rank *r) {
+    int base = r->replica * p->ranks_per_replica, last = p->n_stages - 1;
+    const struct plan_stage *stages = p->stages, *mine = &stages[r->stage];
+    int loop = last > 0 && p->shape.causal;
+    r->recv_from = r->stage > 0 ? sender(mine - 1, base, r->tp_index) : -1;
+    if (r->stage < last)
+        r->n_send_to = receivers(mine + 1, mine, base, r->tp_index, &r->send_to_first, &r->send_to_step);
+    r->token_from = loop && r->stage == 0 ? sender(&stages[last], base, r->tp_index) : -1;
+    if (loop && r->stage == last)
+        r->n_token_to = receivers(&stages[0], mine, base, r->tp_index, &r->token_to_first, &r->token_to_step);
+}
+
+static int add_ranks(struct plan *p, struct diag *d) {
+    p->ranks = plan_alloc(p, (size_t)p->n_ranks, sizeof *p->ranks);
+    if (!p->ranks) return no_memory(d);
+    struct plan_rank *r = p->ranks;
+    for (int replica = 0; replica < p->strategy.dp; replica++)
+        for (int stage = 0; stage < p->n_stages; stage++)
+            for (int j = 0; j < p->stages[stage].size; j++, r++) {
+                r->role = stage == 0 && p->strategy.host ? RANK_HOST : RANK_CARD;
+                r->replica = replica;
+                r->stage = stage;
+                r->tp_index = j;
+                set_shard(p, r);
+                set_neighbours(p, r);
+            }
+    return 0;
+}
+
+/* ---- steps ---- */
+
+static const struct plan_block *layer_block(struct plan *p, const struct plan_rank *r, int layer) {
+    const struct plan_group *g = plan_group_of(p, p->stages[r->stage].size);
+    const struct plan_block **at = &g->layer[r->tp_index * p->store->n_kinds + p->store->layer_kind[layer]];
+    if (*at) return *at;
+    struct plan_block b;
+    memset(&b, 0, sizeof b);
+    cost_layer(&b, p, r, layer, g);
+    return *at = plan_intern(p, &b);
+}
+
+/* Steps of a rank of replica 0; bytes too, for they take as long to count. */
+static int set_steps(struct plan *p, int rank, struct diag *d) {
+    struct plan_rank *r = &p->ranks[rank];
+    int n = r->shard.layer1 - r->shard.layer0;
+    struct plan_block ends[2];
+    memset(ends, 0, sizeof ends);
+    cost_prologue(&ends[0], p, r);
+    cost_epilogue(&ends[1], p, r);
+    const struct plan_block **layers = plan_alloc(p, (size_t)n, sizeof *layers);
+    r->prologue = plan_intern(p, &ends[0]);
+    r->epilogue = plan_intern(p, &ends[1]);
+    r->layers = layers;
+    if (!layers || !r->prologue || !r->epilogue) return no_memory(d);
+    for (int i = 0; i < n; i++)
+        if (!(layers[i] = layer_block(p, r, r->shard.layer0 + i))) return no_memory(d);
+    shard_bytes(&p->shape, &r->shard, &p->opts.decoder, &r->bytes);
+    r->engine_bytes = plan_engine_bytes(p, rank);
+    return 0;
+}
+
+static int add_steps(struct plan *p, struct diag *d) {
+    int rc = 0;
+    for (int i = 0; i < p->ranks_per_replica && !rc; i++) rc = set_steps(p, i, d);
+    for (int i = p->ranks_per_replica; i < p->n_ranks && !rc; i++) {
+        const struct plan_rank *like = &p->ranks[i % p->ranks_per_replica];
+        struct plan_rank *r = &p->ranks[i];
+        r->prologue = like->prologue;
+        r->epilogue = like->epilogue;
+        r->layers = like->layers;
+        r->bytes = like->bytes;
+        r->engine_bytes = like->engine_bytes;
+    }
+    return rc;
+}
+
+/* ---- checks and options ---- */
+
+static int check_ranks(const struct strategy *st, int n_ranks, struct diag *d) {
+    int need = strategy_ranks(st), per_replica = need / st->dp;
+    char text[96];
+    if (need == n_ranks) return 0;
+    if (strategy_is_regular(st) && st->pp > 1) snprintf(text, sizeof text, "%d stages of %d", st->pp, st->tp);
+    else if (st->pp > 1) snprintf(text, sizeof text, "%d stages of up to %d", st->pp, st->tp);
+    else snprintf(text, sizeof text, "%d in a group", st->tp);
+    if (st->dp > 1) {
+        size_t at = strlen(text);
+        snprintf(text + at, sizeof text - at, " = %d, in %d replicas", per_replica, st->dp);
+    }
+    return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s (%s), but there %s %d: use -n %d or another strategy", st->text, need,
+                    need == 1 ? "" : "s", text, n_ranks == 1 ? "is" : "are", n_ranks, need);
+}
+
+static int check_opts(const struct model_shape *s, const struct plan_opts *o, struct diag *d) {
+    const struct decoder_opts *c = &o->decoder;
+    if (c->n_seqs < 1 || c->n_ctx < 1 || c->max_tokens < 1 || c->threads < 1)
+        return diag_set(d, ERR_RANGE, "plan: %d sequences, %d positions, %d tokens a pass, %d threads: each must be at least 1", c->n_seqs,
+                        c->n_ctx, c->max_tokens, c->threads);
+    if (o->n_micro < 0 || o->top_candidates < 0 || o->max_logits < 0)
+        return diag_set(d, ERR_RANGE, "plan: micro-batches, candidates and logits cannot be negative");
+    return shape_check(s, d);
+}
+
+/* A rank never offers more candidates than the vocabulary rows of the rank with most. */
+static void fill_defaults(struct plan *p) {
+    struct plan_opts *o = &p->opts;
+    int size = p->strategy.stage_size[p->n_stages - 1], least = o->decoder.n_seqs;
+    int rows = p->shape.causal ? (int)(((int64_t)p->shape.n_vocab + size - 1) / size) : 0;
+    if (o->n_micro == 0) o->n_micro = 1;
+    if (o->top_candidates == 0 || o->top_candidates > rows) o->top_candidates = rows;
+    if (o->max_logits == 0) o->max_logits = o->decoder.max_tokens < least ? o->decoder.max_tokens : least;
+}
+
+static int build(struct plan *p, struct diag *d) {
+    p->store->layer_kind = plan_alloc(p, (size_t)p->shape.n_layers, sizeof *p->store->layer_kind);
+    if (!p->store->layer_kind) return no_memory(d);
+    p->store->n_kinds = split_layer_kinds(&p->shape, p->store->layer_kind);
+    int rc = add_groups(p, d);
+    if (!rc) rc = add_stages(p, d);
+    if (!rc) rc = add_ranks(p, d);
+    if (!rc) rc = add_steps(p, d);
+    if (!rc) rc = plan_check_memory(p, d);
+    if (!rc) p->hash = plan_hash(p);
+    return rc;
+}
+
+int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
+              const struct plan_opts *o, struct diag *d) {
+    *out = NULL;
+    int rc = check_opts(s, o, d);
+    if (!rc) rc = check_ranks(st, n_ranks, d);
+    if (rc) return rc;
+    struct plan *p = calloc(1, sizeof *p);
+    if (p) p->store = calloc(1, sizeof *p->store);
+    if (!p || !p->store) {
+        plan_free(p);
+        return no_memory(d);
+    }
+    memcpy(&p->shape, s, sizeof *s); /* unused bytes too: they are hashed */
+    p->strategy = *st;
+    p->opts = *o;
+    p->reduce = coll_algo_find("tree");
+    p->n_ranks = n_ranks;
+    p->ranks_per_replica = n_ranks / st->dp;
+    p->n_stages = st->n_stages;
+    fill_defaults(p);
+    rc = build(p, d);
+    if (rc) plan_free(p);
+    else *out = p;
+    return rc;
+}
+
+/* ---- totals ---- */
+
+static void add_block(const struct plan_block *b, const struct plan_pass *pass, struct plan_totals *out) {
+    for (int i = 0; i < b->n; i++) {
+        const struct step_cost *c = &b->step[i].cost;
+        int sampled = step_is_sampled(b->step[i].kind);
+        double t = (double)(sampled ? pass->sampled : pass->tokens), ctx = (double)pass->ctx_sum;
+        if (t == 0) continue;
+        out->weight_bytes += (double)c->weight_bytes + t * (double)c->row_bytes_per_tok;
+        out->kv_bytes += t * (double)c->kv_bytes_per_tok + ctx * (double)c->kv_bytes_per_ctx;
+        for (int k = 0; k < PREC_COUNT; k++)
+            out->ops[k] += t * (double)c->ops_per_tok[k] + ctx * (double)c->ops_per_ctx[k];
+        out->messages += (double)c->messages;
+        out->sent_bytes += (double)c->sent_bytes + t * (double)c->sent_bytes_per_tok;
+        out->extra_bytes += t * (double)c->extra_bytes_per_tok;
+    }
+}
+
+static void add_rank(const struct plan_rank *r, const struct plan_pass *pass, struct plan_totals *out) {
+    add_block(r->prologue, pass, out);
+    for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++) add_block(r->layers[l], pass, out);
+    add_block(r->epilogue, pass, out);
+}
+
+void plan_totals(const struct plan *p, int rank, const struct plan_pass *pass, struct plan_totals *out) {
+    memset(out, 0, sizeof *out);
+    for (int i = rank < 0 ? 0 : rank; i < (rank < 0 ? p->n_ranks : rank + 1); i++) add_rank(&p->ranks[i], pass, out);
+}

@@ -1,0 +1,242 @@
+/* link_checks.h - what every link must do, run by each rank over whatever link it has: threads or MPI. A rank writes what
+ * it finds into its own outcome; the test's main adds them up. */
+#ifndef TESTS_COLLECTIVES_LINK_CHECKS_H
+#define TESTS_COLLECTIVES_LINK_CHECKS_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/agree.h"
+#include "shapes.h"
+
+struct outcome {
+    long checks, failed;
+    char first[1200];
+};
+
+#define EXPECT(o, cond, ...)                                                                                           \
+    do {                                                                                                               \
+        (o)->checks++;                                                                                                 \
+        if (!(cond) && (o)->failed++ == 0) snprintf((o)->first, sizeof(o)->first, #cond ": " __VA_ARGS__);             \
+    } while (0)
+
+static inline void fill(unsigned char *p, size_t n, int seed) {
+    for (size_t i = 0; i < n; i++) p[i] = (unsigned char)hash_mix((uint64_t)seed + i * 977);
+}
+
+/* To the right and from the left, all sizes around eager limits and the chunk size of the tests. */
+static inline void check_sizes(struct link *l, struct outcome *o) {
+    static const size_t sizes[] = {0, 1, 63, 64, 65, 127, 128, 129, 4096, 5000, 300000};
+    int right = (l->rank + 1) % l->size, left = (l->rank + l->size - 1) % l->size;
+    unsigned char *out = malloc(300000), *in = malloc(300000), *want = malloc(300000);
+    struct link_counts before = l->counts;
+    size_t bytes = 0;
+    for (int i = 0; i < 11 && l->size > 1; i++) {
+        struct link_request req;
+        fill(out, sizes[i], l->rank + 10 * i);
+        fill(want, sizes[i], left + 10 * i);
+        memset(in, 0, 300000);
+        link_isend(l, right, 5, out, sizes[i], &req);
+        link_recv(l, left, 5, in, sizes[i]);
+        link_wait(l, &req);
+        bytes += sizes[i];
+        EXPECT(o, memcmp(in, want, sizes[i]) == 0, "%zu bytes", sizes[i]);
+        EXPECT(o, sizes[i] == 300000 || in[sizes[i]] == 0, "%zu bytes: written past the end", sizes[i]);
+    }
+    EXPECT(o, l->size == 1 || l->counts.messages - before.messages == 11, "%ld messages", (long)l->counts.messages);
+    EXPECT(o, l->counts.bytes - before.bytes == bytes, "%ld bytes", (long)l->counts.bytes);
+    free(out);
+    free(in);
+    free(want);
+}
+
+/* Many sends in flight to each peer, two tags, received in the other order of tags: in order within a tag. */
+static inline void check_order(struct link *l, struct outcome *o) {
+    enum { N = 10 };
+    static const int tags[] = {LINK_TAG_RESERVED - 1, 1};
+    struct link_request *req = calloc((size_t)(2 * N * l->size), sizeof *req);
+    int *out = calloc((size_t)(2 * N), sizeof *out), in, n = 0;
+    for (int i = 0; i < 2 * N; i++) out[i] = 1000 * l->rank + i;
+    for (int peer = 0; peer < l->size; peer++)
+        for (int i = 0; i < 2 * N && peer != l->rank; i++) link_isend(l, peer, tags[i % 2], &out[i], sizeof *out, &req[n++]);
+    for (int peer = 0; peer < l->size; peer++)
+        for (int i = 0; i < 2 * N && peer != l->rank; i++) {
+            int want = 1000 * peer + (i < N ? 2 * i + 1 : 2 * (i - N));
+            link_recv(l, peer, tags[i < N], &in, sizeof in);
+            EXPECT(o, in == want, "from %d: %d instead of %d", peer, in, want);
+        }
+    for (int i = 0; i < n; i++) link_wait(l, &req[i]);
+    free(req);
+    free(out);
+}
+
+static inline void check_collectives(struct link *l, struct outcome *o);
+
+/* Odd and even ranks apart, each in reverse order; the last rank stays out; then the halves again in halves. */
+static inline void check_split(struct link *l, struct outcome *o) {
+    int out = l->size > 1 && l->rank == l->size - 1, n = 0, after = 0;
+    for (int r = 0; r < l->size - (l->size > 1); r++) {
+        n += r % 2 == l->rank % 2;
+        after += r % 2 == l->rank % 2 && r > l->rank;
+    }
+    l->wait_limit_s += 1;
+    struct link *half = link_split(l, out ? -5 : l->rank % 2, -l->rank);
+    EXPECT(o, (half == NULL) == out, "rank %d", l->rank);
+    if (half) {
+        EXPECT(o, half->size == n && half->rank == after, "%d of %d instead of %d of %d", half->rank, half->size, after, n);
+        EXPECT(o, half->wait_limit_s == l->wait_limit_s && half->oversubscribed == l->oversubscribed, "not inherited");
+        EXPECT(o, half->counts.messages == 0, "counts start at %ld", (long)half->counts.messages);
+        check_collectives(half, o);
+        struct link *alone = link_split(half, half->rank, 0);
+        EXPECT(o, alone && alone->size == 1 && alone->rank == 0, "alone");
+        if (alone) check_collectives(alone, o);
+        link_free(alone);
+    }
+    check_collectives(l, o); /* the parent still works beside its children */
+    link_free(half);
+    l->wait_limit_s -= 1;
+}
+
+static inline void check_bcast_gather(struct link *l, struct outcome *o) {
+    static const size_t sizes[] = {0, 1, 8, 100, 9000};
+    unsigned char *all = malloc(9000 * (size_t)l->size), *want = malloc(9000);
+    for (int i = 0; i < 5; i++) {
+        size_t n = sizes[i];
+        for (int root = 0; root < l->size; root++) {
+            fill(want, n, root + i);
+            memset(all, 0x55, 9000);
+            if (l->rank == root) memcpy(all, want, n);
+            agree_bcast(l, root, all, n);
+            EXPECT(o, memcmp(all, want, n) == 0 && (n == 9000 || all[n] == 0x55), "bcast of %zu from %d", n, root);
+        }
+        fill(want, n, l->rank * 3);
+        agree_allgather(l, want, n, all);
+        for (int r = 0; r < l->size; r++) {
+            fill(want, n, r * 3);
+            EXPECT(o, memcmp(all + (size_t)r * n, want, n) == 0, "block %d of %zu bytes", r, n);
+        }
+    }
+    free(all);
+    free(want);
+}
+
+static inline void check_values(struct link *l, struct outcome *o) {
+    uint64_t sum = 0;
+    int rank, middle = l->size / 2;
+    for (int r = 0; r < l->size; r++) sum += hash_mix((uint64_t)r + 1);
+    EXPECT(o, agree_sum(l, hash_mix((uint64_t)l->rank + 1)) == sum, "sum");
+    EXPECT(o, agree_min(l, l->rank == middle ? -3.5 : l->rank, &rank) == -3.5 && rank == middle, "min of rank %d", rank);
+    EXPECT(o, agree_max(l, l->rank == middle ? 1e9 : l->rank, &rank) == 1e9 && rank == middle, "max of rank %d", rank);
+    EXPECT(o, agree_min(l, l->rank >= middle ? 1 : 2, &rank) == 1 && rank == middle, "min: lowest is %d", rank);
+    EXPECT(o, agree_max(l, 7, &rank) == 7 && rank == 0, "max: lowest is %d", rank);
+    double nans = agree_max(l, l->rank == middle ? -INFINITY : NAN, &rank);
+    EXPECT(o, nans == -INFINITY && rank == middle, "max beside NaN: %g of rank %d", nans, rank);
+    EXPECT(o, isnan(agree_min(l, NAN, NULL)), "min of NaN");
+}
+
+/* Ranks a and b > a differ from rank 0 (a = 0: b alone): the text names 0 and the first that differs. */
+static inline void check_same(struct link *l, struct outcome *o) {
+    struct diag d = {0};
+    char want[64];
+    EXPECT(o, agree_same(l, 0x123456789abcdef0u, "plan", &d) == 0 && d.code == 0, "all the same");
+    for (int a = 0; a < l->size; a++)
+        for (int b = a + 1; b < l->size; b++) {
+            d = (struct diag){0};
+            int code = agree_same(l, l->rank == b || (a > 0 && l->rank == a) ? 2 + (uint64_t)l->rank : 1, "plan", &d);
+            snprintf(want, sizeof want, "ranks 0 and %d differ in plan", a > 0 ? a : b);
+            EXPECT(o, code == ERR_MISMATCH && strncmp(d.text, want, strlen(want)) == 0, "%d %d: %s", a, b, d.text);
+        }
+    if (l->size < 2) return;
+    EXPECT(o, agree_same(l, (uint64_t)(l->rank == 0), "x", NULL) == ERR_MISMATCH, "without a diag");
+}
+
+/* A failure on one rank, on it and a later one, and on none. */
+static inline void check_err(struct link *l, struct outcome *o) {
+    static const int codes[] = {ERR_FORMAT, ERR_MEMORY, ERR_INTERRUPTED};
+    for (int a = 0; a < l->size; a++)
+        for (int i = 0; i < 3; i++) {
+            struct diag d = {0};
+            char want[64];
+            int b = i == 0 ? -1 : (a + l->size) / 2 + 1, mine = l->rank == a ? codes[i] : l->rank == b ? ERR_USAGE : 0;
+            snprintf(want, sizeof want, "file %d.gguf is broken on rank %d", i, a);
+            if (l->rank == a && i < 2) diag_set(&d, codes[i], "%s", want);
+            if (l->rank == b) diag_set(&d, ERR_USAGE, "a later failure");
+            if (i == 2) snprintf(want, sizeof want, "%s", err_text(codes[i])); /* failed without a text */
+            int code = err_agree(l, mine, &d);
+            EXPECT(o, code == codes[i] && d.code == code && d.rank == a, "code %d, rank %d for %d", code, d.rank, a);
+            EXPECT(o, strcmp(d.text, want) == 0, "'%s' for '%s'", d.text, want);
+            EXPECT(o, err_agree(l, mine, NULL) == codes[i], "without a diag");
+        }
+    struct diag d = {0};
+    EXPECT(o, err_agree(l, 0, &d) == 0 && d.code == 0 && d.text[0] == 0, "no failure");
+}
+
+static inline void check_agree(struct link *l, struct outcome *o) {
+    check_bcast_gather(l, o);
+    check_values(l, o);
+    check_same(l, o);
+    check_err(l, o);
+    agree_barrier(l);
+}
+
+/* One all-reduce: result equal to the canonical sum to the bit, traffic equal to the schedule's count, nothing written
+ * past the slots. Inputs are made by pairtree_sum, the wanted sums by tree_sum. */
+static inline void check_allreduce(struct link *l, struct outcome *o, const struct coll_algo *algo,
+                                   const struct coll_shape *shape, size_t n, int kind) {
+    struct sched s;
+    struct diag d = {0};
+    uint64_t messages, slots;
+    float leaf[64], nodes[PAIRTREE_MAX_NODES], guard = 12345.0f;
+    int begin = shape->begin[l->rank], end = shape->begin[l->rank + 1], wrong = 0;
+    int code = algo->allreduce(&s, shape, l->rank, &d);
+    EXPECT(o, code == 0, "%s", d.text);
+    if (code != 0) return;
+    float *buf = malloc(((size_t)s.n_slots * n + 1) * sizeof *buf);
+    buf[(size_t)s.n_slots * n] = guard;
+    for (size_t e = 0; e < n; e++) {
+        for (int i = begin; i < end; i++) leaf[i - begin] = leaf_value(kind, e, i, shape->n_leaves);
+        int got = pairtree_sum(shape->n_leaves, begin, end, leaf, nodes);
+        EXPECT(o, got == s.n_in, "%d inputs instead of %d", got, s.n_in);
+        for (int k = 0; k < got; k++) buf[(size_t)k * n + e] = nodes[k];
+    }
+    struct link_counts before = l->counts;
+    float *sum = sched_run(&s, l, 17, buf, n);
+    sched_count(&s, &messages, &slots);
+    EXPECT(o, l->counts.messages - before.messages == (n ? messages : 0), "messages at n = %zu", n);
+    EXPECT(o, l->counts.bytes - before.bytes == slots * n * sizeof *buf, "bytes at n = %zu", n);
+    for (size_t e = 0; e < n; e++) {
+        for (int i = 0; i < shape->n_leaves; i++) leaf[i] = leaf_value(kind, e, i, shape->n_leaves);
+        float want = tree_sum(leaf, shape->n_leaves);
+        wrong += memcmp(&want, &sum[e], sizeof want) != 0;
+    }
+    EXPECT(o, wrong == 0, "%s, %d leaves, rank %d of %d, kind %d: %d of %zu differ", algo->name, shape->n_leaves, l->rank,
+           l->size, kind, wrong, n);
+    EXPECT(o, buf[(size_t)s.n_slots * n] == guard, "%s writes past its slots", algo->name);
+    free(buf);
+    sched_fini(&s);
+}
+
+static inline void check_collectives(struct link *l, struct outcome *o) {
+    static const int leaf_counts[] = {1, 2, 3, 5, 7, 8, 9, 14, 16, 32, 40, 64};
+    static const size_t lengths[] = {1, 2, 3, 17, 0};
+    int begin[MAX_RANKS + 1], step = 0;
+    for (const struct coll_algo *const *algo = coll_algos; *algo; algo++)
+        for (size_t i = 0; i < sizeof leaf_counts / sizeof leaf_counts[0]; i++)
+            for (int kind = 0; kind < OWNERSHIPS; kind++, step++) {
+                struct coll_shape shape = {l->size, leaf_counts[i], begin};
+                own_leaves(begin, l->size, leaf_counts[i], kind, (uint64_t)(i * 8 + (size_t)kind));
+                check_allreduce(l, o, *algo, &shape, step % 20 == 7 ? 1000 : lengths[step % 5], step % VALUE_KINDS);
+            }
+}
+
+/* All of the above. Collective. */
+static inline void check_link(struct link *l, struct outcome *o) {
+    check_sizes(l, o);
+    check_order(l, o);
+    check_agree(l, o);
+    check_collectives(l, o);
+    check_split(l, o);
+}
+
+#endif

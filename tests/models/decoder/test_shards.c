@@ -1,0 +1,341 @@
+/* Logits do not depend on how a model is cut: heads, FFN leaves and vocabulary over 1 to 8 virtual ranks, layers over
+ * stages, sequences in chunks of any size beside each other, one thread or two. All bits are compared with one rank. */
+#include "tiny.h"
+
+enum { MAX_RANKS = 8, N_SEQS = 3, LONGEST = 40, PARTS = 4 * PAIRTREE_MAX_NODES };
+
+/* The text: sequence i has length[i] tokens. Results by sequence and position. */
+struct work {
+    int length[N_SEQS], id[N_SEQS][LONGEST];
+    int width; /* floats of a result: n_vocab or d_model */
+    float *want, *got;
+};
+
+static float *result_at(const struct work *w, float *base, int seq, int pos) {
+    return base + ((size_t)seq * LONGEST + (size_t)pos) * (size_t)w->width;
+}
+
+/* A row of virtual ranks that share layers [layer0, layer1). */
+struct group {
+    int n;
+    struct decoder *dec[MAX_RANKS];
+    float *h[MAX_RANKS]; /* each rank has its own copy of the stream */
+};
+
+/* Cuts [0, n) in `ranks` ranges; mode 0: even, 1: at random, some empty, 2: all to the last rank. */
+static void cut(int n, int ranks, int mode, uint64_t *rng, int at[MAX_RANKS + 1]) {
+    for (int i = 0; i <= ranks; i++)
+        at[i] = mode == 0 ? (int)((long)n * i / ranks) : mode == 1 ? tiny_random(rng, n + 1) : i == ranks ? n : 0;
+    at[0] = 0;
+    at[ranks] = n;
+    for (int i = 1; i < ranks; i++)
+        for (int j = i; j > 1 && at[j - 1] > at[j]; j--) {
+            int t = at[j];
+            at[j] = at[j - 1];
+            at[j - 1] = t;
+        }
+}
+
+static void group_open(struct group *grp, const struct model_shape *s, const struct gguf *g, const struct decoder_opts *o,
+                       int ranks, int layer0, int layer1, int mode, uint64_t *rng) {
+    int heads[MAX_RANKS + 1], leaves[MAX_RANKS + 1], vocab[MAX_RANKS + 1];
+    int first = layer0 == 0, last = layer1 == s->n_layers;
+    cut(s->n_heads, ranks, mode, rng, heads);
+    cut(order_axis_runs(s->d_ffn).n_leaves, ranks, mode, rng, leaves);
+    cut(s->n_vocab, ranks, mode, rng, vocab);
+    grp->n = ranks;
+    for (int r = 0; r < ranks; r++) {
+        struct shard_spec spec = {.layer0 = layer0, .layer1 = layer1, .head0 = heads[r], .head1 = heads[r + 1],
+                                  .ffn_leaf0 = leaves[r], .ffn_leaf1 = leaves[r + 1], .embed = first && r == ranks - 1};
+        if (last && s->causal) {
+            spec.vocab0 = vocab[r];
+            spec.vocab1 = vocab[r + 1];
+            spec.final_norm = 1;
+        }
+        struct diag d = {0};
+        CHECK(decoder_open(&grp->dec[r], s, g, &spec, o, &d) == 0, "%s", d.text);
+        grp->h[r] = malloc((size_t)o->max_tokens * (size_t)s->d_model * sizeof(float));
+        if (!grp->dec[r]) exit(check_report("test_shards"));
+    }
+}
+
+static void group_close(struct group *grp) {
+    for (int r = 0; r < grp->n; r++) {
+        decoder_close(grp->dec[r]);
+        free(grp->h[r]);
+    }
+}
+
+/* Adds the ranks' subtree sums along the tree: parts[r] is [nodes][len]; the root lands in parts[0]. Returns 1 if the
+ * sums join to one root. */
+static int merge(struct group *grp, int n_leaves, int heads, float **parts, size_t len) {
+    struct pairtree_node list[PAIRTREE_MAX_NODES];
+    float *value[PARTS];
+    int n = 0;
+    for (int r = 0; r < grp->n; r++) {
+        struct pairtree_node own[PAIRTREE_MAX_NODES], out[PAIRTREE_MAX_NODES];
+        struct pairtree_join joins[PAIRTREE_MAX_NODES];
+        const struct shard_spec *spec = &grp->dec[r]->spec;
+        int slot[PAIRTREE_MAX_NODES], n_joins, begin = heads ? spec->head0 : spec->ffn_leaf0;
+        int n_own = pairtree_cover(n_leaves, begin, heads ? spec->head1 : spec->ffn_leaf1, own);
+        CHECK(n_own == (heads ? grp->dec[r]->attn_nodes : grp->dec[r]->ffn_nodes), "nodes of rank %d", r);
+        for (int i = 0; i < n_own; i++) value[n + i] = parts[r] + (size_t)i * len;
+        int n_out = pairtree_merge(n_leaves, list, n, own, n_own, out, slot, joins, &n_joins);
+        for (int j = 0; j < n_joins; j++)
+            for (size_t i = 0; i < len; i++) value[joins[j].a][i] += value[joins[j].b][i];
+        float *kept[PAIRTREE_MAX_NODES];
+        for (int i = 0; i < n_out; i++) kept[i] = value[slot[i]];
+        memcpy(value, kept, (size_t)n_out * sizeof *kept);
+        memcpy(list, out, (size_t)n_out * sizeof *out);
+        n = n_out;
+    }
+    if (n == 1 && value[0] != parts[0]) memmove(parts[0], value[0], len * sizeof(float));
+    return n == 1;
+}
+
+static void run_layer(struct group *grp, int layer, const struct token_batch *b, float **a, float **f) {
+    const struct model_shape *s = &grp->dec[0]->shape;
+    size_t len = (size_t)b->n * (size_t)s->d_model;
+    for (int r = 0; r < grp->n; r++) decoder_attention(grp->dec[r], layer, b, grp->h[r], a[r]);
+    for (int r = 0; r < grp->n && s->parallel_block; r++) decoder_ffn(grp->dec[r], layer, b, grp->h[r], f[r]);
+    CHECK(merge(grp, s->n_heads, 1, a, len), "attention sums leave no root");
+    for (int r = 0; r < grp->n; r++) decoder_attention_add(grp->dec[r], layer, b->n, grp->h[r], a[0]);
+    for (int r = 0; r < grp->n && !s->parallel_block; r++) decoder_ffn(grp->dec[r], layer, b, grp->h[r], f[r]);
+    CHECK(merge(grp, order_axis_runs(s->d_ffn).n_leaves, 0, f, len), "FFN sums leave no root");
+    for (int r = 0; r < grp->n; r++) decoder_ffn_add(grp->dec[r], layer, b->n, grp->h[r], f[0]);
+}
+
+static void store(const struct work *w, const struct token_batch *b, const float *rows, int col0, int cols) {
+    for (int t = 0; t < b->n; t++)
+        memcpy(result_at(w, w->got, b->seq[t], b->pos[t]) + col0, rows + (size_t)t * (size_t)cols, (size_t)cols * sizeof *rows);
+}
+
+/* One call through all stages. */
+static void run_batch(struct group *stages, int n_stages, const struct token_batch *b, const struct work *w) {
+    const struct model_shape *s = &stages[0].dec[0]->shape;
+    size_t len = (size_t)b->n * (size_t)s->d_model;
+    float *a[MAX_RANKS], *f[MAX_RANKS], *logits = malloc((size_t)b->n * (size_t)s->n_vocab * sizeof *logits);
+    for (int r = 0; r < MAX_RANKS; r++) {
+        a[r] = malloc(len * PAIRTREE_MAX_NODES * sizeof(float));
+        f[r] = malloc(len * PAIRTREE_MAX_NODES * sizeof(float));
+    }
+    float *h = malloc(len * sizeof *h);
+    decoder_embed(stages[0].dec[stages[0].n - 1], b, h);
+    for (int st = 0; st < n_stages; st++) {
+        struct group *grp = &stages[st];
+        for (int r = 0; r < grp->n; r++) memcpy(grp->h[r], h, len * sizeof *h);
+        for (int l = grp->dec[0]->spec.layer0; l < grp->dec[0]->spec.layer1; l++) run_layer(grp, l, b, a, f);
+        memcpy(h, grp->h[grp->n - 1], len * sizeof *h);
+    }
+    if (!s->causal) store(w, b, h, 0, s->d_model);
+    struct group *last = &stages[n_stages - 1];
+    for (int r = 0; r < last->n && s->causal; r++) {
+        const struct shard_spec *spec = &last->dec[r]->spec;
+        decoder_head(last->dec[r], b->n, last->h[r], logits);
+        store(w, b, logits, spec->vocab0, spec->vocab1 - spec->vocab0);
+    }
+    for (int r = 0; r < MAX_RANKS; r++) {
+        free(a[r]);
+        free(f[r]);
+    }
+    free(h);
+    free(logits);
+}
+
+/* All sequences side by side, `chunk` tokens of each at a time (0: all). */
+static void run_all(struct group *stages, int n_stages, int chunk, const struct work *w) {
+    int done[N_SEQS] = {0}, more = 1;
+    while (more) {
+        int id[N_SEQS * LONGEST], seq[N_SEQS * LONGEST], pos[N_SEQS * LONGEST];
+        struct token_batch b = {0, id, seq, pos};
+        for (int q = 0; q < N_SEQS; q++)
+            for (int k = 0; (k < chunk || !chunk) && done[q] < w->length[q]; k++, b.n++) {
+                id[b.n] = w->id[q][done[q]];
+                seq[b.n] = q;
+                pos[b.n] = done[q]++;
+            }
+        struct diag d = {0};
+        CHECK(decoder_check_batch(stages[0].dec[0], &b, &d) == 0, "%s", d.text);
+        more = b.n > 0;
+        if (more) run_batch(stages, n_stages, &b, w);
+    }
+}
+
+/* The reference: one rank, one thread, sequence after sequence in one call each. */
+static void run_reference(const struct model_shape *s, const struct gguf *g, struct decoder_opts o, const struct work *w) {
+    o.threads = 1;
+    struct decoder *dec = tiny_whole(s, g, &o);
+    for (int q = 0; q < N_SEQS && dec; q++) {
+        int seq[LONGEST], pos[LONGEST];
+        for (int t = 0; t < LONGEST; t++) {
+            seq[t] = q;
+            pos[t] = t;
+        }
+        struct token_batch b = {w->length[q], w->id[q], seq, pos};
+        float *out = result_at(w, w->want, q, 0);
+        decoder_forward(dec, &b, NULL, s->causal ? out : NULL, s->causal ? NULL : out);
+    }
+    decoder_close(dec);
+}
+
+static void compare(const struct work *w, const char *what) {
+    int wrong = 0;
+    float max = 0;
+    for (int q = 0; q < N_SEQS; q++) {
+        size_t n = (size_t)w->length[q] * (size_t)w->width;
+        const float *a = result_at(w, w->want, q, 0), *b = result_at(w, w->got, q, 0);
+        wrong += memcmp(a, b, n * sizeof *a) != 0;
+        for (size_t i = 0; i < n; i++) max = fmaxf(max, fabsf(a[i]));
+    }
+    CHECK(!wrong, "%s", what);
+    CHECK(max > 0 && isfinite(max), "%s: results up to %g", what, (double)max);
+}
+
+static void check_cuts(const struct model_shape *s, const struct gguf *g, struct decoder_opts o, int quick, uint64_t seed) {
+    struct work w = {.length = {37, 5, LONGEST}, .width = s->causal ? s->n_vocab : s->d_model};
+    uint64_t rng = seed;
+    size_t room = (size_t)N_SEQS * LONGEST * (size_t)w.width;
+    w.want = calloc(room, sizeof *w.want);
+    w.got = calloc(room, sizeof *w.got);
+    for (int q = 0; q < N_SEQS; q++)
+        for (int t = 0; t < LONGEST; t++) w.id[q][t] = tiny_random(&rng, s->n_vocab);
+    o.n_seqs = N_SEQS;
+    o.n_ctx = LONGEST;
+    o.max_tokens = N_SEQS * LONGEST;
+    run_reference(s, g, o, &w);
+    static const int chunks[] = {0, 3, 1};
+    for (int ranks = 1; ranks <= MAX_RANKS; ranks += quick ? 1 + tiny_random(&rng, 3) : 1) {
+        struct group stages[2];
+        int mode = ranks == 5 ? 2 : ranks % 2, chunk = s->causal ? chunks[ranks % 3] : 0, split = tiny_random(&rng, s->n_layers);
+        int n_stages = split > 0 ? 2 : 1;
+        o.threads = ranks == 3 ? 2 : 1;
+        group_open(&stages[0], s, g, &o, ranks, 0, split ? split : s->n_layers, mode, &rng);
+        if (split) group_open(&stages[1], s, g, &o, 1 + tiny_random(&rng, MAX_RANKS), split, s->n_layers, 1, &rng);
+        memset(w.got, 0, room * sizeof *w.got);
+        run_all(stages, n_stages, chunk, &w);
+        char what[256];
+        snprintf(what, sizeof what, "%s %s%s a%d/a%d kv %d silu %d, %d stages, %d ranks, chunk %d", s->name,
+                 shape_type(s, ROLE_UP, 0)->name, g ? " file" : "", (int)o.linear_bits, (int)o.head_bits, (int)o.kv, o.silu_bits,
+                 n_stages, ranks, chunk);
+        compare(&w, what);
+        for (int st = 0; st < n_stages; st++) group_close(&stages[st]);
+    }
+    free(w.want);
+    free(w.got);
+}
+
+static const struct tiny tinies[] = {
+    {.arch = "llama", .n_layers = 3, .d_model = 64, .n_heads = 8, .n_kv_heads = 4, .head_dim = 8, .d_ffn = 172, .n_vocab = 83, .all_vecs = 1},
+    {.arch = "granite", .n_layers = 2, .d_model = 96, .n_heads = 9, .n_kv_heads = 3, .head_dim = 32, .d_ffn = 544, .n_vocab = 70},
+    {.arch = "qwen2", .n_layers = 2, .d_model = 64, .n_heads = 14, .n_kv_heads = 2, .head_dim = 16, .d_ffn = 96, .n_vocab = 101, .tied = 1},
+    {.arch = "qwen3", .n_layers = 2, .d_model = 64, .n_heads = 5, .n_kv_heads = 1, .head_dim = 40, .d_ffn = 128, .n_vocab = 77},
+    {.arch = "gpt2", .n_layers = 2, .d_model = 96, .n_heads = 6, .n_kv_heads = 6, .head_dim = 16, .d_ffn = 384, .n_vocab = 90, .tied = 1},
+    {.arch = "gptneox", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 256, .n_vocab = 90, .rope_dim = 4, .parallel = 1},
+    {.arch = "bert", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 160, .n_vocab = 64},
+};
+
+static void check_archs(void) {
+    for (size_t i = 0; i < sizeof tinies / sizeof *tinies; i++) {
+        struct model_shape s;
+        struct decoder_opts o = tiny_opts();
+        tiny_shape(&s, &tinies[i], "F16", NULL);
+        check_cuts(&s, NULL, o, 0, i + 1);
+        tiny_shape(&s, &tinies[i], "Q4_0", NULL);
+        o.linear_bits = o.head_bits = ACT_I8;
+        check_cuts(&s, NULL, o, 0, i + 20);
+        o.linear_bits = ACT_I4;
+        o.silu_bits = 8;
+        o.kv = KV_I8;
+        tiny_shape(&s, &tinies[i], "I4", "I8");
+        check_cuts(&s, NULL, o, 1, i + 40);
+    }
+}
+
+/* Superblocks of 256 cut by shards, heads of 64 that cut them too, in every storage type and mode. */
+static void check_types(void) {
+    static const struct tiny big = {.arch = "llama", .n_layers = 2, .d_model = 256, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64,
+                                    .d_ffn = 768, .n_vocab = 65};
+    static const enum act_bits bits[] = {ACT_F32, ACT_I8, ACT_I4};
+    static const enum kv_type kv[] = {KV_F16, KV_I8, KV_I4};
+    for (int i = 0; tensor_types[i]; i++) {
+        struct model_shape s;
+        struct decoder_opts o = tiny_opts();
+        tiny_shape(&s, &big, tensor_types[i]->name, NULL);
+        o.linear_bits = bits[i % 3];
+        o.head_bits = bits[(i + 1) % 3];
+        o.kv = kv[(i / 3 + i) % 3];
+        struct gguf *g = tiny_file(&s, o.seed);
+        check_cuts(&s, g, o, 1, (uint64_t)i + 60);
+        o.linear_bits = bits[(i + 1) % 3];
+        o.private_weights = i % 2;
+        check_cuts(&s, i % 2 ? g : NULL, o, 1, (uint64_t)i + 80);
+        gguf_close(g);
+    }
+}
+
+/* The file with a static activation step for each of our own matrices, no two alike. */
+static struct gguf *with_act_steps(const struct gguf *g) {
+    char path[256], name[128];
+    struct diag d = {0};
+    struct gguf_writer *w;
+    struct gguf *out = NULL;
+    int64_t one = 1;
+    CHECK(gguf_writer_open(&w, tiny_path(path, sizeof path, "steps"), &d) == 0, "%s", d.text);
+    for (uint64_t i = 0; i < g->n_kv; i++) gguf_writer_copy(w, &g->kv[i]);
+    for (int pass = 0; pass < 2; pass++)
+        for (uint64_t i = 0; i < g->n_tensors; i++) {
+            const struct gguf_tensor *t = &g->tensors[i];
+            float step = 0.05f + 0.01f * (float)(i % 7);
+            snprintf(name, sizeof name, "%.*s", (int)t->name.len, t->name.data);
+            if (pass) gguf_writer_data(w, t->data, t->bytes, &d);
+            else gguf_writer_tensor(w, name, t->n_dims, t->ne, t->type, t->bytes);
+            if (t->type != 24) continue;
+            strcat(name, ".act_step");
+            if (pass) gguf_writer_data(w, &step, sizeof step, &d);
+            else gguf_writer_tensor(w, name, 1, &one, 0, sizeof step);
+        }
+    CHECK(gguf_writer_close(w, 1, &d) == 0, "%s", d.text);
+    CHECK(gguf_open(&out, path, &d) == 0, "%s", d.text);
+    unlink(path);
+    return out;
+}
+
+/* Learned steps: q, k and v each round the same input in their own way, and leaves are whole integer sums. */
+static void check_static_steps(void) {
+    static const struct tiny shape[] = {
+        {.arch = "llama", .n_layers = 2, .d_model = 64, .n_heads = 6, .n_kv_heads = 2, .head_dim = 16, .d_ffn = 608, .n_vocab = 65},
+        {.arch = "gptneox", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 24, .d_ffn = 128, .n_vocab = 65, .parallel = 1},
+    };
+    for (int i = 0; i < 2; i++) {
+        struct model_shape s, r;
+        struct diag d = {0};
+        struct decoder_opts o = tiny_opts();
+        tiny_shape(&s, &shape[i], "I4", "I8");
+        struct gguf *plain = tiny_file(&s, 9), *g = plain ? with_act_steps(plain) : NULL;
+        CHECK(g && shape_read(&r, g, &d) == 0 && memcmp(&s, &r, sizeof s) == 0, "%s", d.text);
+        o.linear_bits = i ? ACT_I8 : ACT_I4;
+        o.head_bits = ACT_I8;
+        o.silu_bits = 8;
+        o.kv = KV_I8;
+        check_cuts(&s, g, o, 0, (uint64_t)i + 100);
+
+        float with[65], without[65];
+        static const int id[] = {7}, zero[] = {0};
+        struct token_batch b = {1, id, zero, zero};
+        struct decoder *one = tiny_whole(&s, g, &o), *two = tiny_whole(&s, plain, &o);
+        decoder_forward(one, &b, NULL, with, NULL);
+        decoder_forward(two, &b, NULL, without, NULL);
+        CHECK(memcmp(with, without, sizeof with) != 0, "%s: static steps are not used", s.name);
+        decoder_close(one);
+        decoder_close(two);
+        gguf_close(g);
+        gguf_close(plain);
+    }
+}
+
+int main(void) {
+    check_archs();
+    check_static_steps();
+    check_types();
+    return check_report("test_shards");
+}
