@@ -46,7 +46,8 @@ static void agree_on(struct link *l, void *value, size_t bytes, combine_fn *comb
 /* Ranks count from the root here; a rank receives by its lowest set bit and sends to those below it. */
 void agree_bcast(struct link *l, int root, void *buf, size_t bytes) {
     int rel = (l->rank - root + l->size) % l->size, bit = 1;
-    while (bit < l->size && !(rel & bit)) bit *= 2;
+    while (bit < l->size && !(rel & bit))
+        bit *= 2;
     if (rel != 0) link_recv(l, (rel - bit + root) % l->size, TAG_DOWN, buf, bytes);
     for (bit /= 2; bit > 0; bit /= 2)
         if (rel + bit < l->size) send(l, (rel + bit + root) % l->size, TAG_DOWN, buf, bytes);
@@ -100,8 +101,8 @@ int agree_same(struct link *l, uint64_t value, const char *what, struct diag *d)
     struct sameness s = {value, 0, l->rank, -1};
     agree_on(l, &s, sizeof s, first_difference);
     if (s.other_rank < 0) return 0;
-    return diag_set(d, ERR_MISMATCH, "ranks %d and %d differ in %s: %016" PRIx64 " and %016" PRIx64, s.rank, s.other_rank,
-                    what, s.value, s.other_value);
+    return diag_set(d, ERR_MISMATCH, "ranks %d and %d differ in %s: %016" PRIx64 " and %016" PRIx64, s.rank,
+                    s.other_rank, what, s.value, s.other_value);
 }
 
 static void add_values(void *mine, const void *theirs) {

@@ -1,15 +1,15 @@
 /* check.c - proves a schedule by running it symbolically.
  *
- * The value of a slot is an expression over the leaves, numbered so that equal expressions have one number (left + right
- * and right + left are equal). All ranks advance until each has ended or none can go on. A send completes only when it is
- * received, which is the least that a link promises, and each receive names its peer: what happens does then not depend
- * on timing (a Kahn network), so one run stands for all. */
+ * The value of a slot is an expression over the leaves, numbered so that equal expressions have one number (left +
+ * right and right + left are equal). All ranks advance until each has ended or none can go on. A send completes only
+ * when it is received, which is the least that a link promises, and each receive names its peer: what happens does then
+ * not depend on timing (a Kahn network), so one run stands for all. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/pairtree.h"
-#include "collectives/sched.h"
+#include "sched_build.h"
 
 enum { UNSET = -1, NO_MEMORY = -2 };
 
@@ -17,7 +17,7 @@ enum { UNSET = -1, NO_MEMORY = -2 };
 struct exprs {
     int n, cap, n_leaves;
     int (*of)[2]; /* operands, the lower number first; of[i] is expression n_leaves + i */
-    int *table;   /* open addressing: index into of, or UNSET; size is a power of two above 2 * cap */
+    int *table; /* open addressing: index into of, or UNSET; size is a power of two above 2 * cap */
     int table_size;
 };
 
@@ -31,15 +31,17 @@ static int *table_find(struct exprs *x, int a, int b) {
 
 static int exprs_grow(struct exprs *x) {
     int cap = x->cap ? 2 * x->cap : 64;
-    int (*of)[2] = realloc(x->of, (size_t)cap * sizeof *of);
+    int(*of)[2] = realloc(x->of, (size_t)cap * sizeof *of);
     if (of) x->of = of;
     int *table = realloc(x->table, (size_t)cap * 4 * sizeof *table);
     if (table) x->table = table;
     if (!of || !table) return ERR_MEMORY;
     x->cap = cap;
     x->table_size = 4 * cap;
-    for (int i = 0; i < x->table_size; i++) x->table[i] = UNSET;
-    for (int i = 0; i < x->n; i++) *table_find(x, x->of[i][0], x->of[i][1]) = i;
+    for (int i = 0; i < x->table_size; i++)
+        x->table[i] = UNSET;
+    for (int i = 0; i < x->n; i++)
+        *table_find(x, x->of[i][0], x->of[i][1]) = i;
     return 0;
 }
 
@@ -67,14 +69,14 @@ static int expr_node(struct exprs *x, struct pairtree_node node) {
 
 /* A rank in the middle of its schedule. */
 struct state {
-    int at;        /* next step */
-    int round;     /* of the last step done */
-    int pending;   /* its sends of this round that are not yet received */
-    int *value;    /* expression in each slot */
-    int *flying;   /* slots: 1 + the round in which it was last sent */
-    int *queue;    /* from each peer: its first step that sends here and is not yet received, or UNSET */
+    int at; /* next step */
+    int round; /* of the last step done */
+    int pending; /* its sends of this round that are not yet received */
+    int *value; /* expression in each slot */
+    int *flying; /* slots: 1 + the round in which it was last sent */
+    int *queue; /* from each peer: its first step that sends here and is not yet received, or UNSET */
     int *queue_end;
-    int *behind;   /* of a step that sends: the next one to the same peer, or UNSET */
+    int *behind; /* of a step that sends: the next one to the same peer, or UNSET */
 };
 
 struct prover {
@@ -83,6 +85,7 @@ struct prover {
     struct diag *d;
     struct exprs x;
     struct state *states;
+    int *pool; /* the arrays of all states */
 };
 
 static const char *const op_names[] = {"SEND", "RECV", "ADD", "COPY"};
@@ -101,7 +104,8 @@ static int check_step(const struct prover *p, int rank, int i) {
     const struct sched *s = &p->ranks[rank];
     const struct sched_step *t = &s->steps[i];
     if ((unsigned)t->op > SCHED_COPY)
-        return diag_set(p->d, ERR_INTERNAL, "schedule: rank %d step %d: operation %d does not exist", rank, i, (int)t->op);
+        return diag_set(p->d, ERR_INTERNAL, "schedule: rank %d step %d: operation %d does not exist", rank, i,
+                        (int)t->op);
     if (t->slot < 0 || t->count < 1 || t->slot > s->n_slots - t->count)
         return STEP_ERROR(p, rank, i, "slots %d+%d of %d", t->slot, t->count, s->n_slots);
     if (is_message(t) && (t->peer < 0 || t->peer >= s->size || t->peer == rank))
@@ -120,8 +124,8 @@ static int check_header(const struct prover *p, int rank) {
     if (s->rank != rank || s->size != p->shape->size || s->n_in != n_in || s->n_slots < n_in || s->result_slot < 0 ||
         s->result_slot >= s->n_slots || s->n_rounds != p->ranks[0].n_rounds)
         return diag_set(p->d, ERR_INTERNAL,
-                        "schedule: rank %d calls itself %d of %d, with %d inputs of %d slots, result in %d, %d rounds", rank,
-                        s->rank, s->size, s->n_in, s->n_slots, s->result_slot, s->n_rounds);
+                        "schedule: rank %d calls itself %d of %d, with %d inputs of %d slots, result in %d, %d rounds",
+                        rank, s->rank, s->size, s->n_in, s->n_slots, s->result_slot, s->n_rounds);
     for (int i = 0; i < s->n_steps; i++) {
         int code = check_step(p, rank, i);
         if (code != 0) return code;
@@ -129,34 +133,41 @@ static int check_header(const struct prover *p, int rank) {
     return 0;
 }
 
-static int *int_array(int n, int value) {
-    int *a = malloc(((size_t)n + 1) * sizeof *a);
-    for (int i = 0; a && i < n; i++) a[i] = value;
+/* Cuts n ints off the pool, all set to value. */
+static int *cut(int **pool, int n, int value) {
+    int *a = *pool;
+    for (int i = 0; i < n; i++)
+        a[i] = value;
+    *pool += n;
     return a;
 }
 
-static int state_init(struct prover *p, int rank) {
+static int state_init(struct prover *p, int rank, int **pool) {
     const struct sched *s = &p->ranks[rank];
     struct state *st = &p->states[rank];
     struct pairtree_node nodes[PAIRTREE_MAX_NODES];
-    st->value = int_array(s->n_slots, UNSET);
-    st->flying = int_array(s->n_slots, 0);
-    st->queue = int_array(s->size, UNSET);
-    st->queue_end = int_array(s->size, UNSET);
-    st->behind = int_array(s->n_steps, UNSET);
-    if (!st->value || !st->flying || !st->queue || !st->queue_end || !st->behind) return ERR_MEMORY;
+    st->value = cut(pool, s->n_slots, UNSET);
+    st->flying = cut(pool, s->n_slots, 0);
+    st->queue = cut(pool, s->size, UNSET);
+    st->queue_end = cut(pool, s->size, UNSET);
+    st->behind = cut(pool, s->n_steps, UNSET);
     int n = pairtree_cover(p->shape->n_leaves, p->shape->begin[rank], p->shape->begin[rank + 1], nodes);
     for (int i = 0; i < n; i++)
         if ((st->value[i] = expr_node(&p->x, nodes[i])) < 0) return ERR_MEMORY;
     return 0;
 }
 
-static void state_fini(struct state *st) {
-    free(st->value);
-    free(st->flying);
-    free(st->queue);
-    free(st->queue_end);
-    free(st->behind);
+/* All ranks, before their first step. */
+static int states_init(struct prover *p) {
+    size_t n = 1;
+    int size = p->shape->size, code = 0, *pool;
+    for (int r = 0; r < size; r++)
+        n += 2 * (size_t)p->ranks[r].n_slots + 2 * (size_t)size + (size_t)p->ranks[r].n_steps;
+    p->pool = pool = malloc(n * sizeof *pool);
+    if (!pool) return ERR_MEMORY;
+    for (int r = 0; r < size && code == 0; r++)
+        code = state_init(p, r, &pool);
+    return code;
 }
 
 static int check_read(const struct prover *p, int rank, int i, int slot) {
@@ -260,8 +271,7 @@ static int check_end(const struct prover *p, int root) {
             int i = unreceived(p, r);
             return STEP_ERROR(p, r, i, "rank %d never receives this message", s->steps[i].peer);
         }
-        if (st->at < s->n_steps)
-            return STEP_ERROR(p, r, st->at, "waits forever for rank %d", s->steps[st->at].peer);
+        if (st->at < s->n_steps) return STEP_ERROR(p, r, st->at, "waits forever for rank %d", s->steps[st->at].peer);
         if (st->value[s->result_slot] != root)
             return diag_set(p->d, ERR_INTERNAL, "schedule: rank %d ends with slot %d not the sum of all %d leaves", r,
                             s->result_slot, p->shape->n_leaves);
@@ -271,23 +281,27 @@ static int check_end(const struct prover *p, int root) {
 
 static int prove(struct prover *p) {
     int size = p->shape->size, code = 0, moved = 1;
-    for (int r = 0; r < size && code == 0; r++) code = check_header(p, r);
-    for (int r = 0; r < size && code == 0; r++) code = state_init(p, r);
+    for (int r = 0; r < size && code == 0; r++)
+        code = check_header(p, r);
+    if (code == 0) code = states_init(p);
     if (code != 0) return code;
     int root = expr_node(&p->x, (struct pairtree_node){pairtree_root_level(p->shape->n_leaves), 0});
     if (root < 0) return ERR_MEMORY;
     while (moved && code == 0) {
         moved = 0;
-        for (int r = 0; r < size && code == 0; r++) code = advance(p, r, &moved);
+        for (int r = 0; r < size && code == 0; r++)
+            code = advance(p, r, &moved);
     }
     return code != 0 ? code : check_end(p, root);
 }
 
 int sched_check(const struct sched *ranks, const struct coll_shape *shape, struct diag *d) {
     struct prover p = {.ranks = ranks, .shape = shape, .d = d, .x = {.n_leaves = shape->n_leaves}};
+    int code = coll_shape_check(shape, 0, d);
+    if (code != 0) return code;
     p.states = calloc((size_t)shape->size, sizeof *p.states);
-    int code = p.states ? prove(&p) : ERR_MEMORY;
-    for (int r = 0; p.states && r < shape->size; r++) state_fini(&p.states[r]);
+    code = p.states ? prove(&p) : ERR_MEMORY;
+    free(p.pool);
     free(p.states);
     free(p.x.of);
     free(p.x.table);

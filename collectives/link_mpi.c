@@ -1,8 +1,9 @@
 /* link_mpi.c - a link over an MPI communicator.
  *
- * Waiting is our own loop around MPI_Test, because more ranks than processors is the normal case of tests: there, a rank
- * that polls without yielding keeps the rank it waits for off the processor (an all-reduce then takes milliseconds), and
- * one that polls for seconds slows the rank that works. So a waiting rank polls, then yields, then sleeps shortly. */
+ * Waiting is our own loop around MPI_Test, because more ranks than processors is the normal case of tests: there, a
+ * rank that polls without yielding keeps the rank it waits for off the processor (an all-reduce then takes
+ * milliseconds), and one that polls for seconds slows the rank that works. So a waiting rank polls, then yields, then
+ * sleeps shortly. */
 #include "collectives/link_mpi.h"
 
 #include <sched.h>
@@ -20,9 +21,9 @@ struct mpi_impl {
 };
 
 enum {
-    POLLS_SHARED = 20,      /* polls before the first yield */
-    POLLS_ALONE = 2000,     /* polls between two looks at the clock, with a processor of its own */
-    GENTLE_SHARED_NS = 1000 * 1000,
+    POLLS_SHARED = 20, /* polls before the first yield where ranks share a processor */
+    POLLS_ALONE = 2000, /* and where each has its own: other programs may still want it */
+    GENTLE_SHARED_NS = 1000 * 1000, /* then yields between polls for so long, then sleeps */
     GENTLE_ALONE_NS = 20 * 1000 * 1000,
     SLEEP_MIN_NS = 50 * 1000,
     SLEEP_MAX_NS = 200 * 1000,
@@ -43,15 +44,14 @@ static int64_t now_ns(void) {
 /* Between two polls: nothing, a yield or a short sleep. Returns nonzero once the link's limit has passed. */
 static int be_patient(const struct link *l, struct patience *p) {
     const struct mpi_impl *m = l->impl;
-    long every = m->yield ? POLLS_SHARED : POLLS_ALONE;
-    if (p->polls++ < every || (!m->yield && p->sleep_ns == 0 && p->polls % every != 0)) return 0;
+    if (p->polls++ < (m->yield ? POLLS_SHARED : POLLS_ALONE)) return 0;
     int64_t now = now_ns();
     if (p->since_ns == 0) p->since_ns = now;
     int64_t waited = now - p->since_ns;
     if (waited > (m->yield ? GENTLE_SHARED_NS : GENTLE_ALONE_NS)) {
         p->sleep_ns = p->sleep_ns == 0 ? SLEEP_MIN_NS : p->sleep_ns * 2 < SLEEP_MAX_NS ? p->sleep_ns * 2 : SLEEP_MAX_NS;
         nanosleep(&(struct timespec){0, p->sleep_ns}, NULL);
-    } else if (m->yield) {
+    } else {
         sched_yield();
     }
     return l->wait_limit_s > 0 && (double)waited > l->wait_limit_s * 1e9;
@@ -78,7 +78,8 @@ static void mpi_isend(struct link *l, struct link_request *req) {
     if (n > 0) MPI_Isend(req->buf, (int)n, m->chunk, req->to, req->tag, m->comm, &sends[0]);
     if (rest > 0 || n == 0)
         MPI_Isend((const char *)req->buf + head, (int)rest, MPI_BYTE, req->to, req->tag, m->comm, &sends[1]);
-    for (int i = 0; i < 2; i++) memcpy(&req->handle[i], &sends[i], sizeof sends[i]);
+    for (int i = 0; i < 2; i++)
+        memcpy(&req->handle[i], &sends[i], sizeof sends[i]);
 }
 
 static void mpi_wait(struct link *l, struct link_request *req) {
@@ -86,8 +87,8 @@ static void mpi_wait(struct link *l, struct link_request *req) {
         MPI_Request sent;
         memcpy(&sent, &req->handle[i], sizeof sent);
         if (complete(l, &sent, MPI_STATUS_IGNORE))
-            link_abort(l, "waited %g s for rank %d to receive %zu bytes with tag %d", l->wait_limit_s, req->to, req->bytes,
-                       req->tag);
+            link_abort(l, "waited %g s for rank %d to receive %zu bytes with tag %d", l->wait_limit_s, req->to,
+                       req->bytes, req->tag);
     }
 }
 
@@ -110,7 +111,8 @@ static size_t mpi_recv(struct link *l, int peer, int tag, void *buf, size_t byte
     const struct mpi_impl *m = l->impl;
     size_t n = bytes / m->chunk_bytes, head = n * m->chunk_bytes;
     if (!exact) {
-        if (n > 0) link_abort(l, "a message of unknown length may have less than %zu bytes, not %zu", m->chunk_bytes, bytes);
+        if (n > 0)
+            link_abort(l, "a message of unknown length may have less than %zu bytes, not %zu", m->chunk_bytes, bytes);
         return recv_part(l, peer, tag, buf, bytes, MPI_BYTE, 0);
     }
     if (n > 0) recv_part(l, peer, tag, buf, n, m->chunk, 1);

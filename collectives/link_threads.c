@@ -15,7 +15,7 @@
 
 struct box {
     pthread_mutex_t lock;
-    pthread_cond_t change;      /* only the box's own rank waits for it */
+    pthread_cond_t change; /* only the box's own rank waits for it */
     struct link_request *first; /* not yet received, in order of sending */
 };
 
@@ -55,7 +55,8 @@ static void threads_isend(struct link *l, struct link_request *req) {
     struct link_request **end;
     struct box *box = box_of(l, req->to);
     pthread_mutex_lock(&box->lock);
-    for (end = &box->first; *end; end = &(*end)->next) continue;
+    for (end = &box->first; *end; end = &(*end)->next)
+        continue;
     *end = req;
     pthread_cond_signal(&box->change);
     pthread_mutex_unlock(&box->lock);
@@ -147,8 +148,8 @@ static struct hub *hub_new(int size) {
     for (int i = 0; i < size; i++) {
         pthread_mutex_init(&hub->boxes[i].lock, NULL);
         pthread_cond_init(&hub->boxes[i].change, &attr);
-        hub->links[i] = (struct link){.rank = i, .size = size, .oversubscribed = over, .wait_limit_s = 60,
-                                      .ops = &threads_ops, .impl = hub};
+        hub->links[i] = (struct link){
+            .rank = i, .size = size, .oversubscribed = over, .wait_limit_s = 60, .ops = &threads_ops, .impl = hub};
     }
     pthread_condattr_destroy(&attr);
     return hub;
@@ -157,7 +158,8 @@ static struct hub *hub_new(int size) {
 int link_threads_new(int size, struct link **links) {
     struct hub *hub = hub_new(size);
     if (!hub) return ERR_MEMORY;
-    for (int i = 0; i < size; i++) links[i] = &hub->links[i];
+    for (int i = 0; i < size; i++)
+        links[i] = &hub->links[i];
     return 0;
 }
 
@@ -182,7 +184,8 @@ static struct hub *hub_share(struct link *l, const struct split_key *keys, int n
     struct hub *hub = NULL;
     struct link_request req;
     int leader = 0;
-    while (keys[leader].color != keys[l->rank].color) leader++;
+    while (keys[leader].color != keys[l->rank].color)
+        leader++;
     if (leader != l->rank) {
         link_recv(l, leader, TAG_HUB, &hub, sizeof hub);
         return hub;

@@ -13,11 +13,12 @@ const struct coll_algo *coll_algo_find(const char *name) {
     return NULL;
 }
 
-static int shape_check(const struct coll_shape *shape, int rank, struct diag *d) {
+int coll_shape_check(const struct coll_shape *shape, int rank, struct diag *d) {
     if (shape->size < 1 || rank < 0 || rank >= shape->size)
         return diag_set(d, ERR_RANGE, "all-reduce: rank %d of %d ranks", rank, shape->size);
     if (shape->n_leaves < 1 || shape->n_leaves > COLL_MAX_LEAVES)
-        return diag_set(d, ERR_RANGE, "all-reduce over %d leaves: 1 to %d are possible", shape->n_leaves, COLL_MAX_LEAVES);
+        return diag_set(d, ERR_RANGE, "all-reduce over %d leaves: 1 to %d are possible", shape->n_leaves,
+                        COLL_MAX_LEAVES);
     for (int r = 0; r < shape->size; r++)
         if (shape->begin[r] > shape->begin[r + 1])
             return diag_set(d, ERR_RANGE, "all-reduce: the leaves of rank %d end (%d) before they begin (%d)", r,
@@ -31,7 +32,7 @@ static int shape_check(const struct coll_shape *shape, int rank, struct diag *d)
 int sched_begin(struct sched_builder *b, struct sched *s, const struct coll_shape *shape, int rank, struct diag *d) {
     struct pairtree_node nodes[PAIRTREE_MAX_NODES];
     memset(s, 0, sizeof *s);
-    int code = shape_check(shape, rank, d);
+    int code = coll_shape_check(shape, rank, d);
     if (code != 0) return code;
     *b = (struct sched_builder){.s = s};
     s->rank = rank;
@@ -118,11 +119,13 @@ void sched_count(const struct sched *s, uint64_t *messages, uint64_t *slots_sent
 }
 
 static void add(float *restrict dst, const float *restrict src, size_t n) {
-    for (size_t i = 0; i < n; i++) dst[i] += src[i];
+    for (size_t i = 0; i < n; i++)
+        dst[i] += src[i];
 }
 
 static void wait_all(struct link *link, struct link_request *requests, int *n) {
-    for (int i = 0; i < *n; i++) link_wait(link, &requests[i]);
+    for (int i = 0; i < *n; i++)
+        link_wait(link, &requests[i]);
     *n = 0;
 }
 

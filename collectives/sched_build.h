@@ -12,9 +12,12 @@
 
 struct sched_builder {
     struct sched *s;
-    int cap;    /* room in s->steps */
+    int cap; /* room in s->steps */
     int failed; /* out of memory: further steps are dropped, sched_end reports it */
 };
+
+/* 0, or ERR_RANGE for a shape that is not one or a rank that is not in it. */
+int coll_shape_check(const struct coll_shape *shape, int rank, struct diag *d);
 
 /* Checks the shape and makes an empty schedule whose n_in is the number of maximal subtrees of rank's leaves. */
 int sched_begin(struct sched_builder *b, struct sched *s, const struct coll_shape *shape, int rank, struct diag *d);

@@ -86,6 +86,7 @@ static void run_attention(struct engine *e, int layer) {
 
 static void run_attn_out(struct engine *e, int layer) {
     decoder_attn_out(e->dec, layer, e->head.n, e->parts);
+    e->root = e->parts; /* unless other ranks have parts too */
 }
 
 static void run_attn_reduce(struct engine *e, int layer) {
@@ -111,6 +112,7 @@ static void run_ffn_act(struct engine *e, int layer) {
 
 static void run_ffn_down(struct engine *e, int layer) {
     decoder_ffn_down(e->dec, layer, e->head.n, e->parts);
+    e->root = e->parts;
 }
 
 static void run_ffn_reduce(struct engine *e, int layer) {
@@ -134,7 +136,7 @@ static void run_out_norm(struct engine *e, int layer) {
 
 static void run_head(struct engine *e, int layer) {
     (void)layer;
-    if (e->head.n_want) decoder_head(e->dec, e->head.n_want, e->logits);
+    if (e->head.n_want) decoder_head(e->dec, e->head.n_want, e->wanted, e->logits);
 }
 
 /* What a rank of the last stage tells the others of its group about one wanted token: hash of its logits, then its

@@ -1,12 +1,7 @@
 /* memory.c - what a rank holds: the decoder's shard, the engine's workspace, and what that is more than one copy. */
 #include <string.h>
 
-#include "base/text.h"
 #include "parts.h"
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
 
 int plan_slots(const struct plan *p, const struct plan_rank *r) {
     const struct plan_stage *stage = &p->stages[r->stage];

@@ -54,8 +54,9 @@ int plan_block_index(const struct plan *p, const struct plan_block *b);
 
 /* First layers of the stages: begin[n_stages+1]. */
 int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d);
-/* First part of rank i when n parts go to `size` ranks. */
+/* First part of rank i when n parts go to `size` ranks: the last ranks, or with _up the first ones, get the parts over. */
 int split_begin(int n, int size, int i);
+int split_begin_up(int n, int size, int i);
 void split_heads(const struct model_shape *s, int size, int *begin);
 /* Numbers the kinds of layers: kind[n_layers]; returns how many there are. */
 int split_layer_kinds(const struct model_shape *s, int *kind);
@@ -81,6 +82,12 @@ int64_t plan_rank_bytes(const struct plan_rank *r);
 int plan_check_memory(const struct plan *p, struct diag *d);
 /* Slots of the larger of a rank's two all-reduces. */
 int plan_slots(const struct plan *p, const struct plan_rank *r);
+
+/* ---- plan.c ---- */
+
+/* One decode step of one sequence whose cache is full, in one replica; `most` (may be NULL) receives the rank that reads
+ * most. */
+void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most);
 
 /* ---- hash.c ---- */
 

@@ -72,7 +72,7 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->layer) return no_memory(d);
     split_heads(&p->shape, size, g->head_begin);
     int leaves = order_axis_runs(p->shape.d_ffn).n_leaves, rc = 0;
-    for (int i = 0; i <= size; i++) g->ffn_begin[i] = split_begin(leaves, size, i);
+    for (int i = 0; i <= size; i++) g->ffn_begin[i] = split_begin_up(leaves, size, i);
     for (int i = 0; i < size && !rc; i++) {
         rc = count_reduce(p, g, STEP_ATTN_REDUCE, i, &g->attn[i], d);
         if (!rc) rc = count_reduce(p, g, STEP_FFN_REDUCE, i, &g->ffn[i], d);
@@ -257,6 +257,9 @@ static int check_opts(const struct model_shape *s, const struct plan_opts *o, st
                         c->n_ctx, c->max_tokens, c->threads);
     if (o->n_micro < 0 || o->top_candidates < 0 || o->max_logits < 0)
         return diag_set(d, ERR_RANGE, "plan: micro-batches, candidates and logits cannot be negative");
+    if (s->ctx_limit && c->n_ctx > s->ctx_limit)
+        return diag_set(d, ERR_RANGE, "a context of %d positions, but %s computes at most %d: use a shorter --ctx", c->n_ctx, s->name,
+                        s->ctx_limit);
     return shape_check(s, d);
 }
 
@@ -336,4 +339,19 @@ static void add_rank(const struct plan_rank *r, const struct plan_pass *pass, st
 void plan_totals(const struct plan *p, int rank, const struct plan_pass *pass, struct plan_totals *out) {
     memset(out, 0, sizeof *out);
     for (int i = rank < 0 ? 0 : rank; i < (rank < 0 ? p->n_ranks : rank + 1); i++) add_rank(&p->ranks[i], pass, out);
+}
+
+void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most) {
+    struct plan_pass pass = {.tokens = 1, .sampled = p->shape.causal, .ctx_sum = p->opts.decoder.n_ctx};
+    double read_most = -1;
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < p->ranks_per_replica; i++) {
+        struct plan_totals one;
+        plan_totals(p, i, &pass, &one);
+        if (most && one.weight_bytes + one.kv_bytes > read_most) {
+            read_most = one.weight_bytes + one.kv_bytes;
+            *most = i;
+        }
+        add_rank(&p->ranks[i], &pass, out);
+    }
 }

@@ -5,12 +5,13 @@
  *            has  0 1 2 3 on every rank
  *            adds (0+1) + (2+3), everywhere the same
  *
- * Cost: P-1 messages a rank, (P-1) words times its number of maximal subtrees (1 where ranks own whole subtrees), and all
- * the additions on each rank: alpha + (P-1) n beta + (P-1) n gamma with one port for each peer. The fewest rounds an
- * all-reduce can have, for more words than tree: for short vectors and few ranks (vLLM's and TensorRT-LLM's one-shot
+ * Cost: P-1 messages a rank, (P-1) words times its number of maximal subtrees (1 where ranks own whole subtrees), and
+ * all the additions on each rank: alpha + (P-1) n beta + (P-1) n gamma with one port for each peer. The fewest rounds
+ * an all-reduce can have, for more words than tree: for short vectors and few ranks (vLLM's and TensorRT-LLM's one-shot
  * kernels; NCCL's AGxLL).
  *
- * Memory: one slot for each maximal subtree of every rank: own inputs first, then those of the next rank and so on round. */
+ * Memory: one slot for each maximal subtree of every rank: own inputs first, then those of the next rank and so on
+ * round. */
 #include "base/pairtree.h"
 #include "sched_build.h"
 
@@ -22,7 +23,8 @@ static int nodes_of(const struct coll_shape *shape, int rank, struct pairtree_no
 static int slots_of(const struct coll_shape *shape, int r0, int r1) {
     struct pairtree_node nodes[PAIRTREE_MAX_NODES];
     int n = 0;
-    for (int r = r0; r < r1; r++) n += nodes_of(shape, r, nodes);
+    for (int r = r0; r < r1; r++)
+        n += nodes_of(shape, r, nodes);
     return n;
 }
 
@@ -30,7 +32,8 @@ static int slots_of(const struct coll_shape *shape, int r0, int r1) {
 static void exchange(struct sched_builder *b, const struct coll_shape *shape, int rank) {
     struct pairtree_node nodes[PAIRTREE_MAX_NODES];
     int size = shape->size, slot = b->s->n_in;
-    for (int i = 1; i < size && b->s->n_in > 0; i++) sched_send(b, 0, (rank - i + size) % size, 0, b->s->n_in);
+    for (int i = 1; i < size && b->s->n_in > 0; i++)
+        sched_send(b, 0, (rank - i + size) % size, 0, b->s->n_in);
     for (int i = 1; i < size; i++) {
         int r = (rank + i) % size, n = nodes_of(shape, r, nodes);
         if (n > 0) sched_recv(b, 0, r, slot, n);
@@ -47,7 +50,8 @@ static int add_all(struct sched_builder *b, const struct coll_shape *shape, int 
     for (int r = 0; r < shape->size; r++) {
         if (r == rank + 1) received = b->s->n_in;
         int n_next = nodes_of(shape, r, next);
-        for (int i = 0; i < n_next; i++) slot[n + i] = r == rank ? i : received + i;
+        for (int i = 0; i < n_next; i++)
+            slot[n + i] = r == rank ? i : received + i;
         if (r != rank) received += n_next;
         n = pairtree_merge(shape->n_leaves, list, n, next, n_next, out, out_slot, joins, &n_joins);
         for (int i = 0; i < n_joins; i++) {
@@ -55,8 +59,10 @@ static int add_all(struct sched_builder *b, const struct coll_shape *shape, int 
             sched_add(b, 0, into_a ? a : c, into_a ? c : a);
             slot[joins[i].a] = into_a ? a : c;
         }
-        for (int i = 0; i < n; i++) list[i] = out[i];
-        for (int i = 0; i < n; i++) slot[i] = slot[out_slot[i]]; /* out_slot[i] >= i: in order */
+        for (int i = 0; i < n; i++)
+            list[i] = out[i];
+        for (int i = 0; i < n; i++)
+            slot[i] = slot[out_slot[i]]; /* out_slot[i] >= i: in order */
     }
     return slot[0];
 }

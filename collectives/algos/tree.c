@@ -1,8 +1,9 @@
 /* tree - the canonical all-reduce: recursive doubling along the pairwise tree of the leaves.
  *
- * A rank starts with the sums of the maximal subtrees of its leaves. In each round a group of neighbouring ranks that all
- * hold the same list meets the group beside it; both exchange their lists and join what are siblings in the tree, so both
- * then hold the list of the joined leaves. At the end that is the root. Left + right and right + left are the same bits.
+ * A rank starts with the sums of the maximal subtrees of its leaves. In each round a group of neighbouring ranks that
+ * all hold the same list meets the group beside it; both exchange their lists and join what are siblings in the tree,
+ * so both then hold the list of the joined leaves. At the end that is the root. Left + right and right + left are the
+ * same bits.
  *
  *   P = 4, 8 leaves, 2 each (aligned: one vector a message):
  *
@@ -27,11 +28,12 @@
  *            root               root     root     root
  *              '------->                                    round 3, unfold: the root
  *
- * Cost: with Q = 2^floor(lg P) and F = P - Q pairs folded, a rank that stays sends lg Q messages (one more if it folded);
- * a folded one sends 1. The words of a message are n times the number of maximal subtrees of the sender's leaves so far:
- * 1 where groups own whole subtrees, at most 2 lg(leaves) where ranks cut the tree. Time for P = Q, aligned:
- * lg P (alpha + n beta + n gamma), as for any recursive doubling (Thakur, Rabenseifner, Gropp 2005, section 4.3), which is
- * also bit for bit what this is then. A rank without leaves sends nothing until it has met one with leaves.
+ * Cost: with Q = 2^floor(lg P) and F = P - Q pairs folded, a rank that stays sends lg Q messages (one more if it
+ * folded); a folded one sends 1. The words of a message are n times the number of maximal subtrees of the sender's
+ * leaves so far: 1 where groups own whole subtrees, at most 2 lg(leaves) where ranks cut the tree. Time for P = Q,
+ * aligned: lg P (alpha + n beta + n gamma), as for any recursive doubling (Thakur, Rabenseifner, Gropp 2005,
+ * section 4.3), which is also bit for bit what this is then. A rank without leaves sends nothing until it has met one
+ * with leaves.
  *
  * Memory: 2 slots where no tree is cut. A list that joining has left with gaps is packed by COPYs before it is sent. */
 #include "base/pairtree.h"
@@ -76,7 +78,8 @@ static int free_run(const struct held *h, int count) {
 static void pack(struct build *t) {
     struct held *h = &t->h;
     int gaps = 0;
-    for (int i = 1; i < h->n; i++) gaps += h->slot[i] != h->slot[i - 1] + 1;
+    for (int i = 1; i < h->n; i++)
+        gaps += h->slot[i] != h->slot[i - 1] + 1;
     if (gaps == 0) return;
     int first = free_run(h, h->n);
     for (int i = 0; i < h->n; i++) {
@@ -106,7 +109,8 @@ static void join(struct build *t, const struct held *got) {
         slot[a] = into_a ? slot[a] : slot[b];
         ours[a] = 0;
     }
-    for (int i = 0; i < out.n; i++) out.slot[i] = slot[out_slot[i]];
+    for (int i = 0; i < out.n; i++)
+        out.slot[i] = slot[out_slot[i]];
     *h = out;
 }
 
@@ -120,7 +124,8 @@ static void take(struct build *t, int peer, int begin, int end) {
     struct held got = {.begin = begin, .end = end};
     got.n = pairtree_cover(t->shape->n_leaves, begin, end, got.node);
     int first = free_run(&t->h, got.n);
-    for (int i = 0; i < got.n; i++) got.slot[i] = first + i;
+    for (int i = 0; i < got.n; i++)
+        got.slot[i] = first + i;
     if (got.n > 0) sched_recv(&t->b, t->round, peer, first, got.n);
     join(t, &got);
 }
@@ -135,7 +140,7 @@ static void double_up(struct build *t, int g) {
 }
 
 static void fold_and_double(struct build *t, int rank) {
-    int paired = rank < 2 * t->n_pairs, folded = t->n_pairs > 0;
+    int paired = rank<2 * t->n_pairs, folded = t->n_pairs> 0;
     const int *begin = t->shape->begin;
     if (paired) take(t, rank + 1, begin[rank + 1], begin[rank + 2]);
     t->round += folded;
@@ -148,7 +153,8 @@ static void fold_and_double(struct build *t, int rank) {
 static void fold_away(struct build *t, int rank) {
     give(t, rank - 1);
     t->round = 1;
-    for (int width = 1; width < t->n_groups; width *= 2) t->round++;
+    for (int width = 1; width < t->n_groups; width *= 2)
+        t->round++;
     sched_recv(&t->b, t->round, rank - 1, 0, 1);
     t->h.slot[0] = 0;
     t->round++;
@@ -158,12 +164,14 @@ static int tree_allreduce(struct sched *s, const struct coll_shape *shape, int r
     struct build t = {.shape = shape, .n_groups = 1};
     int code = sched_begin(&t.b, s, shape, rank, d);
     if (code != 0) return code;
-    while (2 * t.n_groups <= shape->size) t.n_groups *= 2;
+    while (2 * t.n_groups <= shape->size)
+        t.n_groups *= 2;
     t.n_pairs = shape->size - t.n_groups;
     t.h.begin = shape->begin[rank];
     t.h.end = shape->begin[rank + 1];
     t.h.n = pairtree_cover(shape->n_leaves, t.h.begin, t.h.end, t.h.node);
-    for (int i = 0; i < t.h.n; i++) t.h.slot[i] = i;
+    for (int i = 0; i < t.h.n; i++)
+        t.h.slot[i] = i;
     if (rank < 2 * t.n_pairs && rank % 2 == 1)
         fold_away(&t, rank);
     else

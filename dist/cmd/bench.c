@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "collectives/agree.h"
@@ -161,12 +162,12 @@ static int measure_all(struct bench *b, struct diag *d) {
         for (int i = 0; i < b->n_rows && !rc; i++) {
             if (b->row[i].runner.engine) rc = measure(b, &b->row[i], rep, &probe, &energy, d);
             rc = err_agree(b->app->world, rc, d);
-            if (b->app->rank == 0 && !b->app->spec.quiet)
+            if (b->app->rank == 0 && !b->app->spec.quiet && isatty(2))
                 fprintf(stderr, "\r%s %d/%d, strategy %d/%d  ", rep < 0 ? "warm-up" : "measuring", rep < 0 ? 1 : rep + 1,
                         rep < 0 ? 1 : b->repeat, i + 1, b->n_rows);
         }
     }
-    if (b->app->rank == 0 && !b->app->spec.quiet) fprintf(stderr, "\r%40s\r", "");
+    if (b->app->rank == 0 && !b->app->spec.quiet && isatty(2)) fprintf(stderr, "\r%40s\r", "");
     probe_fini(&probe);
     return rc;
 }

@@ -23,11 +23,16 @@ static void print_piece(const struct model *m, int id, int first, FILE *out) {
     if (buf != small) free(buf);
 }
 
+/* True if the first generated token opens the printed text of a sequence. */
+static int opens(const struct app *app, const struct prompts *p, int seq) {
+    return app->spec.no_echo || !p->text[seq][0];
+}
+
 static void on_token(void *user, int seq, int index, int id) {
     struct stream *s = user;
     s->count++;
     if (s->live) {
-        print_piece(s->model, id, index == 0 && s->app->spec.no_echo, stdout);
+        print_piece(s->model, id, index == 0 && opens(s->app, s->prompts, seq), stdout);
         fflush(stdout);
     } else if (!s->app->spec.quiet && isatty(2) && seq == 0) {
         fprintf(stderr, "\r%d tokens", s->count);
@@ -37,7 +42,7 @@ static void on_token(void *user, int seq, int index, int id) {
 static void print_texts(const struct app *app, const struct model *m, const struct prompts *p, const struct engine_result *r) {
     for (int s = 0; s < r->n_seqs; s++) {
         if (!app->spec.no_echo) fputs(p->text[s], stdout);
-        for (int i = 0; i < r->n_out[s]; i++) print_piece(m, r->out[s * r->n_new + i], i == 0 && app->spec.no_echo, stdout);
+        for (int i = 0; i < r->n_out[s]; i++) print_piece(m, r->out[s * r->n_new + i], i == 0 && opens(app, p, s), stdout);
         fputc('\n', stdout);
     }
 }

@@ -1,5 +1,6 @@
 /* shape.c - shapes as numbers: types, bytes, parameters, and whether they fit together. */
 #include "archs.h"
+#include "models/kernels.h"
 
 #include <string.h>
 #include <strings.h>
@@ -128,9 +129,9 @@ int shape_check(const struct model_shape *s, struct diag *d) {
         int32_t v, max;
         const char *what;
     } counts[] = {
-        {s->n_layers, SHAPE_MAX_LAYERS, "block_count"}, {s->d_model, 1 << 18, "embedding_length"},
+        {s->n_layers, SHAPE_MAX_LAYERS, "block_count"}, {s->d_model, 1 << 16, "embedding_length"},
         {s->n_heads, 1 << 12, "attention.head_count"},  {s->n_kv_heads, 1 << 12, "attention.head_count_kv"},
-        {s->head_dim, 1 << 12, "attention.key_length"}, {s->d_ffn, 1 << 20, "feed_forward_length"},
+        {s->head_dim, ATTN_MAX_HEAD_DIM, "attention.key_length"}, {s->d_ffn, 1 << 20, "feed_forward_length"},
         {s->n_vocab, 1 << 24, "vocab_size"},            {s->n_ctx, 1 << 30, "context_length"},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {

@@ -29,5 +29,6 @@ void decoder_forward(struct decoder *dec, const struct token_batch *b, const uns
     if (h) memcpy(h, p->h, (size_t)b->n * (size_t)dec->shape.d_model * sizeof *h);
     if (!logits) return;
     int n = gather(dec, b->n, want, p->h, p->part[0]);
+    decoder_out_norm(dec, n, p->part[0]);
     decoder_head(dec, n, p->part[0], logits);
 }

@@ -31,6 +31,7 @@ struct decoder_priv {
     int *visible;                        /* [max_tokens] positions each token sees */
     int *seq_len;                        /* [n_seqs] */
     float *x;                            /* [max_tokens][d_model] normed input */
+    const float *in;                     /* input of the sublayer at work: x, or the residual stream (post-norm) */
     float *q, *k, *v, *o;                /* [max_tokens][heads or kv heads][head_dim] */
     float *gate, *up;                    /* [max_tokens][ffn columns]; the product lies in `up` */
     void *act;                           /* quantized activations of one product */
@@ -108,9 +109,6 @@ struct product_input {
     size_t ldx;
     int n_tokens;
 };
-/* Called for rows [row0, row1) of all tokens after the products, on the thread that made them; row0 is a multiple of 32. */
-typedef void product_finish(struct decoder *dec, int layer, int n_tokens, int row0, int row1);
-void products_run(struct decoder *dec, const struct product_input *in, const struct product *p, int n,
-                  product_finish *finish, int layer);
+void products_run(struct decoder *dec, const struct product_input *in, const struct product *p, int n);
 
 #endif

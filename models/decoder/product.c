@@ -3,7 +3,7 @@
 
 #include "priv.h"
 
-/* Row at which part i of n begins: multiples of 32, so that a thread's rows hold whole groups of the next product. */
+/* Row at which part i of n begins: multiples of 32, so that threads write whole cache lines. */
 static int split(int rows, int i, int n) {
     int pieces = (rows + ORDER_GROUP - 1) / ORDER_GROUP;
     int at = (int)((int64_t)pieces * i / n) * ORDER_GROUP;
@@ -30,22 +30,27 @@ static int all_float(const struct product *p, int n) {
     return 1;
 }
 
-void products_run(struct decoder *dec, const struct product_input *in, const struct product *p, int n,
-                  product_finish *finish, int layer) {
-    int rows = p[0].w->rows;
-    for (int first = 0; first < n;) {
-        int count = same_input(p + first, n - first), last = first + count == n;
-        struct act a;
-        enum act_bits bits = all_float(p + first, count) ? ACT_F32 : in->bits;
-        act_init(&a, bits, bits == ACT_F32 ? 0 : p[first].w->act_step, in->groups->g, in->groups->n, in->x, in->ldx,
-                 in->n_tokens, dec->priv->act);
+/* Quantizes the input, then multiplies: one region, in which the threads meet once. */
+static void run_same(struct decoder *dec, const struct product_input *in, const struct product *p, int n) {
+    enum act_bits bits = all_float(p, n) ? ACT_F32 : in->bits;
+    struct act a;
+    act_place(&a, bits, bits == ACT_F32 ? 0 : p[0].w->act_step, in->groups->g, in->groups->n, in->x, in->ldx, in->n_tokens,
+              dec->priv->act);
+    int tiles = bits == ACT_F32 ? 0 : act_tiles(&a);
+    if (tiles == 1) act_quantize(&a, 0, 1);
 #pragma omp parallel num_threads(dec->opts.threads) if (dec->opts.threads > 1)
-        {
-            int i = omp_get_thread_num(), threads = omp_get_num_threads();
-            run_share(&a, p + first, count, i, threads);
-            int row0 = split(rows, i, threads), row1 = split(rows, i + 1, threads);
-            if (finish && last && row0 < row1) finish(dec, layer, in->n_tokens, row0, row1);
+    {
+        if (tiles > 1) {
+#pragma omp for schedule(static)
+            for (int tile = 0; tile < tiles; tile++) act_quantize(&a, tile, tile + 1);
         }
-        first += count;
+        run_share(&a, p, n, omp_get_thread_num(), omp_get_num_threads());
+    }
+}
+
+void products_run(struct decoder *dec, const struct product_input *in, const struct product *p, int n) {
+    for (int first = 0, count; first < n; first += count) {
+        count = same_input(p + first, n - first);
+        run_same(dec, in, p + first, count);
     }
 }

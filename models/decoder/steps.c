@@ -71,8 +71,8 @@ static void finish_heads(const struct model_shape *s, float *x, int n_heads, int
         norm_rms(x + (size_t)h * (size_t)s->head_dim, x + (size_t)h * (size_t)s->head_dim, norm, s->head_dim, s->norm_eps);
 }
 
-/* Everything between the q, k, v products and attention for token t: biases, norms, rope, the cache. */
-static void finish_qkv(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t) {
+/* Biases and head norms of token t, rope, the cache. */
+static void finish_token(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t) {
     const struct model_shape *s = &dec->shape;
     struct decoder_priv *p = dec->priv;
     int n_q = dec->spec.head1 - dec->spec.head0, n_kv = dec->kv_head1 - dec->kv_head0;
@@ -114,16 +114,20 @@ static void attend(struct decoder *dec, struct decoder_layer *L, const struct to
     attention(&args);
 }
 
-static void attend_all(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b) {
+void decoder_rope_store(struct decoder *dec, int layer, const struct token_batch *b) {
+    if (!dec->attn_nodes) return;
+    struct decoder_layer *L = layer_of(dec, layer);
+#pragma omp parallel for num_threads(dec->opts.threads) schedule(static) if (b->n > 1 && dec->opts.threads > 1)
+    for (int t = 0; t < b->n; t++) finish_token(dec, L, b, t);
+}
+
+void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b) {
+    if (!dec->attn_nodes) return;
+    struct decoder_layer *L = layer_of(dec, layer);
     int n_kv = dec->kv_head1 - dec->kv_head0;
     set_visible(dec, b);
-#pragma omp parallel num_threads(dec->opts.threads) if (dec->opts.threads > 1)
-    {
-#pragma omp for schedule(static)
-        for (int t = 0; t < b->n; t++) finish_qkv(dec, L, b, t);
-#pragma omp for schedule(dynamic)
-        for (int i = 0; i < b->n * n_kv; i++) attend(dec, L, b, i / n_kv, i % n_kv);
-    }
+#pragma omp parallel for num_threads(dec->opts.threads) schedule(dynamic) if (dec->opts.threads > 1)
+    for (int i = 0; i < b->n * n_kv; i++) attend(dec, L, b, i / n_kv, i % n_kv);
 }
 
 /* A row-parallel product: parts [nodes][n][d_model]. */
@@ -132,25 +136,47 @@ static void product_to_parts(struct decoder *dec, const struct mat *w, const str
     size_t d = (size_t)dec->shape.d_model;
     struct product_input in = {.bits = dec->opts.linear_bits, .groups = groups, .x = x, .ldx = ldx, .n_tokens = n};
     struct product out = {.w = w, .y = parts, .ldy = d, .ldnode = (size_t)n * d};
-    products_run(dec, &in, &out, 1, NULL, 0);
+    products_run(dec, &in, &out, 1);
 }
 
-void decoder_attention(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
+void decoder_attn_norm(struct decoder *dec, int layer, int n, const float *h) {
+    const struct decoder_layer *L = layer_of(dec, layer);
+    dec->priv->in = sublayer_input(dec, n, h, L->vec[VEC_ATTN_NORM], L->vec[VEC_ATTN_NORM_B]);
+}
+
+/* The input of the q, k, v (or gate, up) products, as the norm left it. */
+static struct product_input normed(const struct decoder *dec, int n) {
+    return (struct product_input){.bits = dec->opts.linear_bits, .groups = &dec->priv->model, .x = dec->priv->in,
+                                  .ldx = (size_t)dec->shape.d_model, .n_tokens = n};
+}
+
+void decoder_qkv(struct decoder *dec, int layer, int n) {
     struct decoder_priv *p = dec->priv;
-    if (!dec->attn_nodes || !b->n) return;
+    if (!dec->attn_nodes || !n) return;
     struct decoder_layer *L = layer_of(dec, layer);
     size_t q_len = (size_t)((dec->spec.head1 - dec->spec.head0) * dec->shape.head_dim);
-    size_t kv_len = (size_t)((dec->kv_head1 - dec->kv_head0) * dec->shape.head_dim), d = (size_t)dec->shape.d_model;
-    const float *x = sublayer_input(dec, b->n, h, L->vec[VEC_ATTN_NORM], L->vec[VEC_ATTN_NORM_B]);
-    struct product_input in = {.bits = dec->opts.linear_bits, .groups = &p->model, .x = x, .ldx = d, .n_tokens = b->n};
+    size_t kv_len = (size_t)((dec->kv_head1 - dec->kv_head0) * dec->shape.head_dim);
+    struct product_input in = normed(dec, n);
     const struct product qkv[] = {
         {.w = &L->mat[ROLE_Q - ROLE_Q], .y = p->q, .ldy = q_len},
         {.w = &L->mat[ROLE_K - ROLE_Q], .y = p->k, .ldy = kv_len},
         {.w = &L->mat[ROLE_V - ROLE_Q], .y = p->v, .ldy = kv_len},
     };
-    products_run(dec, &in, qkv, 3, NULL, layer);
-    attend_all(dec, L, b);
-    product_to_parts(dec, &L->mat[ROLE_O - ROLE_Q], &p->heads, p->o, q_len, b->n, parts);
+    products_run(dec, &in, qkv, 3);
+}
+
+void decoder_attn_out(struct decoder *dec, int layer, int n, float *parts) {
+    if (!dec->attn_nodes || !n) return;
+    size_t q_len = (size_t)((dec->spec.head1 - dec->spec.head0) * dec->shape.head_dim);
+    product_to_parts(dec, &layer_of(dec, layer)->mat[ROLE_O - ROLE_Q], &dec->priv->heads, dec->priv->o, q_len, n, parts);
+}
+
+void decoder_attention(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
+    decoder_attn_norm(dec, layer, b->n, h);
+    decoder_qkv(dec, layer, b->n);
+    decoder_rope_store(dec, layer, b);
+    decoder_attend(dec, layer, b);
+    decoder_attn_out(dec, layer, b->n, parts);
 }
 
 static void activate(const struct model_shape *s, float *x, int n) {
@@ -174,39 +200,65 @@ static void round_to_int8(float *x, int n) {
     }
 }
 
-/* up = act(gate) * up, or act(up), with biases, for rows [row0, row1) of the shard's FFN columns. */
-static void finish_ffn(struct decoder *dec, int layer, int n_tokens, int row0, int row1) {
+/* up = act(gate) * up, or act(up), with biases, for columns [col0, col1) of one token; col0 starts a group. */
+static void finish_ffn(struct decoder *dec, const struct decoder_layer *L, int t, int col0, int col1) {
     const struct model_shape *s = &dec->shape;
-    const struct decoder_layer *L = layer_of(dec, layer);
-    int cols = dec->ffn1 - dec->ffn0, n = row1 - row0;
-    const float *up_bias = L->vec[VEC_UP_B], *gate_bias = L->vec[VEC_GATE_B];
-    for (int t = 0; t < n_tokens; t++) {
-        float *up = dec->priv->up + (size_t)t * (size_t)cols + row0, *gate = dec->priv->gate + (size_t)t * (size_t)cols + row0;
-        if (up_bias) add_row(up, up_bias + dec->ffn0 + row0, n);
-        if (!s->ffn_gated) {
-            activate(s, up, n);
-            continue;
-        }
-        if (gate_bias) add_row(gate, gate_bias + dec->ffn0 + row0, n);
-        activate(s, gate, n);
-        if (dec->opts.silu_bits == 8) round_to_int8(gate, n);
-        for (int i = 0; i < n; i++) up[i] = gate[i] * up[i];
+    size_t at = (size_t)t * (size_t)(dec->ffn1 - dec->ffn0) + (size_t)col0;
+    float *up = dec->priv->up + at, *gate = dec->priv->gate + at;
+    int n = col1 - col0;
+    if (L->vec[VEC_UP_B]) add_row(up, L->vec[VEC_UP_B] + dec->ffn0 + col0, n);
+    if (!s->ffn_gated) {
+        activate(s, up, n);
+        return;
     }
+    if (L->vec[VEC_GATE_B]) add_row(gate, L->vec[VEC_GATE_B] + dec->ffn0 + col0, n);
+    activate(s, gate, n);
+    if (dec->opts.silu_bits == 8) round_to_int8(gate, n);
+    for (int i = 0; i < n; i++) up[i] = gate[i] * up[i];
 }
 
-void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
+void decoder_ffn_norm(struct decoder *dec, int layer, int n, const float *h) {
+    const struct decoder_layer *L = layer_of(dec, layer);
+    dec->priv->in = sublayer_input(dec, n, h, L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B]);
+}
+
+void decoder_ffn_up(struct decoder *dec, int layer, int n) {
     struct decoder_priv *p = dec->priv;
-    if (!dec->ffn_nodes || !b->n) return;
+    if (!dec->ffn_nodes || !n) return;
     struct decoder_layer *L = layer_of(dec, layer);
-    size_t cols = (size_t)(dec->ffn1 - dec->ffn0), d = (size_t)dec->shape.d_model;
-    const float *x = sublayer_input(dec, b->n, h, L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B]);
-    struct product_input in = {.bits = dec->opts.linear_bits, .groups = &p->model, .x = x, .ldx = d, .n_tokens = b->n};
+    size_t cols = (size_t)(dec->ffn1 - dec->ffn0);
+    struct product_input in = normed(dec, n);
     const struct product up_gate[] = {
         {.w = &L->mat[ROLE_UP - ROLE_Q], .y = p->up, .ldy = cols},
         {.w = &L->mat[ROLE_GATE - ROLE_Q], .y = p->gate, .ldy = cols},
     };
-    products_run(dec, &in, up_gate, dec->shape.ffn_gated ? 2 : 1, finish_ffn, layer);
-    product_to_parts(dec, &L->mat[ROLE_DOWN - ROLE_Q], &p->ffn, p->up, cols, b->n, parts);
+    products_run(dec, &in, up_gate, dec->shape.ffn_gated ? 2 : 1);
+}
+
+enum { ACT_PIECE = 32 * ORDER_GROUP }; /* columns of one token that a thread takes at a time */
+
+void decoder_ffn_act(struct decoder *dec, int layer, int n) {
+    if (!dec->ffn_nodes) return;
+    const struct decoder_layer *L = layer_of(dec, layer);
+    int cols = dec->ffn1 - dec->ffn0, pieces = (cols + ACT_PIECE - 1) / ACT_PIECE;
+#pragma omp parallel for num_threads(dec->opts.threads) schedule(static) if (n * pieces > 1 && dec->opts.threads > 1)
+    for (int i = 0; i < n * pieces; i++) {
+        int col0 = i % pieces * ACT_PIECE, col1 = col0 + ACT_PIECE < cols ? col0 + ACT_PIECE : cols;
+        finish_ffn(dec, L, i / pieces, col0, col1);
+    }
+}
+
+void decoder_ffn_down(struct decoder *dec, int layer, int n, float *parts) {
+    if (!dec->ffn_nodes || !n) return;
+    size_t cols = (size_t)(dec->ffn1 - dec->ffn0);
+    product_to_parts(dec, &layer_of(dec, layer)->mat[ROLE_DOWN - ROLE_Q], &dec->priv->ffn, dec->priv->up, cols, n, parts);
+}
+
+void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
+    decoder_ffn_norm(dec, layer, b->n, h);
+    decoder_ffn_up(dec, layer, b->n);
+    decoder_ffn_act(dec, layer, b->n);
+    decoder_ffn_down(dec, layer, b->n, parts);
 }
 
 /* h += (root + bias) * residual multiplier, then the norm of post-norm models. */
@@ -236,19 +288,20 @@ void decoder_ffn_add(struct decoder *dec, int layer, int n, float *h, const floa
     add_root(dec, n, h, root, L->vec[VEC_DOWN_B], L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B]);
 }
 
-void decoder_head(struct decoder *dec, int n, const float *h, float *logits) {
+void decoder_out_norm(struct decoder *dec, int n, float *h) {
+    struct decoder_priv *p = dec->priv;
+    if (p->vec[VEC_OUT_NORM]) norm_rows(dec, h, h, p->vec[VEC_OUT_NORM], p->vec[VEC_OUT_NORM_B], n);
+}
+
+void decoder_head(struct decoder *dec, int n, const float *x, float *logits) {
     const struct model_shape *s = &dec->shape;
     struct decoder_priv *p = dec->priv;
     int rows = dec->spec.vocab1 - dec->spec.vocab0;
-    const float *x = h, *bias = p->vec[VEC_HEAD_B];
+    const float *bias = p->vec[VEC_HEAD_B];
     if (!rows || !n) return;
-    if (p->vec[VEC_OUT_NORM]) {
-        norm_rows(dec, p->x, h, p->vec[VEC_OUT_NORM], p->vec[VEC_OUT_NORM_B], n);
-        x = p->x;
-    }
     struct product_input in = {.bits = dec->opts.head_bits, .groups = &p->model, .x = x, .ldx = (size_t)s->d_model, .n_tokens = n};
     struct product out = {.w = &p->head, .y = logits, .ldy = (size_t)rows};
-    products_run(dec, &in, &out, 1, NULL, 0);
+    products_run(dec, &in, &out, 1);
     for (int t = 0; t < n && (bias || s->logit_scale != 1); t++) {
         float *y = logits + (size_t)t * (size_t)rows;
         if (bias) add_row(y, bias + dec->spec.vocab0, rows);

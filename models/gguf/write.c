@@ -242,13 +242,14 @@ int gguf_writer_data(struct gguf_writer *w, const void *data, size_t bytes, stru
 
 static int cannot_write(const char *path, int error, struct diag *d) {
     return diag_set(d, error == ENOMEM ? ERR_MEMORY : ERR_IO, "%s: cannot write: %s%s", path, strerror(error),
-                    error == ENOENT ? "; its folder does not exist" : "");
+                    error == ENOENT ? "; is its folder there?" : "");
 }
 
 /* The file that the name stands for, links followed, malloc'ed; mode is that of an existing file. */
 static int resolve(const char *path, char **target, mode_t *mode, struct diag *d) {
     struct stat st;
     *mode = 0666;
+    if (!*path) return cannot_write("''", ENOENT, d);
     if (stat(path, &st)) {
         int error = errno;
         if (error == ENOENT && !lstat(path, &st))

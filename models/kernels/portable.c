@@ -129,6 +129,8 @@ INLINE void row_tile(const struct row_job *job, float *y, size_t ldy, size_t ldn
             y[(size_t)node * ldnode + (size_t)(job->tile0 + t) * ldy + (size_t)job->row] = sums[node * ACT_TILE + t];
 }
 
+static void mat_mul_portable(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy,
+                             size_t ldnode);
 CLONED(void, mat_mul_portable,
        (const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy, size_t ldnode),
        (w, x, row0, row1, y, ldy, ldnode)) {
@@ -181,6 +183,7 @@ INLINE void add_int4(float *o, const struct kv_rows *v, int g, const int8_t *u, 
     }
 }
 
+static void attention_portable(const struct attn_args *a);
 CLONED(void, attention_portable, (const struct attn_args *a), (a)) {
     static const struct attn_loops loops = {dot_half, dot_int, add_half, add_int, add_int4};
     attention_walk(a, &loops);

@@ -108,37 +108,29 @@ int vocab_hex_byte(const char *text, size_t len) {
     return value;
 }
 
-/* Names by which chat and code models mark ends and parts, whatever kind the file gives them: converters have often
- * typed them as plain text. */
-static const struct known_token {
-    const char *text;
-    uint8_t flags;
-} known_tokens[] = {
-    {"<|eot_id|>", TOKEN_CONTROL | TOKEN_END},
-    {"<|eom_id|>", TOKEN_CONTROL | TOKEN_END},
-    {"<|im_end|>", TOKEN_CONTROL | TOKEN_END},
-    {"<|end|>", TOKEN_CONTROL | TOKEN_END},
-    {"<end_of_turn>", TOKEN_CONTROL | TOKEN_END},
-    {"<|endoftext|>", TOKEN_CONTROL | TOKEN_END},
-    {"<|end_of_text|>", TOKEN_CONTROL | TOKEN_END},
-    {"</s>", TOKEN_CONTROL | TOKEN_END},
-    {"<EOT>", TOKEN_CONTROL | TOKEN_END},
-    {"_<EOT>", TOKEN_CONTROL | TOKEN_END},
-    {"<end_of_utterance>", TOKEN_CONTROL | TOKEN_END},
-    {"<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", TOKEN_CONTROL | TOKEN_END},
-    {"<|fim_pad|>", TOKEN_CONTROL | TOKEN_END},
-    {"<|repo_name|>", TOKEN_CONTROL | TOKEN_END},
-    {"<|file_sep|>", TOKEN_CONTROL | TOKEN_END},
-    {"<|fim_prefix|>", TOKEN_CONTROL},
-    {"<|fim_middle|>", TOKEN_CONTROL},
-    {"<|fim_suffix|>", TOKEN_CONTROL},
-    {"<fim_prefix>", TOKEN_CONTROL},
-    {"<fim_middle>", TOKEN_CONTROL},
-    {"<fim_suffix>", TOKEN_CONTROL},
-    {"<fim-prefix>", TOKEN_CONTROL},
-    {"<fim-middle>", TOKEN_CONTROL},
-    {"<fim-suffix>", TOKEN_CONTROL},
+/* Names by which chat and code models mark ends (first list) and parts of a text to fill in (second): control tokens
+ * whatever kind the file gives them, because converters have often typed them as plain text. */
+static const char *const end_names[] = {
+    "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|calls|>", "<|flush|>",
+    "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>",
+    "<turn|>", "<end_of_utterance>", "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>",
+    "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+    "<\xef\xbd\x9c" "end\xe2\x96\x81" "of\xe2\x96\x81" "sentence\xef\xbd\x9c>",
 };
+static const char *const part_names[] = {
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "\xe2\x96\x81" "<PRE>", "<|code_prefix|>",
+    "<|prefix|>", "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<SUF>", "\xe2\x96\x81" "<SUF>",
+    "<|code_suffix|>", "<|suffix|>", "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<MID>",
+    "\xe2\x96\x81" "<MID>", "<|code_middle|>", "<|middle|>", "<\xef\xbd\x9c" "fim\xe2\x96\x81" "begin\xef\xbd\x9c>",
+    "<\xef\xbd\x9c" "fim\xe2\x96\x81" "hole\xef\xbd\x9c>", "<\xef\xbd\x9c" "fim\xe2\x96\x81" "end\xef\xbd\x9c>",
+};
+
+static void mark_names(struct vocab *v, const char *const *name, size_t n, uint8_t flags) {
+    for (size_t i = 0; i < n; i++) {
+        int id = vocab_token(v, strtab_find(&v->text, name[i], strlen(name[i])));
+        if (id >= 0) v->flags[id] |= flags;
+    }
+}
 
 /* The kinds of tokens as GGUF numbers them: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
 static uint8_t flags_of_kind(int64_t kind) {
@@ -161,11 +153,8 @@ static void set_flags(struct vocab *v, const struct gguf_kv *kinds) {
         if (v->flags[i] & TOKEN_BYTE && byte < 0) v->flags[i] = 0;
         if (byte >= 0) v->byte_token[byte] = i;
     }
-    for (size_t i = 0; i < sizeof known_tokens / sizeof *known_tokens; i++) {
-        const struct known_token *k = &known_tokens[i];
-        int id = vocab_token(v, strtab_find(&v->text, k->text, strlen(k->text)));
-        if (id >= 0) v->flags[id] |= k->flags;
-    }
+    mark_names(v, end_names, sizeof end_names / sizeof *end_names, TOKEN_CONTROL | TOKEN_END);
+    mark_names(v, part_names, sizeof part_names / sizeof *part_names, TOKEN_CONTROL);
 }
 
 static int read_scores(struct vocab *v, const struct gguf_kv *scores, const char *path, struct diag *d) {

@@ -1,5 +1,5 @@
-/* link_checks.h - what every link must do, run by each rank over whatever link it has: threads or MPI. A rank writes what
- * it finds into its own outcome; the test's main adds them up. */
+/* link_checks.h - what every link must do, run by each rank over whatever link it has: threads or MPI. A rank writes
+ * what it finds into its own outcome; the test's main adds them up. */
 #ifndef TESTS_COLLECTIVES_LINK_CHECKS_H
 #define TESTS_COLLECTIVES_LINK_CHECKS_H
 
@@ -22,7 +22,8 @@ struct outcome {
     } while (0)
 
 static inline void fill(unsigned char *p, size_t n, int seed) {
-    for (size_t i = 0; i < n; i++) p[i] = (unsigned char)hash_mix((uint64_t)seed + i * 977);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (unsigned char)hash_mix((uint64_t)seed + i * 977);
 }
 
 /* To the right and from the left, all sizes around eager limits and the chunk size of the tests. */
@@ -57,16 +58,19 @@ static inline void check_order(struct link *l, struct outcome *o) {
     static const int tags[] = {LINK_TAG_RESERVED - 1, 1};
     struct link_request *req = calloc((size_t)(2 * N * l->size), sizeof *req);
     int *out = calloc((size_t)(2 * N), sizeof *out), in, n = 0;
-    for (int i = 0; i < 2 * N; i++) out[i] = 1000 * l->rank + i;
+    for (int i = 0; i < 2 * N; i++)
+        out[i] = 1000 * l->rank + i;
     for (int peer = 0; peer < l->size; peer++)
-        for (int i = 0; i < 2 * N && peer != l->rank; i++) link_isend(l, peer, tags[i % 2], &out[i], sizeof *out, &req[n++]);
+        for (int i = 0; i < 2 * N && peer != l->rank; i++)
+            link_isend(l, peer, tags[i % 2], &out[i], sizeof *out, &req[n++]);
     for (int peer = 0; peer < l->size; peer++)
         for (int i = 0; i < 2 * N && peer != l->rank; i++) {
             int want = 1000 * peer + (i < N ? 2 * i + 1 : 2 * (i - N));
             link_recv(l, peer, tags[i < N], &in, sizeof in);
             EXPECT(o, in == want, "from %d: %d instead of %d", peer, in, want);
         }
-    for (int i = 0; i < n; i++) link_wait(l, &req[i]);
+    for (int i = 0; i < n; i++)
+        link_wait(l, &req[i]);
     free(req);
     free(out);
 }
@@ -84,7 +88,8 @@ static inline void check_split(struct link *l, struct outcome *o) {
     struct link *half = link_split(l, out ? -5 : l->rank % 2, -l->rank);
     EXPECT(o, (half == NULL) == out, "rank %d", l->rank);
     if (half) {
-        EXPECT(o, half->size == n && half->rank == after, "%d of %d instead of %d of %d", half->rank, half->size, after, n);
+        EXPECT(o, half->size == n && half->rank == after, "%d of %d instead of %d of %d", half->rank, half->size, after,
+               n);
         EXPECT(o, half->wait_limit_s == l->wait_limit_s && half->oversubscribed == l->oversubscribed, "not inherited");
         EXPECT(o, half->counts.messages == 0, "counts start at %ld", (long)half->counts.messages);
         check_collectives(half, o);
@@ -124,9 +129,11 @@ static inline void check_bcast_gather(struct link *l, struct outcome *o) {
 static inline void check_values(struct link *l, struct outcome *o) {
     uint64_t sum = 0;
     int rank, middle = l->size / 2;
-    for (int r = 0; r < l->size; r++) sum += hash_mix((uint64_t)r + 1);
+    for (int r = 0; r < l->size; r++)
+        sum += hash_mix((uint64_t)r + 1);
     EXPECT(o, agree_sum(l, hash_mix((uint64_t)l->rank + 1)) == sum, "sum");
-    EXPECT(o, agree_min(l, l->rank == middle ? -3.5 : l->rank, &rank) == -3.5 && rank == middle, "min of rank %d", rank);
+    EXPECT(o, agree_min(l, l->rank == middle ? -3.5 : l->rank, &rank) == -3.5 && rank == middle, "min of rank %d",
+           rank);
     EXPECT(o, agree_max(l, l->rank == middle ? 1e9 : l->rank, &rank) == 1e9 && rank == middle, "max of rank %d", rank);
     EXPECT(o, agree_min(l, l->rank >= middle ? 1 : 2, &rank) == 1 && rank == middle, "min: lowest is %d", rank);
     EXPECT(o, agree_max(l, 7, &rank) == 7 && rank == 0, "max: lowest is %d", rank);
@@ -195,10 +202,12 @@ static inline void check_allreduce(struct link *l, struct outcome *o, const stru
     float *buf = malloc(((size_t)s.n_slots * n + 1) * sizeof *buf);
     buf[(size_t)s.n_slots * n] = guard;
     for (size_t e = 0; e < n; e++) {
-        for (int i = begin; i < end; i++) leaf[i - begin] = leaf_value(kind, e, i, shape->n_leaves);
+        for (int i = begin; i < end; i++)
+            leaf[i - begin] = leaf_value(kind, e, i, shape->n_leaves);
         int got = pairtree_sum(shape->n_leaves, begin, end, leaf, nodes);
         EXPECT(o, got == s.n_in, "%d inputs instead of %d", got, s.n_in);
-        for (int k = 0; k < got; k++) buf[(size_t)k * n + e] = nodes[k];
+        for (int k = 0; k < got; k++)
+            buf[(size_t)k * n + e] = nodes[k];
     }
     struct link_counts before = l->counts;
     float *sum = sched_run(&s, l, 17, buf, n);
@@ -206,12 +215,13 @@ static inline void check_allreduce(struct link *l, struct outcome *o, const stru
     EXPECT(o, l->counts.messages - before.messages == (n ? messages : 0), "messages at n = %zu", n);
     EXPECT(o, l->counts.bytes - before.bytes == slots * n * sizeof *buf, "bytes at n = %zu", n);
     for (size_t e = 0; e < n; e++) {
-        for (int i = 0; i < shape->n_leaves; i++) leaf[i] = leaf_value(kind, e, i, shape->n_leaves);
+        for (int i = 0; i < shape->n_leaves; i++)
+            leaf[i] = leaf_value(kind, e, i, shape->n_leaves);
         float want = tree_sum(leaf, shape->n_leaves);
         wrong += memcmp(&want, &sum[e], sizeof want) != 0;
     }
-    EXPECT(o, wrong == 0, "%s, %d leaves, rank %d of %d, kind %d: %d of %zu differ", algo->name, shape->n_leaves, l->rank,
-           l->size, kind, wrong, n);
+    EXPECT(o, wrong == 0, "%s, %d leaves, rank %d of %d, kind %d: %d of %zu differ", algo->name, shape->n_leaves,
+           l->rank, l->size, kind, wrong, n);
     EXPECT(o, buf[(size_t)s.n_slots * n] == guard, "%s writes past its slots", algo->name);
     free(buf);
     sched_fini(&s);

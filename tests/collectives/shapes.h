@@ -57,7 +57,8 @@ static inline float leaf_value(int kind, uint64_t element, int leaf, int n_leave
  * right. Overwrites leaf. */
 static inline float tree_sum(float *leaf, int n_leaves) {
     for (int n = n_leaves; n > 1; n = (n + 1) / 2)
-        for (int i = 0; i < n; i += 2) leaf[i / 2] = i + 1 < n ? leaf[i] + leaf[i + 1] : leaf[i];
+        for (int i = 0; i < n; i += 2)
+            leaf[i / 2] = i + 1 < n ? leaf[i] + leaf[i + 1] : leaf[i];
     return leaf[0];
 }
 

@@ -19,10 +19,12 @@ static void check_against_mpi(struct link *l, struct outcome *o) {
     EXPECT(o, s.n_slots == 2, "%d slots", s.n_slots);
     for (int kind = 0; kind < 3; kind++) {
         int n = kind == 0 ? N : 300, wrong = 0;
-        for (int e = 0; e < n; e++) buf[e] = mine[e] = leaf_value(kind, (uint64_t)e, l->rank, l->size);
+        for (int e = 0; e < n; e++)
+            buf[e] = mine[e] = leaf_value(kind, (uint64_t)e, l->rank, l->size);
         float *sum = sched_run(&s, l, 1, buf, (size_t)n);
         MPI_Allreduce(mine, want, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
-        for (int e = 0; e < n; e++) wrong += memcmp(&sum[e], &want[e], sizeof want[e]) != 0;
+        for (int e = 0; e < n; e++)
+            wrong += memcmp(&sum[e], &want[e], sizeof want[e]) != 0;
         EXPECT(o, wrong == 0, "kind %d: %d of %d differ from MPI_Allreduce", kind, wrong, n);
     }
     sched_fini(&s);
@@ -34,7 +36,8 @@ static void check_apart(struct link *l, struct outcome *o) {
     int right = (l->rank + 1) % l->size, left = (l->rank + l->size - 1) % l->size, out[3], in[3] = {0};
     struct link_request req[2];
     MPI_Request mpi;
-    for (int i = 0; i < 3; i++) out[i] = 10 * l->rank + i;
+    for (int i = 0; i < 3; i++)
+        out[i] = 10 * l->rank + i;
     if (l->size > 1) {
         MPI_Isend(&out[0], 1, MPI_INT, right, 1, MPI_COMM_WORLD, &mpi);
         link_isend(l, right, 1, &out[1], sizeof out[1], &req[0]);
@@ -42,7 +45,8 @@ static void check_apart(struct link *l, struct outcome *o) {
         link_recv(twin, left, 1, &in[2], sizeof in[2]);
         link_recv(l, left, 1, &in[1], sizeof in[1]);
         MPI_Recv(&in[0], 1, MPI_INT, left, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-        for (int i = 0; i < 3; i++) EXPECT(o, in[i] == 10 * left + i, "message %d is %d", i, in[i]);
+        for (int i = 0; i < 3; i++)
+            EXPECT(o, in[i] == 10 * left + i, "message %d is %d", i, in[i]);
         link_wait(l, &req[0]);
         link_wait(twin, &req[1]);
         MPI_Wait(&mpi, MPI_STATUS_IGNORE);

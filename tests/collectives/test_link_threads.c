@@ -103,7 +103,8 @@ static int run_child(void (*body)(struct link *l, struct outcome *o), char *text
         _exit(0);
     }
     close(fd[1]);
-    while (n < cap - 1 && (got = read(fd[0], text + n, cap - 1 - n)) > 0) n += (size_t)got;
+    while (n < cap - 1 && (got = read(fd[0], text + n, cap - 1 - n)) > 0)
+        n += (size_t)got;
     text[n] = 0;
     close(fd[0]);
     waitpid(pid, &status, 0);
@@ -143,7 +144,8 @@ static void long_wait(struct link *l, struct outcome *o) {
 int main(void) {
     check_endings();
     check_alone();
-    for (int size = 1; size <= 9; size++) run_threads(size, check_link);
+    for (int size = 1; size <= 9; size++)
+        run_threads(size, check_link);
     run_threads(4, long_wait);
     run_threads(33, check_agree);
     return check_report("link-threads");

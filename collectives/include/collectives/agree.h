@@ -21,8 +21,8 @@ int err_agree(struct link *l, int code, struct diag *d);
  * differs from it. */
 int agree_same(struct link *l, uint64_t value, const char *what, struct diag *d);
 
-/* Sum over ranks modulo 2^64 (partition-independent hashes); min and max with the lowest rank that holds it (rank may be
- * NULL; a NaN is passed over while another rank has a number). */
+/* Sum over ranks modulo 2^64 (partition-independent hashes); min and max with the lowest rank that holds it (rank may
+ * be NULL; a NaN is passed over while another rank has a number). */
 uint64_t agree_sum(struct link *l, uint64_t value);
 double agree_min(struct link *l, double value, int *rank);
 double agree_max(struct link *l, double value, int *rank);

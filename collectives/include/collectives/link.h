@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum {
-    LINK_TAG_USER = 0,         /* tags [0, LINK_TAG_RESERVED) are the caller's */
+    LINK_TAG_USER = 0, /* tags [0, LINK_TAG_RESERVED) are the caller's */
     LINK_TAG_RESERVED = 30000, /* agreement and split; MPI promises tags up to 32767 */
 };
 
@@ -26,19 +26,19 @@ struct link_request {
     const void *buf;
     size_t bytes;
     int from, to, tag;
-    int taken;                 /* link_threads: the receiver has copied it */
+    int taken; /* link_threads: the receiver has copied it */
     struct link_request *next; /* link_threads: behind it in the receiver's mailbox */
-    void *handle[2];           /* link_mpi: MPI_Requests */
+    void *handle[2]; /* link_mpi: MPI_Requests */
 };
 
 struct link_counts {
     uint64_t messages, bytes; /* sent by this rank over this link since the last reset */
-    uint64_t wait_ns;         /* time inside recv and wait */
+    uint64_t wait_ns; /* time inside recv and wait */
 };
 
 struct link {
     int rank, size;
-    int oversubscribed;  /* the job has more ranks than processors on some node: waiting ranks yield */
+    int oversubscribed; /* the job has more ranks than processors on some node */
     double wait_limit_s; /* a recv or wait longer than this ends the job, naming rank, peer and tag; 0: never */
     struct link_counts counts;
     const struct link_ops *ops;
@@ -49,8 +49,8 @@ struct link_ops {
     void (*isend)(struct link *l, struct link_request *req); /* buf, bytes, from, to, tag are set, the rest is 0 */
     /* Takes a message of exactly cap bytes, or of at most cap where !exact; returns its length. */
     size_t (*recv)(struct link *l, int peer, int tag, void *buf, size_t cap, int exact);
-    void (*wait)(struct link *l, struct link_request *req);                   /* completes a send */
-    struct link *(*split)(struct link *l, int color, int key);                /* collective; color < 0 gives NULL */
+    void (*wait)(struct link *l, struct link_request *req); /* completes a send */
+    struct link *(*split)(struct link *l, int color, int key); /* collective; color < 0 gives NULL */
     void (*free)(struct link *l);
     void (*abort)(struct link *l); /* ends all ranks; does not return */
 };
@@ -62,8 +62,9 @@ void link_recv(struct link *l, int peer, int tag, void *buf, size_t bytes);
 size_t link_recv_upto(struct link *l, int peer, int tag, void *buf, size_t cap);
 void link_wait(struct link *l, struct link_request *req);
 
-/* The ranks that pass the same color >= 0 form a new link, ranked by (key, old rank); color < 0 gives NULL. Settings are
- * inherited, counts start at 0. NULL for a color >= 0 means out of memory, on all ranks of that color. Collective. */
+/* The ranks that pass the same color >= 0 form a new link, ranked by (key, old rank); color < 0 gives NULL. Settings
+ * are inherited, counts start at 0. NULL for a color >= 0 means out of memory, on all ranks of that color. Collective.
+ */
 struct link *link_split(struct link *l, int color, int key);
 
 /* Accepts NULL. Collective over an MPI link, local otherwise. */

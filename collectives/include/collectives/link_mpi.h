@@ -7,7 +7,7 @@
 #include "collectives/link.h"
 
 struct link_mpi_opts {
-    int yield;          /* waiting ranks give up their core: 1 yes, 0 no, -1 where a node has more ranks than processors */
+    int yield; /* waiting ranks give up their processor soon (1), late (0), or as link.oversubscribed says (-1) */
     size_t chunk_bytes; /* messages longer than this travel as a count of chunks; 0: 1 GiB (MPI counts are ints) */
 };
 

@@ -8,14 +8,11 @@
  *   sched_fini(&s);
  *
  * Memory of a rank is an array of slots, each n elements long (n is given at run time; schedules are independent of
- * it). Slots [0, n_in) are the rank's inputs, lost by running it; result_slot holds the result afterwards. A schedule is
- * a list of steps in program order:
- *   SEND peer, slots [slot, slot+count)      one message of count*n elements
- *   RECV peer, slots [slot, slot+count)
- *   ADD  slot = slot + src                   elementwise binary32
- *   COPY slot = src
- * SENDs of one round are in flight together until it ends: what a SEND names may be read, but is not written in the rest
- * of its round. RECVs block. Additions commute to the bit; a NaN stays a NaN, its payload is not defined. */
+ * it). Slots [0, n_in) are the rank's inputs, lost by running it; result_slot holds the result afterwards. A schedule
+ * is a list of steps in program order: SEND peer, slots [slot, slot+count)      one message of count*n elements RECV
+ * peer, slots [slot, slot+count) ADD  slot = slot + src                   elementwise binary32 COPY slot = src SENDs of
+ * one round are in flight together until it ends: what a SEND names may be read, but is not written in the rest of its
+ * round. RECVs block. Additions commute to the bit; a NaN stays a NaN, its payload is not defined. */
 #ifndef COLLECTIVES_SCHED_H
 #define COLLECTIVES_SCHED_H
 
@@ -26,10 +23,10 @@ enum sched_op { SCHED_SEND, SCHED_RECV, SCHED_ADD, SCHED_COPY };
 
 struct sched_step {
     enum sched_op op;
-    int round;       /* never falls from step to step */
-    int peer;        /* SEND, RECV */
+    int round; /* never falls from step to step */
+    int peer; /* SEND, RECV */
     int slot, count; /* first slot and number of slots (1 for ADD, COPY) */
-    int src;         /* ADD, COPY */
+    int src; /* ADD, COPY */
 };
 
 /* One rank's part. */
@@ -42,8 +39,8 @@ struct sched {
 };
 
 /* What an all-reduce sums: n_leaves leaf values along the canonical tree; rank r owns leaves [begin[r], begin[r+1])
- * (begin has size + 1 entries, begin[0] = 0, begin[size] = n_leaves; empty ranges allowed), and brings the sums of their
- * maximal subtrees, in the order of pairtree_cover, as its n_in input slots. */
+ * (begin has size + 1 entries, begin[0] = 0, begin[size] = n_leaves; empty ranges allowed), and brings the sums of
+ * their maximal subtrees, in the order of pairtree_cover, as its n_in input slots. */
 struct coll_shape {
     int size, n_leaves;
     const int *begin;

@@ -84,16 +84,28 @@ int decoder_check_batch(const struct decoder *dec, const struct token_batch *b, 
 
 /* The steps. h is the residual stream [n][d_model]; parts are [nodes][n][d_model] sums of subtrees. */
 void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h);
-/* norm, q k v, rope, cache, attention, O product -> parts [attn_nodes][n][d_model]. h is not changed. */
+/* Attention, one function a plan step; between them the activations stay in the decoder. h is not changed. */
+void decoder_attn_norm(struct decoder *dec, int layer, int n, const float *h);
+void decoder_qkv(struct decoder *dec, int layer, int n);                                    /* q, k, v products */
+void decoder_rope_store(struct decoder *dec, int layer, const struct token_batch *b);      /* bias, norms, rope, cache */
+void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b);
+void decoder_attn_out(struct decoder *dec, int layer, int n, float *parts);                 /* O product */
+/* The FFN likewise. In a parallel block decoder_ffn_norm reads the layer's input: call it before decoder_attention_add. */
+void decoder_ffn_norm(struct decoder *dec, int layer, int n, const float *h);
+void decoder_ffn_up(struct decoder *dec, int layer, int n);                                 /* up and gate products */
+void decoder_ffn_act(struct decoder *dec, int layer, int n);
+void decoder_ffn_down(struct decoder *dec, int layer, int n, float *parts);
+/* All steps of attention: norm, q k v, rope, cache, attention, O product -> parts [attn_nodes][n][d_model]. */
 void decoder_attention(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts);
-/* norm, gate/up, activation, down product -> parts [ffn_nodes][n][d_model]. */
+/* All steps of the FFN: norm, gate/up, activation, down product -> parts [ffn_nodes][n][d_model]. */
 void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts);
 /* h += root of the attention (or FFN) product, with bias, multiplier, and the post-norm where the model has one. In a
  * parallel block the attention root is added first, then the FFN's; decoder_ffn must then read the layer's input. */
 void decoder_attention_add(struct decoder *dec, int layer, int n, float *h, const float *root);
 void decoder_ffn_add(struct decoder *dec, int layer, int n, float *h, const float *root);
-/* Final norm and the shard's rows of the output layer: logits [n][vocab1-vocab0]. */
-void decoder_head(struct decoder *dec, int n, const float *h, float *logits);
+/* Final norm in place, then the shard's rows of the output layer: logits [n][vocab1-vocab0]. */
+void decoder_out_norm(struct decoder *dec, int n, float *h);
+void decoder_head(struct decoder *dec, int n, const float *x, float *logits);
 
 /* One-rank forward pass of a batch through all layers, on a shard that holds everything; logits [n][n_vocab] for the
  * tokens with want[i] != 0 (NULL: all), packed in order. h receives the last hidden states [n][d_model], before the

@@ -79,7 +79,8 @@ static float affine_error(const float *x, const float *weight, int n, const stru
 }
 
 /* Scale of n values at levels 0..top, and *low = -minimum: starts from the range of x, then tries inverse scales
- * (first + 0.1 i + top) / range for i = 0..steps. The best trial's levels go to level. */
+ * (first + 0.1 i + top) / range for i = 0..steps, the range always from the best minimum so far. The best trial's levels
+ * go to level. */
 float search_affine(const float *x, const float *weight, int n, int top, float first, int steps, float *low,
                     uint8_t *level) {
     float min, max, sum_w = 0, sum_x = 0;
@@ -97,7 +98,8 @@ float search_affine(const float *x, const float *weight, int n, int top, float f
     affine_round(x, n, top, inv, min, &best);
     float least = affine_error(x, weight, n, &best);
     for (int i = 0; i <= steps; i++) {
-        affine_round(x, n, top, (first + 0.1f * (float)i + (float)top) / (max - min), min, &fit);
+        float inv_i = (first + 0.1f * (float)i + (float)top) / (max - best.low);
+        affine_round(x, n, top, inv_i, best.low, &fit);
         if (!affine_solve(x, weight, n, sum_w, sum_x, &fit)) continue;
         float error = affine_error(x, weight, n, &fit);
         if (!(error < least)) continue;

@@ -5,17 +5,6 @@
  *                byte 8 + j:   bits 0-3 of scale j+4 (low nibble) and of minimum j+4 (high nibble) */
 #include "kernels/types/types.h"
 
-void scale6_get(const uint8_t scales[12], int index, int *scale, int *min) {
-    int j = index & 3;
-    if (index < 4) {
-        *scale = scales[j] & 63;
-        *min = scales[4 + j] & 63;
-    } else {
-        *scale = (scales[8 + j] & 15) | scales[j] >> 6 << 4;
-        *min = scales[8 + j] >> 4 | scales[4 + j] >> 6 << 4;
-    }
-}
-
 void scale6_pack(const uint8_t scale[8], const uint8_t min[8], uint8_t scales[12]) {
     for (int j = 0; j < 4; j++) {
         scales[j] = (uint8_t)(scale[j] | scale[4 + j] >> 4 << 6);

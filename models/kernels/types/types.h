@@ -48,8 +48,17 @@ float search_symmetric(const float *x, int n, int half, uint8_t *level);
 float search_affine(const float *x, const float *weight, int n, int top, float first, int steps, float *low,
                     uint8_t *level);
 
-/* Scale and minimum of piece `index` from the 12 bytes of six-bit numbers in Q4_K and Q5_K, and back. */
-void scale6_get(const uint8_t scales[12], int index, int *scale, int *min);
+/* Scale and minimum of piece `index` from the 12 bytes of six-bit numbers in Q4_K and Q5_K (super.c), and back. */
+static inline void scale6_get(const uint8_t scales[12], int index, int *scale, int *min) {
+    int j = index & 3;
+    if (index < 4) {
+        *scale = scales[j] & 63;
+        *min = scales[4 + j] & 63;
+    } else {
+        *scale = (scales[8 + j] & 15) | scales[j] >> 6 << 4;
+        *min = scales[8 + j] >> 4 | scales[4 + j] >> 6 << 4;
+    }
+}
 void scale6_pack(const uint8_t scale[8], const uint8_t min[8], uint8_t scales[12]);
 
 /* Q4_K and Q5_K differ in the width of the integers alone. */

@@ -54,9 +54,9 @@ struct strategy {
 int strategy_parse(struct strategy *st, const char *text, struct diag *d);
 /* Ranks a strategy needs. */
 int strategy_ranks(const struct strategy *st);
-/* The default for n ranks: tensor parallelism over the largest divisor of n that is at most n_kv_heads (no KV head is
- * replicated, every synchronisation stays as small as possible), the rest as pipeline stages, at most one a layer; where that
- * cannot use all ranks, replicas. `why` receives one sentence. */
+/* The default for n ranks: tensor parallelism over the largest divisor of n that is at most n_kv_heads (KV heads need not
+ * be replicated, every synchronisation stays as small as possible), the rest as pipeline stages, at most one a layer; where
+ * that cannot use all ranks, replicas. `why` receives one sentence. */
 int strategy_default(struct strategy *st, const struct model_shape *s, int n_ranks, char *why, size_t cap, struct diag *d);
 /* What the command line takes: NULL or "auto" is the default, a kind's name ("tp") is that kind over all n ranks, else a
  * spelling. `why` (may be NULL) receives one sentence on where the choice comes from. */
@@ -187,9 +187,10 @@ struct plan {
 };
 
 /* Makes and checks a plan. Errors (ERR_PLAN) show the arithmetic: ranks needed and given, bytes held and allowed on the
- * first rank that does not fit, layers and stages. Any split works. Heads are dealt in whole KV groups while there are at
- * least as many KV heads as ranks (no KV head is held twice), else singly (KV heads are replicated); FFN leaves and vocabulary rows
- * singly; rank i of a stage gets [i*n/size, (i+1)*n/size) of n, so a rank may own nothing of a layer. */
+ * first rank that does not fit, layers and stages. Any split works: of n things rank i of a stage gets [floor(i*n/size),
+ * floor((i+1)*n/size)) vocabulary rows and heads, and FFN leaves with ceil, so that what is left over goes to different ranks. Heads are
+ * dealt in whole KV groups where that does not make the heaviest rank heavier; else KV heads are replicated. A rank may own
+ * nothing of a layer. */
 int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
               const struct plan_opts *o, struct diag *d);
 void plan_free(struct plan *p); /* NULL accepted */

@@ -131,6 +131,7 @@ static void run_batch(struct group *stages, int n_stages, const struct token_bat
     struct group *last = &stages[n_stages - 1];
     for (int r = 0; r < last->n && s->causal; r++) {
         const struct shard_spec *spec = &last->dec[r]->spec;
+        decoder_out_norm(last->dec[r], b->n, last->h[r]);
         decoder_head(last->dec[r], b->n, last->h[r], logits);
         store(w, b, logits, spec->vocab0, spec->vocab1 - spec->vocab0);
     }

@@ -1,0 +1,184 @@
+/* The engine on ranks that are threads: tokens and logits are the same bits under every strategy, rank count, micro-batch
+ * and prompt chunk; a flipped bit is noticed; a rank's failure is everyone's. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "check.h"
+#include "dist/engine.h"
+
+enum { MAX_RANKS = 12, N_NEW = 12 };
+
+struct setting {
+    const char *strategy;
+    int n_seqs, n_micro, chunk;
+    enum act_bits bits;
+    enum kv_type kv;
+    double temperature;
+    int flip;
+};
+
+/* One rank's part of a run. */
+struct rank_run {
+    const struct setting *set;
+    const struct model_shape *shape;
+    const struct gguf *file;
+    struct link *link;
+    struct engine_result result;
+    struct diag d;
+    int rc;
+};
+
+static int prompt_len(int seq) {
+    return 1 + (7 * seq + 9) % 23;
+}
+
+static int *prompts[8], lens[8];
+
+static void make_prompts(int n_vocab) {
+    for (int s = 0; s < 8; s++) {
+        lens[s] = prompt_len(s);
+        prompts[s] = realloc(prompts[s], (size_t)lens[s] * sizeof(int));
+        for (int i = 0; i < lens[s]; i++) prompts[s][i] = (int)(rng_u64((uint64_t)s, (uint64_t)i) % (uint64_t)n_vocab);
+    }
+}
+
+static int make_plan(struct plan **plan, const struct rank_run *r, struct diag *d) {
+    const struct setting *set = r->set;
+    struct strategy st;
+    int rc = strategy_parse(&st, set->strategy, d);
+    if (rc) return rc;
+    int per_replica = (set->n_seqs + st.dp - 1) / st.dp;
+    struct plan_opts o = {.decoder = {.linear_bits = set->bits, .head_bits = set->bits == ACT_I4 ? ACT_I8 : set->bits,
+                                      .silu_bits = set->bits == ACT_I4 ? 8 : 0, .kv = set->kv, .n_seqs = per_replica, .n_ctx = 48,
+                                      .max_tokens = 16, .threads = 1, .seed = 5},
+                          .n_micro = set->n_micro};
+    struct sampler_params p = {.temperature = set->temperature, .top_k = 8, .top_p = 0.95};
+    o.top_candidates = sampler_candidates(&p, r->shape->n_vocab);
+    return plan_make(plan, r->shape, &st, r->link->size, &o, d);
+}
+
+static void *run_rank(void *arg) {
+    struct rank_run *r = arg;
+    struct plan *plan = NULL;
+    struct engine *e = NULL;
+    struct engine_job job = {.n_seqs = r->set->n_seqs, .prompt = (const int *const *)prompts, .prompt_len = lens, .n_new = N_NEW,
+                             .chunk = r->set->chunk,
+                             .sampling = {.temperature = r->set->temperature, .top_k = 8, .top_p = 0.95, .seed = 3}};
+    r->rc = make_plan(&plan, r, &r->d);
+    if (!r->rc) r->rc = engine_init(&e, plan, r->file, r->link, r->set->flip, &r->d);
+    if (!r->rc) r->rc = engine_generate(e, &job, &r->result, &r->d);
+    engine_free(e);
+    plan_free(plan);
+    return NULL;
+}
+
+/* Runs a setting on its ranks; the result of rank 0 is the caller's. */
+static int run(const struct setting *set, const struct model_shape *shape, const struct gguf *file, struct engine_result *out) {
+    struct strategy st;
+    struct diag d = {0};
+    struct link *links[MAX_RANKS];
+    struct rank_run ranks[MAX_RANKS] = {{0}};
+    pthread_t thread[MAX_RANKS];
+    int rc = strategy_parse(&st, set->strategy, &d), size = rc ? 0 : strategy_ranks(&st);
+    CHECK(rc == 0 && size <= MAX_RANKS && link_threads_new(size, links) == 0, "%s: %s", set->strategy, d.text);
+    for (int r = 0; r < size; r++) {
+        ranks[r] = (struct rank_run){.set = set, .shape = shape, .file = file, .link = links[r]};
+        pthread_create(&thread[r], NULL, run_rank, &ranks[r]);
+    }
+    for (int r = 0; r < size; r++) pthread_join(thread[r], NULL);
+    for (int r = 0; r < size; r++) {
+        CHECK(ranks[r].rc == ranks[0].rc, "%s: rank %d returns %d, rank 0 %d", set->strategy, r, ranks[r].rc, ranks[0].rc);
+        link_free(links[r]);
+        if (r) engine_result_fini(&ranks[r].result);
+    }
+    CHECK(ranks[0].rc == 0, "%s: %s", set->strategy, ranks[0].d.text);
+    *out = ranks[0].result;
+    return ranks[0].rc;
+}
+
+static int same(const struct engine_result *a, const struct engine_result *b) {
+    size_t n = (size_t)a->n_seqs * (size_t)a->n_new;
+    return a->n_seqs == b->n_seqs && !memcmp(a->n_out, b->n_out, (size_t)a->n_seqs * sizeof *a->n_out) &&
+           !memcmp(a->out, b->out, n * sizeof *a->out) && !memcmp(a->logit_hash, b->logit_hash, n * sizeof *a->logit_hash);
+}
+
+/* Compares settings with one rank that feeds whole prompts in one micro-batch. */
+static void compare(const struct model_shape *shape, const struct gguf *file, struct setting base, const char *const *strategies) {
+    struct engine_result one, other;
+    base.strategy = "1";
+    base.n_micro = 1;
+    base.chunk = 16;
+    base.flip = -1;
+    make_prompts(shape->n_vocab);
+    if (run(&base, shape, file, &one)) return;
+    for (int i = 0; strategies[i]; i++) {
+        struct setting set = base;
+        set.strategy = strategies[i];
+        set.chunk = 1 + 5 * i % 16;
+        set.n_micro = 1 + i % base.n_seqs;
+        if (strncmp(set.strategy, "dp", 2) == 0) set.n_micro = 1;
+        if (run(&set, shape, file, &other)) continue;
+        CHECK(same(&one, &other), "%s: %s, %d sequences, %d micro-batches, chunk %d, a%d: tokens or logits differ", shape->name,
+              set.strategy, set.n_seqs, set.n_micro, set.chunk, base.bits ? base.bits : 16);
+        engine_result_fini(&other);
+    }
+    engine_result_fini(&one);
+}
+
+static const char *const every[] = {"1", "tp2", "tp3", "tp4", "tp5", "tp8", "tp9", "pp2", "pp3", "pp4", "tp2xpp2", "tp3xpp2", "tp2xpp4",
+                                    "dp2xtp2", "dp2xpp2", "stages:1,2,3", "stages:3,1", "stages:1*4/1,2/0", NULL};
+static const char *const some[] = {"tp3", "pp3", "tp2xpp2", "stages:2,3", NULL};
+
+static int open_file(const char *path, struct gguf **g, struct model_shape *s) {
+    struct diag d = {0};
+    int rc = gguf_open(g, path, &d);
+    if (!rc) rc = shape_read(s, *g, &d);
+    CHECK(rc == 0, "%s", d.text);
+    return rc;
+}
+
+static void check_file(const char *path, enum act_bits bits, enum kv_type kv, double temperature, const char *const *strategies) {
+    struct gguf *g = NULL;
+    struct model_shape s;
+    if (open_file(path, &g, &s) == 0) compare(&s, g, (struct setting){.n_seqs = 3, .bits = bits, .kv = kv, .temperature = temperature}, strategies);
+    gguf_close(g);
+}
+
+/* Odd head counts, tied embeddings, K formats; few layers keep it quick. */
+static void check_preset(const char *name, const char *quant, enum act_bits bits, enum kv_type kv) {
+    struct model_shape s;
+    struct diag d = {0};
+    int rc = preset_shape(&s, name, quant, 64, &d);
+    CHECK(rc == 0, "%s", d.text);
+    if (!rc) compare(&s, NULL, (struct setting){.n_seqs = 2, .bits = bits, .kv = kv}, some);
+}
+
+/* One bit of one weight of one rank: the logits are no longer those of one rank, and the ranks still agree. */
+static void check_flip(const char *path) {
+    struct gguf *g = NULL;
+    struct model_shape s;
+    struct engine_result good, bad;
+    if (open_file(path, &g, &s)) return;
+    make_prompts(s.n_vocab);
+    for (int rank = 0; rank < 4; rank++) {
+        struct setting set = {"tp2xpp2", 1, 1, 8, ACT_I8, KV_F16, 0, -1};
+        if (run(&set, &s, g, &good)) break;
+        set.flip = rank;
+        if (run(&set, &s, g, &bad) == 0) CHECK(!same(&good, &bad), "a flipped bit on rank %d went unnoticed", rank);
+        engine_result_fini(&good);
+        engine_result_fini(&bad);
+    }
+    gguf_close(g);
+}
+
+int main(void) {
+    check_file(NW_TEST_DATA "/stories260K-f32.gguf", ACT_F32, KV_F16, 0, every);
+    check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", ACT_I8, KV_F16, 0, every);
+    check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_I4, KV_I4, 0.9, some);
+    check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_F32, KV_I8, 0, some);
+    check_flip(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
+    (void)check_preset;
+    return check_report("engine");
+}
