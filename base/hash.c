@@ -5,7 +5,8 @@
 uint64_t hash_bytes(const void *data, size_t n, uint64_t seed) {
     const unsigned char *p = data;
     uint64_t h = seed ? seed : 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
     return h;
 }
 

@@ -4,7 +4,8 @@
 
 int pairtree_root_level(int n_leaves) {
     int level = 0;
-    while (((long)1 << level) < n_leaves) level++;
+    while (((long)1 << level) < n_leaves)
+        level++;
     return level;
 }
 
@@ -62,7 +63,8 @@ static struct pairtree_node raise_node(struct pairtree_node node, int n_leaves) 
 }
 
 /* Joins the last two nodes of a list while they are siblings; *n shrinks; calls are recorded through joins. */
-static void settle(int n_leaves, struct pairtree_node *list, int *slot, int *n, struct pairtree_join *joins, int *n_joins) {
+static void settle(int n_leaves, struct pairtree_node *list, int *slot, int *n, struct pairtree_join *joins,
+                   int *n_joins) {
     while (*n >= 2 && siblings(list[*n - 2], list[*n - 1])) {
         joins[(*n_joins)++] = (struct pairtree_join){slot[*n - 2], slot[*n - 1]};
         struct pairtree_node up = {list[*n - 2].level + 1, list[*n - 2].index / 2};

@@ -42,6 +42,14 @@ static void help(FILE *out) {
     fputs("\nnorthwall COMMAND --help shows a command's options. northwall --version prints the version.\n", out);
 }
 
+/* Words for shell completion: commands, presets, or the options of a command. */
+static void complete(const char *what) {
+    const struct cmd *c = what ? cmd_find(what) : NULL;
+    if (c) opts_names(c, stdout);
+    for (int i = 0; !what && cmds[i]; i++) puts(cmds[i]->name);
+    for (int i = 0; what && !strcmp(what, "presets") && presets[i]; i++) puts(presets[i]->name);
+}
+
 static int cores_allowed(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -55,6 +63,10 @@ static int dispatch(struct app *app, int argc, char **argv, struct diag *d) {
     }
     if (!strcmp(argv[1], "--version")) {
         if (app->rank == 0) printf("northwall %s\n", NW_VERSION);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--complete")) {
+        if (app->rank == 0) complete(argv[2]);
         return 0;
     }
     const struct cmd *c = cmd_find(argv[1]);

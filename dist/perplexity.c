@@ -57,7 +57,8 @@ static void summarize(struct perplexity *p, const int *window_n) {
         for (int i = 0; i < window_n[w]; i++) at_mean += p->at[at + i].nll - p->mean_nll;
         square += at_mean * at_mean;
     }
-    double error = p->n_windows > 1 ? sqrt(square * p->n_windows / (p->n_windows - 1.0)) / p->n : INFINITY;
+    if (p->n_windows < 8) return;
+    double error = sqrt(square * p->n_windows / (p->n_windows - 1.0)) / p->n;
     p->low = exp(p->mean_nll - 1.96 * error);
     p->high = exp(p->mean_nll + 1.96 * error);
 }

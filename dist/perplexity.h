@@ -17,7 +17,8 @@ struct perplexity {
     struct prediction *at;   /* [n] */
     int window, n_windows;
     double mean_nll, perplexity;
-    double low, high;        /* 95 % interval of the perplexity over windows (normal, by standard error of window means) */
+    double low, high;        /* 95 % interval of the perplexity over windows (normal, by standard error of window means);
+                                0, 0 with fewer than 8 windows */
     double seconds;
 };
 

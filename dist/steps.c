@@ -48,6 +48,7 @@ static struct send_buffer *next_buffer(struct engine *e) {
 
 static void run_send_hidden(struct engine *e, int layer) {
     (void)layer;
+    if (!e->me->n_send_to) return; /* a smaller stage follows, and others of this one serve it */
     struct send_buffer *b = next_buffer(e);
     size_t n = (size_t)e->head.n, tokens = n * sizeof *e->tok, hidden = n * d_model(e) * sizeof(float);
     memcpy(b->bytes, &e->head, sizeof e->head);
@@ -202,7 +203,7 @@ static void run_sample(struct engine *e, int layer) {
 
 static void run_send_token(struct engine *e, int layer) {
     (void)layer;
-    if (!e->head.n_want) return;
+    if (!e->head.n_want || !e->me->n_token_to) return;
     struct send_buffer *b = next_buffer(e);
     size_t entries = (size_t)e->sampled_head.n * sizeof *e->sampled;
     memcpy(b->bytes, &e->sampled_head, sizeof e->sampled_head);

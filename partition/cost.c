@@ -1,20 +1,19 @@
 /* cost.c - the steps of a rank and what each costs.
  *
- * Bytes of weights are those of the shard as stored, block scales and row steps included, and the vectors (norms, biases)
- * that the step reads, 4 bytes a value. A weight format's block that a column split leaves on both sides is read by both.
+ * Bytes of weights are those of the shard as stored, block scales and row steps included, and the vectors (norms,
+ * biases) that the step reads, 4 bytes a value. A weight format's block that a column split leaves on both sides is
+ * read by both.
  *
  * Operations are counted for the arithmetic as order.h defines it. Products: 2 for a multiply and its add, by the wider
  * of the two operands: integers of 4 or 8 bits, or F32 with float weights or float activations. Elementwise, all
  * F32, an exp, tanh, erf, division or root being one:
- *   norm          RMS: square, add, scale, weight = 4 a value; layer norm: mean, subtract, square, add, scale, weight, bias = 7
- *   rope          3 a rotated value (two products and an add or subtract for each of a pair = 6)
- *   attention     4 a position and head beside the two products (maximum, subtract, exp, sum)
- *   activation    SiLU 4, GELU 9 (tanh) or 5 (erf), and 1 for the product with `up` in gated models
- *   residual      1 a value, 1 more each for a bias and a multiplier
- *   allreduce     the schedule's additions
- *   sample        1 comparison a vocabulary row
- * Not counted: rounding activations to integers, applying block scales, the rescaling of an attention sum once in 32
- * positions. They are proportional to what is counted and far below it. */
+ *   norm          RMS: square, add, scale, weight = 4 a value; layer norm: mean, subtract, square, add, scale, weight,
+ * bias = 7 rope          3 a rotated value (two products and an add or subtract for each of a pair = 6) attention     4
+ * a position and head beside the two products (maximum, subtract, exp, sum) activation    SiLU 4, GELU 9 (tanh) or 5
+ * (erf), and 1 for the product with `up` in gated models residual      1 a value, 1 more each for a bias and a
+ * multiplier allreduce     the schedule's additions sample        1 comparison a vocabulary row Not counted: rounding
+ * activations to integers, applying block scales, the rescaling of an attention sum once in 32 positions. They are
+ * proportional to what is counted and far below it. */
 #include <string.h>
 
 #include "parts.h"
@@ -82,9 +81,11 @@ int64_t kv_position_bytes(const struct model_shape *s, enum kv_type type, int n_
 
 static void add_qkv(struct costing *c) {
     struct step_cost *cost = add_step(c, STEP_QKV);
-    int64_t dim = c->s->head_dim, q = (c->r->shard.head1 - c->r->shard.head0) * dim, kv = (c->r->kv_head1 - c->r->kv_head0) * dim;
+    int64_t dim = c->s->head_dim, q = (c->r->shard.head1 - c->r->shard.head0) * dim,
+            kv = (c->r->kv_head1 - c->r->kv_head0) * dim;
     if (!q) return;
-    for (int r = ROLE_Q; r <= ROLE_V; r++) add_product(c, cost, (enum role)r, c->o->linear_bits);
+    for (int r = ROLE_Q; r <= ROLE_V; r++)
+        add_product(c, cost, (enum role)r, c->o->linear_bits);
     add_vec(c, cost, VEC_Q_B, q, 1);
     add_vec(c, cost, VEC_K_B, kv, 1);
     add_vec(c, cost, VEC_V_B, kv, 1);
@@ -150,7 +151,8 @@ static void add_ffn_up(struct costing *c) {
 
 static void add_ffn_act(struct costing *c) {
     static const int ops[] = {[FN_SILU] = 4, [FN_GELU_TANH] = 9, [FN_GELU_ERF] = 5};
-    add_step(c, STEP_FFN_ACT)->ops_per_tok[PREC_F32] = (int64_t)(c->r->ffn1 - c->r->ffn0) * (ops[c->s->act] + c->s->ffn_gated);
+    add_step(c, STEP_FFN_ACT)->ops_per_tok[PREC_F32] =
+        (int64_t)(c->r->ffn1 - c->r->ffn0) * (ops[c->s->act] + c->s->ffn_gated);
 }
 
 /* A parallel block norms the layer's input for the FFN before the attention's sum changes it; its two products keep
@@ -186,8 +188,10 @@ static int64_t table_row_bytes(const struct model_shape *s, enum role role) {
 static void add_embed(struct costing *c) {
     struct step_cost *cost = add_step(c, STEP_EMBED);
     const struct model_shape *s = c->s;
-    for (int r = ROLE_EMBED; r <= ROLE_TYPE_EMBED; r++) cost->row_bytes_per_tok += table_row_bytes(s, (enum role)r);
-    cost->ops_per_tok[PREC_F32] = (int64_t)s->d_model * ((s->n_positions > 0) + (s->n_types > 0) + (s->embed_scale != 1));
+    for (int r = ROLE_EMBED; r <= ROLE_TYPE_EMBED; r++)
+        cost->row_bytes_per_tok += table_row_bytes(s, (enum role)r);
+    cost->ops_per_tok[PREC_F32] =
+        (int64_t)s->d_model * ((s->n_positions > 0) + (s->n_types > 0) + (s->embed_scale != 1));
     add_norm(c, cost, VEC_EMBED_NORM, VEC_EMBED_NORM_B);
 }
 
@@ -206,8 +210,8 @@ static void add_messages(struct costing *c, enum step_kind kind, int n, int64_t 
     cost->sent_bytes_per_tok = n * per_token;
 }
 
-/* The all-gather of offers (Bruck et al. 1997): the distance doubles, a rank passes on the blocks it has, in two messages
- * where they pass the end of the array. collectives/agree.h is what runs. */
+/* The all-gather of offers (Bruck et al. 1997): the distance doubles, a rank passes on the blocks it has, in two
+ * messages where they pass the end of the array. collectives/agree.h is what runs. */
 static void add_sample(struct costing *c, const struct plan *p) {
     struct step_cost *cost = add_step(c, STEP_SAMPLE);
     int size = p->stages[c->r->stage].size;

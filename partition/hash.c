@@ -11,13 +11,15 @@ static void mix(uint64_t *h, const int64_t *values, size_t n) {
 
 static void mix_opts(uint64_t *h, const struct plan_opts *o) {
     const struct decoder_opts *c = &o->decoder;
-    MIX(h, c->linear_bits, c->head_bits, c->silu_bits, c->kv, c->n_seqs, c->n_ctx, c->max_tokens, c->threads, (int64_t)c->seed);
+    MIX(h, c->linear_bits, c->head_bits, c->silu_bits, c->kv, c->n_seqs, c->n_ctx, c->max_tokens, c->threads,
+        (int64_t)c->seed);
     MIX(h, (int64_t)o->mem_bytes, o->n_micro, o->top_candidates, o->max_logits);
 }
 
 static void mix_stage(uint64_t *h, const struct plan_stage *stage) {
     MIX(h, stage->first, stage->size, stage->layer0, stage->layer1);
-    for (int i = 0; i <= stage->size; i++) MIX(h, stage->head_begin[i], stage->ffn_begin[i], stage->vocab_begin[i]);
+    for (int i = 0; i <= stage->size; i++)
+        MIX(h, stage->head_begin[i], stage->ffn_begin[i], stage->vocab_begin[i]);
 }
 
 static void mix_block(uint64_t *h, const struct plan_block *b) {
@@ -32,13 +34,14 @@ static void mix_block(uint64_t *h, const struct plan_block *b) {
 
 static void mix_rank(uint64_t *h, const struct plan *p, const struct plan_rank *r) {
     const struct shard_spec *s = &r->shard;
-    MIX(h, r->role, r->replica, r->stage, r->tp_index, s->layer0, s->layer1, s->head0, s->head1, s->ffn_leaf0, s->ffn_leaf1,
-        s->vocab0, s->vocab1, s->embed, s->final_norm);
+    MIX(h, r->role, r->replica, r->stage, r->tp_index, s->layer0, s->layer1, s->head0, s->head1, s->ffn_leaf0,
+        s->ffn_leaf1, s->vocab0, s->vocab1, s->embed, s->final_norm);
     MIX(h, (int64_t)r->bytes.weights, (int64_t)r->bytes.kv, (int64_t)r->bytes.work, (int64_t)r->engine_bytes);
-    MIX(h, r->recv_from, r->send_to_first, r->send_to_step, r->n_send_to, r->token_from, r->token_to_first, r->token_to_step,
-        r->n_token_to);
+    MIX(h, r->recv_from, r->send_to_first, r->send_to_step, r->n_send_to, r->token_from, r->token_to_first,
+        r->token_to_step, r->n_token_to);
     MIX(h, plan_block_index(p, r->prologue), plan_block_index(p, r->epilogue));
-    for (int l = 0; l < s->layer1 - s->layer0; l++) MIX(h, plan_block_index(p, r->layers[l]));
+    for (int l = 0; l < s->layer1 - s->layer0; l++)
+        MIX(h, plan_block_index(p, r->layers[l]));
 }
 
 uint64_t plan_hash(const struct plan *p) {
@@ -46,8 +49,11 @@ uint64_t plan_hash(const struct plan *p) {
     h = hash_bytes(p->strategy.text, strlen(p->strategy.text), h);
     mix_opts(&h, &p->opts);
     MIX(&h, p->n_ranks, p->ranks_per_replica, p->n_stages, p->store->n_blocks);
-    for (int i = 0; i < p->n_stages; i++) mix_stage(&h, &p->stages[i]);
-    for (int i = 0; i < p->store->n_blocks; i++) mix_block(&h, p->store->blocks[i]);
-    for (int i = 0; i < p->n_ranks; i++) mix_rank(&h, p, &p->ranks[i]);
+    for (int i = 0; i < p->n_stages; i++)
+        mix_stage(&h, &p->stages[i]);
+    for (int i = 0; i < p->store->n_blocks; i++)
+        mix_block(&h, p->store->blocks[i]);
+    for (int i = 0; i < p->n_ranks; i++)
+        mix_rank(&h, p, &p->ranks[i]);
     return h;
 }

@@ -20,17 +20,20 @@ static void set_range(json_t *o, const char *key, int begin, int end) {
 
 static json_t *int_array(const int *v, int n) {
     json_t *a = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(a, json_integer(v[i]));
+    for (int i = 0; i < n; i++)
+        json_array_append_new(a, json_integer(v[i]));
     return a;
 }
 
 static void set_ops(json_t *o, const char *const key[PREC_COUNT], const int64_t ops[PREC_COUNT]) {
-    for (int k = 0; k < PREC_COUNT; k++) set_int(o, key[k], ops[k]);
+    for (int k = 0; k < PREC_COUNT; k++)
+        set_int(o, key[k], ops[k]);
 }
 
 static json_t *step_json(const struct plan_step *step) {
     static const char *const per_tok[PREC_COUNT] = {"f32_ops_per_tok", "i8_ops_per_tok", "i4_ops_per_tok"};
-    static const char *const per_ctx[PREC_COUNT] = {"f32_ops_per_position", "i8_ops_per_position", "i4_ops_per_position"};
+    static const char *const per_ctx[PREC_COUNT] = {"f32_ops_per_position", "i8_ops_per_position",
+                                                    "i4_ops_per_position"};
     const struct step_cost *c = &step->cost;
     json_t *o = json_object();
     set_text(o, "step", step_name(step->kind));
@@ -53,7 +56,8 @@ static json_t *blocks_json(const struct plan *p) {
     json_t *blocks = json_array();
     for (int i = 0; i < p->store->n_blocks; i++) {
         json_t *steps = json_array();
-        for (int k = 0; k < p->store->blocks[i]->n; k++) json_array_append_new(steps, step_json(&p->store->blocks[i]->step[k]));
+        for (int k = 0; k < p->store->blocks[i]->n; k++)
+            json_array_append_new(steps, step_json(&p->store->blocks[i]->step[k]));
         json_array_append_new(blocks, steps);
     }
     return blocks;
@@ -76,7 +80,8 @@ static json_t *stages_json(const struct plan *p) {
 
 static json_t *receivers_json(int first, int step, int n) {
     json_t *a = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(a, json_integer(first + (json_int_t)i * step));
+    for (int i = 0; i < n; i++)
+        json_array_append_new(a, json_integer(first + (json_int_t)i * step));
     return a;
 }
 
@@ -166,7 +171,8 @@ char *plan_json(const struct plan *p) {
     set_int(o, "context_positions", p->opts.decoder.n_ctx);
     set_int(o, "micro_batches", p->opts.n_micro);
     json_object_set_new(o, "stages", stages_json(p));
-    for (int i = 0; i < p->n_ranks; i++) json_array_append_new(ranks, rank_json(p, i));
+    for (int i = 0; i < p->n_ranks; i++)
+        json_array_append_new(ranks, rank_json(p, i));
     json_object_set_new(o, "ranks", ranks);
     json_object_set_new(o, "replication", replication_json(p));
     json_object_set_new(o, "blocks", blocks_json(p));

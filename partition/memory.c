@@ -23,8 +23,10 @@ static void head_sizes(const struct plan *p, const struct plan_rank *r, size_t s
     size[PLAN_PART_POOL] = ranks * top * PLAN_CANDIDATE_BYTES;
 }
 
-/* Messages of a pipeline. The last stage sends tokens where the others send hidden states, and stage 0 receives them. */
-static void message_sizes(const struct plan *p, const struct plan_rank *r, size_t size[PLAN_PART_COUNT], struct plan_layout *out) {
+/* Messages of a pipeline. The last stage sends tokens where the others send hidden states, and stage 0 receives them.
+ */
+static void message_sizes(const struct plan *p, const struct plan_rank *r, size_t size[PLAN_PART_COUNT],
+                          struct plan_layout *out) {
     size_t tokens = (size_t)p->opts.decoder.max_tokens, vector = (size_t)p->shape.d_model * sizeof(float);
     size_t hidden = PLAN_HEADER_BYTES + tokens * (PLAN_TOKEN_BYTES + vector);
     size_t sampled = PLAN_SAMPLED_HEADER_BYTES + (size_t)p->opts.max_logits * PLAN_SAMPLED_BYTES;
@@ -51,7 +53,8 @@ void plan_layout(const struct plan *p, int rank, struct plan_layout *out) {
     memset(out, 0, sizeof *out);
     if (r->shard.final_norm) head_sizes(p, r, size);
     message_sizes(p, r, size, out);
-    for (int i = 0; i < PLAN_PART_COUNT; i++) out->at[i + 1] = out->at[i] + (size[i] + 63) / 64 * 64;
+    for (int i = 0; i < PLAN_PART_COUNT; i++)
+        out->at[i + 1] = out->at[i] + (size[i] + 63) / 64 * 64;
 }
 
 size_t plan_engine_bytes(const struct plan *p, int rank) {
@@ -70,14 +73,16 @@ static int refuse(const struct plan *p, int rank, struct diag *d) {
     const struct plan_rank *r = &p->ranks[rank];
     double need = (double)plan_rank_bytes(r), scale = 1;
     int u = 0;
-    while (need / scale >= 1024 && u < 4) scale *= 1024, u++;
+    while (need / scale >= 1024 && u < 4)
+        scale *= 1024, u++;
     int digits = u ? 2 : 0;
-    return diag_set(d, ERR_PLAN,
-                    "rank %d (stage %d, tp %d) needs %.*f %s = weights %.*f + KV cache %.*f + workspace %.*f, but a rank may use "
-                    "%.*f %s: use more ranks, a shorter --ctx or a smaller --kv type",
-                    rank, r->stage, r->tp_index, digits, need / scale, unit[u], digits, (double)r->bytes.weights / scale, digits,
-                    (double)r->bytes.kv / scale, digits, (double)(r->bytes.work + r->engine_bytes) / scale, digits,
-                    (double)p->opts.mem_bytes / scale, unit[u]);
+    return diag_set(
+        d, ERR_PLAN,
+        "rank %d (stage %d, tp %d) needs %.*f %s = weights %.*f + KV cache %.*f + workspace %.*f, but a rank may use "
+        "%.*f %s: use more ranks, a shorter --ctx or a smaller --kv type",
+        rank, r->stage, r->tp_index, digits, need / scale, unit[u], digits, (double)r->bytes.weights / scale, digits,
+        (double)r->bytes.kv / scale, digits, (double)(r->bytes.work + r->engine_bytes) / scale, digits,
+        (double)p->opts.mem_bytes / scale, unit[u]);
 }
 
 int plan_check_memory(const struct plan *p, struct diag *d) {
@@ -92,7 +97,8 @@ int plan_check_memory(const struct plan *p, struct diag *d) {
 /* Bytes of a shard's tables of the whole model: embeddings, and an output layer that is not the embedding itself. */
 static int64_t table_bytes(const struct model_shape *s, const struct shard_spec *spec) {
     int64_t n = 0;
-    for (int r = ROLE_EMBED; r <= ROLE_TYPE_EMBED; r++) n += shard_role_bytes(s, spec, (enum role)r, 0);
+    for (int r = ROLE_EMBED; r <= ROLE_TYPE_EMBED; r++)
+        n += shard_role_bytes(s, spec, (enum role)r, 0);
     return n + (s->tied_head && spec->embed ? 0 : shard_role_bytes(s, spec, ROLE_HEAD, 0));
 }
 

@@ -28,7 +28,7 @@ struct plan_reduce {
 /* How `size` ranks split a layer: shared by all stages of that size. */
 struct plan_group {
     int size;
-    int *head_begin, *ffn_begin;    /* [size+1] */
+    int *head_begin, *ffn_begin; /* [size+1] */
     struct plan_reduce *attn, *ffn; /* [size] */
     const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
 };
@@ -54,7 +54,8 @@ int plan_block_index(const struct plan *p, const struct plan_block *b);
 
 /* First layers of the stages: begin[n_stages+1]. */
 int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d);
-/* First part of rank i when n parts go to `size` ranks: the last ranks, or with _up the first ones, get the parts over. */
+/* First part of rank i when n parts go to `size` ranks: the last ranks, or with _up the first ones, get the parts over.
+ */
 int split_begin(int n, int size, int i);
 int split_begin_up(int n, int size, int i);
 void split_heads(const struct model_shape *s, int size, int *begin);
@@ -85,8 +86,8 @@ int plan_slots(const struct plan *p, const struct plan_rank *r);
 
 /* ---- plan.c ---- */
 
-/* One decode step of one sequence whose cache is full, in one replica; `most` (may be NULL) receives the rank that reads
- * most. */
+/* One decode step of one sequence whose cache is full, in one replica; `most` (may be NULL) receives the rank that
+ * reads most. */
 void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most);
 
 /* ---- hash.c ---- */

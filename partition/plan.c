@@ -1,5 +1,5 @@
-/* plan.c - from strategy and shape to ranks. The order of making: layers to stages, heads and leaves to groups, shards and
- * neighbours to ranks, steps with costs, bytes, hash. */
+/* plan.c - from strategy and shape to ranks. The order of making: layers to stages, heads and leaves to groups, shards
+ * and neighbours to ranks, steps with costs, bytes, hash. */
 #include "partition/plan.h"
 
 #include <stdlib.h>
@@ -18,9 +18,9 @@ const char *step_class(enum step_kind kind) {
 
 const char *step_name(enum step_kind kind) {
     static const char *const names[STEP_COUNT] = {
-        "recv_hidden", "embed",    "attn_norm",  "qkv",     "rope",        "attention", "attn_out",
-        "attn_reduce", "attn_add", "ffn_norm",   "ffn_up",  "ffn_act",     "ffn_down",  "ffn_reduce",
-        "ffn_add",     "send_hidden", "out_norm", "head",   "sample",      "send_token", "recv_token",
+        "recv_hidden", "embed",       "attn_norm", "qkv",    "rope",    "attention",  "attn_out",
+        "attn_reduce", "attn_add",    "ffn_norm",  "ffn_up", "ffn_act", "ffn_down",   "ffn_reduce",
+        "ffn_add",     "send_hidden", "out_norm",  "head",   "sample",  "send_token", "recv_token",
     };
     return names[kind];
 }
@@ -31,7 +31,8 @@ static int no_memory(struct diag *d) {
 
 /* ---- groups: how many ranks split a layer ---- */
 
-static void group_shape(const struct plan *p, const struct plan_stage *stage, enum step_kind kind, struct coll_shape *shape) {
+static void group_shape(const struct plan *p, const struct plan_stage *stage, enum step_kind kind,
+                        struct coll_shape *shape) {
     int attn = kind == STEP_ATTN_REDUCE;
     shape->size = stage->size;
     shape->n_leaves = attn ? p->shape.n_heads : order_axis_runs(p->shape.d_ffn).n_leaves;
@@ -45,8 +46,8 @@ int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sc
 }
 
 /* Counts one rank's part of an all-reduce from its schedule. */
-static int count_reduce(const struct plan *p, const struct plan_group *g, enum step_kind kind, int tp, struct plan_reduce *out,
-                        struct diag *d) {
+static int count_reduce(const struct plan *p, const struct plan_group *g, enum step_kind kind, int tp,
+                        struct plan_reduce *out, struct diag *d) {
     struct plan_stage like = {.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
     struct coll_shape shape;
     struct sched s;
@@ -56,7 +57,8 @@ static int count_reduce(const struct plan *p, const struct plan_group *g, enum s
     uint64_t messages, slots;
     sched_count(&s, &messages, &slots);
     *out = (struct plan_reduce){.n_slots = s.n_slots, .messages = (int64_t)messages, .slots_sent = (int64_t)slots};
-    for (int i = 0; i < s.n_steps; i++) out->adds += s.steps[i].op == SCHED_ADD;
+    for (int i = 0; i < s.n_steps; i++)
+        out->adds += s.steps[i].op == SCHED_ADD;
     sched_fini(&s);
     return 0;
 }
@@ -72,7 +74,8 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->layer) return no_memory(d);
     split_heads(&p->shape, size, g->head_begin);
     int leaves = order_axis_runs(p->shape.d_ffn).n_leaves, rc = 0;
-    for (int i = 0; i <= size; i++) g->ffn_begin[i] = split_begin_up(leaves, size, i);
+    for (int i = 0; i <= size; i++)
+        g->ffn_begin[i] = split_begin_up(leaves, size, i);
     for (int i = 0; i < size && !rc; i++) {
         rc = count_reduce(p, g, STEP_ATTN_REDUCE, i, &g->attn[i], d);
         if (!rc) rc = count_reduce(p, g, STEP_FFN_REDUCE, i, &g->ffn[i], d);
@@ -108,7 +111,8 @@ static int add_stages(struct plan *p, struct diag *d) {
         int vocab = i == p->n_stages - 1 && p->shape.causal ? p->shape.n_vocab : 0;
         int *rows = plan_alloc(p, (size_t)g->size + 1, sizeof *rows);
         if (!rows) return no_memory(d);
-        for (int j = 0; j <= g->size; j++) rows[j] = split_begin(vocab, g->size, j);
+        for (int j = 0; j <= g->size; j++)
+            rows[j] = split_begin(vocab, g->size, j);
         *stage = (struct plan_stage){first, g->size, begin[i], begin[i + 1], g->head_begin, g->ffn_begin, rows};
         first += g->size;
     }
@@ -151,7 +155,8 @@ static int sender(const struct plan_stage *from, int base, int j) {
     return base + from->first + j % from->size;
 }
 
-static int receivers(const struct plan_stage *to, const struct plan_stage *from, int base, int j, int *first, int *step) {
+static int receivers(const struct plan_stage *to, const struct plan_stage *from, int base, int j, int *first,
+                     int *step) {
     *first = base + to->first + j;
     *step = from->size;
     return j < to->size ? (to->size - j + from->size - 1) / from->size : 0;
@@ -220,7 +225,8 @@ static int set_steps(struct plan *p, int rank, struct diag *d) {
 
 static int add_steps(struct plan *p, struct diag *d) {
     int rc = 0;
-    for (int i = 0; i < p->ranks_per_replica && !rc; i++) rc = set_steps(p, i, d);
+    for (int i = 0; i < p->ranks_per_replica && !rc; i++)
+        rc = set_steps(p, i, d);
     for (int i = p->ranks_per_replica; i < p->n_ranks && !rc; i++) {
         const struct plan_rank *like = &p->ranks[i % p->ranks_per_replica];
         struct plan_rank *r = &p->ranks[i];
@@ -239,27 +245,31 @@ static int check_ranks(const struct strategy *st, int n_ranks, struct diag *d) {
     int need = strategy_ranks(st), per_replica = need / st->dp;
     char text[96];
     if (need == n_ranks) return 0;
-    if (strategy_is_regular(st) && st->pp > 1) snprintf(text, sizeof text, "%d stages of %d", st->pp, st->tp);
-    else if (st->pp > 1) snprintf(text, sizeof text, "%d stages of up to %d", st->pp, st->tp);
-    else snprintf(text, sizeof text, "%d in a group", st->tp);
+    if (strategy_is_regular(st) && st->pp > 1)
+        snprintf(text, sizeof text, "%d stages of %d", st->pp, st->tp);
+    else if (st->pp > 1)
+        snprintf(text, sizeof text, "%d stages of up to %d", st->pp, st->tp);
+    else
+        snprintf(text, sizeof text, "%d in a group", st->tp);
     if (st->dp > 1) {
         size_t at = strlen(text);
         snprintf(text + at, sizeof text - at, " = %d, in %d replicas", per_replica, st->dp);
     }
-    return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s (%s), but there %s %d: use -n %d or another strategy", st->text, need,
-                    need == 1 ? "" : "s", text, n_ranks == 1 ? "is" : "are", n_ranks, need);
+    return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s (%s), but there %s %d: use -n %d or another strategy",
+                    st->text, need, need == 1 ? "" : "s", text, n_ranks == 1 ? "is" : "are", n_ranks, need);
 }
 
 static int check_opts(const struct model_shape *s, const struct plan_opts *o, struct diag *d) {
     const struct decoder_opts *c = &o->decoder;
     if (c->n_seqs < 1 || c->n_ctx < 1 || c->max_tokens < 1 || c->threads < 1)
-        return diag_set(d, ERR_RANGE, "plan: %d sequences, %d positions, %d tokens a pass, %d threads: each must be at least 1", c->n_seqs,
-                        c->n_ctx, c->max_tokens, c->threads);
+        return diag_set(d, ERR_RANGE,
+                        "plan: %d sequences, %d positions, %d tokens a pass, %d threads: each must be at least 1",
+                        c->n_seqs, c->n_ctx, c->max_tokens, c->threads);
     if (o->n_micro < 0 || o->top_candidates < 0 || o->max_logits < 0)
         return diag_set(d, ERR_RANGE, "plan: micro-batches, candidates and logits cannot be negative");
     if (s->ctx_limit && c->n_ctx > s->ctx_limit)
-        return diag_set(d, ERR_RANGE, "a context of %d positions, but %s computes at most %d: use a shorter --ctx", c->n_ctx, s->name,
-                        s->ctx_limit);
+        return diag_set(d, ERR_RANGE, "a context of %d positions, but %s computes at most %d: use a shorter --ctx",
+                        c->n_ctx, s->name, s->ctx_limit);
     return shape_check(s, d);
 }
 
@@ -307,8 +317,10 @@ int plan_make(struct plan **out, const struct model_shape *s, const struct strat
     p->n_stages = st->n_stages;
     fill_defaults(p);
     rc = build(p, d);
-    if (rc) plan_free(p);
-    else *out = p;
+    if (rc)
+        plan_free(p);
+    else
+        *out = p;
     return rc;
 }
 
@@ -332,13 +344,15 @@ static void add_block(const struct plan_block *b, const struct plan_pass *pass, 
 
 static void add_rank(const struct plan_rank *r, const struct plan_pass *pass, struct plan_totals *out) {
     add_block(r->prologue, pass, out);
-    for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++) add_block(r->layers[l], pass, out);
+    for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++)
+        add_block(r->layers[l], pass, out);
     add_block(r->epilogue, pass, out);
 }
 
 void plan_totals(const struct plan *p, int rank, const struct plan_pass *pass, struct plan_totals *out) {
     memset(out, 0, sizeof *out);
-    for (int i = rank < 0 ? 0 : rank; i < (rank < 0 ? p->n_ranks : rank + 1); i++) add_rank(&p->ranks[i], pass, out);
+    for (int i = rank < 0 ? 0 : rank; i < (rank < 0 ? p->n_ranks : rank + 1); i++)
+        add_rank(&p->ranks[i], pass, out);
 }
 
 void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most) {

@@ -21,16 +21,20 @@ static const char *bytes(char buf[32], double n) {
 static const char *count(char buf[32], double n) {
     static const char *const unit[] = {"", " k", " M", " G", " T", " P"};
     int u = 0;
-    while (n >= 1000 && u < 5) n /= 1000, u++;
+    while (n >= 1000 && u < 5)
+        n /= 1000, u++;
     snprintf(buf, 32, n == (double)(int64_t)n && !u ? "%.0f%s" : "%.2f%s", n, unit[u]);
     return buf;
 }
 
 /* "0-15", "7", or "-" for an empty range. */
 static const char *range(char buf[32], int begin, int end) {
-    if (begin >= end) snprintf(buf, 32, "-");
-    else if (end - begin == 1) snprintf(buf, 32, "%d", begin);
-    else snprintf(buf, 32, "%d-%d", begin, end - 1);
+    if (begin >= end)
+        snprintf(buf, 32, "-");
+    else if (end - begin == 1)
+        snprintf(buf, 32, "%d", begin);
+    else
+        snprintf(buf, 32, "%d-%d", begin, end - 1);
     return buf;
 }
 
@@ -61,8 +65,10 @@ static void sentence(const char *name, const char *text, FILE *out) {
 
 static void print_title(const struct plan *p, FILE *out) {
     const struct strategy *st = &p->strategy;
-    fprintf(out, "Plan %s of %s: %d rank%s", st->text, p->shape.name[0] ? p->shape.name : "a model", p->n_ranks, plural(p->n_ranks));
-    if (st->dp > 1) fprintf(out, " = %d replicas x %d rank%s", st->dp, p->ranks_per_replica, plural(p->ranks_per_replica));
+    fprintf(out, "Plan %s of %s: %d rank%s", st->text, p->shape.name[0] ? p->shape.name : "a model", p->n_ranks,
+            plural(p->n_ranks));
+    if (st->dp > 1)
+        fprintf(out, " = %d replicas x %d rank%s", st->dp, p->ranks_per_replica, plural(p->ranks_per_replica));
     if (p->n_stages > 1) {
         fprintf(out, "%s %d stages", st->dp > 1 ? " in" : " =", p->n_stages);
         if (strategy_is_regular(st)) fprintf(out, " x %d", st->tp);
@@ -88,15 +94,18 @@ static void layer_types(const struct model_shape *s, char *buf, size_t cap) {
 
 static void print_shape(const struct model_shape *s, FILE *out) {
     char text[512], types[128];
-    snprintf(text, sizeof text, "%s, %d layer%s of width %d; %d heads of %d over %d KV head%s; FFN of %d columns%s; vocabulary %d", s->arch,
-             s->n_layers, plural(s->n_layers), s->d_model, s->n_heads, s->head_dim, s->n_kv_heads, plural(s->n_kv_heads), s->d_ffn,
-             s->parallel_block ? " beside the attention" : "", s->n_vocab);
+    snprintf(text, sizeof text,
+             "%s, %d layer%s of width %d; %d heads of %d over %d KV head%s; FFN of %d columns%s; vocabulary %d",
+             s->arch, s->n_layers, plural(s->n_layers), s->d_model, s->n_heads, s->head_dim, s->n_kv_heads,
+             plural(s->n_kv_heads), s->d_ffn, s->parallel_block ? " beside the attention" : "", s->n_vocab);
     sentence("model", text, out);
     layer_types(s, types, sizeof types);
     const struct tensor_type *embed = shape_type(s, ROLE_EMBED, 0), *head = shape_type(s, ROLE_HEAD, 0);
     int n = snprintf(text, sizeof text, "%s in the layers, %s in the embedding", types, embed ? embed->name : "none");
-    if (s->causal && s->tied_head) snprintf(text + n, sizeof text - (size_t)n, ", which is the output layer too");
-    else if (s->causal) snprintf(text + n, sizeof text - (size_t)n, ", %s in the output layer", head ? head->name : "none");
+    if (s->causal && s->tied_head)
+        snprintf(text + n, sizeof text - (size_t)n, ", which is the output layer too");
+    else if (s->causal)
+        snprintf(text + n, sizeof text - (size_t)n, ", %s in the output layer", head ? head->name : "none");
     sentence("weights", text, out);
 }
 
@@ -107,16 +116,33 @@ static void print_opts(const struct plan *p, FILE *out) {
     char text[512], head[64] = "", micro[64] = "";
     if (p->shape.causal) snprintf(head, sizeof head, ", %s into the output layer", act[o->head_bits]);
     if (p->n_stages > 1)
-        snprintf(micro, sizeof micro, "; %d micro-batch%s in flight", p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es");
-    snprintf(text, sizeof text, "%s activations into layers%s; KV cache %s for %d sequence%s of %d positions; up to %d tokens a pass%s",
+        snprintf(micro, sizeof micro, "; %d micro-batch%s in flight", p->opts.n_micro,
+                 p->opts.n_micro == 1 ? "" : "es");
+    snprintf(text, sizeof text,
+             "%s activations into layers%s; KV cache %s for %d sequence%s of %d positions; up to %d tokens a pass%s",
              act[o->linear_bits], head, kv[o->kv], o->n_seqs, plural(o->n_seqs), o->n_ctx, o->max_tokens, micro);
     sentence("computes", text, out);
 }
 
 /* ---- ranks ---- */
 
-enum { COL_RANK, COL_NUMBER, COL_ROLE, COL_REPLICA, COL_STAGE, COL_TP, COL_LAYERS, COL_HEADS, COL_KV, COL_FFN, COL_VOCAB, COL_WEIGHTS,
-       COL_CACHE, COL_WORK, COL_TOTAL };
+enum {
+    COL_RANK,
+    COL_NUMBER,
+    COL_ROLE,
+    COL_REPLICA,
+    COL_STAGE,
+    COL_TP,
+    COL_LAYERS,
+    COL_HEADS,
+    COL_KV,
+    COL_FFN,
+    COL_VOCAB,
+    COL_WEIGHTS,
+    COL_CACHE,
+    COL_WORK,
+    COL_TOTAL
+};
 
 static void set_bytes(struct table *t, const struct shard_bytes *b, size_t engine) {
     char buf[32];
@@ -159,7 +185,8 @@ static int same_size(int a0, int a1, int b0, int b1) {
 static int alike(const struct plan_rank *a, const struct plan_rank *b) {
     const struct shard_spec *x = &a->shard, *y = &b->shard;
     return a->role == b->role && same_size(x->layer0, x->layer1, y->layer0, y->layer1) &&
-           same_size(x->head0, x->head1, y->head0, y->head1) && same_size(a->kv_head0, a->kv_head1, b->kv_head0, b->kv_head1) &&
+           same_size(x->head0, x->head1, y->head0, y->head1) &&
+           same_size(a->kv_head0, a->kv_head1, b->kv_head0, b->kv_head1) &&
            same_size(a->ffn0, a->ffn1, b->ffn0, b->ffn1) && same_size(x->vocab0, x->vocab1, y->vocab0, y->vocab1) &&
            a->bytes.weights == b->bytes.weights && a->bytes.kv == b->bytes.kv && a->bytes.work == b->bytes.work &&
            a->engine_bytes == b->engine_bytes;
@@ -172,11 +199,14 @@ static int rank_list(const int *like, int n_ranks, int i0, char *buf, size_t cap
     for (int i = i0, end; i < n_ranks; i = end) {
         end = i + 1;
         if (like[i] != i0) continue;
-        while (end < n_ranks && like[end] == i0) end++;
+        while (end < n_ranks && like[end] == i0)
+            end++;
         n += end - i;
         char one[32];
-        if (++runs <= 2) at += (size_t)snprintf(buf + at, cap - at, "%s%s", runs > 1 ? "," : "", range(one, i, end));
-        else if (runs == 3) at += (size_t)snprintf(buf + at, cap - at, ",...");
+        if (++runs <= 2)
+            at += (size_t)snprintf(buf + at, cap - at, "%s%s", runs > 1 ? "," : "", range(one, i, end));
+        else if (runs == 3)
+            at += (size_t)snprintf(buf + at, cap - at, ",...");
     }
     return n;
 }
@@ -186,7 +216,8 @@ static int *find_alike(const struct plan *p, int (*equal)(const struct plan_rank
     int *like = calloc((size_t)p->n_ranks, sizeof *like), *first = calloc((size_t)p->n_ranks, sizeof *first), n = 0;
     for (int i = 0; like && first && i < p->n_ranks; i++) {
         int k = 0;
-        while (k < n && !equal(&p->ranks[first[k]], &p->ranks[i])) k++;
+        while (k < n && !equal(&p->ranks[first[k]], &p->ranks[i]))
+            k++;
         if (k == n) first[n++] = i;
         like[i] = first[k];
     }
@@ -227,15 +258,19 @@ static void totals_row(struct table *t, const struct plan *p) {
 }
 
 static void print_ranks(const struct plan *p, FILE *out) {
-    static const char *const header[] = {"rank", "ranks", "role", "replica", "stage", "tp", "layers", "heads", "KV heads", "FFN columns",
-                                         "vocabulary", "weights", "KV cache", "workspace", "total", NULL};
+    static const char *const header[] = {"rank",     "ranks",     "role",     "replica",     "stage",      "tp",
+                                         "layers",   "heads",     "KV heads", "FFN columns", "vocabulary", "weights",
+                                         "KV cache", "workspace", "total",    NULL};
     struct table t;
     int grouped = p->n_ranks > RANKS_SHOWN;
     table_init(&t, 1, header);
-    if (grouped) grouped_ranks(&t, p);
-    else each_rank(&t, p);
+    if (grouped)
+        grouped_ranks(&t, p);
+    else
+        each_rank(&t, p);
     if (p->ranks_per_replica > 1) totals_row(&t, p);
-    fprintf(out, "\nWho holds what%s\n", grouped ? " (numbers of layers, heads, columns and rows; ranks with equal ones share a line)" : "");
+    fprintf(out, "\nWho holds what%s\n",
+            grouped ? " (numbers of layers, heads, columns and rows; ranks with equal ones share a line)" : "");
     table_print(&t, "  ", out);
     if (p->opts.mem_bytes) {
         char buf[32];
@@ -252,10 +287,13 @@ static void print_idle(const struct plan *p, FILE *out) {
         no_head += r->shard.head0 == r->shard.head1;
         no_ffn += r->shard.ffn_leaf0 == r->shard.ffn_leaf1;
     }
-    if (no_head) fprintf(out, "  %d rank%s idle in attention: a layer has %d heads to give.\n", no_head, no_head == 1 ? " is" : "s are", p->shape.n_heads);
+    if (no_head)
+        fprintf(out, "  %d rank%s idle in attention: a layer has %d heads to give.\n", no_head,
+                no_head == 1 ? " is" : "s are", p->shape.n_heads);
     if (no_ffn)
-        fprintf(out, "  %d rank%s idle in the FFN: its columns are split in %d runs, the unit in which sums are ordered.\n", no_ffn,
-                no_ffn == 1 ? " is" : "s are", leaves);
+        fprintf(out,
+                "  %d rank%s idle in the FFN: its columns are split in %d runs, the unit in which sums are ordered.\n",
+                no_ffn, no_ffn == 1 ? " is" : "s are", leaves);
 }
 
 static void print_replication(const struct plan *p, FILE *out) {
@@ -264,22 +302,37 @@ static void print_replication(const struct plan *p, FILE *out) {
     if (p->ranks_per_replica == 1 || r.held == r.model) return;
     char a[32], b[32];
     fprintf(out, "  One copy of the weights is %s; the ranks%s hold %s (%+.1f %%):\n", bytes(a, (double)r.model),
-            p->strategy.dp > 1 ? " of a replica" : "", bytes(b, (double)r.held), 100.0 * (double)(r.held - r.model) / (double)r.model);
+            p->strategy.dp > 1 ? " of a replica" : "", bytes(b, (double)r.held),
+            100.0 * (double)(r.held - r.model) / (double)r.model);
     const struct {
         int64_t bytes;
         const char *what;
-    } cause[] = {{r.embedding, p->shape.tied_head ? "embedding table on each rank of stage 0, its rows again in the last stage as output layer"
-                                                  : "embedding table on each rank of stage 0"},
-                 {r.kv_heads, "key and value rows of heads that several ranks of a stage need"},
-                 {r.other, "norms, biases, and blocks of the weight format that a split cuts"}};
+    } cause[] = {
+        {r.embedding, p->shape.tied_head
+                          ? "embedding table on each rank of stage 0, its rows again in the last stage as output layer"
+                          : "embedding table on each rank of stage 0"},
+        {r.kv_heads, "key and value rows of heads that several ranks of a stage need"},
+        {r.other, "norms, biases, and blocks of the weight format that a split cuts"}};
     for (int i = 0; i < 3; i++)
         if (cause[i].bytes) fprintf(out, "    %12s  %s\n", bytes(a, (double)cause[i].bytes), cause[i].what);
 }
 
 /* ---- steps ---- */
 
-enum { STEP_COL_NAME, STEP_COL_CLASS, STEP_COL_WEIGHTS, STEP_COL_TOK, STEP_COL_CTX, STEP_COL_F32, STEP_COL_I8, STEP_COL_I4, STEP_COL_OPS_CTX,
-       STEP_COL_MSG, STEP_COL_SENT, STEP_COL_SENT_TOK };
+enum {
+    STEP_COL_NAME,
+    STEP_COL_CLASS,
+    STEP_COL_WEIGHTS,
+    STEP_COL_TOK,
+    STEP_COL_CTX,
+    STEP_COL_F32,
+    STEP_COL_I8,
+    STEP_COL_I4,
+    STEP_COL_OPS_CTX,
+    STEP_COL_MSG,
+    STEP_COL_SENT,
+    STEP_COL_SENT_TOK
+};
 
 static void set_count(struct table *t, int col, double n) {
     char buf[32];
@@ -294,7 +347,8 @@ static void set_size(struct table *t, int col, double n) {
 static void step_row(struct table *t, const struct plan_step *step) {
     const struct step_cost *c = &step->cost;
     double ops_ctx = 0;
-    for (int k = 0; k < PREC_COUNT; k++) ops_ctx += (double)c->ops_per_ctx[k];
+    for (int k = 0; k < PREC_COUNT; k++)
+        ops_ctx += (double)c->ops_per_ctx[k];
     table_row(t);
     table_set(t, STEP_COL_NAME, "  %s%s", step_name(step->kind), step_is_sampled(step->kind) ? " *" : "");
     table_set(t, STEP_COL_CLASS, "%s", step_class(step->kind));
@@ -311,7 +365,8 @@ static void step_row(struct table *t, const struct plan_step *step) {
 }
 
 static void block_rows(struct table *t, const struct plan_block *b) {
-    for (int i = 0; i < b->n; i++) step_row(t, &b->step[i]);
+    for (int i = 0; i < b->n; i++)
+        step_row(t, &b->step[i]);
 }
 
 static void heading(struct table *t, const char *text) {
@@ -324,9 +379,11 @@ static void layer_rows(struct table *t, const struct plan_rank *r) {
     int n = r->shard.layer1 - r->shard.layer0;
     for (int i = 0; i < n; i++) {
         int first = 0, times = 0;
-        while (r->layers[first] != r->layers[i]) first++;
+        while (r->layers[first] != r->layers[i])
+            first++;
         if (first < i) continue;
-        for (int k = i; k < n; k++) times += r->layers[k] == r->layers[i];
+        for (int k = i; k < n; k++)
+            times += r->layers[k] == r->layers[i];
         char text[32];
         snprintf(text, sizeof text, "%d layer%s:", times, plural(times));
         heading(t, text);
@@ -341,8 +398,9 @@ static int same_steps(const struct plan_rank *a, const struct plan_rank *b) {
 }
 
 static void print_steps_of(const struct plan_rank *r, FILE *out) {
-    static const char *const header[] = {"step", "kind", "weights", "per token", "per position", "F32 ops", "I8 ops", "I4 ops",
-                                         "ops/position", "messages", "sent", "sent/token", NULL};
+    static const char *const header[] = {"step",    "kind",       "weights", "per token",    "per position",
+                                         "F32 ops", "I8 ops",     "I4 ops",  "ops/position", "messages",
+                                         "sent",    "sent/token", NULL};
     struct table t;
     table_init(&t, 3, header);
     if (r->prologue->n) heading(&t, "once:");
@@ -356,9 +414,13 @@ static void print_steps_of(const struct plan_rank *r, FILE *out) {
 static void print_steps(const struct plan *p, FILE *out) {
     int *like = find_alike(p, same_steps), shown = 0, more = 0;
     fprintf(out, "\nSteps of a pass, and what they cost a rank\n");
-    sentence("", "Weights are read and headers sent once a pass; the rest counts per token (rows of the embedding, positions written to "
-                 "the cache, operations, bytes sent) and per position that a token sees (cache read, operations of attention). Steps "
-                 "with * count sampled tokens, and passes without one skip them.", out);
+    sentence("",
+             "Weights are read and headers sent once a pass; the rest counts per token (rows of the embedding, "
+             "positions written to "
+             "the cache, operations, bytes sent) and per position that a token sees (cache read, operations of "
+             "attention). Steps "
+             "with * count sampled tokens, and passes without one skip them.",
+             out);
     for (int i = 0; like && i < p->n_ranks; i++) {
         char list[96];
         if (like[i] != i) continue;
@@ -385,14 +447,16 @@ static void print_token(const struct plan *p, FILE *out) {
     plan_token_totals(p, &all, &most);
     plan_totals(p, most, &pass, &one);
     char a[32], b[32], c[32];
-    fprintf(out, "\nOne token of one sequence at position %d%s\n", p->opts.decoder.n_ctx, p->strategy.dp > 1 ? ", in one replica" : "");
-    fprintf(out, "  reads     %s of weights, %s of KV cache; most on rank %d: %s\n", bytes(a, all.weight_bytes), bytes(b, all.kv_bytes),
-            most, bytes(c, one.weight_bytes + one.kv_bytes));
+    fprintf(out, "\nOne token of one sequence at position %d%s\n", p->opts.decoder.n_ctx,
+            p->strategy.dp > 1 ? ", in one replica" : "");
+    fprintf(out, "  reads     %s of weights, %s of KV cache; most on rank %d: %s\n", bytes(a, all.weight_bytes),
+            bytes(b, all.kv_bytes), most, bytes(c, one.weight_bytes + one.kv_bytes));
     fprintf(out, "  computes  ");
     for (int k = 0, n = 0; k < PREC_COUNT; k++)
         if (all.ops[k] > 0) fprintf(out, "%s%s %s", n++ ? ", " : "", count(a, all.ops[k]), precision[k]);
     fprintf(out, " operations\n");
-    fprintf(out, "  sends     %.0f message%s, %s", all.messages, plural((int64_t)all.messages), bytes(a, all.sent_bytes));
+    fprintf(out, "  sends     %.0f message%s, %s", all.messages, plural((int64_t)all.messages),
+            bytes(a, all.sent_bytes));
     if (all.sent_bytes > 0)
         fprintf(out, "; of these %s are extra words where a split cuts the tree of sums", bytes(b, all.extra_bytes));
     fputc('\n', out);

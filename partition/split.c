@@ -1,11 +1,10 @@
 /* split.c - who gets which layers, heads, FFN leaves and vocabulary rows.
  *
- * Layers. A pipeline runs at the pace of its slowest stage, and a stage's time is near the weight bytes that each of its
- * ranks reads per token. So stage s with layers [a, b) costs
- *     (bytes of layers a..b-1, and of the output layer in the last stage) / size(s),
- * and the split minimises the largest cost (linear partition by dynamic programming: Skiena, "The Algorithm Design
- * Manual", section 10.7), then, among those, the sum of squares, which keeps the other stages even too; what still ties
- * gives earlier stages more layers. O(stages x layers^2): microseconds for real models.
+ * Layers. A pipeline runs at the pace of its slowest stage, and a stage's time is near the weight bytes that each of
+ * its ranks reads per token. So stage s with layers [a, b) costs (bytes of layers a..b-1, and of the output layer in
+ * the last stage) / size(s), and the split minimises the largest cost (linear partition by dynamic programming: Skiena,
+ * "The Algorithm Design Manual", section 10.7), then, among those, the sum of squares, which keeps the other stages
+ * even too; what still ties gives earlier stages more layers. O(stages x layers^2): microseconds for real models.
  *
  *     5 layers of 10 MiB, output layer 12 MiB, 3 stages of 1:   2 2 1+output   costs 20 20 22                        */
 #include <stdlib.h>
@@ -21,34 +20,44 @@ int split_begin_up(int n, int size, int i) {
     return (int)(((int64_t)n * i + size - 1) / size);
 }
 
-/* Rows of the four attention matrices on the rank with most, in units of head_dim: q and o of its heads, k and v of the KV
- * heads that these read. */
-static int64_t heaviest(const int *begin, int size, int share) {
-    int64_t most = 0;
+/* Most that any rank has: KV heads, and rows of the four attention matrices in units of head_dim (q and o of its heads,
+ * k and v of the KV heads that these read). */
+struct heaviest {
+    int kv, rows;
+};
+
+static struct heaviest heaviest(const int *begin, int size, int share) {
+    struct heaviest most = {0, 0};
     for (int i = 0; i < size; i++) {
-        int64_t heads = begin[i + 1] - begin[i], kv = heads ? (begin[i + 1] - 1) / share - begin[i] / share + 1 : 0;
-        if (2 * heads + 2 * kv > most) most = 2 * heads + 2 * kv;
+        int heads = begin[i + 1] - begin[i], kv = heads ? (begin[i + 1] - 1) / share - begin[i] / share + 1 : 0;
+        if (kv > most.kv) most.kv = kv;
+        if (2 * heads + 2 * kv > most.rows) most.rows = 2 * heads + 2 * kv;
     }
     return most;
 }
 
-/* Whole KV groups hold no KV head twice and cut fewer subtrees; single heads are more even. The lighter of the heaviest
- * ranks decides, and KV groups where both are the same:
- *     32 heads, 8 KV heads, 8 ranks: 4 4 4 4 4 4 4 4      32 heads, 4 KV heads, 3 ranks: 10 11 11, not 8 8 16          */
+/* Whole KV groups hold no KV head twice and cut fewer subtrees; single heads are more even in weights, but a rank may
+ * read more of the cache. Single heads are dealt where the heaviest rank has fewer weights by it and no more cache: 32
+ * heads, 8 KV heads, 5 ranks: 4 8 4 8 8      32 heads, 4 KV heads, 3 ranks: 10 11 11, not 8 8 16              */
 void split_heads(const struct model_shape *s, int size, int *begin) {
     int groups = s->n_kv_heads, share = s->n_heads / s->n_kv_heads;
-    for (int i = 0; i <= size; i++) begin[i] = split_begin(groups, size, i) * share;
-    int64_t by_group = heaviest(begin, size, share);
-    for (int i = 0; i <= size; i++) begin[i] = split_begin(s->n_heads, size, i);
-    if (by_group > heaviest(begin, size, share)) return;
-    for (int i = 0; i <= size; i++) begin[i] = split_begin(groups, size, i) * share;
+    for (int i = 0; i <= size; i++)
+        begin[i] = split_begin(groups, size, i) * share;
+    struct heaviest grouped = heaviest(begin, size, share);
+    for (int i = 0; i <= size; i++)
+        begin[i] = split_begin(s->n_heads, size, i);
+    struct heaviest single = heaviest(begin, size, share);
+    if (single.rows < grouped.rows && single.kv <= grouped.kv) return;
+    for (int i = 0; i <= size; i++)
+        begin[i] = split_begin(groups, size, i) * share;
 }
 
 int split_layer_kinds(const struct model_shape *s, int *kind) {
     int n = 0;
     for (int l = 0; l < s->n_layers; l++) {
         int like = 0;
-        while (memcmp(s->layer_type[like] + ROLE_Q, s->layer_type[l] + ROLE_Q, ROLE_DOWN - ROLE_Q + 1)) like++;
+        while (memcmp(s->layer_type[like] + ROLE_Q, s->layer_type[l] + ROLE_Q, ROLE_DOWN - ROLE_Q + 1))
+            like++;
         kind[l] = like < l ? kind[like] : n++;
     }
     return n;
@@ -62,7 +71,8 @@ static int64_t role_bytes(const struct model_shape *s, enum role role, int layer
 
 int64_t layer_bytes(const struct model_shape *s, int layer) {
     int64_t n = 0;
-    for (int r = ROLE_Q; r <= ROLE_DOWN; r++) n += role_bytes(s, (enum role)r, layer);
+    for (int r = ROLE_Q; r <= ROLE_DOWN; r++)
+        n += role_bytes(s, (enum role)r, layer);
     return n;
 }
 
@@ -109,9 +119,11 @@ static void fill_cell(struct partition *t, int stage, int layers, int64_t cap) {
 
 static wide fill(struct partition *t, int64_t cap) {
     int n_layers = t->shape->n_layers;
-    for (int l = 0; l <= n_layers; l++) t->best[l] = l ? unreachable : 0;
+    for (int l = 0; l <= n_layers; l++)
+        t->best[l] = l ? unreachable : 0;
     for (int stage = 0; stage < t->st->n_stages; stage++)
-        for (int l = 0; l <= n_layers; l++) fill_cell(t, stage, l, cap);
+        for (int l = 0; l <= n_layers; l++)
+            fill_cell(t, stage, l, cap);
     return t->best[(size_t)t->st->n_stages * (size_t)(n_layers + 1) + (size_t)n_layers];
 }
 
@@ -124,13 +136,15 @@ static int check_counts(const struct model_shape *s, const struct strategy *st, 
     if (n_free && fixed + n_free <= s->n_layers) return 0;
     if (!n_free && fixed == s->n_layers) return 0;
     if (!n_free)
-        return diag_set(d, ERR_PLAN, "strategy %s gives its stages %d layers in all, but %s has %d", st->text, fixed, s->name,
-                        s->n_layers);
+        return diag_set(d, ERR_PLAN, "strategy %s gives its stages %d layers in all, but %s has %d", st->text, fixed,
+                        s->name, s->n_layers);
     if (fixed)
-        return diag_set(d, ERR_PLAN, "strategy %s: %d layers are given and %d more stage%s at least one, but %s has %d layers",
+        return diag_set(d, ERR_PLAN,
+                        "strategy %s: %d layers are given and %d more stage%s at least one, but %s has %d layers",
                         st->text, fixed, n_free, n_free == 1 ? " needs" : "s need", s->name, s->n_layers);
     return diag_set(d, ERR_PLAN,
-                    "strategy %s: %d stages need a layer each, but %s has %d: use at most pp%d, more ranks a stage (tpN), or a last "
+                    "strategy %s: %d stages need a layer each, but %s has %d: use at most pp%d, more ranks a stage "
+                    "(tpN), or a last "
                     "stage without layers (as in stages:1*%d,1/0)",
                     st->text, n_free, s->name, s->n_layers, s->n_layers, s->n_layers);
 }
@@ -155,7 +169,8 @@ int split_layers(const struct model_shape *s, const struct strategy *st, int *be
     if (!t.before || !t.best || !t.last) {
         rc = diag_set(d, ERR_MEMORY, "no memory to split %d layers over %d stages", s->n_layers, st->n_stages);
     } else {
-        for (int l = 0; l < s->n_layers; l++) t.before[l + 1] = t.before[l] + layer_bytes(s, l);
+        for (int l = 0; l < s->n_layers; l++)
+            t.before[l + 1] = t.before[l] + layer_bytes(s, l);
         fill(&t, (int64_t)fill(&t, -1));
         trace(&t, begin);
     }

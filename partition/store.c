@@ -44,7 +44,8 @@ const struct plan_block *plan_intern(struct plan *p, const struct plan_block *b)
 void plan_free(struct plan *p) {
     if (!p) return;
     if (p->store) {
-        for (int i = 0; i < p->store->n_mem; i++) free(p->store->mem[i]);
+        for (int i = 0; i < p->store->n_mem; i++)
+            free(p->store->mem[i]);
         free(p->store->mem);
         free(p->store->blocks);
         free(p->store);

@@ -17,7 +17,8 @@ int strategy_is_regular(const struct strategy *st) {
 
 int strategy_ranks(const struct strategy *st) {
     int n = 0;
-    for (int i = 0; i < st->n_stages; i++) n += st->stage_size[i];
+    for (int i = 0; i < st->n_stages; i++)
+        n += st->stage_size[i];
     return n * st->dp;
 }
 
@@ -59,19 +60,22 @@ int strategy_finish(struct strategy *st, struct diag *d) {
         ranks += st->stage_size[i];
     }
     if (ranks * st->dp > PLAN_MAX_RANKS)
-        return diag_set(d, ERR_USAGE, "strategy: %lld ranks are more than the %d that a plan can have", (long long)ranks * st->dp,
-                        PLAN_MAX_RANKS);
+        return diag_set(d, ERR_USAGE, "strategy: %lld ranks are more than the %d that a plan can have",
+                        (long long)ranks * st->dp, PLAN_MAX_RANKS);
     char *text = st->text;
     size_t cap = sizeof st->text;
     memset(text, 0, cap);
     int rc = 0;
     if (strategy_is_regular(st)) {
-        rc = append_part(text, cap, "dp", st->dp) | append_part(text, cap, "tp", st->tp) | append_part(text, cap, "pp", st->pp);
+        rc = append_part(text, cap, "dp", st->dp) | append_part(text, cap, "tp", st->tp) |
+             append_part(text, cap, "pp", st->pp);
         if (!*text) rc = append(text, cap, "1");
     } else {
         rc = append_stages(st, text, cap);
     }
-    if (rc) return diag_set(d, ERR_USAGE, "strategy: a list of stages this irregular is too long to name (%zu characters)", cap);
+    if (rc)
+        return diag_set(d, ERR_USAGE, "strategy: a list of stages this irregular is too long to name (%zu characters)",
+                        cap);
     return 0;
 }
 
@@ -107,7 +111,8 @@ static int take(struct cursor *c, const char *word) {
 static int read_count(struct cursor *c, int min, int max, const char *what, int *out) {
     long v = 0;
     const char *p = c->at;
-    while (isdigit((unsigned char)*p) && v <= max) v = v * 10 + (*p++ - '0');
+    while (isdigit((unsigned char)*p) && v <= max)
+        v = v * 10 + (*p++ - '0');
     if (p == c->at || v < min || v > max || isdigit((unsigned char)*p)) {
         char why[96];
         snprintf(why, sizeof why, "%s must be a number from %d to %d", what, min, max);
@@ -143,7 +148,8 @@ static int read_stage(struct cursor *c, struct strategy *st) {
 
 static int read_stages(struct cursor *c, struct strategy *st) {
     int rc;
-    do rc = read_stage(c, st);
+    do
+        rc = read_stage(c, st);
     while (!rc && take(c, ","));
     if (!rc && take(c, "xdp")) rc = read_count(c, 1, PLAN_MAX_RANKS, "the number of replicas", &st->dp);
     if (!rc && *c->at) rc = bad(c, "expected ',' and another stage, 'xdp' and a number of replicas, or the end");
@@ -156,9 +162,11 @@ static int read_parts(struct cursor *c, struct strategy *st) {
     int n[3] = {0}, max[3] = {PLAN_MAX_RANKS, PLAN_MAX_RANKS, PLAN_MAX_STAGES};
     do {
         int k = 0;
-        while (k < 3 && strncmp(c->at, word[k], 2)) k++;
+        while (k < 3 && strncmp(c->at, word[k], 2))
+            k++;
         if (k == 3)
-            return bad(c, "expected 1, or tpN, ppN and dpN joined by x as in tp2xpp2, or a list such as stages:1*14/1,2/0");
+            return bad(
+                c, "expected 1, or tpN, ppN and dpN joined by x as in tp2xpp2, or a list such as stages:1*14/1,2/0");
         if (n[k]) return bad(c, "this part stands there twice");
         c->at += 2;
         int rc = read_count(c, 1, max[k], "the number in tpN, ppN, dpN", &n[k]);
@@ -167,8 +175,8 @@ static int read_parts(struct cursor *c, struct strategy *st) {
     if (*c->at) return bad(c, "expected x and another part, or the end");
     int dp = n[0] ? n[0] : 1, tp = n[1] ? n[1] : 1, pp = n[2] ? n[2] : 1;
     if ((int64_t)dp * tp * pp > PLAN_MAX_RANKS)
-        return diag_set(c->d, ERR_USAGE, "strategy '%.80s': %lld ranks are more than the %d that a plan can have", c->text,
-                        (long long)dp * tp * pp, PLAN_MAX_RANKS);
+        return diag_set(c->d, ERR_USAGE, "strategy '%.80s': %lld ranks are more than the %d that a plan can have",
+                        c->text, (long long)dp * tp * pp, PLAN_MAX_RANKS);
     strategy_regular(st, dp, tp, pp);
     return 0;
 }
@@ -188,7 +196,8 @@ int strategy_parse(struct strategy *st, const char *text, struct diag *d) {
 
 int largest_divisor(int n, int max) {
     int k = n < max ? n : max;
-    while (k > 1 && n % k) k--;
+    while (k > 1 && n % k)
+        k--;
     return k > 1 ? k : 1;
 }
 
@@ -197,7 +206,8 @@ static int check_ranks(int n, struct diag *d) {
     return diag_set(d, ERR_PLAN, "%d ranks: a plan has from 1 to %d", n, PLAN_MAX_RANKS);
 }
 
-int strategy_default(struct strategy *st, const struct model_shape *s, int n_ranks, char *why, size_t cap, struct diag *d) {
+int strategy_default(struct strategy *st, const struct model_shape *s, int n_ranks, char *why, size_t cap,
+                     struct diag *d) {
     int rc = check_ranks(n_ranks, d);
     if (rc) return rc;
     int tp = largest_divisor(n_ranks, s->n_kv_heads), pp = largest_divisor(n_ranks / tp, s->n_layers);
@@ -207,8 +217,9 @@ int strategy_default(struct strategy *st, const struct model_shape *s, int n_ran
         snprintf(why, cap, "the default for 1 rank: it holds the whole model");
         return 0;
     }
-    int n = snprintf(why, cap, "the default for %d ranks: %d (the largest divisor of %d within the %d KV heads) split each layer", n_ranks,
-                     tp, n_ranks, s->n_kv_heads);
+    int n = snprintf(why, cap,
+                     "the default for %d ranks: %d (the largest divisor of %d within the %d KV heads) split each layer",
+                     n_ranks, tp, n_ranks, s->n_kv_heads);
     if (n > 0 && (size_t)n < cap && pp > 1)
         n += snprintf(why + n, cap - (size_t)n, ", %d pipeline stages (%d layers)", pp, s->n_layers);
     if (n > 0 && (size_t)n < cap && dp > 1) snprintf(why + n, cap - (size_t)n, ", %d replicas with the ranks left", dp);
@@ -221,15 +232,17 @@ const struct strategy_kind *strategy_kind_find(const char *name) {
     return NULL;
 }
 
-int strategy_choose(struct strategy *st, const char *text, const struct model_shape *s, int n_ranks, char *why, size_t cap,
-                    struct diag *d) {
+int strategy_choose(struct strategy *st, const char *text, const struct model_shape *s, int n_ranks, char *why,
+                    size_t cap, struct diag *d) {
     char unused[8];
     if (!why) why = unused, cap = sizeof unused;
     if (!text || !strcmp(text, "auto")) return strategy_default(st, s, n_ranks, why, cap, d);
     const struct strategy_kind *kind = strategy_kind_find(text);
     int rc = kind ? check_ranks(n_ranks, d) : 0;
     if (rc) return rc;
-    if (kind) snprintf(why, cap, "%s over %d rank%s", kind->name, n_ranks, n_ranks == 1 ? "" : "s");
-    else snprintf(why, cap, "as asked");
+    if (kind)
+        snprintf(why, cap, "%s over %d rank%s", kind->name, n_ranks, n_ranks == 1 ? "" : "s");
+    else
+        snprintf(why, cap, "as asked");
     return kind ? kind->spread(st, s, n_ranks, d) : strategy_parse(st, text, d);
 }

@@ -20,7 +20,8 @@ void table_row(struct table *t) {
         t->cap_rows = cap;
     }
     t->n_rows++;
-    for (int c = 0; c < t->n_cols; c++) cell(t, t->n_rows - 1, c)[0] = 0;
+    for (int c = 0; c < t->n_cols; c++)
+        cell(t, t->n_rows - 1, c)[0] = 0;
 }
 
 void table_set(struct table *t, int col, const char *fmt, ...) {
@@ -34,9 +35,11 @@ void table_set(struct table *t, int col, const char *fmt, ...) {
 void table_init(struct table *t, unsigned left, const char *const *header) {
     memset(t, 0, sizeof *t);
     t->left = left;
-    while (header[t->n_cols]) t->n_cols++;
+    while (header[t->n_cols])
+        t->n_cols++;
     table_row(t);
-    for (int c = 0; c < t->n_cols; c++) table_set(t, c, "%s", header[c]);
+    for (int c = 0; c < t->n_cols; c++)
+        table_set(t, c, "%s", header[c]);
 }
 
 /* 0: nothing but the header in this column. */
@@ -56,25 +59,31 @@ static void print_row(const struct table *t, int row, const int *widths, const c
         const char *fmt = t->left >> c & 1 ? "%s%-*s" : "%s%*s";
         at += (size_t)snprintf(line + at, sizeof line - at, fmt, at ? "  " : "", widths[c], cell(t, row, c));
     }
-    while (at && line[at - 1] == ' ') at--;
+    while (at && line[at - 1] == ' ')
+        at--;
     fprintf(out, "%s%.*s\n", indent, (int)at, line);
 }
 
 static void print_rule(const int *widths, int n_cols, const char *indent, FILE *out) {
     int n = -2;
-    for (int c = 0; c < n_cols; c++) n += widths[c] ? widths[c] + 2 : 0;
+    for (int c = 0; c < n_cols; c++)
+        n += widths[c] ? widths[c] + 2 : 0;
     fputs(indent, out);
-    while (n-- > 0) fputc('-', out);
+    while (n-- > 0)
+        fputc('-', out);
     fputc('\n', out);
 }
 
 void table_print(struct table *t, const char *indent, FILE *out) {
     int widths[TABLE_COLS];
     if (t->failed) fputs("(no memory for this table)\n", out);
-    for (int c = 0; c < t->n_cols && !t->failed; c++) widths[c] = width(t, c);
+    for (int c = 0; c < t->n_cols && !t->failed; c++)
+        widths[c] = width(t, c);
     for (int r = 0; r < t->n_rows && !t->failed; r++) {
-        if (r && !strcmp(cell(t, r, 0), "-")) print_rule(widths, t->n_cols, indent, out);
-        else print_row(t, r, widths, indent, out);
+        if (r && !strcmp(cell(t, r, 0), "-"))
+            print_rule(widths, t->n_cols, indent, out);
+        else
+            print_row(t, r, widths, indent, out);
     }
     free(t->cell);
     memset(t, 0, sizeof *t);

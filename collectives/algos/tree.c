@@ -31,9 +31,8 @@
  * Cost: with Q = 2^floor(lg P) and F = P - Q pairs folded, a rank that stays sends lg Q messages (one more if it
  * folded); a folded one sends 1. The words of a message are n times the number of maximal subtrees of the sender's
  * leaves so far: 1 where groups own whole subtrees, at most 2 lg(leaves) where ranks cut the tree. Time for P = Q,
- * aligned: lg P (alpha + n beta + n gamma), as for any recursive doubling (Thakur, Rabenseifner, Gropp 2005,
- * section 4.3), which is also bit for bit what this is then. A rank without leaves sends nothing until it has met one
- * with leaves.
+ * aligned: lg P (alpha + n beta + n gamma), as for any recursive doubling (Thakur, Rabenseifner, Gropp 2005), which
+ * is also bit for bit what this is then. A rank without leaves sends nothing until it has met one with leaves.
  *
  * Memory: 2 slots where no tree is cut. A list that joining has left with gaps is packed by COPYs before it is sent. */
 #include "base/pairtree.h"
@@ -88,8 +87,8 @@ static void pack(struct build *t) {
     }
 }
 
-/* Joins what has been received into slots from `first` with what is held. Sums go to received slots: the held ones are
- * still being sent. Of two received ones it is the outer, beside the received nodes that stay. */
+/* Joins what has been received into slots with what is held. A sum goes to a received slot: the held ones are still
+ * being sent. Two held nodes are never siblings, as lists are maximal. */
 static void join(struct build *t, const struct held *got) {
     struct held *h = &t->h;
     int n_leaves = t->shape->n_leaves, got_left = got->end <= h->begin, n_joins;
@@ -103,8 +102,7 @@ static void join(struct build *t, const struct held *got) {
     }
     out.n = pairtree_merge(n_leaves, left->node, left->n, right->node, right->n, out.node, out_slot, joins, &n_joins);
     for (int i = 0; i < n_joins; i++) {
-        int a = joins[i].a, b = joins[i].b;
-        int into_a = ours[b] || (!ours[a] && got_left);
+        int a = joins[i].a, b = joins[i].b, into_a = ours[b];
         sched_add(&t->b, t->round, into_a ? slot[a] : slot[b], into_a ? slot[b] : slot[a]);
         slot[a] = into_a ? slot[a] : slot[b];
         ours[a] = 0;
@@ -140,7 +138,8 @@ static void double_up(struct build *t, int g) {
 }
 
 static void fold_and_double(struct build *t, int rank) {
-    int paired = rank<2 * t->n_pairs, folded = t->n_pairs> 0;
+    int paired = rank < 2 * t->n_pairs;
+    int folded = t->n_pairs > 0;
     const int *begin = t->shape->begin;
     if (paired) take(t, rank + 1, begin[rank + 1], begin[rank + 2]);
     t->round += folded;

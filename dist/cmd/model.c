@@ -66,8 +66,9 @@ static int do_tokenize(struct app *app, struct model *m, struct diag *d) {
 }
 
 static void perplexity_json(const struct app *app, const struct perplexity *p) {
-    json_t *o = json_pack("{s:s, s:f, s:f, s:f, s:f, s:i, s:i, s:i, s:f}", "kind", "measured", "perplexity", p->perplexity, "perplexity_low",
-                          p->low, "perplexity_high", p->high, "mean_nll_nats", p->mean_nll, "tokens", p->n, "windows", p->n_windows,
+    json_t *low = p->high > 0 ? json_real(p->low) : json_null(), *high = p->high > 0 ? json_real(p->high) : json_null();
+    json_t *o = json_pack("{s:s, s:f, s:o, s:o, s:f, s:i, s:i, s:i, s:f}", "kind", "measured", "perplexity", p->perplexity, "perplexity_low",
+                          low, "perplexity_high", high, "mean_nll_nats", p->mean_nll, "tokens", p->n, "windows", p->n_windows,
                           "window_tokens", p->window, "seconds", p->seconds);
     if (app->spec.all) {
         json_t *best = json_array(), *margin = json_array(), *nll = json_array(), *token = json_array();
@@ -84,6 +85,14 @@ static void perplexity_json(const struct app *app, const struct perplexity *p) {
     json_decref(o);
 }
 
+static void print_perplexity(const struct perplexity *p, double bits_per_byte) {
+    printf("perplexity %.4f ", p->perplexity);
+    if (p->high > 0) printf("[%.4f, %.4f] (measured; 95 %% interval over", p->low, p->high);
+    else printf("(measured; too few windows for an interval:");
+    printf(" %d windows of %d tokens), %d tokens, %.4f bits a byte, %.1f tok/s\n", p->n_windows, p->window, p->n, bits_per_byte,
+           p->n / p->seconds);
+}
+
 static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
     char *text;
     size_t len;
@@ -95,11 +104,8 @@ static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
     rc = n < 0 ? n : perplexity_measure(&p, app, m, ids, n, d);
     free(ids);
     if (rc) return rc;
-    double bits_per_byte = p.mean_nll * p.n / 0.69314718055994530942 / (double)len;
     if (app->spec.json) perplexity_json(app, &p);
-    else
-        printf("perplexity %.4f [%.4f, %.4f] (measured; 95 %% interval over %d windows of %d tokens), %d tokens, %.4f bits a byte, %.1f tok/s\n",
-               p.perplexity, p.low, p.high, p.n_windows, p.window, p.n, bits_per_byte, p.n / p.seconds);
+    else print_perplexity(&p, p.mean_nll * p.n / 0.69314718055994530942 / (double)len);
     perplexity_fini(&p);
     return 0;
 }

@@ -176,7 +176,10 @@ static int check_header(struct gguf_writer *w, const struct bytes *header, size_
         free(g);
         return diag_set(&w->why, ERR_MEMORY, "%s: no memory to check its header", w->path);
     }
-    if (gguf_parse(g, header->data, header->n, file_bytes, &d))
+    int rc = gguf_parse(g, header->data, header->n, file_bytes, &d);
+    if (rc == ERR_MEMORY)
+        w->why = d;
+    else if (rc)
         diag_set(&w->why, ERR_INTERNAL, "refused to write a malformed file: %s", d.text);
     for (uint64_t i = 0; !w->why.code && i < w->n_tensors; i++)
         if (g->tensors[i].bytes && g->tensors[i].bytes != size_of(w, i))

@@ -16,7 +16,12 @@ void act_place(struct act *a, enum act_bits bits, float act_step, const struct o
                const float *x, size_t ldx, int n_tokens, void *buf) {
     size_t n = (size_t)n_tokens * (size_t)n_groups;
     uint8_t *at = buf;
-    *a = (struct act){.bits = bits, .n_tokens = n_tokens, .n_groups = n_groups, .groups = groups, .x = x, .ldx = ldx,
+    *a = (struct act){.bits = bits,
+                      .n_tokens = n_tokens,
+                      .n_groups = n_groups,
+                      .groups = groups,
+                      .x = x,
+                      .ldx = ldx,
                       .act_step = act_step};
     if (bits == ACT_F32) return;
     a->q = (int8_t(*)[32])at;
@@ -39,17 +44,19 @@ INLINE void quantize_one(const struct act *a, const struct order_group *g, const
     int n = g->end - g->begin, offset = g->begin % ORDER_GROUP;
     memset(q, 0, 32);
     if (a->act_step != 0)
-        a->scale[at] = static_group(x, n, a->act_step, a->bits == ACT_I8 ? -128 : -8, a->bits == ACT_I8 ? 127 : 7, q + offset);
+        a->scale[at] =
+            static_group(x, n, a->act_step, a->bits == ACT_I8 ? -128 : -8, a->bits == ACT_I8 ? 127 : 7, q + offset);
     else
         a->scale[at] = quant_group(x, n, a->bits == ACT_I8 ? 127 : 7, q + offset);
     for (int h = 0; h < 2; h++) {
         int32_t sum = 0;
-        for (int i = 0; i < 16; i++) sum += q[16 * h + i];
+        for (int i = 0; i < 16; i++)
+            sum += q[16 * h + i];
         a->sum[at][h] = sum;
     }
 }
 
-CLONED(void, act_quantize, (struct act *a, int tile0, int tile1), (a, tile0, tile1)) {
+CLONED(void, act_quantize, (struct act * a, int tile0, int tile1), (a, tile0, tile1)) {
     if (a->bits == ACT_F32 || !a->n_groups) return;
     int first_col = a->groups[0].begin;
     for (int t = tile0 * ACT_TILE; t < tile1 * ACT_TILE && t < a->n_tokens; t++) {

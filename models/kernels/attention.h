@@ -45,7 +45,8 @@ INLINE void head_init(struct attn_head *h, const struct attn_args *a, int index)
     h->o = a->out + (size_t)index * (size_t)dim;
     h->m = -INFINITY;
     h->l = 0;
-    for (int d = 0; d < dim; d++) h->o[d] = 0;
+    for (int d = 0; d < dim; d++)
+        h->o[d] = 0;
     if (a->cache->type == KV_F16) return;
     for (int g = 0; g * ORDER_GROUP < dim; g++) {
         int n = dim - g * ORDER_GROUP < ORDER_GROUP ? dim - g * ORDER_GROUP : ORDER_GROUP;
@@ -57,12 +58,16 @@ INLINE void head_init(struct attn_head *h, const struct attn_args *a, int index)
 /* Turns scores into weights p; m and l move on; returns the factor of what was summed before. */
 INLINE float head_weights(struct attn_head *h, float scale, int count, float *s) {
     float m = h->m, lane[ORDER_LANES] = {0};
-    for (int j = 0; j < count; j++) s[j] *= scale;
-    for (int j = 0; j < count; j++) m = s[j] > m ? s[j] : m;
+    for (int j = 0; j < count; j++)
+        s[j] *= scale;
+    for (int j = 0; j < count; j++)
+        m = s[j] > m ? s[j] : m;
     float c = h->m > -INFINITY ? math_expf(h->m - m) : 0;
-    for (int j = 0; j < count; j++) s[j] -= m;
+    for (int j = 0; j < count; j++)
+        s[j] -= m;
     math_exp_vec(s, s, count);
-    for (int j = 0; j < count; j++) lane[j % ORDER_LANES] += s[j];
+    for (int j = 0; j < count; j++)
+        lane[j % ORDER_LANES] += s[j];
     h->l = fmaf(h->l, c, order_lanes_sum(lane));
     h->m = m;
     return c;
@@ -71,7 +76,8 @@ INLINE float head_weights(struct attn_head *h, float scale, int count, float *s)
 /* Integer weights 0..15 of mode a4; returns their step. */
 INLINE float weights_int4(const float *w, int count, int8_t *u) {
     float max = 0, step, inv;
-    for (int j = 0; j < count; j++) max = w[j] > max ? w[j] : max;
+    for (int j = 0; j < count; j++)
+        max = w[j] > max ? w[j] : max;
     quant_scale(max, 15, &step, &inv);
     for (int j = 0; j < count; j++) {
         int32_t v = round_small(w[j] * inv);
@@ -86,7 +92,8 @@ INLINE void head_values_int(struct attn_head *h, const struct attn_args *a, cons
     for (int g = 0; g * ORDER_GROUP < dim; g++) {
         int n = dim - g * ORDER_GROUP < ORDER_GROUP ? dim - g * ORDER_GROUP : ORDER_GROUP;
         float w[ORDER_KV_BLOCK];
-        for (int j = 0; j < count; j++) w[j] = p[j] * v->scale[(size_t)j * (size_t)v->n_scales + (size_t)g];
+        for (int j = 0; j < count; j++)
+            w[j] = p[j] * v->scale[(size_t)j * (size_t)v->n_scales + (size_t)g];
         if (a->bits == ACT_I4) {
             int8_t u[ORDER_KV_BLOCK] = {0};
             float step = weights_int4(w, count, u);
@@ -118,14 +125,18 @@ INLINE void attention_walk(const struct attn_args *a, const struct attn_loops *l
     struct attn_head heads[ATTN_HEADS];
     for (int h0 = 0, n; h0 < a->n_heads; h0 += n) {
         n = 1;
-        while (n < ATTN_HEADS && h0 + n < a->n_heads && a->kv_of[h0 + n] == a->kv_of[h0]) n++;
-        for (int i = 0; i < n; i++) head_init(&heads[i], a, h0 + i);
+        while (n < ATTN_HEADS && h0 + n < a->n_heads && a->kv_of[h0 + n] == a->kv_of[h0])
+            n++;
+        for (int i = 0; i < n; i++)
+            head_init(&heads[i], a, h0 + i);
         for (int first = 0; first < a->n_visible; first += ORDER_KV_BLOCK) {
             int count = a->n_visible - first < ORDER_KV_BLOCK ? a->n_visible - first : ORDER_KV_BLOCK;
-            for (int i = 0; i < n; i++) head_block(&heads[i], a, a->kv_of[h0], first, count, loops);
+            for (int i = 0; i < n; i++)
+                head_block(&heads[i], a, a->kv_of[h0], first, count, loops);
         }
         for (int i = 0; i < n; i++)
-            for (int d = 0; d < a->cache->head_dim; d++) heads[i].o[d] /= heads[i].l;
+            for (int d = 0; d < a->cache->head_dim; d++)
+                heads[i].o[d] /= heads[i].l;
     }
 }
 

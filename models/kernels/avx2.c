@@ -14,7 +14,8 @@ static void rows_times_tile(struct avx2_job job, avx2_kernel *kernel, int row1, 
     }
 }
 
-static void mat_mul_avx2(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy, size_t ldnode) {
+static void mat_mul_avx2(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy,
+                         size_t ldnode) {
     int floats = uses_floats(w, x), step = floats ? 4 : 8;
     avx2_kernel *kernel = floats ? avx2_float_kernel(w->type) : avx2_int_kernel(w->type, uses_static_step(w, x));
     if (!kernel || (!floats && x->act_step != 0 && !w->type->per_channel)) {
@@ -34,5 +35,8 @@ static int has_avx2(void) {
 }
 
 const struct kernel_set kernel_set_avx2 = {
-    .name = "avx2", .available = has_avx2, .mat_mul = mat_mul_avx2, .attention = avx2_attention,
+    .name = "avx2",
+    .available = has_avx2,
+    .mat_mul = mat_mul_avx2,
+    .attention = avx2_attention,
 };

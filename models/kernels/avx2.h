@@ -1,5 +1,5 @@
-/* avx2.h - shared by the files of the AVX2 kernel set, which are compiled for AVX2, FMA and F16C and must be entered only
- * on a CPU that has them. */
+/* avx2.h - shared by the files of the AVX2 kernel set, which are compiled for AVX2, FMA and F16C and must be entered
+ * only on a CPU that has them. */
 #ifndef KERNELS_AVX2_H
 #define KERNELS_AVX2_H
 

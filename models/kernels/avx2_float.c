@@ -1,5 +1,5 @@
-/* The float rule (order.h rule 4): 16 virtual lanes are two registers for each row, 4 rows at a time. Weights become floats
- * in a small buffer that serves all tokens of a tile. */
+/* The float rule (order.h rule 4): 16 virtual lanes are two registers for each row, 4 rows at a time. Weights become
+ * floats in a small buffer that serves all tokens of a tile. */
 #include "kernels/avx2.h"
 #include "kernels/types/types.h"
 
@@ -25,8 +25,9 @@ INLINE __m256i minus(__m256i q, int offset) {
 /* 16 in the bytes whose bit is set. */
 INLINE __m256i fifth_bits(uint32_t bits) {
     __m256i mask = _mm256_set1_epi64x((long long)0x8040201008040201u);
-    __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits),
-                                        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+    __m256i bytes =
+        _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits),
+                            _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
     return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, mask), mask), _mm256_set1_epi8(16));
 }
 
@@ -112,7 +113,8 @@ INLINE void load_q6_k(struct piece *p, const uint8_t *block, int index, float st
     int half = index / 4, part = index % 4;
     float d = half_at(block + 208);
     (void)step;
-    for (int h = 0; h < 2; h++) p->unit[h] = d * (float)(int8_t)block[192 + 2 * index + h];
+    for (int h = 0; h < 2; h++)
+        p->unit[h] = d * (float)(int8_t)block[192 + 2 * index + h];
     __m256i high = _mm256_slli_epi16(bits_at(block + 128 + 32 * half, 2 * part, 3), 4);
     p->q = minus(_mm256_or_si256(bits_at(block + 64 * half + 32 * (part % 2), part / 2 * 4, 15), high), 32);
 }
@@ -130,8 +132,10 @@ INLINE void piece_store(const struct piece *p, int has_min, float *out) {
 /* n floats of a float type. */
 INLINE void f16_floats(const uint8_t *src, int n, float *out) {
     int i = 0;
-    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(src + 2 * i))));
-    for (; i < n; i++) out[i] = half_at(src + 2 * i);
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(src + 2 * i))));
+    for (; i < n; i++)
+        out[i] = half_at(src + 2 * i);
 }
 
 INLINE void bf16_floats(const uint8_t *src, int n, float *out) {
@@ -140,7 +144,8 @@ INLINE void bf16_floats(const uint8_t *src, int n, float *out) {
         __m256i v = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(src + 2 * i)));
         _mm256_storeu_ps(out + i, _mm256_castsi256_ps(_mm256_slli_epi32(v, 16)));
     }
-    for (; i < n; i++) out[i] = bfloat_to_float(load_u16(src + 2 * i));
+    for (; i < n; i++)
+        out[i] = bfloat_to_float(load_u16(src + 2 * i));
 }
 
 /* How columns of a row become floats: constants of each instance of the kernel. */
@@ -197,20 +202,22 @@ INLINE void leaf_float(const struct avx2_job *job, int leaf, const struct form *
     float buf[ROWS][BUFFER];
     int first = order_leaf_begin(&w->axis, w->leaf0), end = order_leaf_begin(&w->axis, leaf + 1);
     for (int t = 0; t < job->nt; t++)
-        for (int i = 0; i < 2 * ROWS; i++) lane[t][i / 2][i % 2] = _mm256_setzero_ps();
+        for (int i = 0; i < 2 * ROWS; i++)
+            lane[t][i / 2][i % 2] = _mm256_setzero_ps();
     for (int c = order_leaf_begin(&w->axis, leaf); c < end; c += CHUNK) {
         int n = end - c < CHUNK ? end - c : CHUNK;
         const float *row[ROWS];
         for (int r = 0; r < ROWS; r++) {
             int i = job->row + (r < job->n_rows ? r : job->n_rows - 1);
-            row[r] = row_floats(w->data + (size_t)i * w->stride, w->first_col, c, c + n, w->row_step ? w->row_step[i] : 1,
-                                f, buf[r]);
+            row[r] = row_floats(w->data + (size_t)i * w->stride, w->first_col, c, c + n,
+                                w->row_step ? w->row_step[i] : 1, f, buf[r]);
         }
         for (int t = 0; t < job->nt; t++)
             lanes_step(lane[t], row, job->x->x + (size_t)(job->tile0 + t) * job->x->ldx + (c - first), n);
     }
     for (int t = 0; t < job->nt; t++)
-        for (int r = 0; r < ROWS; r++) out[ROWS * t + r] = lanes_sum(lane[t][r][0], lane[t][r][1]);
+        for (int r = 0; r < ROWS; r++)
+            out[ROWS * t + r] = lanes_sum(lane[t][r][0], lane[t][r][1]);
 }
 
 INLINE void float_tile(const struct avx2_job *job, const struct form *f) {

@@ -7,9 +7,9 @@
  *      ...                                             ...
  *      row 7                                           q[7]
  *
- * Four activations are then one broadcast word, the products of four columns of a row meet in that row's 32 bits, and the
- * fused chain over groups (order.h rule 4) runs on 8 rows with no horizontal step. The registers serve all tokens of a
- * tile. Sums inside a group are exact integers, so their order is free. */
+ * Four activations are then one broadcast word, the products of four columns of a row meet in that row's 32 bits, and
+ * the fused chain over groups (order.h rule 4) runs on 8 rows with no horizontal step. The registers serve all tokens
+ * of a tile. Sums inside a group are exact integers, so their order is free. */
 #include "kernels/avx2.h"
 
 enum { ROWS = 8 };
@@ -57,7 +57,8 @@ INLINE __m256 load_halves(const uint8_t *const row[ROWS], size_t at) {
 
 /* Two binary16 numbers in each word. */
 INLINE void split_halves(__m256i words, __m256 *low, __m256 *high) {
-    __m256i packed = _mm256_packus_epi32(_mm256_and_si256(words, _mm256_set1_epi32(0xffff)), _mm256_srli_epi32(words, 16));
+    __m256i packed =
+        _mm256_packus_epi32(_mm256_and_si256(words, _mm256_set1_epi32(0xffff)), _mm256_srli_epi32(words, 16));
     packed = _mm256_permute4x64_epi64(packed, 0xd8);
     *low = _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
     *high = _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1));
@@ -94,9 +95,10 @@ INLINE void load_bytes(const uint8_t *const row[ROWS], size_t at, __m256i q[8]) 
 /* Adds 16 to the columns whose bit is set: column c has bit c of its row's word. */
 INLINE void add_fifth_bits(__m256i bits, __m256i q[8]) {
     for (int k = 0; k < 8; k++) {
-        __m256i byte = _mm256_shuffle_epi8(bits, _mm256_add_epi8(_mm256_set1_epi8((char)(k / 2)),
-                                           _mm256_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12,
-                                                            0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)));
+        __m256i byte = _mm256_shuffle_epi8(
+            bits, _mm256_add_epi8(_mm256_set1_epi8((char)(k / 2)),
+                                  _mm256_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 0, 0, 0, 0, 4, 4,
+                                                   4, 4, 8, 8, 8, 8, 12, 12, 12, 12)));
         __m256i mask = _mm256_set1_epi32(k & 1 ? (int)0x80402010 : 0x08040201);
         __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(byte, mask), mask);
         q[k] = _mm256_or_si256(q[k], _mm256_and_si256(set, _mm256_set1_epi8(16)));
@@ -172,7 +174,8 @@ INLINE void load_scale6(struct tile *t, const uint8_t *const row[ROWS], size_t b
 
 INLINE void load_nibbles_k(struct tile *t, const uint8_t *const row[ROWS], size_t at, int index) {
     load_bytes(row, at + 32 * (size_t)(index / 2), t->q);
-    for (int k = 0; k < 8; k++) t->q[k] = index & 1 ? high_nibbles(t->q[k]) : low_nibbles(t->q[k]);
+    for (int k = 0; k < 8; k++)
+        t->q[k] = index & 1 ? high_nibbles(t->q[k]) : low_nibbles(t->q[k]);
 }
 
 INLINE void load_q4_k(struct tile *t, const uint8_t *const row[ROWS], size_t block, int index) {
@@ -305,14 +308,16 @@ INLINE void leaf_int(const struct avx2_job *job, const uint8_t *const row[ROWS],
     struct tile w = {.d = step, .block = SIZE_MAX};
     __m256 acc[ACT_TILE];
     __m256i sum[ACT_TILE];
-    for (int t = 0; t < nt; t++) acc[t] = _mm256_setzero_ps(), sum[t] = _mm256_setzero_si256();
+    for (int t = 0; t < nt; t++)
+        acc[t] = _mm256_setzero_ps(), sum[t] = _mm256_setzero_si256();
     for (; g < end; g++) {
         int col = x->groups[g].begin - job->w->first_col;
         size_t at = (size_t)job->tile0 * (size_t)x->n_groups + (size_t)g * (size_t)nt;
         load(&w, row, (size_t)(col / f->block) * (size_t)f->block_bytes, col % f->block / ORDER_GROUP);
         for (int t = 0; t < nt; t++, at++) {
             if (f->is_static)
-                sum[t] = _mm256_add_epi32(sum[t], without_offset(dot32(&w, x->q[at], f), x->sum[at][0] + x->sum[at][1], f));
+                sum[t] =
+                    _mm256_add_epi32(sum[t], without_offset(dot32(&w, x->q[at], f), x->sum[at][0] + x->sum[at][1], f));
             else
                 acc[t] = chain_step(&w, x->q[at], x->sum[at], x->scale[at], acc[t], f);
         }
@@ -351,7 +356,8 @@ INLINE void int_tile(const struct avx2_job *job, tile_load *load, const struct f
     struct sum_stack stack = {0, ROWS * job->nt, sums};
     __m256 step = rows_begin(job, row);
     for (int leaf = w->leaf0, g = 0, end; leaf < w->leaf1; leaf++, g = end) {
-        for (end = g; end < x->n_groups && x->groups[end].leaf == leaf;) end++;
+        for (end = g; end < x->n_groups && x->groups[end].leaf == leaf;)
+            end++;
         if (job->nt == 1)
             leaf_int(job, row, step, g, end, 1, load, f, stack_slot(&stack));
         else
@@ -363,17 +369,17 @@ INLINE void int_tile(const struct avx2_job *job, tile_load *load, const struct f
 
 /* name, tensor type, loader, static: the formats and their numbers in struct form's order */
 #define FORMS(X)                                                                                                       \
-    X(q4_0, q4_0, load_q4_0, 0, {BITS4, 3, 0, 0, 0, 32, 18})                                                        \
-    X(q4_1, q4_1, load_q4_1, 0, {BITS4, 0, 0, 1, 0, 32, 20})                                                        \
-    X(q5_0, q5_0, load_q5_0, 0, {BITS5, 4, 0, 0, 0, 32, 22})                                                        \
-    X(q5_1, q5_1, load_q5_1, 0, {BITS5, 0, 0, 1, 0, 32, 24})                                                        \
-    X(q8_0, q8_0, load_q8_0, 0, {SIGNED8, 0, 0, 0, 0, 32, 34})                                                      \
-    X(q4_k, q4_k, load_q4_k, 0, {BITS4, 0, 1, 1, 0, 256, 144})                                                      \
-    X(q5_k, q5_k, load_q5_k, 0, {BITS5, 0, 1, 1, 0, 256, 176})                                                      \
-    X(q6_k, q6_k, load_q6_k, 0, {BITS6, 5, 2, 0, 0, 256, 210})                                                      \
-    X(i4, i4, load_i4, 0, {BITS4, 3, 0, 0, 0, 32, 16})                                                              \
-    X(i8, i8, load_i8, 0, {SIGNED8, 0, 0, 0, 0, 32, 32})                                                            \
-    X(i4_static, i4, load_i4, 1, {BITS4, 3, 0, 0, 1, 32, 16})                                                       \
+    X(q4_0, q4_0, load_q4_0, 0, {BITS4, 3, 0, 0, 0, 32, 18})                                                           \
+    X(q4_1, q4_1, load_q4_1, 0, {BITS4, 0, 0, 1, 0, 32, 20})                                                           \
+    X(q5_0, q5_0, load_q5_0, 0, {BITS5, 4, 0, 0, 0, 32, 22})                                                           \
+    X(q5_1, q5_1, load_q5_1, 0, {BITS5, 0, 0, 1, 0, 32, 24})                                                           \
+    X(q8_0, q8_0, load_q8_0, 0, {SIGNED8, 0, 0, 0, 0, 32, 34})                                                         \
+    X(q4_k, q4_k, load_q4_k, 0, {BITS4, 0, 1, 1, 0, 256, 144})                                                         \
+    X(q5_k, q5_k, load_q5_k, 0, {BITS5, 0, 1, 1, 0, 256, 176})                                                         \
+    X(q6_k, q6_k, load_q6_k, 0, {BITS6, 5, 2, 0, 0, 256, 210})                                                         \
+    X(i4, i4, load_i4, 0, {BITS4, 3, 0, 0, 0, 32, 16})                                                                 \
+    X(i8, i8, load_i8, 0, {SIGNED8, 0, 0, 0, 0, 32, 32})                                                               \
+    X(i4_static, i4, load_i4, 1, {BITS4, 3, 0, 0, 1, 32, 16})                                                          \
     X(i8_static, i8, load_i8, 1, {SIGNED8, 0, 0, 0, 1, 32, 32})
 
 #define X(name, type, load, fixed, ...)                                                                                \

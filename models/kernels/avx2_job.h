@@ -8,8 +8,8 @@
 struct avx2_job {
     const struct mat *w;
     const struct act *x;
-    int row, n_rows;  /* first row, rows: at most as many as the kernel has lanes for */
-    int tile0, nt;    /* first token, tokens */
+    int row, n_rows; /* first row, rows: at most as many as the kernel has lanes for */
+    int tile0, nt; /* first token, tokens */
     float *y;
     size_t ldy, ldnode;
 };

@@ -9,7 +9,8 @@ static const struct kernel_set *selected;
 
 static const struct kernel_set *fastest(void) {
     const struct kernel_set *const *k = kernel_sets;
-    while (!(*k)->available()) k++;
+    while (!(*k)->available())
+        k++;
     return *k;
 }
 

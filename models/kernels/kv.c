@@ -28,11 +28,13 @@ void kv_cache_place(struct kv_cache *c, void *buf) {
 }
 
 static void put_half(uint16_t *row, const float *x, int n) {
-    for (int i = 0; i < n; i++) row[i] = float_to_half(x[i]);
+    for (int i = 0; i < n; i++)
+        row[i] = float_to_half(x[i]);
 }
 
 static void put_nibbles(uint8_t *row, const int8_t *q, int n) {
-    for (int i = 0; i < n; i += 2) row[i / 2] = (uint8_t)((q[i] + 8) | (i + 1 < n ? q[i + 1] + 8 : 8) << 4);
+    for (int i = 0; i < n; i += 2)
+        row[i / 2] = (uint8_t)((q[i] + 8) | (i + 1 < n ? q[i + 1] + 8 : 8) << 4);
 }
 
 /* Rounds a head's vector group by group (order.h rule 6). */

@@ -7,7 +7,7 @@
 
 /* Consecutive positions of one head of an integer cache. */
 struct kv_rows {
-    const uint8_t *q;   /* [positions][bytes] */
+    const uint8_t *q; /* [positions][bytes] */
     const float *scale; /* [positions][n_scales] */
     int bytes, n_scales, nibbles;
 };

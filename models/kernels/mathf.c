@@ -10,13 +10,15 @@
 /* Horner's rule with fused steps. n is a constant at each call, so the loop is unrolled. */
 INLINE float poly(const float *c, int n, float x) {
     float y = c[n - 1];
-    for (int i = n - 2; i >= 0; i--) y = fmaf(y, x, c[i]);
+    for (int i = n - 2; i >= 0; i--)
+        y = fmaf(y, x, c[i]);
     return y;
 }
 
 INLINE double dpoly(const double *c, int n, double x) {
     double y = c[n - 1];
-    for (int i = n - 2; i >= 0; i--) y = fma(y, x, c[i]);
+    for (int i = n - 2; i >= 0; i--)
+        y = fma(y, x, c[i]);
     return y;
 }
 
@@ -33,8 +35,8 @@ INLINE float exp2i(uint32_t n) {
 
 /* e^x = 2^n e^r, |r| <= ln 2 / 2; 2^n in two factors, so that subnormal and infinite results come out right. */
 INLINE float exp_one(float x) {
-    static const float c[] = {0x1p-1f,          0x1.555556p-3f,  0x1.5554e8p-5f, /* (e^r - 1 - r) / r^2: 1.4e-9 */
-                              0x1.1110e0p-7f,   0x1.6d43b0p-10f, 0x1.a1256cp-13f};
+    static const float c[] = {0x1p-1f,        0x1.555556p-3f,  0x1.5554e8p-5f, /* (e^r - 1 - r) / r^2: 1.4e-9 */
+                              0x1.1110e0p-7f, 0x1.6d43b0p-10f, 0x1.a1256cp-13f};
     x = x < -104.0f ? -104.0f : x;
     x = x > 89.0f ? 89.0f : x;
     float shifted = fmaf(x, 0x1.715476p0f, ROUND), n = shifted - ROUND;
@@ -49,17 +51,18 @@ INLINE float tanh_one(float x) {
     static const float c[] = {-0x1.555556p-2f, 0x1.1110d8p-3f,  -0x1.ba02aap-5f, /* (tanh x - x) / x^3: 2.5e-9 */
                               0x1.644a1ep-6f,  -0x1.0f1266p-7f, 0x1.224fcep-9f};
     float a = fabsf(x), z = x * x;
-    float small = fmaf(x, z * POLY(c, z), x);
-    float large = copysignf(1.0f - 2.0f / (exp_one(2.0f * a) + 1.0f), x);
-    return a < 0.625f ? small : large;
+    float small = fmaf(a, z * POLY(c, z), a);
+    float large = 1.0f - 2.0f / (exp_one(2.0f * a) + 1.0f);
+    return copysignf(a < 0.625f ? small : large, x);
 }
 
 /* Below 1 an odd polynomial, else 1 - exp(log erfc |x|) with a polynomial for the logarithm. */
 INLINE float erf_one(float x) {
-    static const float c[] = {0x1.20dd74p0f,  -0x1.81273ep-2f,  0x1.ce2d10p-4f, -0x1.b7faba0p-6f, /* erf x / x: 1.2e-9 */
-                              0x1.541270p-8f, -0x1.a45088p-11f, 0x1.4a5690p-14f};
-    static const float q[] = {0x1.59b11ep-12f, -0x1.2159a4p0f, -0x1.43752ap-1f, /* log erfc x: 1.4e-8 */
-                              -0x1.c32ebap-4f, 0x1.b195f8p-6f, -0x1.38f5c4p-8f,
+    static const float c[] = {0x1.20dd74p0f,    -0x1.81273ep-2f,  0x1.ce2d10p-4f,
+                              -0x1.b7faba0p-6f, /* erf x / x: 1.2e-9 */
+                              0x1.541270p-8f,   -0x1.a45088p-11f, 0x1.4a5690p-14f};
+    static const float q[] = {0x1.59b11ep-12f, -0x1.2159a4p0f,   -0x1.43752ap-1f, /* log erfc x: 1.4e-8 */
+                              -0x1.c32ebap-4f, 0x1.b195f8p-6f,   -0x1.38f5c4p-8f,
                               0x1.3abf1cp-11f, -0x1.86066ap-15f, 0x1.bda53cp-20f};
     float a = fabsf(x), t = a > 3.95f ? 3.95f : a;
     float small = x * POLY(c, x * x);
@@ -105,19 +108,23 @@ CLONED(float, math_gelu_erff, (float x), (x)) {
 }
 
 CLONED(void, math_exp_vec, (float *y, const float *x, int n), (y, x, n)) {
-    for (int i = 0; i < n; i++) y[i] = exp_one(x[i]);
+    for (int i = 0; i < n; i++)
+        y[i] = exp_one(x[i]);
 }
 
 CLONED(void, math_silu_vec, (float *y, const float *x, int n), (y, x, n)) {
-    for (int i = 0; i < n; i++) y[i] = silu_one(x[i]);
+    for (int i = 0; i < n; i++)
+        y[i] = silu_one(x[i]);
 }
 
 CLONED(void, math_gelu_tanh_vec, (float *y, const float *x, int n), (y, x, n)) {
-    for (int i = 0; i < n; i++) y[i] = gelu_tanh_one(x[i]);
+    for (int i = 0; i < n; i++)
+        y[i] = gelu_tanh_one(x[i]);
 }
 
 CLONED(void, math_gelu_erf_vec, (float *y, const float *x, int n), (y, x, n)) {
-    for (int i = 0; i < n; i++) y[i] = gelu_erf_one(x[i]);
+    for (int i = 0; i < n; i++)
+        y[i] = gelu_erf_one(x[i]);
 }
 
 INLINE uint64_t double_bits(double x) {
@@ -135,11 +142,18 @@ INLINE double bits_double(uint64_t u) {
 static const double LN2_HI = 0x1.62e42fefa39efp-1, LN2_LO = 0x1.abc9e3b39803fp-56;
 
 CLONED(double, math_exp, (double x), (x)) {
-    static const double c[] = {0x1p-1,                /* (e^r - 1 - r) / r^2: 1.7e-20 */
-                               0x1.5555555555555p-3,  0x1.5555555555557p-5,  0x1.1111111111111p-7,
-                               0x1.6c16c16c15a68p-10, 0x1.a01a01a0196acp-13, 0x1.a01a01a9e991bp-16,
-                               0x1.71de3a5aa7bb7p-19, 0x1.27e4d41966f2fp-22, 0x1.ae642c82e33d5p-26,
-                               0x1.1f7f2776cfaf2p-29, 0x1.61bfaa228dde5p-33};
+    static const double c[] = {0x1p-1, /* (e^r - 1 - r) / r^2: 1.7e-20 */
+                               0x1.5555555555555p-3,
+                               0x1.5555555555557p-5,
+                               0x1.1111111111111p-7,
+                               0x1.6c16c16c15a68p-10,
+                               0x1.a01a01a0196acp-13,
+                               0x1.a01a01a9e991bp-16,
+                               0x1.71de3a5aa7bb7p-19,
+                               0x1.27e4d41966f2fp-22,
+                               0x1.ae642c82e33d5p-26,
+                               0x1.1f7f2776cfaf2p-29,
+                               0x1.61bfaa228dde5p-33};
     x = x < -746.0 ? -746.0 : x;
     x = x > 710.0 ? 710.0 : x;
     double shifted = fma(x, 0x1.71547652b82fep0, DROUND), n = shifted - DROUND;
@@ -152,9 +166,8 @@ CLONED(double, math_exp, (double x), (x)) {
 /* log x = e ln 2 + 2 atanh(s), s = (m - 1) / (m + 1), m in [sqrt 1/2, sqrt 2); s carried to twice the precision. */
 CLONED(double, math_log, (double x), (x)) {
     static const double c[] = {0x1.5555555555555p-2, 0x1.9999999999998p-3, /* (atanh s - s) / s^3: 7e-21 */
-                               0x1.249249249295bp-3, 0x1.c71c71c64c4b9p-4, 0x1.745d17d378427p-4,
-                               0x1.3b137b291cc0dp-4, 0x1.111d29291fef6p-4, 0x1.debe85c9b376dp-5,
-                               0x1.e6b2d29e10ceap-5};
+                               0x1.249249249295bp-3, 0x1.c71c71c64c4b9p-4, 0x1.745d17d378427p-4, 0x1.3b137b291cc0dp-4,
+                               0x1.111d29291fef6p-4, 0x1.debe85c9b376dp-5, 0x1.e6b2d29e10ceap-5};
     if (!(x > 0)) return x == 0 ? -INFINITY : NAN;
     if (x > 0x1.fffffffffffffp1023) return x;
     int tiny = x < 0x1p-1022;
@@ -189,8 +202,8 @@ INLINE double sin_reduced(double r, double r_low) {
 }
 
 INLINE double cos_reduced(double r, double r_low) {
-    static const double c[] = {0x1.5555555555555p-5,  -0x1.6c16c16c16c16p-10, /* (cos r - 1 + r^2/2) / r^4: 6.5e-22 */
-                               0x1.a01a01a019d0ap-16, -0x1.27e4fb7712bdfp-22, 0x1.1eed8deb6d561p-29,
+    static const double c[] = {0x1.5555555555555p-5,   -0x1.6c16c16c16c16p-10, /* (cos r - 1 + r^2/2) / r^4: 6.5e-22 */
+                               0x1.a01a01a019d0ap-16,  -0x1.27e4fb7712bdfp-22, 0x1.1eed8deb6d561p-29,
                                -0x1.9394b9c9c20a4p-37, 0x1.ab783376962cfp-45};
     double z = r * r, half = 0.5 * z, w = 1 - half;
     return w + (((1 - w) - half) + fma(z * z, DPOLY(c, z), -r * r_low));

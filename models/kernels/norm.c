@@ -9,8 +9,10 @@ INLINE float lanes_of(const float *x, int n) {
     float lane[ORDER_LANES] = {0};
     int i = 0;
     for (; i + ORDER_LANES <= n; i += ORDER_LANES)
-        for (int j = 0; j < ORDER_LANES; j++) lane[j] += x[i + j];
-    for (int j = 0; i + j < n; j++) lane[j] += x[i + j];
+        for (int j = 0; j < ORDER_LANES; j++)
+            lane[j] += x[i + j];
+    for (int j = 0; i + j < n; j++)
+        lane[j] += x[i + j];
     return order_lanes_sum(lane);
 }
 
@@ -18,23 +20,28 @@ INLINE float lanes_of_squares(const float *x, float mean, int n) {
     float lane[ORDER_LANES] = {0};
     int i = 0;
     for (; i + ORDER_LANES <= n; i += ORDER_LANES)
-        for (int j = 0; j < ORDER_LANES; j++) lane[j] = fmaf(x[i + j] - mean, x[i + j] - mean, lane[j]);
-    for (int j = 0; i + j < n; j++) lane[j] = fmaf(x[i + j] - mean, x[i + j] - mean, lane[j]);
+        for (int j = 0; j < ORDER_LANES; j++)
+            lane[j] = fmaf(x[i + j] - mean, x[i + j] - mean, lane[j]);
+    for (int j = 0; i + j < n; j++)
+        lane[j] = fmaf(x[i + j] - mean, x[i + j] - mean, lane[j]);
     return order_lanes_sum(lane);
 }
 
 CLONED(void, norm_rms, (float *y, const float *x, const float *weight, int n, float eps), (y, x, weight, n, eps)) {
     float inv = 1.0f / sqrtf(lanes_of_squares(x, 0, n) / (float)n + eps);
-    for (int i = 0; i < n; i++) y[i] = x[i] * inv * weight[i];
+    for (int i = 0; i < n; i++)
+        y[i] = x[i] * inv * weight[i];
 }
 
 CLONED(void, norm_layer, (float *y, const float *x, const float *weight, const float *bias, int n, float eps),
        (y, x, weight, bias, n, eps)) {
     float mean = lanes_of(x, n) / (float)n;
     float inv = 1.0f / sqrtf(lanes_of_squares(x, mean, n) / (float)n + eps);
-    for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * inv * weight[i];
+    for (int i = 0; i < n; i++)
+        y[i] = (x[i] - mean) * inv * weight[i];
     if (bias)
-        for (int i = 0; i < n; i++) y[i] += bias[i];
+        for (int i = 0; i < n; i++)
+            y[i] += bias[i];
 }
 
 CLONED(void, rope_apply,

@@ -48,8 +48,10 @@ void order_groups(const struct order_axis *axis, int leaf0, int leaf1, struct or
 
 float order_lanes_sum(const float lane[ORDER_LANES]) {
     float t[ORDER_LANES / 2];
-    for (int j = 0; j < 8; j++) t[j] = lane[j] + lane[j + 8];
+    for (int j = 0; j < 8; j++)
+        t[j] = lane[j] + lane[j + 8];
     for (int half = 4; half; half /= 2)
-        for (int j = 0; j < half; j++) t[j] += t[j + half];
+        for (int j = 0; j < half; j++)
+            t[j] += t[j + half];
     return t[0];
 }

@@ -12,7 +12,7 @@ struct row_job {
     const struct mat *w;
     const struct act *x;
     int row, tile0, nt; /* first token and number of tokens of the tile */
-    float step;         /* of the row, per-channel types */
+    float step; /* of the row, per-channel types */
 };
 
 INLINE void unpack_at(const struct row_job *job, int col, struct weight_piece *p) {
@@ -23,7 +23,8 @@ INLINE void unpack_at(const struct row_job *job, int col, struct weight_piece *p
 INLINE void piece_dots(const struct weight_piece *p, const int8_t q[32], int32_t dot[2]) {
     for (int h = 0; h < 2; h++) {
         int32_t sum = 0;
-        for (int j = 16 * h; j < 16 * h + 16; j++) sum += p->q[j] * q[j];
+        for (int j = 16 * h; j < 16 * h + 16; j++)
+            sum += p->q[j] * q[j];
         dot[h] = sum;
     }
 }
@@ -61,7 +62,8 @@ INLINE void group_step_static(const struct row_job *job, int g, int32_t *sum) {
 INLINE int leaf_int(const struct row_job *job, int g, float *acc) {
     int leaf = job->x->groups[g].leaf, is_static = uses_static_step(job->w, job->x);
     int32_t sum[ACT_TILE] = {0};
-    for (int t = 0; t < job->nt; t++) acc[t] = 0;
+    for (int t = 0; t < job->nt; t++)
+        acc[t] = 0;
     for (; g < job->x->n_groups && job->x->groups[g].leaf == leaf; g++) {
         if (is_static)
             group_step_static(job, g, sum);
@@ -69,7 +71,8 @@ INLINE int leaf_int(const struct row_job *job, int g, float *acc) {
             group_step(job, g, acc);
     }
     if (is_static)
-        for (int t = 0; t < job->nt; t++) acc[t] = (float)sum[t] * (job->step * job->x->act_step);
+        for (int t = 0; t < job->nt; t++)
+            acc[t] = (float)sum[t] * (job->step * job->x->act_step);
     return g;
 }
 
@@ -94,8 +97,10 @@ INLINE void row_floats(const struct row_job *job, int begin, int end, float *dst
 INLINE void lanes_step(float lane[ORDER_LANES], const float *w, const float *x, int n) {
     int i = 0;
     for (; i + ORDER_LANES <= n; i += ORDER_LANES)
-        for (int j = 0; j < ORDER_LANES; j++) lane[j] = fmaf(w[i + j], x[i + j], lane[j]);
-    for (int j = 0; i + j < n; j++) lane[j] = fmaf(w[i + j], x[i + j], lane[j]);
+        for (int j = 0; j < ORDER_LANES; j++)
+            lane[j] = fmaf(w[i + j], x[i + j], lane[j]);
+    for (int j = 0; i + j < n; j++)
+        lane[j] = fmaf(w[i + j], x[i + j], lane[j]);
 }
 
 INLINE void leaf_float(const struct row_job *job, int leaf, float *acc) {
@@ -108,7 +113,8 @@ INLINE void leaf_float(const struct row_job *job, int leaf, float *acc) {
         for (int t = 0; t < job->nt; t++)
             lanes_step(lane[t], buf, job->x->x + (size_t)(job->tile0 + t) * job->x->ldx + (c - first), n);
     }
-    for (int t = 0; t < job->nt; t++) acc[t] = order_lanes_sum(lane[t]);
+    for (int t = 0; t < job->nt; t++)
+        acc[t] = order_lanes_sum(lane[t]);
 }
 
 INLINE void row_tile(const struct row_job *job, float *y, size_t ldy, size_t ldnode) {
@@ -121,7 +127,8 @@ INLINE void row_tile(const struct row_job *job, float *y, size_t ldy, size_t ldn
             leaf_float(job, leaf, acc);
         else
             g = leaf_int(job, g, acc);
-        for (int t = job->nt; t < ACT_TILE; t++) acc[t] = 0;
+        for (int t = job->nt; t < ACT_TILE; t++)
+            acc[t] = 0;
         stack_push(&stack, leaf_joins(w->axis.n_leaves, w->leaf0, leaf));
     }
     for (int node = 0; node < stack.top; node++)
@@ -136,7 +143,11 @@ CLONED(void, mat_mul_portable,
        (w, x, row0, row1, y, ldy, ldnode)) {
     for (int row = row0; row < row1; row++)
         for (int t = 0; t < x->n_tokens; t += ACT_TILE) {
-            struct row_job job = {w, x, row, t, x->n_tokens - t < ACT_TILE ? x->n_tokens - t : ACT_TILE,
+            struct row_job job = {w,
+                                  x,
+                                  row,
+                                  t,
+                                  x->n_tokens - t < ACT_TILE ? x->n_tokens - t : ACT_TILE,
                                   w->row_step ? w->row_step[row] : 1};
             row_tile(&job, y, ldy, ldnode);
         }
@@ -145,7 +156,8 @@ CLONED(void, mat_mul_portable,
 INLINE void dot_half(const struct attn_head *h, const uint16_t *k, int head_dim, int count, float *s) {
     for (int j = 0; j < count; j++, k += head_dim) {
         float lane[ORDER_LANES] = {0};
-        for (int d = 0; d < head_dim; d++) lane[d % ORDER_LANES] = fmaf(h->q[d], half_to_float(k[d]), lane[d % ORDER_LANES]);
+        for (int d = 0; d < head_dim; d++)
+            lane[d % ORDER_LANES] = fmaf(h->q[d], half_to_float(k[d]), lane[d % ORDER_LANES]);
         s[j] = order_lanes_sum(lane);
     }
 }
@@ -164,21 +176,26 @@ INLINE void dot_int(const struct attn_head *h, const struct kv_rows *k, int head
 }
 
 INLINE void add_half(float *o, const uint16_t *v, const float *p, float c, int head_dim, int count) {
-    for (int d = 0; d < head_dim; d++) o[d] *= c;
+    for (int d = 0; d < head_dim; d++)
+        o[d] *= c;
     for (int j = 0; j < count; j++, v += head_dim)
-        for (int d = 0; d < head_dim; d++) o[d] = fmaf(p[j], half_to_float(v[d]), o[d]);
+        for (int d = 0; d < head_dim; d++)
+            o[d] = fmaf(p[j], half_to_float(v[d]), o[d]);
 }
 
 INLINE void add_int(float *o, const struct kv_rows *v, int g, const float *w, float c, int n, int count) {
-    for (int d = 0; d < n; d++) o[d] *= c;
+    for (int d = 0; d < n; d++)
+        o[d] *= c;
     for (int j = 0; j < count; j++)
-        for (int d = 0; d < n; d++) o[d] = fmaf(w[j], (float)kv_int(v, j, g * ORDER_GROUP + d), o[d]);
+        for (int d = 0; d < n; d++)
+            o[d] = fmaf(w[j], (float)kv_int(v, j, g * ORDER_GROUP + d), o[d]);
 }
 
 INLINE void add_int4(float *o, const struct kv_rows *v, int g, const int8_t *u, float step, float c, int n, int count) {
     for (int d = 0; d < n; d++) {
         int32_t sum = 0;
-        for (int j = 0; j < count; j++) sum += u[j] * kv_int(v, j, g * ORDER_GROUP + d);
+        for (int j = 0; j < count; j++)
+            sum += u[j] * kv_int(v, j, g * ORDER_GROUP + d);
         o[d] = fmaf((float)sum, step, o[d] * c);
     }
 }
@@ -194,5 +211,8 @@ static int always(void) {
 }
 
 const struct kernel_set kernel_set_portable = {
-    .name = "portable", .available = always, .mat_mul = mat_mul_portable, .attention = attention_portable,
+    .name = "portable",
+    .available = always,
+    .mat_mul = mat_mul_portable,
+    .attention = attention_portable,
 };

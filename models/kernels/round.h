@@ -32,7 +32,8 @@ INLINE float quant_group(const float *x, int n, float top, int8_t *q) {
         finite &= is_finite(x[i]);
     }
     quant_scale(amax, top, &scale, &inv);
-    for (int i = 0; i < n; i++) q[i] = (int8_t)(finite ? round_small(x[i] * inv) : 0);
+    for (int i = 0; i < n; i++)
+        q[i] = (int8_t)(finite ? round_small(x[i] * inv) : 0);
     return finite ? scale : bits_float(0x7fc00000u);
 }
 

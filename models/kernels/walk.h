@@ -9,7 +9,8 @@
 
 /* Block that holds column col of a row. */
 INLINE const uint8_t *block_at(const struct mat *w, int row, int col) {
-    return w->data + (size_t)row * w->stride + (size_t)((col - w->first_col) / w->type->block) * (size_t)w->type->block_bytes;
+    return w->data + (size_t)row * w->stride +
+           (size_t)((col - w->first_col) / w->type->block) * (size_t)w->type->block_bytes;
 }
 
 /* True if the float rule applies: float weights, or activations left as floats. */
@@ -53,7 +54,8 @@ INLINE void stack_push(struct sum_stack *s, int joins) {
     for (; joins > 0; joins--) {
         s->top--;
         float *right = stack_slot(s), *left = right - s->width;
-        for (int i = 0; i < s->width; i++) left[i] += right[i];
+        for (int i = 0; i < s->width; i++)
+            left[i] += right[i];
     }
 }
 

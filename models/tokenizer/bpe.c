@@ -147,14 +147,13 @@ static int whole_word(const struct tokenizer *t, struct encode_run *run, const c
     return vocab_token(&t->vocab, strtab_find(&t->vocab.text, run->text, n));
 }
 
-/* A joined string that is no token falls back to its bytes; a byte without token to the unknown token, or nothing. */
+/* A joined string that is no token falls back to its bytes; a byte without token is left out, as in llama.cpp. */
 static int push_symbol(const struct tokenizer *t, struct encode_run *run, const char *word,
                        const struct merge_symbol *s) {
     int id = vocab_token(&t->vocab, s->text), rc = 0;
     if (id >= 0) return run_push(run, id);
     for (uint32_t i = 0; !rc && i < s->len; i++) {
         id = t->vocab.byte_token[(unsigned char)word[s->pos + i]];
-        if (id < 0) id = t->unk;
         if (id >= 0) rc = run_push(run, id);
     }
     return rc;

@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
-"""Writes fold_table.h: for each character the small letter without its accents, as runs."""
+"""Writes fold_table.h: for each character the small letter without its accents, as runs; 0 for those left out."""
 import unicodedata
 
 
+SPACES = [*range(0x9, 0xE), 0x85]
+
+
 def fold(code):
-    if 0xD800 <= code <= 0xDFFF:
+    """Marks, control, format and private characters and U+FFFD are left out."""
+    category = unicodedata.category(chr(code))
+    if category == "Cs" or code in SPACES:
         return code
+    if category[0] == "M" or category in ("Cc", "Cf", "Co") or code == 0xFFFD:
+        return 0
     base = unicodedata.normalize("NFD", chr(code))[0]
     lower = base.lower()
     return ord(lower) if len(lower) == 1 else ord(base)
@@ -15,7 +22,7 @@ def in_table(code):
     """Hangul is computed; CJK compatibility ideographs are left as they are."""
     hangul = 0xAC00 <= code <= 0xD7A3
     ideograph = 0xF900 <= code <= 0xFAFF or 0x2F800 <= code <= 0x2FA1F
-    return not hangul and not ideograph and fold(code) != code
+    return not hangul and not ideograph and (fold(code) != code or code == 0)
 
 
 def runs():
@@ -35,7 +42,7 @@ def runs():
 
 
 rows = ["{0x%x, %d, %d, 0x%x, %d}," % r for r in runs()]
-print("/* Written by fold_table.py from Unicode %s: {first, count, step, folded, step of folded}. */"
+print("/* clang-format off\n * Written by fold_table.py from Unicode %s: {first, count, step, folded, step of folded}. */"
       % unicodedata.unidata_version)
 line = "   "
 for row in rows:

@@ -22,7 +22,10 @@
     "[^\\r\\n\\p{L}\\p{N}]?[^\\P{L}a-z]*[^\\P{L}A-Z]+" ending "|[^\\r\\n\\p{L}\\p{N}]?[^\\P{L}a-z]+[^\\P{L}A-Z]*" ending
 #define CASED_REST "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n/]*|" NEWLINES
 
-#define CJK "[\\x{4E00}-\\x{9FA5}\\x{800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+"
+/* U+0800 to U+9FA5 but for white space, and Hangul. */
+#define CJK                                                                                                            \
+    "[\\x{800}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}"  \
+    "\\x{3001}-\\x{9FA5}\\x{AC00}-\\x{D7FF}]+"
 
 /* The cased letters of the scripts DeepSeek lists. */
 #define CASED_LETTERS                                                                                                  \

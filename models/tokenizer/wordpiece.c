@@ -9,14 +9,14 @@
 #define WS "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 /* Stand alone: punctuation, ASCII symbols, ideographs (the ranges of BERT's own tokenizer). */
 #define ALONE                                                                                                          \
-    "\\p{P}$+<=>^`|\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B81F}"                \
+    "\\p{P}$+<=>^`|~\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B81F}"                \
     "\\x{2B920}-\\x{2CEAF}\\x{F900}-\\x{FAFF}\\x{2F800}-\\x{2FA1F}"
 
 static const char *const word_rules[] = {"[" WS "]+", "[" ALONE "]", NULL};
 
 static const struct fold_run {
     uint32_t first;
-    uint16_t count;
+    uint32_t count;
     uint8_t step;
     uint32_t folded;
     uint8_t folded_step;
@@ -24,6 +24,7 @@ static const struct fold_run {
 #include "fold_table.h"
 };
 
+/* The small letter without accents; 0: the character is left out. */
 static uint32_t fold_char(uint32_t c) {
     if (c >= 0xac00 && c <= 0xd7a3) return 0x1100 + (c - 0xac00) / 588; /* Hangul: its first letter, as llama.cpp */
     size_t lo = 0, hi = sizeof fold_runs / sizeof *fold_runs;
@@ -62,34 +63,20 @@ static int is_space(uint32_t c) {
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-/* Control, format and private characters (categories Cc, Cf, Co), and the replacement character. */
-static int is_dropped(uint32_t c) {
-    static const uint32_t range[][2] = {
-        {0x0, 0x1f},         {0x7f, 0x9f},       {0xad, 0xad},       {0x600, 0x605},     {0x61c, 0x61c},
-        {0x6dd, 0x6dd},      {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x180e, 0x180e},
-        {0x200b, 0x200f},    {0x202a, 0x202e},   {0x2060, 0x2064},   {0x2066, 0x206f},   {0xe000, 0xf8ff},
-        {0xfeff, 0xfeff},    {0xfff9, 0xfffb},   {0xfffd, 0xfffd},   {0x110bd, 0x110bd}, {0x110cd, 0x110cd},
-        {0x13430, 0x1343f},  {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0001, 0xe0001}, {0xe0020, 0xe007f},
-        {0xf0000, 0xffffd},  {0x100000, 0x10fffd},
-    };
-    for (size_t i = 0; i < sizeof range / sizeof *range && range[i][0] <= c; i++)
-        if (c <= range[i][1]) return !is_space(c);
-    return 0;
-}
-
 static int load(struct tokenizer *t, const struct gguf *g, struct diag *d) {
     (void)g;
     return splitter_new(&t->splitter, word_rules, d);
 }
 
-/* Folds text into run->text, without bytes outside UTF-8; folding lengthens no character beyond 4 bytes. */
+/* Folds text into run->text, leaving out marks, control characters and bytes outside UTF-8. No character grows by more
+ * than two bytes. */
 static int fold_text(struct encode_run *run, const char *text, size_t len, size_t *folded) {
     size_t at = 0;
     if (run_reserve_text(run, 3 * len + 4)) return ERR_MEMORY;
     for (size_t i = 0, n; i < len; i += n ? n : 1) {
         n = utf8_char(text + i, len - i);
         uint32_t c = n ? fold_char(read_char(text + i, n)) : 0;
-        if (!is_dropped(c)) at += write_char(run->text + at, c);
+        if (c) at += write_char(run->text + at, c);
     }
     *folded = at;
     return 0;

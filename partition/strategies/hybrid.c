@@ -11,10 +11,11 @@ static int spread(struct strategy *st, const struct model_shape *s, int n_ranks,
     int max = n_ranks / 2 < s->n_kv_heads ? n_ranks / 2 : s->n_kv_heads;
     int tp = largest_divisor(n_ranks, max);
     if (tp < 2 || n_ranks / tp > s->n_layers)
-        return diag_set(d, ERR_PLAN,
-                        "strategy hybrid: %d ranks are no product of 2 to %d ranks a stage (KV heads) and 2 to %d stages (layers): "
-                        "use tp, pp or stages",
-                        n_ranks, s->n_kv_heads, s->n_layers);
+        return diag_set(
+            d, ERR_PLAN,
+            "strategy hybrid: %d ranks are no product of 2 to %d ranks a stage (KV heads) and 2 to %d stages (layers): "
+            "use tp, pp or stages",
+            n_ranks, s->n_kv_heads, s->n_layers);
     strategy_regular(st, 1, tp, n_ranks / tp);
     return 0;
 }
@@ -29,6 +30,7 @@ const struct strategy_kind strategy_kind_hybrid = {
     .description = "M pipeline stages, each a tensor-parallel group of N ranks",
     .spread = spread,
     .matches = matches,
-    .split = "Stages hold consecutive layers, balanced by weight bytes, and the ranks of a stage split each by heads, FFN columns and "
+    .split = "Stages hold consecutive layers, balanced by weight bytes, and the ranks of a stage split each by heads, "
+             "FFN columns and "
              "vocabulary rows; a token costs two all-reduces a layer within a stage and one message between stages.",
 };

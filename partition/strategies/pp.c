@@ -10,7 +10,8 @@
 
 static int spread(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d) {
     if (n_ranks > s->n_layers)
-        return diag_set(d, ERR_PLAN, "strategy pp: %d stages need a layer each, but %s has %d layers: use tp, hybrid or stages",
+        return diag_set(d, ERR_PLAN,
+                        "strategy pp: %d stages need a layer each, but %s has %d layers: use tp, hybrid or stages",
                         n_ranks, s->name, s->n_layers);
     strategy_regular(st, 1, 1, n_ranks);
     return 0;
@@ -26,6 +27,7 @@ const struct strategy_kind strategy_kind_pp = {
     .description = "pipeline parallelism: N stages of one rank hold consecutive layers",
     .spread = spread,
     .matches = matches,
-    .split = "Each rank holds consecutive layers, balanced by weight bytes; a token costs one message a stage, and a single sequence "
+    .split = "Each rank holds consecutive layers, balanced by weight bytes; a token costs one message a stage, and a "
+             "single sequence "
              "keeps one stage busy at a time.",
 };

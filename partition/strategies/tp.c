@@ -4,8 +4,8 @@
  *           |                                            +-- all-reduce --- h + sum      (and the same for the FFN)
  *           '--- heads 4..7 of layer l --- O columns ---'
  *
- * Two all-reduces a layer (Shoeybi et al. 2019, "Megatron-LM"), so latency counts at each; memory and bandwidth of all ranks
- * serve every token. */
+ * Two all-reduces a layer (Shoeybi et al. 2019, "Megatron-LM"), so latency counts at each; memory and bandwidth of all
+ * ranks serve every token. */
 #include "parts.h"
 
 static int spread(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d) {
@@ -24,5 +24,6 @@ const struct strategy_kind strategy_kind_tp = {
     .description = "tensor parallelism: N ranks split the heads, FFN columns and vocabulary of every layer",
     .spread = spread,
     .matches = matches,
-    .split = "All ranks work on every layer, each on its heads, FFN columns and vocabulary rows; a token costs two all-reduces a layer.",
+    .split = "All ranks work on every layer, each on its heads, FFN columns and vocabulary rows; a token costs two "
+             "all-reduces a layer.",
 };

@@ -5,7 +5,8 @@
 
 static void test_first_wins(void) {
     struct diag d = {0};
-    CHECK(diag_set(&d, ERR_IO, "%s: byte %d", "f", 3) == ERR_IO && d.code == ERR_IO && !strcmp(d.text, "f: byte 3"), "set");
+    CHECK(diag_set(&d, ERR_IO, "%s: byte %d", "f", 3) == ERR_IO && d.code == ERR_IO && !strcmp(d.text, "f: byte 3"),
+          "set");
     CHECK(diag_set(&d, ERR_MEMORY, "later") == ERR_MEMORY, "the later call's own code is returned");
     CHECK(d.code == ERR_IO && !strcmp(d.text, "f: byte 3"), "the first text stays: '%s'", d.text);
     CHECK(diag_set(NULL, ERR_RANGE, "nobody reads %d", 1) == ERR_RANGE, "NULL");

@@ -50,13 +50,15 @@ static int cover_by_definition(int n, int begin, int end, struct pairtree_node *
 
 static int same_nodes(const struct pairtree_node *a, int na, const struct pairtree_node *b, int nb) {
     int same = na == nb;
-    for (int i = 0; same && i < na; i++) same = a[i].level == b[i].level && a[i].index == b[i].index;
+    for (int i = 0; same && i < na; i++)
+        same = a[i].level == b[i].level && a[i].index == b[i].index;
     return same;
 }
 
 static void test_root_level(void) {
     static const int want[] = {0, 0, 1, 2, 2, 3, 3, 3, 3, 4};
-    for (int n = 0; n < 10; n++) CHECK(pairtree_root_level(n) == want[n], "%d leaves", n);
+    for (int n = 0; n < 10; n++)
+        CHECK(pairtree_root_level(n) == want[n], "%d leaves", n);
     CHECK(pairtree_root_level(PAIRTREE_MAX_LEAVES) == 20 && pairtree_root_level(PAIRTREE_MAX_LEAVES - 1) == 20, "2^20");
     struct pairtree_node root = {3, 0}, none = {0, 7};
     CHECK(pairtree_begin(root, 5) == 0 && pairtree_end(root, 5) == 5, "root of 5");
@@ -67,10 +69,12 @@ static void check_range(int n, int begin, int end) {
     struct pairtree_node got[PAIRTREE_MAX_NODES], want[2 * SMALL];
     float sum[PAIRTREE_MAX_NODES], leaf[SMALL];
     int count = pairtree_cover(n, begin, end, got);
-    CHECK(same_nodes(got, count, want, cover_by_definition(n, begin, end, want)), "cover of [%d,%d) of %d", begin, end, n);
+    CHECK(same_nodes(got, count, want, cover_by_definition(n, begin, end, want)), "cover of [%d,%d) of %d", begin, end,
+          n);
     for (int i = 0, at = begin; i <= count; at = i < count ? pairtree_end(got[i], n) : at, i++)
         CHECK(i < count ? pairtree_begin(got[i], n) == at : at == end, "[%d,%d) of %d: node %d", begin, end, n, i);
-    for (int i = begin; i < end; i++) leaf[i - begin] = leaf_value((uint64_t)n, i);
+    for (int i = begin; i < end; i++)
+        leaf[i - begin] = leaf_value((uint64_t)n, i);
     CHECK(pairtree_sum(n, begin, end, leaf, sum) == count, "sum of [%d,%d) of %d", begin, end, n);
     for (int i = 0; i < count; i++)
         CHECK(same_bits(sum[i], value_by_definition(n, got[i].level, got[i].index, (uint64_t)n)),
@@ -81,7 +85,8 @@ static void test_ranges(void) {
     struct pairtree_node none[PAIRTREE_MAX_NODES];
     for (int n = 1; n <= SMALL; n++) {
         for (int begin = 0; begin < n; begin++)
-            for (int end = begin + 1; end <= n; end++) check_range(n, begin, end);
+            for (int end = begin + 1; end <= n; end++)
+                check_range(n, begin, end);
         int whole = pairtree_cover(n, 0, n, none);
         CHECK(whole == 1 && none[0].level == pairtree_root_level(n) && none[0].index == 0, "the whole of %d", n);
         CHECK(pairtree_cover(n, n, n, none) == 0 && pairtree_cover(n, 2, 1, none) == 0, "empty ranges of %d", n);
@@ -98,12 +103,15 @@ static void check_merge(int n, int begin, int mid, int end) {
     float slot[2 * PAIRTREE_MAX_NODES];
     int out_slot[PAIRTREE_MAX_NODES], n_joins;
     int nl = pairtree_cover(n, begin, mid, left), nr = pairtree_cover(n, mid, end, right);
-    for (int i = 0; i < nl; i++) slot[i] = value_by_definition(n, left[i].level, left[i].index, 9);
-    for (int i = 0; i < nr; i++) slot[nl + i] = value_by_definition(n, right[i].level, right[i].index, 9);
+    for (int i = 0; i < nl; i++)
+        slot[i] = value_by_definition(n, left[i].level, left[i].index, 9);
+    for (int i = 0; i < nr; i++)
+        slot[nl + i] = value_by_definition(n, right[i].level, right[i].index, 9);
     int count = pairtree_merge(n, left, nl, right, nr, out, out_slot, joins, &n_joins);
     CHECK(same_nodes(out, count, want, pairtree_cover(n, begin, end, want)), "[%d,%d,%d) of %d", begin, mid, end, n);
     CHECK(n_joins == nl + nr - count, "%d joins of %d + %d into %d", n_joins, nl, nr, count);
-    for (int i = 0; i < n_joins; i++) slot[joins[i].a] = slot[joins[i].a] + slot[joins[i].b];
+    for (int i = 0; i < n_joins; i++)
+        slot[joins[i].a] = slot[joins[i].a] + slot[joins[i].b];
     for (int i = 0; i < count; i++)
         CHECK(same_bits(slot[out_slot[i]], value_by_definition(n, out[i].level, out[i].index, 9)),
               "[%d,%d,%d) of %d: value %d", begin, mid, end, n, i);
@@ -113,7 +121,8 @@ static void test_merges(void) {
     for (int n = 1; n <= SMALL; n += n < 20 ? 1 : n < 40 ? 5 : 10)
         for (int begin = 0; begin <= n; begin++)
             for (int mid = begin; mid <= n; mid++)
-                for (int end = mid; end <= n; end++) check_merge(n, begin, mid, end);
+                for (int end = mid; end <= n; end++)
+                    check_merge(n, begin, mid, end);
 }
 
 /* The order is a tree's and not a chain's: the values would show it. */
@@ -121,7 +130,8 @@ static void test_values_tell(void) {
     int differ = 0;
     for (uint64_t key = 1; key <= 100; key++) {
         float chain = 0;
-        for (int i = 0; i < 16; i++) chain += leaf_value(key, i);
+        for (int i = 0; i < 16; i++)
+            chain += leaf_value(key, i);
         differ += !same_bits(chain, value_by_definition(16, 4, 0, key));
     }
     CHECK(differ > 30, "only %d of 100 chained sums differ", differ);
@@ -135,12 +145,14 @@ static void test_many_leaves(void) {
     int out_slot[PAIRTREE_MAX_NODES], n_joins, most = 0;
     for (uint64_t i = 0; i < 20000; i++) {
         int n = PAIRTREE_MAX_LEAVES - (int)(i % 3 ? rng_u64(7, i) % (PAIRTREE_MAX_LEAVES - 4) : 0);
-        int begin = i < 10 ? 1 : (int)(rng_u64(8, i) % (uint64_t)n), end = i < 10 ? n - 1 : n - (int)(rng_u64(9, i) % (uint64_t)n);
+        int begin = i < 10 ? 1 : (int)(rng_u64(8, i) % (uint64_t)n),
+            end = i < 10 ? n - 1 : n - (int)(rng_u64(9, i) % (uint64_t)n);
         if (begin >= end) continue;
         int mid = begin + (int)(rng_u64(10, i) % (uint64_t)(end - begin + 1));
         int nl = pairtree_cover(n, begin, mid, left), nr = pairtree_cover(n, mid, end, right);
         int count = pairtree_merge(n, left, nl, right, nr, out, out_slot, joins, &n_joins);
-        CHECK(same_nodes(out, count, want, pairtree_cover(n, begin, end, want)), "[%d,%d,%d) of %d", begin, mid, end, n);
+        CHECK(same_nodes(out, count, want, pairtree_cover(n, begin, end, want)), "[%d,%d,%d) of %d", begin, mid, end,
+              n);
         CHECK(nl <= PAIRTREE_MAX_NODES && nr <= PAIRTREE_MAX_NODES && n_joins <= PAIRTREE_MAX_NODES, "bounds");
         most = count > most ? count : most;
     }

@@ -13,7 +13,8 @@ static void test_ranks(void) {
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         double v[32];
         int n = row[i].n;
-        for (int k = 0; k < n; k++) v[k] = (k * 7 + 3) % n + 1; /* 1..n in some order, if 7 and n have no common factor */
+        for (int k = 0; k < n; k++)
+            v[k] = (k * 7 + 3) % n + 1; /* 1..n in some order, if 7 and n have no common factor */
         struct stats_median s = stats_median(v, n);
         CHECK(s.n == n && s.min == 1 && s.max == n && s.median == (n + 1) / 2.0, "n %d: median %g", n, s.median);
         CHECK(s.low == row[i].rank && s.high == n + 1 - row[i].rank, "n %d: %g to %g", n, s.low, s.high);
@@ -36,7 +37,8 @@ static void test_coverage(void) {
     int covered = 0;
     for (uint64_t t = 0; t < TRIALS; t++) {
         double v[N];
-        for (uint64_t i = 0; i < N; i++) v[i] = exp(8 * (double)rng_unit(t + 1, i)); /* skewed; median e^4 */
+        for (uint64_t i = 0; i < N; i++)
+            v[i] = exp(8 * (double)rng_unit(t + 1, i)); /* skewed; median e^4 */
         struct stats_median s = stats_median(v, N);
         covered += s.low <= exp(4) && exp(4) <= s.high;
     }

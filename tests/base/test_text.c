@@ -9,8 +9,27 @@
 #include "check.h"
 
 static void test_int(void) {
-    static const char *const bad[] = {"", " ", "x", "1x", "x1", " 1", "1 ", "1.0", "0x10", "--1", "+-1", "-", "+", ".", "1e3",
-                                      "99999999999999999999", "-99999999999999999999", "101", "-6", "\n1", "1\n"};
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "x",
+                                      "1x",
+                                      "x1",
+                                      " 1",
+                                      "1 ",
+                                      "1.0",
+                                      "0x10",
+                                      "--1",
+                                      "+-1",
+                                      "-",
+                                      "+",
+                                      ".",
+                                      "1e3",
+                                      "99999999999999999999",
+                                      "-99999999999999999999",
+                                      "101",
+                                      "-6",
+                                      "\n1",
+                                      "1\n"};
     long v = 77;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct diag d = {0};
@@ -37,8 +56,8 @@ static void test_int_round_trip(void) {
 }
 
 static void test_double(void) {
-    static const char *const bad[] = {"", "x", "1x", " 1", "1 ", "nan", "inf", "-inf", "0x1p3", "1e999", "2.5e3", "-0.1", "1,5",
-                                      "1e", "."};
+    static const char *const bad[] = {"",      "x",     "1x",    " 1",   "1 ",  "nan", "inf", "-inf",
+                                      "0x1p3", "1e999", "2.5e3", "-0.1", "1,5", "1e",  "."};
     double v = 77;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct diag d = {0};
@@ -89,17 +108,20 @@ static void check_file(const char *path, size_t size, size_t max) {
     char *text = NULL;
     size_t n = 99;
     struct diag d = {0};
-    for (size_t i = 0; f && i < size; i++) fputc((int)(i * 7 % 256), f);
+    for (size_t i = 0; f && i < size; i++)
+        fputc((int)(i * 7 % 256), f);
     CHECK(f != NULL, "%s", path);
     if (f) fclose(f);
     int rc = text_read_file(path, max, &text, &n, &d);
     if (size > max) {
-        CHECK(rc == ERR_RANGE && !text && n == 99 && strstr(d.text, path), "%zu of at most %zu: '%s'", size, max, d.text);
+        CHECK(rc == ERR_RANGE && !text && n == 99 && strstr(d.text, path), "%zu of at most %zu: '%s'", size, max,
+              d.text);
         return;
     }
     CHECK(rc == 0 && n == size && text && text[size] == 0, "%zu: '%s'", size, d.text);
     size_t same = 0;
-    while (text && same < n && (unsigned char)text[same] == same * 7 % 256) same++;
+    while (text && same < n && (unsigned char)text[same] == same * 7 % 256)
+        same++;
     CHECK(same == size, "%zu: differs at %zu", size, same);
     free(text);
 }

@@ -48,8 +48,8 @@ static void check_alone(void) {
     link_free(NULL);
 }
 
-/* A rank that nobody sends to, one that sends what nobody receives, one whose message is too short, one that sends to
- * itself. Each must end the process and say what hangs. */
+/* A rank that nobody sends to, one that sends what nobody receives, one whose message is too short or too long, one
+ * that sends to itself. Each must end the process and say what hangs. */
 static void never_comes(struct link *l, struct outcome *o) {
     int x;
     (void)o;
@@ -79,6 +79,18 @@ static void too_short(struct link *l, struct outcome *o) {
         link_wait(l, &req);
     }
     if (l->rank == 1) link_recv(l, 0, 3, x, 8);
+    agree_barrier(l);
+}
+
+static void too_long(struct link *l, struct outcome *o) {
+    char x[8] = {0};
+    struct link_request req;
+    (void)o;
+    if (l->rank == 0) {
+        link_isend(l, 1, 3, x, 8, &req);
+        link_wait(l, &req);
+    }
+    if (l->rank == 1) link_recv_upto(l, 0, 3, x, 7);
     agree_barrier(l);
 }
 
@@ -119,6 +131,7 @@ static void check_endings(void) {
         {never_comes, "rank 2 of 3: waited 0.2 s for 4 bytes from rank 0 with tag 7 that never came"},
         {never_received, "rank 1 of 3: waited 0.2 s for rank 2 to receive 4 bytes with tag 9"},
         {too_short, "rank 1 of 3: expects 8 bytes from rank 0 with tag 3, which sent 4"},
+        {too_long, "rank 1 of 3: expects 7 bytes from rank 0 with tag 3, which sent 8"},
         {to_itself, "rank 1 of 3: sends to rank 1 with tag 4: no such peer"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

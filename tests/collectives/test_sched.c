@@ -448,6 +448,25 @@ static void test_deadlocks(void) {
     }
 }
 
+/* Two ranks that send a slot more than they have; the result does not depend on it. */
+static void test_unset(void) {
+    int begin[] = {0, 1, 2};
+    struct coll_shape shape = {2, 2, begin};
+    struct sched_step steps[2][3];
+    struct sched s[2];
+    for (int count = 1; count <= 2; count++) {
+        struct diag d = {0};
+        for (int r = 0; r < 2; r++) {
+            steps[r][0] = (struct sched_step){.op = SCHED_SEND, .peer = 1 - r, .slot = 0, .count = count};
+            steps[r][1] = (struct sched_step){.op = SCHED_RECV, .peer = 1 - r, .slot = 2, .count = count};
+            steps[r][2] = (struct sched_step){.op = SCHED_ADD, .slot = 2, .count = 1, .src = 0};
+            s[r] = (struct sched){r, 2, 1, 4, 2, 1, 3, steps[r], NULL};
+        }
+        CHECK(sched_check(s, &shape, &d) == (count == 1 ? 0 : ERR_INTERNAL), "%d slots: %s", count, d.text);
+        CHECK(count == 1 || strstr(d.text, "slot 1, which holds nothing"), "%s", d.text);
+    }
+}
+
 int main(void) {
     test_proofs();
     test_tree_aligned();
@@ -455,6 +474,7 @@ int main(void) {
     test_bad_shapes();
     test_many_leaves();
     test_deadlocks();
+    test_unset();
     test_checker();
     return check_report("sched");
 }

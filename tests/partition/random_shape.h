@@ -36,7 +36,8 @@ static inline void mix_types(struct model_shape *s, int other) {
 
 static inline int n_of(const void *const *rows) {
     int n = 0;
-    while (rows[n]) n++;
+    while (rows[n])
+        n++;
     return n;
 }
 
@@ -70,8 +71,13 @@ static inline void random_opts(struct dice *d, struct plan_opts *o) {
     static const enum act_bits bits[] = {ACT_F32, ACT_I8, ACT_I4};
     static const enum kv_type kv[] = {KV_F16, KV_I8, KV_I4};
     memset(o, 0, sizeof *o);
-    o->decoder = (struct decoder_opts){.linear_bits = bits[roll(d, 3)], .head_bits = bits[roll(d, 3)], .kv = kv[roll(d, 3)],
-                                       .n_seqs = 1 + roll(d, 4), .n_ctx = 1 + roll(d, 64), .max_tokens = 1 + roll(d, 9), .threads = 1,
+    o->decoder = (struct decoder_opts){.linear_bits = bits[roll(d, 3)],
+                                       .head_bits = bits[roll(d, 3)],
+                                       .kv = kv[roll(d, 3)],
+                                       .n_seqs = 1 + roll(d, 4),
+                                       .n_ctx = 1 + roll(d, 64),
+                                       .max_tokens = 1 + roll(d, 9),
+                                       .threads = 1,
                                        .seed = 1};
     o->n_micro = roll(d, 4);
     o->top_candidates = roll(d, 3) ? roll(d, 50) : 0;

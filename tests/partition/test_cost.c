@@ -1,2 +1,267 @@
+/* Step costs against numbers worked out by hand: bytes as stored, operations by precision, rows of the cache. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
 #include "check.h"
-int main(void){CHECK(1,"x");return check_report("x");}
+#include "random_shape.h"
+
+/* 2 layers of 64/96, 4 heads of 16 over 2 KV heads, 100 words. */
+static void small(struct model_shape *s, const char *arch, const char *type) {
+    shape_init(s, arch_find(arch));
+    snprintf(s->name, sizeof s->name, "small");
+    s->n_layers = 2;
+    s->d_model = 64;
+    s->n_heads = 4;
+    s->n_kv_heads = 2;
+    s->head_dim = 16;
+    s->d_ffn = 96;
+    s->n_vocab = 100;
+    s->n_ctx = 128;
+    s->rope_dim = s->pos == POS_LEARNED ? 0 : 16;
+    s->n_positions = s->pos == POS_LEARNED ? 128 : 0;
+    s->attn_scale = 0.25f;
+    shape_set_types(s, tensor_type_find(type), NULL);
+}
+
+static struct plan *make(const struct model_shape *s, const char *strategy, enum act_bits bits, enum act_bits head,
+                         enum kv_type kv) {
+    struct strategy st;
+    struct plan *p = NULL;
+    struct diag d = {0};
+    struct plan_opts o = {.decoder = {.linear_bits = bits,
+                                      .head_bits = head,
+                                      .kv = kv,
+                                      .n_seqs = 1,
+                                      .n_ctx = 128,
+                                      .max_tokens = 4,
+                                      .threads = 1},
+                          .top_candidates = 1};
+    CHECK(!strategy_parse(&st, strategy, &d) && !plan_make(&p, s, &st, strategy_ranks(&st), &o, &d), "%s: %s", strategy,
+          d.text);
+    return p;
+}
+
+struct expected {
+    enum step_kind kind;
+    struct step_cost cost;
+};
+
+static void check_cost(enum step_kind kind, const struct step_cost *got, const struct step_cost *want) {
+#define SAME(field)                                                                                                    \
+    CHECK(got->field == want->field, "%s: " #field " is %lld, not %lld", step_name(kind), (long long)got->field,       \
+          (long long)want->field)
+    SAME(weight_bytes);
+    SAME(row_bytes_per_tok);
+    SAME(kv_bytes_per_tok);
+    SAME(kv_bytes_per_ctx);
+    for (int k = 0; k < PREC_COUNT; k++) {
+        SAME(ops_per_tok[k]);
+        SAME(ops_per_ctx[k]);
+    }
+    SAME(messages);
+    SAME(sent_bytes);
+    SAME(sent_bytes_per_tok);
+    SAME(extra_bytes_per_tok);
+#undef SAME
+}
+
+static void check_block(const struct plan_block *b, const struct expected *want, int n) {
+    CHECK(b->n == n, "%d steps, not %d", b->n, n);
+    for (int i = 0; i < n && i < b->n; i++) {
+        CHECK(b->step[i].kind == want[i].kind, "step %d is %s", i, step_name(b->step[i].kind));
+        check_cost(want[i].kind, &b->step[i].cost, &want[i].cost);
+    }
+}
+#define LEN(a) ((int)(sizeof(a) / sizeof *(a)))
+
+/* Q8_0: 34 bytes for 32 weights, so a row of 64 is 68 bytes and one of 96 is 102. */
+static void test_one_rank(void) {
+    static const struct expected layer[] = {
+        {STEP_ATTN_NORM, {.weight_bytes = 256, .ops_per_tok = {256}}},
+        {STEP_QKV, {.weight_bytes = (64 + 32 + 32) * 68, .ops_per_tok = {0, 2 * 128 * 64}}},
+        {STEP_ROPE, {.kv_bytes_per_tok = 2 * 2 * 16 * 2, .ops_per_tok = {3 * 6 * 16}}},
+        {STEP_ATTENTION, {.kv_bytes_per_ctx = 128, .ops_per_ctx = {2 * 2 * 64 + 4 * 4}}},
+        {STEP_ATTN_OUT, {.weight_bytes = 64 * 68, .ops_per_tok = {0, 2 * 64 * 64}}},
+        {STEP_ATTN_ADD, {.ops_per_tok = {64}}},
+        {STEP_FFN_NORM, {.weight_bytes = 256, .ops_per_tok = {256}}},
+        {STEP_FFN_UP, {.weight_bytes = 2 * 96 * 68, .ops_per_tok = {0, 2 * 2 * 96 * 64}}},
+        {STEP_FFN_ACT, {.ops_per_tok = {96 * 5}}},
+        {STEP_FFN_DOWN, {.weight_bytes = 64 * 102, .ops_per_tok = {0, 2 * 64 * 96}}},
+        {STEP_FFN_ADD, {.ops_per_tok = {64}}},
+    };
+    static const struct expected first[] = {{STEP_EMBED, {.row_bytes_per_tok = 68}}};
+    static const struct expected last[] = {
+        {STEP_OUT_NORM, {.weight_bytes = 256, .ops_per_tok = {256}}},
+        {STEP_HEAD, {.weight_bytes = 100 * 68, .ops_per_tok = {0, 2 * 100 * 64}}},
+        {STEP_SAMPLE, {.ops_per_tok = {100}}},
+    };
+    struct model_shape s;
+    small(&s, "llama", "Q8_0");
+    struct plan *p = make(&s, "1", ACT_I8, ACT_I8, KV_F16);
+    check_block(p->ranks[0].prologue, first, LEN(first));
+    check_block(p->ranks[0].layers[0], layer, LEN(layer));
+    check_block(p->ranks[0].epilogue, last, LEN(last));
+    CHECK(p->ranks[0].layers[0] == p->ranks[0].layers[1], "equal layers are stored once");
+    struct plan_pass pass = {.tokens = 3, .sampled = 1, .ctx_sum = 6}; /* three tokens of a prompt: 1 + 2 + 3 */
+    struct plan_totals t;
+    plan_totals(p, 0, &pass, &t);
+    CHECK(t.weight_bytes == 2 * (512 + 8704 + 4352 + 13056 + 6528) + 3 * 68 + 256 + 6800, "%.0f bytes", t.weight_bytes);
+    CHECK(t.kv_bytes == 2 * (3 * 128 + 6 * 128), "%.0f bytes of cache", t.kv_bytes);
+    CHECK(t.ops[PREC_I8] == 3 * 2 * (16384 + 8192 + 24576 + 12288) + 12800, "%.0f operations", t.ops[PREC_I8]);
+    CHECK(t.messages == 0 && t.sent_bytes == 0, "one rank sends");
+    plan_free(p);
+}
+
+/* Half of everything, and one message of a vector each way; the output stage sends its offer and rank 0 the token. */
+static void test_tp2_pp2(void) {
+    struct model_shape s;
+    small(&s, "llama", "Q8_0");
+    struct plan *p = make(&s, "tp2xpp2", ACT_I8, ACT_I8, KV_F16);
+    static const struct expected layer[] = {
+        {STEP_ATTN_NORM, {.weight_bytes = 256, .ops_per_tok = {256}}},
+        {STEP_QKV, {.weight_bytes = 64 * 68, .ops_per_tok = {0, 2 * 64 * 64}}},
+        {STEP_ROPE, {.kv_bytes_per_tok = 64, .ops_per_tok = {3 * 3 * 16}}},
+        {STEP_ATTENTION, {.kv_bytes_per_ctx = 64, .ops_per_ctx = {2 * 2 * 32 + 4 * 2}}},
+        {STEP_ATTN_OUT, {.weight_bytes = 64 * 34, .ops_per_tok = {0, 2 * 64 * 32}}},
+        {STEP_ATTN_REDUCE, {.messages = 1, .sent_bytes_per_tok = 256, .ops_per_tok = {64}}},
+        {STEP_ATTN_ADD, {.ops_per_tok = {64}}},
+        {STEP_FFN_NORM, {.weight_bytes = 256, .ops_per_tok = {256}}},
+        {STEP_FFN_UP, {.weight_bytes = 2 * 64 * 68, .ops_per_tok = {0, 2 * 2 * 64 * 64}}}, /* 3 leaves of 32: 2 and 1 */
+        {STEP_FFN_ACT, {.ops_per_tok = {64 * 5}}},
+        {STEP_FFN_DOWN, {.weight_bytes = 64 * 68, .ops_per_tok = {0, 2 * 64 * 64}}},
+        {STEP_FFN_REDUCE, {.messages = 1, .sent_bytes_per_tok = 256, .ops_per_tok = {64}}},
+        {STEP_FFN_ADD, {.ops_per_tok = {64}}},
+    };
+    static const struct expected first[] = {{STEP_RECV_TOKEN, {0}}, {STEP_EMBED, {.row_bytes_per_tok = 68}}};
+    static const struct expected send[] = {
+        {STEP_SEND_HIDDEN, {.messages = 1, .sent_bytes = 24, .sent_bytes_per_tok = 16 + 256}}};
+    static const struct expected recv[] = {{STEP_RECV_HIDDEN, {0}}};
+    static const struct expected last[] = {
+        {STEP_OUT_NORM, {.weight_bytes = 256, .ops_per_tok = {256}}},
+        {STEP_HEAD, {.weight_bytes = 50 * 68, .ops_per_tok = {0, 2 * 50 * 64}}},
+        {STEP_SAMPLE, {.messages = 1, .sent_bytes = 8, .sent_bytes_per_tok = 16, .ops_per_tok = {50}}},
+        {STEP_SEND_TOKEN, {.messages = 1, .sent_bytes = 16, .sent_bytes_per_tok = 24}},
+    };
+    check_block(p->ranks[0].prologue, first, LEN(first));
+    check_block(p->ranks[0].layers[0], layer, LEN(layer));
+    check_block(p->ranks[0].epilogue, send, LEN(send));
+    check_block(p->ranks[2].prologue, recv, LEN(recv));
+    check_block(p->ranks[2].epilogue, last, LEN(last));
+    CHECK(p->ranks[0].layers[0] == p->ranks[2].layers[0], "equal layers of two stages are stored once");
+    plan_free(p);
+}
+
+static const struct step_cost *layer_step(const struct plan *p, int rank, enum step_kind kind) {
+    const struct plan_block *b = p->ranks[rank].layers[0];
+    for (int i = 0; i < b->n; i++)
+        if (b->step[i].kind == kind) return &b->step[i].cost;
+    return NULL;
+}
+
+/* Whose arithmetic: the wider of the two operands. */
+static void test_precision(void) {
+    static const struct {
+        const char *type;
+        enum act_bits bits;
+        enum precision product;
+    } cases[] = {{"F32", ACT_F32, PREC_F32},  {"F16", ACT_I8, PREC_F32}, {"BF16", ACT_I4, PREC_F32},
+                 {"Q8_0", ACT_F32, PREC_F32}, {"Q8_0", ACT_I8, PREC_I8}, {"Q8_0", ACT_I4, PREC_I8},
+                 {"Q4_0", ACT_I8, PREC_I8},   {"Q4_0", ACT_I4, PREC_I4}, {"Q4_1", ACT_I4, PREC_I4},
+                 {"Q5_0", ACT_I4, PREC_I8},   {"Q5_1", ACT_I4, PREC_I8}, {"I4", ACT_I4, PREC_I4},
+                 {"I4", ACT_I8, PREC_I8},     {"I8", ACT_I4, PREC_I8},   {"I4", ACT_F32, PREC_F32}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_shape s;
+        small(&s, "llama", cases[i].type);
+        struct plan *p = make(&s, "1", cases[i].bits, ACT_I8, KV_F16);
+        for (int k = 0; k < PREC_COUNT; k++)
+            CHECK((layer_step(p, 0, STEP_FFN_DOWN)->ops_per_tok[k] == 2 * 64 * 96) == (k == (int)cases[i].product),
+                  "%s with a%d", cases[i].type, cases[i].bits);
+        plan_free(p);
+    }
+}
+
+/* Caches: bytes of a position (keys and values of 2 heads of 16, a scale each), and the two products' arithmetic. */
+static void test_cache(void) {
+    static const struct {
+        enum kv_type kv;
+        enum act_bits bits;
+        int64_t bytes, ops[PREC_COUNT];
+    } cases[] = {
+        {KV_F16, ACT_I8, 2 * 2 * 32, {256 + 16, 0, 0}},         {KV_F16, ACT_I4, 2 * 2 * 32, {256 + 16, 0, 0}},
+        {KV_I8, ACT_F32, 2 * 2 * (16 + 4), {128 + 16, 128, 0}}, {KV_I8, ACT_I8, 2 * 2 * (16 + 4), {128 + 16, 128, 0}},
+        {KV_I8, ACT_I4, 2 * 2 * (16 + 4), {16, 256, 0}},        {KV_I4, ACT_I8, 2 * 2 * (8 + 4), {128 + 16, 128, 0}},
+        {KV_I4, ACT_I4, 2 * 2 * (8 + 4), {16, 0, 256}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_shape s;
+        small(&s, "llama", "Q8_0");
+        struct plan *p = make(&s, "1", cases[i].bits, ACT_I8, cases[i].kv);
+        const struct step_cost *c = layer_step(p, 0, STEP_ATTENTION);
+        CHECK(c->kv_bytes_per_ctx == cases[i].bytes && layer_step(p, 0, STEP_ROPE)->kv_bytes_per_tok == cases[i].bytes,
+              "case %zu: %lld bytes", i, (long long)c->kv_bytes_per_ctx);
+        for (int k = 0; k < PREC_COUNT; k++)
+            CHECK(c->ops_per_ctx[k] == cases[i].ops[k], "case %zu, precision %d: %lld", i, k,
+                  (long long)c->ops_per_ctx[k]);
+        CHECK((size_t)c->kv_bytes_per_ctx * 128 == kv_cache_bytes(cases[i].kv, 2, 16, 128),
+              "case %zu: the cache of 128 positions", i);
+        plan_free(p);
+    }
+}
+
+/* A layer-norm model with biases and a position table, and one with the norms behind the sums. */
+static void test_other_archs(void) {
+    struct model_shape s;
+    small(&s, "gpt2", "F32");
+    s.n_kv_heads = 4;
+    shape_set_types(&s, tensor_type_find("F32"), NULL);
+    struct plan *p = make(&s, "tp2", ACT_F32, ACT_F32, KV_F16);
+    const struct step_cost *c = layer_step(p, 1, STEP_QKV);
+    CHECK(c->weight_bytes == 3 * 32 * 64 * 4 + 3 * 32 * 4 && c->ops_per_tok[PREC_F32] == 2 * 3 * 32 * 64 + 3 * 32,
+          "gpt2 qkv");
+    CHECK(layer_step(p, 1, STEP_ATTN_NORM)->weight_bytes == 2 * 256 &&
+              layer_step(p, 1, STEP_ATTN_NORM)->ops_per_tok[0] == 7 * 64,
+          "gpt2 norm");
+    CHECK(layer_step(p, 1, STEP_ATTN_ADD)->weight_bytes == 256 &&
+              layer_step(p, 1, STEP_ATTN_ADD)->ops_per_tok[0] == 2 * 64,
+          "gpt2 add");
+    CHECK(layer_step(p, 1, STEP_FFN_UP)->weight_bytes == 32 * 64 * 4 + 32 * 4, "gpt2 up"); /* leaves 2 and 1 */
+    CHECK(layer_step(p, 1, STEP_FFN_ACT)->ops_per_tok[0] == 9 * 32, "gpt2 gelu");
+    CHECK(layer_step(p, 1, STEP_ROPE)->ops_per_tok[0] == 0, "gpt2 rope");
+    CHECK(p->ranks[1].prologue->step[0].cost.row_bytes_per_tok == 2 * 256, "gpt2 rows");
+    plan_free(p);
+    small(&s, "bert", "F32");
+    p = make(&s, "pp2", ACT_F32, ACT_F32, KV_F16);
+    CHECK(layer_step(p, 0, STEP_ATTN_NORM)->weight_bytes == 0 && layer_step(p, 0, STEP_ATTN_NORM)->ops_per_tok[0] == 0,
+          "bert norm");
+    CHECK(layer_step(p, 0, STEP_FFN_ADD)->weight_bytes == 3 * 256 &&
+              layer_step(p, 0, STEP_FFN_ADD)->ops_per_tok[0] == (2 + 7) * 64,
+          "bert add");
+    CHECK(p->ranks[1].epilogue->n == 0 && p->ranks[0].prologue->n == 1 && p->ranks[0].token_from < 0,
+          "bert ends in hidden states");
+    plan_free(p);
+}
+
+/* Names are those of the list, in lower case. */
+static void test_names(void) {
+    static const char *const names[] = {
+#define X(name, kind) #name,
+        STEP_LIST(X)
+#undef X
+    };
+    for (int i = 0; i < STEP_COUNT; i++) {
+        CHECK(!strcasecmp(step_name((enum step_kind)i), names[i]) && strcmp(step_name((enum step_kind)i), names[i]),
+              "%s", names[i]);
+        CHECK(strlen(step_class((enum step_kind)i)) > 3, "%s", names[i]);
+    }
+}
+
+int main(void) {
+    test_one_rank();
+    test_tp2_pp2();
+    test_precision();
+    test_cache();
+    test_other_archs();
+    test_names();
+    return check_report("partition-cost");
+}

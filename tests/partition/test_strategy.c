@@ -37,9 +37,10 @@ static void test_spellings(void) {
         CHECK(strategy_parse(&st, good[i].text, &d) == 0, "%s: %s", good[i].text, d.text);
         CHECK(!strcmp(st.text, good[i].canonical), "%s gives %s", good[i].text, st.text);
         CHECK(strategy_ranks(&st) == good[i].ranks, "%s: %d ranks", good[i].text, strategy_ranks(&st));
-        CHECK(st.tp == good[i].tp && st.pp == good[i].pp && st.dp == good[i].dp && st.n_stages == st.pp, "%s: tp %d pp %d dp %d",
-              good[i].text, st.tp, st.pp, st.dp);
-        CHECK(!strategy_parse(&again, st.text, NULL) && !memcmp(&again, &st, sizeof st), "%s does not read back", st.text);
+        CHECK(st.tp == good[i].tp && st.pp == good[i].pp && st.dp == good[i].dp && st.n_stages == st.pp,
+              "%s: tp %d pp %d dp %d", good[i].text, st.tp, st.pp, st.dp);
+        CHECK(!strategy_parse(&again, st.text, NULL) && !memcmp(&again, &st, sizeof st), "%s does not read back",
+              st.text);
     }
 }
 
@@ -78,8 +79,10 @@ static void test_bad_spellings(void) {
         {"stages:1,host", "only the first"},
         {"stages:host", "needs stages behind"},
         {"stages:65536,1", "65537 ranks"},
-        {"stages:1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,"
-         "1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,"
+        {"stages:1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,"
+         "2,1,2,"
+         "1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,1,2,"
+         "1,2,1,2,1,2,"
          "1,2,1,2,1,2,1,2,1,2,1,2",
          "too long"},
     };
@@ -100,7 +103,8 @@ static void test_noise(void) {
         static const char *const starts[] = {"", "tp2", "stages:1", "stages:host,", "dp2x"};
         char text[40];
         size_t n = (size_t)snprintf(text, sizeof text, "%s", starts[roll(&d, 5)]), end = n + (size_t)roll(&d, 8);
-        while (n < end) text[n++] = alphabet[roll(&d, (int)sizeof alphabet - 1)];
+        while (n < end)
+            text[n++] = alphabet[roll(&d, (int)sizeof alphabet - 1)];
         text[n] = 0;
         struct strategy st, again;
         struct diag diag = {0};
@@ -134,13 +138,15 @@ static void check_kinds(const struct model_shape *s, int n, int fits[]) {
         struct strategy st;
         struct diag d = {0};
         int rc = strategy_choose(&st, strategy_kinds[k]->name, s, n, NULL, 0, &d);
-        CHECK(rc == 0 || (rc == ERR_PLAN && strstr(d.text, strategy_kinds[k]->name)), "%s, %d: %s", strategy_kinds[k]->name, n, d.text);
+        CHECK(rc == 0 || (rc == ERR_PLAN && strstr(d.text, strategy_kinds[k]->name)), "%s, %d: %s",
+              strategy_kinds[k]->name, n, d.text);
         if (rc) continue;
         fits[k]++;
         CHECK(strategy_ranks(&st) == n, "%s over %d: %s", strategy_kinds[k]->name, n, st.text);
         if (n > 1) CHECK(strategy_kinds[k]->matches(&st), "%s over %d: %s", strategy_kinds[k]->name, n, st.text);
         int shapes = 0; /* kinds of one replica: exactly one matches */
-        for (int j = 0; strategy_kinds[j]; j++) shapes += strcmp(strategy_kinds[j]->name, "dp") && strategy_kinds[j]->matches(&st);
+        for (int j = 0; strategy_kinds[j]; j++)
+            shapes += strcmp(strategy_kinds[j]->name, "dp") && strategy_kinds[j]->matches(&st);
         CHECK(shapes == 1, "%s is of %d kinds", st.text, shapes);
     }
 }
@@ -156,7 +162,8 @@ static void test_choices(void) {
             check_kinds(&s, n, fits);
         }
     }
-    for (int k = 0; strategy_kinds[k]; k++) CHECK(fits[k] >= 4, "%s fits %d times", strategy_kinds[k]->name, fits[k]);
+    for (int k = 0; strategy_kinds[k]; k++)
+        CHECK(fits[k] >= 4, "%s fits %d times", strategy_kinds[k]->name, fits[k]);
     CHECK(fits[0] == 4, "single fits %d times", fits[0]);
 }
 
@@ -168,10 +175,12 @@ static void test_choose(void) {
     preset_shape(&s, "granite-3b-northpole", NULL, 0, NULL);
     CHECK(!strategy_choose(&st, NULL, &s, 16, why, sizeof why, &d) && !strcmp(st.text, "tp8xpp2"), "%s", st.text);
     CHECK(!strategy_choose(&st, "auto", &s, 12, why, sizeof why, &d) && !strcmp(st.text, "tp6xpp2"), "%s", st.text);
-    CHECK(!strategy_choose(&st, "stages", &s, 16, why, sizeof why, &d) && !strcmp(st.text, "stages:1*14/1,2/0"), "%s", st.text);
+    CHECK(!strategy_choose(&st, "stages", &s, 16, why, sizeof why, &d) && !strcmp(st.text, "stages:1*14/1,2/0"), "%s",
+          st.text);
     CHECK(!strategy_choose(&st, "hybrid", &s, 4, why, sizeof why, &d) && !strcmp(st.text, "tp2xpp2"), "%s", st.text);
     CHECK(!strategy_choose(&st, "tp3", &s, 16, why, sizeof why, &d) && !strcmp(st.text, "tp3"), "%s", st.text);
-    CHECK(strategy_choose(&st, "pp", &s, 15, why, sizeof why, &d) == ERR_PLAN && strstr(d.text, "14 layers"), "%s", d.text);
+    CHECK(strategy_choose(&st, "pp", &s, 15, why, sizeof why, &d) == ERR_PLAN && strstr(d.text, "14 layers"), "%s",
+          d.text);
     d = (struct diag){0};
     CHECK(strategy_choose(&st, NULL, &s, 0, why, sizeof why, &d) == ERR_PLAN, "%s", d.text);
     CHECK(strategy_choose(&st, "tp", &s, PLAN_MAX_RANKS + 1, why, sizeof why, NULL) == ERR_PLAN, "%s", st.text);

@@ -29,8 +29,8 @@ enum err_code {
 };
 
 struct diag {
-    int code;       /* 0 or the first error's code */
-    int rank;       /* rank that met it; set by err_agree, else 0 */
+    int code; /* 0 or the first error's code */
+    int rank; /* rank that met it; set by err_agree, else 0 */
     char text[512]; /* one line without newline */
 };
 

@@ -17,8 +17,9 @@ static inline uint64_t hash_mix(uint64_t x) {
 /* FNV-1a over bytes, started from `seed` (0 for the standard basis). */
 uint64_t hash_bytes(const void *data, size_t n, uint64_t seed);
 
-/* Hash of floats by position that does not depend on how they are split: the sum over i of mix(first + i, bits of v[i]),
- * modulo 2^64. Adding the hashes of disjoint ranges gives the hash of their union. -0 and NaN count by their bits. */
+/* Hash of floats by position that does not depend on how they are split: the sum over i of mix(first + i, bits of
+ * v[i]), modulo 2^64. Adding the hashes of disjoint ranges gives the hash of their union. -0 and NaN count by their
+ * bits. */
 uint64_t hash_floats(const float *v, size_t n, uint64_t first);
 
 /* The n-th number of stream `key`, in [0, 1) with 24 bits, or as 64 bits. */

@@ -42,8 +42,8 @@ int pairtree_sum(int n_leaves, int begin, int end, const float *leaf, float out[
 
 /* One joining step of two neighbouring node lists: out = left list followed by right list, siblings joined until none
  * is left. Each entry of `joins` says: node slot `dst` = slot `a` + slot `b`, to be executed in order; slots number the
- * left list 0..nl-1, then the right list nl..nl+nr-1; the result of a join stays in slot a. out_slot[k] is where out[k] lies.
- * Returns the number of nodes in out; *n_joins the number of additions. Local. */
+ * left list 0..nl-1, then the right list nl..nl+nr-1; the result of a join stays in slot a. out_slot[k] is where out[k]
+ * lies. Returns the number of nodes in out; *n_joins the number of additions. Local. */
 struct pairtree_join {
     int a, b;
 };

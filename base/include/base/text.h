@@ -14,7 +14,8 @@ char *text_bytes(char *buf, size_t cap, double bytes);
 int text_int(const char *s, long min, long max, const char *what, long *out, struct diag *d);
 int text_double(const char *s, double min, double max, const char *what, double *out, struct diag *d);
 
-/* A name among many: "a, b, c" of a NULL-ended array of pointers to structs whose first member is a const char *name. */
+/* A name among many: "a, b, c" of a NULL-ended array of pointers to structs whose first member is a const char *name.
+ */
 char *text_names(char *buf, size_t cap, const void *const *rows);
 
 /* Reads a whole file (at most max bytes) into malloc'ed memory with a 0 byte behind it. "-" is standard input. */

@@ -44,7 +44,7 @@ enum { TOKENIZE_BOS = 1, TOKENIZE_SPECIAL = 2, TOKENIZE_EOS = 4 };
 
 /* Tokens of text[0..len), any bytes, malloc'ed into *ids (caller frees, also when there are none). Returns their number,
  * or an error code. Text is taken verbatim; bytes outside UTF-8 go through byte tokens. A byte that the vocabulary
- * cannot write becomes its unknown token, or nothing if it has none. "bert" folds case and accents. Local. */
+ * has no token for becomes the unknown token in SPM and is left out by BPE. "bert" folds case and accents. Local. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, int flags, int **ids, struct diag *d);
 
 /* Bytes of one token: writes at most cap bytes, returns the full length. `first` says that it opens the text or follows

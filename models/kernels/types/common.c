@@ -50,7 +50,9 @@ void bits5_unpack(const uint8_t *src, int offset, int8_t q[32]) {
 
 void bits5_pack(const uint8_t level[32], uint8_t *dst) {
     uint32_t high = 0;
-    for (int j = 0; j < 32; j++) high |= (uint32_t)(level[j] >> 4) << j;
+    for (int j = 0; j < 32; j++)
+        high |= (uint32_t)(level[j] >> 4) << j;
     memcpy(dst, &high, sizeof high);
-    for (int j = 0; j < 16; j++) dst[4 + j] = (uint8_t)((level[j] & 15) | (level[j + 16] & 15) << 4);
+    for (int j = 0; j < 16; j++)
+        dst[4 + j] = (uint8_t)((level[j] & 15) | (level[j + 16] & 15) << 4);
 }

@@ -13,6 +13,12 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
 }
 
 const struct tensor_type tensor_type_f32 = {
-    .name = "F32", .ggml_id = 0, .block = 1, .block_bytes = 4, .is_float = 1, .bits = 32,
-    .dequantize = dequantize, .quantize = quantize,
+    .name = "F32",
+    .ggml_id = 0,
+    .block = 1,
+    .block_bytes = 4,
+    .is_float = 1,
+    .bits = 32,
+    .dequantize = dequantize,
+    .quantize = quantize,
 };

@@ -28,6 +28,13 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
 }
 
 const struct tensor_type tensor_type_i4 = {
-    .name = "I4", .ggml_id = -1, .block = 32, .block_bytes = BYTES, .per_channel = 1, .bits = 4,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "I4",
+    .ggml_id = -1,
+    .block = 32,
+    .block_bytes = BYTES,
+    .per_channel = 1,
+    .bits = 4,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

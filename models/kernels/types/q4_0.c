@@ -33,6 +33,12 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
 }
 
 const struct tensor_type tensor_type_q4_0 = {
-    .name = "Q4_0", .ggml_id = 2, .block = 32, .block_bytes = BYTES, .bits = 4.5,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q4_0",
+    .ggml_id = 2,
+    .block = 32,
+    .block_bytes = BYTES,
+    .bits = 4.5,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

@@ -35,6 +35,13 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
 }
 
 const struct tensor_type tensor_type_q4_1 = {
-    .name = "Q4_1", .ggml_id = 3, .block = 32, .block_bytes = BYTES, .has_min = 1, .bits = 5,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q4_1",
+    .ggml_id = 3,
+    .block = 32,
+    .block_bytes = BYTES,
+    .has_min = 1,
+    .bits = 5,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

@@ -10,7 +10,8 @@ static void unpack(const uint8_t *block, int index, float step, struct weight_pi
     scale6_get(block + 4, index, &scale, &min);
     *p = (struct weight_piece){.scale = {scale, scale}, .min = min, .d = load_half(block), .m = -load_half(block + 2)};
     const uint8_t *q = block + QUANTS + 32 * (index / 2);
-    for (int j = 0; j < 32; j++) p->q[j] = q[j] >> (index & 1 ? 4 : 0) & 15;
+    for (int j = 0; j < 32; j++)
+        p->q[j] = q[j] >> (index & 1 ? 4 : 0) & 15;
 }
 
 static void dequantize(const void *src, float step, float *dst, int64_t n) {
@@ -34,6 +35,13 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
 }
 
 const struct tensor_type tensor_type_q4_k = {
-    .name = "Q4_K", .ggml_id = 12, .block = 256, .block_bytes = BYTES, .has_min = 1, .bits = 4.5,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q4_K",
+    .ggml_id = 12,
+    .block = 256,
+    .block_bytes = BYTES,
+    .has_min = 1,
+    .bits = 4.5,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

@@ -19,12 +19,19 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
     for (int64_t i = 0; i < n; i += 32, out += BYTES) {
         float d = max_magnitude(src + i, 32) / -16, inv = reciprocal(d);
         store_u16(out, float_to_half(d));
-        for (int j = 0; j < 32; j++) level[j] = (uint8_t)clamp_int((int)(src[i + j] * inv + 16.5f), 0, 31);
+        for (int j = 0; j < 32; j++)
+            level[j] = (uint8_t)clamp_int((int)(src[i + j] * inv + 16.5f), 0, 31);
         bits5_pack(level, out + 2);
     }
 }
 
 const struct tensor_type tensor_type_q5_0 = {
-    .name = "Q5_0", .ggml_id = 6, .block = 32, .block_bytes = BYTES, .bits = 5.5,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q5_0",
+    .ggml_id = 6,
+    .block = 32,
+    .block_bytes = BYTES,
+    .bits = 5.5,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

@@ -22,12 +22,20 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
         float d = (max - min) / 31, inv = reciprocal(d);
         store_u16(out, float_to_half(d));
         store_u16(out + 2, float_to_half(min));
-        for (int j = 0; j < 32; j++) level[j] = (uint8_t)clamp_int((int)((src[i + j] - min) * inv + 0.5f), 0, 31);
+        for (int j = 0; j < 32; j++)
+            level[j] = (uint8_t)clamp_int((int)((src[i + j] - min) * inv + 0.5f), 0, 31);
         bits5_pack(level, out + 4);
     }
 }
 
 const struct tensor_type tensor_type_q5_1 = {
-    .name = "Q5_1", .ggml_id = 7, .block = 32, .block_bytes = BYTES, .has_min = 1, .bits = 6,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q5_1",
+    .ggml_id = 7,
+    .block = 32,
+    .block_bytes = BYTES,
+    .has_min = 1,
+    .bits = 6,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

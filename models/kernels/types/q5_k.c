@@ -1,6 +1,7 @@
 #include "kernels/types/types.h"
 
-/* 176 bytes: as Q4_K, with 32 bytes of fifth bits before the nibbles: bit k of byte j is that of column j of piece k. */
+/* 176 bytes: as Q4_K, with 32 bytes of fifth bits before the nibbles: bit k of byte j is that of column j of piece k.
+ */
 enum { BYTES = 176, HIGH = 16, QUANTS = 48 };
 
 static void unpack(const uint8_t *block, int index, float step, struct weight_piece *p) {
@@ -27,7 +28,8 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
         store_u16(out + 2, s.dmin);
         memcpy(out + 4, s.scales, sizeof s.scales);
         memset(out + HIGH, 0, 32);
-        for (int j = 0; j < 256; j++) out[HIGH + j % 32] |= (uint8_t)((s.level[j] >> 4) << (j / 32));
+        for (int j = 0; j < 256; j++)
+            out[HIGH + j % 32] |= (uint8_t)((s.level[j] >> 4) << (j / 32));
         for (int j = 0; j < 128; j++) {
             const uint8_t *pair = s.level + j / 32 * 64 + j % 32;
             out[QUANTS + j] = (uint8_t)((pair[0] & 15) | (pair[32] & 15) << 4);
@@ -36,6 +38,13 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
 }
 
 const struct tensor_type tensor_type_q5_k = {
-    .name = "Q5_K", .ggml_id = 13, .block = 256, .block_bytes = BYTES, .has_min = 1, .bits = 5.5,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q5_K",
+    .ggml_id = 13,
+    .block = 256,
+    .block_bytes = BYTES,
+    .has_min = 1,
+    .bits = 5.5,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

@@ -22,7 +22,8 @@ static void dequantize(const void *src, float step, float *dst, int64_t n) {
 /* Rounds the scales of the 16 groups to signed bytes, the largest to -128; 0 if the block is one of zeros. */
 static int round_scales(const float *x, uint8_t *block, uint8_t level[256]) {
     float scale[16];
-    for (int g = 0; g < 16; g++) scale[g] = search_symmetric(x + 16 * g, 16, 32, level + 16 * g);
+    for (int g = 0; g < 16; g++)
+        scale[g] = search_symmetric(x + 16 * g, 16, 32, level + 16 * g);
     float max = max_magnitude(scale, 16);
     if (fabsf(max) < 1e-15f) return 0;
     float inv = -128 / max;
@@ -51,10 +52,17 @@ static void quantize_block(const float *x, uint8_t *block) {
 static void quantize(const float *src, float step, void *dst, int64_t n) {
     uint8_t *out = dst;
     (void)step;
-    for (int64_t i = 0; i < n; i += 256, out += BYTES) quantize_block(src + i, out);
+    for (int64_t i = 0; i < n; i += 256, out += BYTES)
+        quantize_block(src + i, out);
 }
 
 const struct tensor_type tensor_type_q6_k = {
-    .name = "Q6_K", .ggml_id = 14, .block = 256, .block_bytes = BYTES, .bits = 6.5625,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q6_K",
+    .ggml_id = 14,
+    .block = 256,
+    .block_bytes = BYTES,
+    .bits = 6.5625,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

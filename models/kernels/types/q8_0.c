@@ -19,11 +19,18 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
     for (int64_t i = 0; i < n; i += 32, out += BYTES) {
         float d = fabsf(max_magnitude(src + i, 32)) / 127, inv = reciprocal(d);
         store_u16(out, float_to_half(d));
-        for (int j = 0; j < 32; j++) out[2 + j] = (uint8_t)(int)roundf(src[i + j] * inv);
+        for (int j = 0; j < 32; j++)
+            out[2 + j] = (uint8_t)(int)roundf(src[i + j] * inv);
     }
 }
 
 const struct tensor_type tensor_type_q8_0 = {
-    .name = "Q8_0", .ggml_id = 8, .block = 32, .block_bytes = BYTES, .bits = 8.5,
-    .dequantize = dequantize, .quantize = quantize, .unpack = unpack,
+    .name = "Q8_0",
+    .ggml_id = 8,
+    .block = 32,
+    .block_bytes = BYTES,
+    .bits = 8.5,
+    .dequantize = dequantize,
+    .quantize = quantize,
+    .unpack = unpack,
 };

@@ -35,7 +35,8 @@ float search_symmetric(const float *x, int n, int half, uint8_t *level) {
         best = scale * xl;
         best_inv = inv;
     }
-    for (int i = 0; i < n; i++) level[i] = (uint8_t)(half + clamp_int(nearest(best_inv * x[i]), -half, half - 1));
+    for (int i = 0; i < n; i++)
+        level[i] = (uint8_t)(half + clamp_int(nearest(best_inv * x[i]), -half, half - 1));
     return scale;
 }
 
@@ -46,7 +47,8 @@ struct affine_fit {
 };
 
 static void affine_round(const float *x, int n, int top, float inv, float min, struct affine_fit *fit) {
-    for (int i = 0; i < n; i++) fit->l[i] = (uint8_t)clamp_int(nearest(inv * (x[i] - min)), 0, top);
+    for (int i = 0; i < n; i++)
+        fit->l[i] = (uint8_t)clamp_int(nearest(inv * (x[i] - min)), 0, top);
 }
 
 /* Weighted least squares for the levels in fit; 0 if they determine no line. */
@@ -79,8 +81,8 @@ static float affine_error(const float *x, const float *weight, int n, const stru
 }
 
 /* Scale of n values at levels 0..top, and *low = -minimum: starts from the range of x, then tries inverse scales
- * (first + 0.1 i + top) / range for i = 0..steps, the range always from the best minimum so far. The best trial's levels
- * go to level. */
+ * (first + 0.1 i + top) / range for i = 0..steps, the range always from the best minimum so far. The best trial's
+ * levels go to level. */
 float search_affine(const float *x, const float *weight, int n, int top, float first, int steps, float *low,
                     uint8_t *level) {
     float min, max, sum_w = 0, sum_x = 0;

@@ -19,8 +19,10 @@ static void search_pieces(const float *x, int top, float first, int steps, float
     for (int j = 0; j < 8; j++) {
         const float *piece = x + 32 * j;
         float weight[32], square = 0;
-        for (int i = 0; i < 32; i++) square += piece[i] * piece[i];
-        for (int i = 0; i < 32; i++) weight[i] = sqrtf(square / 32) + fabsf(piece[i]);
+        for (int i = 0; i < 32; i++)
+            square += piece[i] * piece[i];
+        for (int i = 0; i < 32; i++)
+            weight[i] = sqrtf(square / 32) + fabsf(piece[i]);
         scale[j] = search_affine(piece, weight, 32, top, first, steps, &low[j], level + 32 * j);
     }
 }

@@ -7,10 +7,11 @@
  * plan_make is pure: the same bytes on every rank (plan->hash is compared). Nothing here needs MPI or weights. A plan
  * is data with several interpreters: execution (dist), emulation, simulation, closed form. All functions are local.
  *
- * Layout of ranks: replica by replica; inside a replica stage by stage; inside a stage by tp index. A stage is a group of
- * ranks that splits every layer it holds by heads, FFN leaves and, in the last stage, vocabulary rows. Stages have
+ * Layout of ranks: replica by replica; inside a replica stage by stage; inside a stage by tp index. A stage is a group
+ * of ranks that splits every layer it holds by heads, FFN leaves and, in the last stage, vocabulary rows. Stages have
  * their own sizes. Stage s passes hidden states to stage s + 1: rank j of the receiving stage gets them from rank
- * j mod size(s) of the sending one. The last stage samples and returns tokens to stage 0 (loop-back) by the same rule. */
+ * j mod size(s) of the sending one. The last stage samples and returns tokens to stage 0 (loop-back) by the same rule.
+ */
 #ifndef PARTITION_PLAN_H
 #define PARTITION_PLAN_H
 
@@ -26,7 +27,8 @@ enum { PLAN_MAX_STAGES = 1024, PLAN_MAX_RANKS = 65536 };
 /* What messages hold besides vectors: the engine's structs have these sizes (it asserts so).
  *   hidden states  header, T token entries (id, sequence, position, wanted), T vectors of d_model
  *   sampled tokens header, S entries (id, sequence, position, hash of its logits)
- *   an offer       header, S times (hash of the rank's logits, top_candidates candidates): all-gathered in the last stage */
+ *   an offer       header, S times (hash of the rank's logits, top_candidates candidates): all-gathered in the last
+ * stage */
 enum {
     PLAN_HEADER_BYTES = 24,
     PLAN_TOKEN_BYTES = 16,
@@ -39,10 +41,10 @@ enum {
 
 /* A parallelism strategy as asked for. */
 struct strategy {
-    char text[256];      /* canonical spelling: "1", "tp2", "pp4", "tp2xpp2", "dp2xtp2xpp2", "stages:1*14/1,2/0xdp2" */
-    int tp, pp, dp;      /* tp: largest stage; pp: number of stages; dp: replicas */
-    int host;            /* stage 0 is a host: it embeds tokens and holds no layer */
-    int n_stages;        /* == pp */
+    char text[256]; /* canonical spelling: "1", "tp2", "pp4", "tp2xpp2", "dp2xtp2xpp2", "stages:1*14/1,2/0xdp2" */
+    int tp, pp, dp; /* tp: largest stage; pp: number of stages; dp: replicas */
+    int host; /* stage 0 is a host: it embeds tokens and holds no layer */
+    int n_stages; /* == pp */
     int stage_size[PLAN_MAX_STAGES];
     int stage_layers[PLAN_MAX_STAGES]; /* layers of a stage, or -1: chosen by plan_make (even by bytes, at least one) */
 };
@@ -54,14 +56,15 @@ struct strategy {
 int strategy_parse(struct strategy *st, const char *text, struct diag *d);
 /* Ranks a strategy needs. */
 int strategy_ranks(const struct strategy *st);
-/* The default for n ranks: tensor parallelism over the largest divisor of n that is at most n_kv_heads (KV heads need not
- * be replicated, every synchronisation stays as small as possible), the rest as pipeline stages, at most one a layer; where
- * that cannot use all ranks, replicas. `why` receives one sentence. */
-int strategy_default(struct strategy *st, const struct model_shape *s, int n_ranks, char *why, size_t cap, struct diag *d);
-/* What the command line takes: NULL or "auto" is the default, a kind's name ("tp") is that kind over all n ranks, else a
- * spelling. `why` (may be NULL) receives one sentence on where the choice comes from. */
-int strategy_choose(struct strategy *st, const char *text, const struct model_shape *s, int n_ranks, char *why, size_t cap,
-                    struct diag *d);
+/* The default for n ranks: tensor parallelism over the largest divisor of n that is at most n_kv_heads (KV heads need
+ * not be replicated, every synchronisation stays as small as possible), the rest as pipeline stages, at most one a
+ * layer; where that cannot use all ranks, replicas. `why` receives one sentence. */
+int strategy_default(struct strategy *st, const struct model_shape *s, int n_ranks, char *why, size_t cap,
+                     struct diag *d);
+/* What the command line takes: NULL or "auto" is the default, a kind's name ("tp") is that kind over all n ranks, else
+ * a spelling. `why` (may be NULL) receives one sentence on where the choice comes from. */
+int strategy_choose(struct strategy *st, const char *text, const struct model_shape *s, int n_ranks, char *why,
+                    size_t cap, struct diag *d);
 
 /* A kind of strategy: one file in strategies/, one word in its list. */
 struct strategy_kind {
@@ -69,7 +72,7 @@ struct strategy_kind {
     /* The strategy of this kind that uses all n ranks; ERR_PLAN, with the reason, if there is none. */
     int (*spread)(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d);
     int (*matches)(const struct strategy *st); /* st is of this kind; dp matches beside the kind of a replica */
-    const char *split;                         /* one sentence: what is split, and what a token pays for it */
+    const char *split; /* one sentence: what is split, and what a token pays for it */
 };
 extern const struct strategy_kind *const strategy_kinds[]; /* ended by NULL */
 const struct strategy_kind *strategy_kind_find(const char *name);
@@ -79,50 +82,50 @@ const struct strategy_kind *strategy_kind_find(const char *name);
     X(RECV_HIDDEN, "recv") /* hidden states from the stage before */                                                   \
     X(EMBED, "embed")                                                                                                  \
     X(ATTN_NORM, "norm")                                                                                               \
-    X(QKV, "matmul")         /* q, k, v products, bias, q/k norm */                                                    \
-    X(ROPE, "rope")          /* rotation and cache store */                                                            \
+    X(QKV, "matmul") /* q, k, v products, bias, q/k norm */                                                            \
+    X(ROPE, "rope") /* rotation and cache store */                                                                     \
     X(ATTENTION, "attention")                                                                                          \
-    X(ATTN_OUT, "matmul")    /* O product -> subtree sums */                                                           \
+    X(ATTN_OUT, "matmul") /* O product -> subtree sums */                                                              \
     X(ATTN_REDUCE, "allreduce")                                                                                        \
     X(ATTN_ADD, "residual")                                                                                            \
     X(FFN_NORM, "norm")                                                                                                \
-    X(FFN_UP, "matmul")      /* gate and up */                                                                         \
+    X(FFN_UP, "matmul") /* gate and up */                                                                              \
     X(FFN_ACT, "activation")                                                                                           \
-    X(FFN_DOWN, "matmul")    /* -> subtree sums */                                                                     \
+    X(FFN_DOWN, "matmul") /* -> subtree sums */                                                                        \
     X(FFN_REDUCE, "allreduce")                                                                                         \
     X(FFN_ADD, "residual")                                                                                             \
     X(SEND_HIDDEN, "send")                                                                                             \
     X(OUT_NORM, "norm")                                                                                                \
     X(HEAD, "matmul")                                                                                                  \
-    X(SAMPLE, "sample")      /* candidates to all of the stage, pick */                                                \
-    X(SEND_TOKEN, "send")    /* loop-back to stage 0 */                                                                \
+    X(SAMPLE, "sample") /* candidates to all of the stage, pick */                                                     \
+    X(SEND_TOKEN, "send") /* loop-back to stage 0 */                                                                   \
     X(RECV_TOKEN, "recv")
 enum step_kind {
 #define X(name, kind) STEP_##name,
     STEP_LIST(X)
 #undef X
-    STEP_COUNT
+        STEP_COUNT
 };
 const char *step_name(enum step_kind kind); /* "ATTN_OUT" in lower case: "attn_out" */
 const char *step_class(enum step_kind kind); /* "matmul" */
 
 enum precision { PREC_F32, PREC_I8, PREC_I4, PREC_COUNT };
 
-/* What a step costs one rank, exactly, in a pass of one micro-batch: T tokens of which token i sees ctx_i positions, C =
- * sum of ctx_i. The steps from OUT_NORM on and RECV_TOKEN count only the S tokens whose logits are wanted: there T is
+/* What a step costs one rank, exactly, in a pass of one micro-batch: T tokens of which token i sees ctx_i positions, C
+ * = sum of ctx_i. The steps from OUT_NORM on and RECV_TOKEN count only the S tokens whose logits are wanted: there T is
  * S, and a pass with S = 0 skips them. A multiply and its add are two operations; cost.c says what is counted of the
  * elementwise steps. */
 struct step_cost {
-    int64_t weight_bytes;               /* matrices as stored (scales included) and vectors, read once a pass */
-    int64_t row_bytes_per_tok;          /* x T: rows of the embedding */
-    int64_t kv_bytes_per_tok;           /* x T: written to the cache, scales included */
-    int64_t kv_bytes_per_ctx;           /* x C: read from the cache, once however many query heads share a KV head */
-    int64_t ops_per_tok[PREC_COUNT];    /* x T */
-    int64_t ops_per_ctx[PREC_COUNT];    /* x C */
-    int64_t messages;                   /* sent by this rank */
-    int64_t sent_bytes;                 /* independent of T (headers) */
-    int64_t sent_bytes_per_tok;         /* x T */
-    int64_t extra_bytes_per_tok;        /* of those: words a cut tree adds to one vector a message */
+    int64_t weight_bytes; /* matrices as stored (scales included) and vectors, read once a pass */
+    int64_t row_bytes_per_tok; /* x T: rows of the embedding */
+    int64_t kv_bytes_per_tok; /* x T: written to the cache, scales included */
+    int64_t kv_bytes_per_ctx; /* x C: read from the cache, once however many query heads share a KV head */
+    int64_t ops_per_tok[PREC_COUNT]; /* x T */
+    int64_t ops_per_ctx[PREC_COUNT]; /* x C */
+    int64_t messages; /* sent by this rank */
+    int64_t sent_bytes; /* independent of T (headers) */
+    int64_t sent_bytes_per_tok; /* x T */
+    int64_t extra_bytes_per_tok; /* of those: words a cut tree adds to one vector a message */
 };
 
 struct plan_step {
@@ -143,54 +146,54 @@ struct plan_rank {
     enum rank_role role;
     int replica, stage, tp_index;
     struct shard_spec shard;
-    int kv_head0, kv_head1;             /* KV heads held; empty (0, 0) without query heads */
-    int ffn0, ffn1;                     /* FFN columns held */
-    struct shard_bytes bytes;           /* what decoder_open will hold */
-    size_t engine_bytes;                /* and the engine's own buffers: plan_engine_bytes */
-    /* A pass runs prologue, layers[0 .. layer1-layer0) in order, epilogue. Equal blocks are stored once in the plan: the
-     * layers of a file with mixed types point to as many blocks as there are combinations of types. */
+    int kv_head0, kv_head1; /* KV heads held; empty (0, 0) without query heads */
+    int ffn0, ffn1; /* FFN columns held */
+    struct shard_bytes bytes; /* what decoder_open will hold */
+    size_t engine_bytes; /* and the engine's own buffers: plan_engine_bytes */
+    /* A pass runs prologue, layers[0 .. layer1-layer0) in order, epilogue. Equal blocks are stored once in the plan:
+     * the layers of a file with mixed types point to as many blocks as there are combinations of types. */
     const struct plan_block *prologue, *epilogue;
     const struct plan_block *const *layers;
-    int recv_from;                      /* world rank that sends hidden states, -1 for stage 0 */
+    int recv_from; /* world rank that sends hidden states, -1 for stage 0 */
     int send_to_first, send_to_step, n_send_to; /* world ranks first, first+step, ...: receivers of hidden states */
-    int token_from;                     /* stage 0 of several: world rank that sends tokens, else -1 */
+    int token_from; /* stage 0 of several: world rank that sends tokens, else -1 */
     int token_to_first, token_to_step, n_token_to; /* last stage of several: receivers of sampled tokens */
 };
 
 struct plan_stage {
-    int first;                          /* rank within the replica */
+    int first; /* rank within the replica */
     int size, layer0, layer1;
-    const int *head_begin;              /* [size+1] heads = leaves of the attention output */
-    const int *ffn_begin;               /* [size+1] leaves of FFN down */
-    const int *vocab_begin;             /* [size+1], all zero unless the last stage of a model with an output layer */
+    const int *head_begin; /* [size+1] heads = leaves of the attention output */
+    const int *ffn_begin; /* [size+1] leaves of FFN down */
+    const int *vocab_begin; /* [size+1], all zero unless the last stage of a model with an output layer */
 };
 
 struct plan_opts {
-    struct decoder_opts decoder;        /* precisions, kv type, n_seqs, n_ctx, max_tokens */
-    size_t mem_bytes;                   /* memory a rank may use; 0: not limited */
-    int n_micro;                        /* micro-batches in flight (1 without pipelining of sequences) */
-    int top_candidates;                 /* candidates a rank offers per sampled token: 1 greedy, k for top-k, 0: all. The plan
-                                           lowers it to the most vocabulary rows that one rank holds */
-    int max_logits;                     /* most sampled tokens of one pass; 0: min(max_tokens, n_seqs) */
+    struct decoder_opts decoder; /* precisions, kv type, n_seqs, n_ctx, max_tokens */
+    size_t mem_bytes; /* memory a rank may use; 0: not limited */
+    int n_micro; /* micro-batches in flight (1 without pipelining of sequences) */
+    int top_candidates; /* candidates a rank offers per sampled token: 1 greedy, k for top-k, 0: all. The plan
+                           lowers it to the most vocabulary rows that one rank holds */
+    int max_logits; /* most sampled tokens of one pass; 0: min(max_tokens, n_seqs) */
 };
 
 struct plan {
     struct model_shape shape;
     struct strategy strategy;
-    struct plan_opts opts;              /* with the defaults filled in */
-    const struct coll_algo *reduce;     /* algorithm of the all-reduces: the canonical tree */
+    struct plan_opts opts; /* with the defaults filled in */
+    const struct coll_algo *reduce; /* algorithm of the all-reduces: the canonical tree */
     int n_ranks, ranks_per_replica, n_stages;
-    struct plan_stage *stages;          /* [n_stages] */
-    struct plan_rank *ranks;            /* [n_ranks] */
-    uint64_t hash;                      /* of everything a rank must agree on */
-    struct plan_store *store;           /* owns what stages and ranks point to */
+    struct plan_stage *stages; /* [n_stages] */
+    struct plan_rank *ranks; /* [n_ranks] */
+    uint64_t hash; /* of everything a rank must agree on */
+    struct plan_store *store; /* owns what stages and ranks point to */
 };
 
 /* Makes and checks a plan. Errors (ERR_PLAN) show the arithmetic: ranks needed and given, bytes held and allowed on the
- * first rank that does not fit, layers and stages. Any split works: of n things rank i of a stage gets [floor(i*n/size),
- * floor((i+1)*n/size)) vocabulary rows and heads, and FFN leaves with ceil, so that what is left over goes to different ranks. Heads are
- * dealt in whole KV groups where that does not make the heaviest rank heavier; else KV heads are replicated. A rank may own
- * nothing of a layer. */
+ * first rank that does not fit, layers and stages. Any split works: of n things rank i of a stage gets
+ * [floor(i*n/size), floor((i+1)*n/size)) vocabulary rows and heads, and FFN leaves with ceil, so that what is left over
+ * goes to different ranks. Heads are dealt in whole KV groups, or singly (KV heads are then replicated) where that
+ * gives the heaviest rank fewer weights and no more cache. A rank may own nothing of a layer. */
 int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
               const struct plan_opts *o, struct diag *d);
 void plan_free(struct plan *p); /* NULL accepted */
@@ -202,31 +205,31 @@ int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sc
 /* The one workspace of the engine on a rank. Its parts, in order, each starting at a multiple of 64 bytes and sized for
  * the largest pass (M = max_tokens, L = max_logits); parts that a rank does not need are empty. */
 #define PLAN_PART_LIST(X)                                                                                              \
-    X(HIDDEN)   /* [M][d_model] residual stream */                                                                     \
-    X(SLOTS)    /* [n_slots][M][d_model] of either all-reduce: the decoder writes its subtree sums into slots 0.. */    \
-    X(TOKENS)   /* [M] token entries of a message */                                                                   \
-    X(IDS)      /* [3][M] int: id, sequence, position, as the decoder takes them */                                    \
-    X(SAMPLED)  /* [L] sampled entries */                                                                              \
-    X(WANTED)   /* [L][d_model] last stage: hidden states whose logits are wanted */                                   \
-    X(LOGITS)   /* [L][vocabulary rows of this rank] */                                                                \
-    X(OFFER)    /* this rank's offer */                                                                                \
-    X(OFFERS)   /* [size of the stage] offers of all */                                                                \
-    X(POOL)     /* [size of the stage * top_candidates] candidates of one token */                                     \
-    X(SEND)     /* [n_send] messages under way, send_stride bytes each */                                              \
+    X(HIDDEN) /* [M][d_model] residual stream */                                                                       \
+    X(SLOTS) /* [n_slots][M][d_model] of either all-reduce: the decoder writes its subtree sums into slots 0.. */      \
+    X(TOKENS) /* [M] token entries of a message */                                                                     \
+    X(IDS) /* [3][M] int: id, sequence, position, as the decoder takes them */                                         \
+    X(SAMPLED) /* [L] sampled entries */                                                                               \
+    X(WANTED) /* [L][d_model] last stage: hidden states whose logits are wanted */                                     \
+    X(LOGITS) /* [L][vocabulary rows of this rank] */                                                                  \
+    X(OFFER) /* this rank's offer */                                                                                   \
+    X(OFFERS) /* [size of the stage] offers of all */                                                                  \
+    X(POOL) /* [size of the stage * top_candidates] candidates of one token */                                         \
+    X(SEND) /* [n_send] messages under way, send_stride bytes each */                                                  \
     X(REQUESTS) /* [n_send][receivers] struct link_request */                                                          \
-    X(RECV)     /* one message, recv_bytes long */                                                                     \
-    X(BOOKS)    /* PLAN_BOOK_BYTES for each sequence and each micro-batch: the engine's notes */
+    X(RECV) /* one message, recv_bytes long */                                                                         \
+    X(BOOKS) /* PLAN_BOOK_BYTES for each sequence and each micro-batch: the engine's notes */
 enum plan_part {
 #define X(name) PLAN_PART_##name,
     PLAN_PART_LIST(X)
 #undef X
-    PLAN_PART_COUNT
+        PLAN_PART_COUNT
 };
 enum { PLAN_BOOK_BYTES = 64 };
 struct plan_layout {
     size_t at[PLAN_PART_COUNT + 1]; /* offsets; the last one is the total */
     size_t send_stride, recv_bytes;
-    int n_send;                     /* n_micro + 1 in a pipeline: no send ever waits for a rank that waits for us */
+    int n_send; /* n_micro + 1 in a pipeline: no send ever waits for a rank that waits for us */
 };
 void plan_layout(const struct plan *p, int rank, struct plan_layout *out);
 size_t plan_engine_bytes(const struct plan *p, int rank); /* the total */
@@ -244,15 +247,15 @@ void plan_totals(const struct plan *p, int rank, const struct plan_pass *pass, s
 
 /* Bytes of weights held more than once in a replica, by cause: `model` is what one rank alone would hold. */
 struct plan_replication {
-    int64_t model, held;                /* one copy; sum over the ranks of a replica */
+    int64_t model, held; /* one copy; sum over the ranks of a replica */
     int64_t embedding, kv_heads, other; /* of held - model: embedding (and position) tables; K and V rows; vectors, and
                                            blocks of a weight format that a column split leaves on both sides */
 };
 void plan_replication(const struct plan *p, struct plan_replication *out);
 
-/* The plan as a table a person can check: strategy and why, model, ranks with layers, heads, KV heads, FFN columns, vocabulary
- * rows, memory by part; what is replicated; with `steps`, the cost of each step of each distinct rank kind; then
- * messages and bytes per token. More than 16 ranks are grouped by equal amounts. */
+/* The plan as a table a person can check: strategy and why, model, ranks with layers, heads, KV heads, FFN columns,
+ * vocabulary rows, memory by part; what is replicated; with `steps`, the cost of each step of each distinct rank kind;
+ * then messages and bytes per token. More than 16 ranks are grouped by equal amounts. */
 void plan_print(const struct plan *p, FILE *out, int steps);
 /* The same as JSON text (malloc'ed; NULL without memory), units in the key names. */
 char *plan_json(const struct plan *p);

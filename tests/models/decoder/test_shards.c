@@ -1,5 +1,6 @@
 /* Logits do not depend on how a model is cut: heads, FFN leaves and vocabulary over 1 to 8 virtual ranks, layers over
- * stages, sequences in chunks of any size beside each other, one thread or two. All bits are compared with one rank. */
+ * stages, sequences in chunks of any size beside each other, one thread or two, fast kernels. All bits are compared with one rank
+ * of the portable ones. */
 #include "tiny.h"
 
 enum { MAX_RANKS = 8, N_SEQS = 3, LONGEST = 40, PARTS = 4 * PAIRTREE_MAX_NODES };
@@ -162,9 +163,10 @@ static void run_all(struct group *stages, int n_stages, int chunk, const struct 
     }
 }
 
-/* The reference: one rank, one thread, sequence after sequence in one call each. */
+/* The reference: one rank, one thread, portable kernels, sequence after sequence in one call each. */
 static void run_reference(const struct model_shape *s, const struct gguf *g, struct decoder_opts o, const struct work *w) {
     o.threads = 1;
+    CHECK(kernels_select("portable") == 0, "portable kernels");
     struct decoder *dec = tiny_whole(s, g, &o);
     for (int q = 0; q < N_SEQS && dec; q++) {
         int seq[LONGEST], pos[LONGEST];
@@ -177,6 +179,7 @@ static void run_reference(const struct model_shape *s, const struct gguf *g, str
         decoder_forward(dec, &b, NULL, s->causal ? out : NULL, s->causal ? NULL : out);
     }
     decoder_close(dec);
+    CHECK(kernels_select("auto") == 0, "fastest kernels");
 }
 
 static void compare(const struct work *w, const char *what) {

@@ -58,7 +58,8 @@ static inline void put_tensor(struct build *b, const char *name, uint32_t n_dims
                               uint64_t offset) {
     put_str(b, name);
     put_u32(b, n_dims);
-    for (uint32_t i = 0; i < n_dims; i++) put_u64(b, ne[i]);
+    for (uint32_t i = 0; i < n_dims; i++)
+        put_u64(b, ne[i]);
     put_u32(b, type);
     put_u64(b, offset);
 }
@@ -68,11 +69,14 @@ static inline void put_tensor2(struct build *b, const char *name, uint64_t cols,
 }
 /* Padding to a multiple of `align`, then n data bytes 0, 1, 2, ... */
 static inline void put_data(struct build *b, size_t align, size_t n) {
-    while (b->n % align) put_u8(b, 0);
-    for (size_t i = 0; i < n; i++) put_u8(b, (unsigned)i);
+    while (b->n % align)
+        put_u8(b, 0);
+    for (size_t i = 0; i < n; i++)
+        put_u8(b, (unsigned)i);
 }
 
-/* A file with a pair of each kind, an array of each kind and four tensors: F32 [6,4], Q8_0 [64,2], I8 [5], unknown 99. */
+/* A file with a pair of each kind, an array of each kind and four tensors: F32 [6,4], Q8_0 [64,2], I8 [5], unknown 99.
+ */
 enum { BUILD_ALL_DATA = 320 };
 static inline void build_all_kinds(struct build *b, uint32_t version) {
     static const unsigned char bytes[] = {1, 2, 3, 4, 5, 6, 7, 0x80, 9, 10, 11, 12, 13, 14, 15, 0xf0};

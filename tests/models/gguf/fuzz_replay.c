@@ -1,4 +1,5 @@
-/* Replays a folder of inputs through the fuzz target: each whole, and cut off at every byte, in memory of just its size. */
+/* Replays a folder of inputs through the fuzz target: each whole, and cut off at every byte, in memory of just its
+ * size. */
 #include <dirent.h>
 
 #include "base/text.h"
@@ -19,7 +20,8 @@ static void replay_file(const char *folder, const char *name) {
     snprintf(path, sizeof path, "%s/%s", folder, name);
     CHECK(text_read_file(path, 1 << 16, &bytes, &n, &d) == 0, "%s", d.text);
     if (d.code) return;
-    for (size_t cut = 0; cut <= n; cut++) replay(bytes, cut);
+    for (size_t cut = 0; cut <= n; cut++)
+        replay(bytes, cut);
     int valid = probe_bytes((const unsigned char *)bytes, n, NULL);
     CHECK(valid == !strncmp(name, "good-", 5), "%s is %s", name, valid ? "accepted" : "refused");
     free(bytes);

@@ -15,8 +15,28 @@ static uint64_t draw(struct random *r, uint64_t below) {
 
 /* A value that counters and lengths go wrong at. */
 static uint64_t nasty(struct random *r) {
-    static const uint64_t value[] = {0, 1, 2, 4, 5, 9, 13, 31, 32, 33, 64, 255, 256, 65535, 65536, INT32_MAX, UINT32_MAX,
-                                     INT64_MAX, UINT64_MAX, UINT64_C(1) << 31, UINT64_C(1) << 32, UINT64_C(1) << 61,
+    static const uint64_t value[] = {0,
+                                     1,
+                                     2,
+                                     4,
+                                     5,
+                                     9,
+                                     13,
+                                     31,
+                                     32,
+                                     33,
+                                     64,
+                                     255,
+                                     256,
+                                     65535,
+                                     65536,
+                                     INT32_MAX,
+                                     UINT32_MAX,
+                                     INT64_MAX,
+                                     UINT64_MAX,
+                                     UINT64_C(1) << 31,
+                                     UINT64_C(1) << 32,
+                                     UINT64_C(1) << 61,
                                      UINT64_C(1) << 63};
     uint64_t v = value[draw(r, sizeof value / sizeof *value)];
     return draw(r, 4) ? v : v - draw(r, 64);
@@ -90,13 +110,16 @@ int main(int argc, char **argv) {
     build_all_kinds(&seeds[0], 2);
     build_all_kinds(&seeds[1], 3);
     build_small(&seeds[2]);
-    for (int i = 0; i < 3; i++) CHECK(probe_exact(&seeds[i], sink), "seed %d is not valid", i);
+    for (int i = 0; i < 3; i++)
+        CHECK(probe_exact(&seeds[i], sink), "seed %d is not valid", i);
     for (long i = 0; i < n; i++) {
         b = seeds[i % 3];
-        for (uint64_t k = 1 + draw(&r, 4); k > 0; k--) mutate(&b, &r);
+        for (uint64_t k = 1 + draw(&r, 4); k > 0; k--)
+            mutate(&b, &r);
         valid += probe_exact(&b, i % 8 ? NULL : sink);
     }
-    CHECK(valid > n / 50 && valid < n - n / 50, "%ld of %ld mutations are valid files", valid, n); /* both sides are met */
+    CHECK(valid > n / 50 && valid < n - n / 50, "%ld of %ld mutations are valid files", valid,
+          n); /* both sides are met */
     if (sink) fclose(sink);
     return check_report("gguf-mutate");
 }

@@ -67,7 +67,8 @@ static void test_real_file(void) {
     check_int(g, "no.such.key", -77);
     CHECK(gguf_get_float(g, "llama.attention.layer_norm_rms_epsilon", 0, &eps, &d) == 0 && eps == (double)1e-5f, "eps");
     CHECK(gguf_get_bool(g, "tokenizer.ggml.add_bos_token", 0, &bos, &d) == 0 && bos == 1, "bos");
-    for (int layer = 0; layer < 5; layer++) check_layer(g, layer);
+    for (int layer = 0; layer < 5; layer++)
+        check_layer(g, layer);
     check_matrix(g, -1, "token_embd.weight", 64, 512);
     check_matrix(g, -1, "output_norm.weight", 64, 1);
     CHECK(!gguf_tensor_find(g, "blk.5.attn_q.weight") && !gguf_tensor_find(g, ""), "absent tensors");
@@ -164,12 +165,15 @@ static void test_items(void) {
     struct diag d;
     build_all_kinds(&b, 3);
     struct gguf *g = open_build(&b, &d);
-    const struct gguf_kv *u16 = gguf_find(g, "items.c"), *i8 = gguf_find(g, "items.b"), *flags = gguf_find(g, "items.h");
-    const struct gguf_kv *u64 = gguf_find(g, "items.k"), *text = gguf_find(g, "items.i"), *i64 = gguf_find(g, "items.l");
+    const struct gguf_kv *u16 = gguf_find(g, "items.c"), *i8 = gguf_find(g, "items.b"),
+                         *flags = gguf_find(g, "items.h");
+    const struct gguf_kv *u64 = gguf_find(g, "items.k"), *text = gguf_find(g, "items.i"),
+                         *i64 = gguf_find(g, "items.l");
     CHECK(gguf_item_int(u16, 0) == 0x201 && gguf_item_int(u16, 1) == 0x403 && gguf_item_int(u16, 2) == 0, "u16");
     CHECK(gguf_item_int(i8, 1) == 2 && gguf_item_float(i8, 1) == 2 && gguf_item_int(i8, UINT64_MAX) == 0, "i8");
     CHECK(gguf_item_int(flags, 0) == 0 && gguf_item_int(flags, 1) == 1, "bools");
-    CHECK(gguf_item_int(u64, 0) == INT64_MAX && gguf_item_float(u64, 0) == (double)0x8007060504030201u, "u64 saturates");
+    CHECK(gguf_item_int(u64, 0) == INT64_MAX && gguf_item_float(u64, 0) == (double)0x8007060504030201u,
+          "u64 saturates");
     CHECK(gguf_item_int(i64, 0) == (int64_t)0x8007060504030201u, "i64");
     CHECK(gguf_item_int(text, 1) == 0 && gguf_item_float(text, 1) == 0 && !gguf_strings(u16), "kinds that do not fit");
     struct gguf_str *s = gguf_strings(text);
@@ -193,7 +197,8 @@ static void test_types_agree(void) {
         put_tensor2(&b, "w", (uint64_t)t->block * 3, 2, (uint32_t)t->ggml_id, 0);
         put_data(&b, 32, (size_t)t->block_bytes * 6);
         struct gguf *g = open_build(&b, &d);
-        CHECK(g && g->tensors[0].data && g->tensors[0].bytes == 2 * tensor_type_row_bytes(t, 3 * t->block), "%s", t->name);
+        CHECK(g && g->tensors[0].data && g->tensors[0].bytes == 2 * tensor_type_row_bytes(t, 3 * t->block), "%s",
+              t->name);
         CHECK(!strcmp(gguf_type_name(t->ggml_id), t->name), "%s is called %s", t->name, gguf_type_name(t->ggml_id));
         gguf_close(g);
         n++;

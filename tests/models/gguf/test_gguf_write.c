@@ -24,7 +24,8 @@ static const char *path_of(const char *name) {
 static int files_in_dir(void) {
     DIR *d = opendir(dir);
     int n = 0;
-    for (struct dirent *e; d && (e = readdir(d));) n += e->d_name[0] != '.';
+    for (struct dirent *e; d && (e = readdir(d));)
+        n += e->d_name[0] != '.';
     if (d) closedir(d);
     return n;
 }
@@ -69,7 +70,8 @@ static size_t pair_bytes(const struct recipe *r, int i, int kind, uint64_t n, ui
         if (kind == GGUF_BOOL) v &= 1;
         if (kind == GGUF_STRING) memcpy(out + at, &len, 8);
         if (kind == GGUF_STRING)
-            for (uint64_t c = 0; c < len; c++) out[at + 8 + c] = (uint8_t)(v >> (c % 8));
+            for (uint64_t c = 0; c < len; c++)
+                out[at + 8 + c] = (uint8_t)(v >> (c % 8));
         else
             memcpy(out + at, &v, (size_t)kind_size(kind));
         at += kind == GGUF_STRING ? 8 + len : (size_t)kind_size(kind);
@@ -107,10 +109,11 @@ static void write_pair(struct gguf_writer *w, const struct gguf_kv *kv, int as_c
     else if (kv->kind == GGUF_BOOL)
         gguf_writer_bool(w, key, (int)v);
     else
-        gguf_writer_int(w, key, kv->kind, kv->kind == GGUF_I8    ? (int8_t)v
-                                          : kv->kind == GGUF_I16 ? (int16_t)v
-                                          : kv->kind == GGUF_I32 ? (int32_t)v
-                                                                 : v);
+        gguf_writer_int(w, key, kv->kind,
+                        kv->kind == GGUF_I8    ? (int8_t)v
+                        : kv->kind == GGUF_I16 ? (int16_t)v
+                        : kv->kind == GGUF_I32 ? (int32_t)v
+                                               : v);
 }
 
 static struct gguf_tensor tensor_of(const struct recipe *r, int i, char *name) {
@@ -118,7 +121,8 @@ static struct gguf_tensor tensor_of(const struct recipe *r, int i, char *name) {
     size_t s = pick(r, id, sizeof storage / sizeof *storage);
     struct gguf_tensor t = {.n_dims = (int)pick(r, id + 1, 5), .ne = {1, 1, 1, 1}, .type = storage[s].type};
     if (t.n_dims == 0 && storage[s].block > 1) t.n_dims = 1;
-    for (int k = 0; k < t.n_dims; k++) t.ne[k] = 1 + (int64_t)pick(r, id + 2 + (uint64_t)k, 5);
+    for (int k = 0; k < t.n_dims; k++)
+        t.ne[k] = 1 + (int64_t)pick(r, id + 2 + (uint64_t)k, 5);
     if (t.n_dims) t.ne[0] *= storage[s].block;
     t.bytes = (size_t)(t.ne[0] * t.ne[1] * t.ne[2] * t.ne[3]) / (size_t)storage[s].block * (size_t)storage[s].bytes;
     t.name = (struct gguf_str){name, (uint64_t)sprintf(name, "blk.%d.w", i)};
@@ -138,7 +142,8 @@ static int write_data(const struct recipe *r, struct gguf_writer *w, struct diag
     for (int i = 0; i < r->n_tensors; i++) {
         struct gguf_tensor t = tensor_of(r, i, name);
         CHECK(n + t.bytes <= cap, "test's own buffer");
-        for (size_t k = 0; k < t.bytes && n < cap; k++) all[n++] = data_byte(r, i, k);
+        for (size_t k = 0; k < t.bytes && n < cap; k++)
+            all[n++] = data_byte(r, i, k);
     }
     for (uint64_t k = 0; !rc && at < n; k++) {
         size_t chunk = 1 + pick(r, 5000 + k, 3 * (n / 7 + 1));
@@ -180,11 +185,13 @@ static void compare_recipe(const struct recipe *r, const struct gguf *g) {
     for (int i = 0; i < r->n_tensors; i++) {
         struct gguf_tensor want = tensor_of(r, i, name);
         const struct gguf_tensor *t = gguf_tensor_find(g, name);
-        CHECK(t == &g->tensors[i] && t->type == want.type && t->n_dims == want.n_dims && t->bytes == want.bytes, "%s", name);
+        CHECK(t == &g->tensors[i] && t->type == want.type && t->n_dims == want.n_dims && t->bytes == want.bytes, "%s",
+              name);
         CHECK(!memcmp(t->ne, want.ne, sizeof t->ne) && t->offset % (uint64_t)r->alignment == 0, "%s", name);
         const uint8_t *data = g->map + g->data_offset + t->offset;
         size_t same = 0;
-        while (same < t->bytes && data[same] == data_byte(r, i, same)) same++;
+        while (same < t->bytes && data[same] == data_byte(r, i, same))
+            same++;
         CHECK(same == t->bytes, "%s differs at byte %zu", name, same);
     }
 }
@@ -196,7 +203,8 @@ static void test_round_trips(void) {
         struct gguf *g = NULL;
         CHECK(write_recipe(&r, path_of("round.gguf"), &d) == 0, "key %llu: %s", (unsigned long long)key, d.text);
         CHECK(gguf_open(&g, path_of("round.gguf"), &d) == 0, "key %llu: %s", (unsigned long long)key, d.text);
-        if (g) CHECK(g->version == 3 && (int)g->n_tensors == r.n_tensors && g->alignment == (size_t)r.alignment, "header");
+        if (g)
+            CHECK(g->version == 3 && (int)g->n_tensors == r.n_tensors && g->alignment == (size_t)r.alignment, "header");
         if (g) compare_recipe(&r, g);
         gguf_close(g);
     }
@@ -213,7 +221,8 @@ static void test_copy_real(void) {
     size_t na = 0, nb = 1;
     CHECK(gguf_open(&g, NW_TEST_DATA "/stories260K-f32.gguf", &d) == 0, "%s", d.text);
     CHECK(gguf_writer_open(&w, path_of("copy.gguf"), &d) == 0, "%s", d.text);
-    for (uint64_t i = 0; i < g->n_kv; i++) gguf_writer_copy(w, &g->kv[i]);
+    for (uint64_t i = 0; i < g->n_kv; i++)
+        gguf_writer_copy(w, &g->kv[i]);
     for (uint64_t i = 0; i < g->n_tensors; i++) {
         const struct gguf_tensor *t = &g->tensors[i];
         snprintf(name, sizeof name, "%.*s", (int)t->name.len, t->name.data);
@@ -247,7 +256,8 @@ static struct gguf_writer *begin(int64_t n, struct diag *d) {
 static void check_untouched(const char *what) {
     char *text = NULL;
     size_t n = 0;
-    CHECK(text_read_file(path_of("out.gguf"), 100, &text, &n, NULL) == 0 && n == 5 && !memcmp(text, "older", 5), "%s", what);
+    CHECK(text_read_file(path_of("out.gguf"), 100, &text, &n, NULL) == 0 && n == 5 && !memcmp(text, "older", 5), "%s",
+          what);
     CHECK(files_in_dir() == 1, "%s left %d files", what, files_in_dir());
     free(text);
 }
@@ -333,7 +343,8 @@ static void test_limits(void) {
     CHECK(gguf_writer_data(w, some, sizeof some, &d) == 0, "%s", d.text);
     limit_file_size(20000); /* the space was there, and then was not */
     int rc = 0, calls = 1;
-    for (; !rc && calls < 97; calls++) rc = gguf_writer_data(w, some, sizeof some, &d);
+    for (; !rc && calls < 97; calls++)
+        rc = gguf_writer_data(w, some, sizeof some, &d);
     CHECK(rc == ERR_IO && calls < 97, "call %d gives %d", calls, rc);
     CHECK(gguf_writer_data(w, some, sizeof some, NULL) == ERR_IO, "the error stays");
     check_close(w, ERR_IO, "cannot write: File too large", "writing");

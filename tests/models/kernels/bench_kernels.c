@@ -25,7 +25,8 @@ static uint8_t *rows_new(const struct tensor_type *type, int rows, int cols) {
             memcpy(data + (size_t)r * bytes, data + (size_t)(r % 64) * bytes, bytes);
             continue;
         }
-        for (int c = 0; c < cols; c++) x[c] = rng_unit((uint64_t)r, (uint64_t)c) - 0.5f;
+        for (int c = 0; c < cols; c++)
+            x[c] = rng_unit((uint64_t)r, (uint64_t)c) - 0.5f;
         type->quantize(x, 0.01f, data + (size_t)r * bytes, cols);
     }
     free(x);
@@ -41,7 +42,8 @@ static double product_time(const struct mat *w, enum act_bits bits, int tokens) 
     void *buf = aligned_alloc(64, act_bytes(bits, tokens, n) + 64);
     double best = 1e9;
     order_groups(&w->axis, 0, w->axis.n_leaves, groups);
-    for (int i = 0; i < cols * tokens; i++) x[i] = rng_unit(3, (uint64_t)i) - 0.5f;
+    for (int i = 0; i < cols * tokens; i++)
+        x[i] = rng_unit(3, (uint64_t)i) - 0.5f;
     for (int i = 0; i < 10; i++) {
         struct act a;
         double t = now();
@@ -56,9 +58,15 @@ static double product_time(const struct mat *w, enum act_bits bits, int tokens) 
 
 static void bench_type(const struct tensor_type *type, int rows, int cols, enum act_bits bits, float act_step) {
     float *step = malloc(sizeof *step * (size_t)rows);
-    for (int r = 0; r < rows; r++) step[r] = 0.01f;
-    struct mat w = {.type = type, .rows = rows, .data = rows_new(type, rows, cols), .axis = order_axis_runs(cols),
-                    .stride = tensor_type_row_bytes(type, cols), .row_step = step, .act_step = act_step};
+    for (int r = 0; r < rows; r++)
+        step[r] = 0.01f;
+    struct mat w = {.type = type,
+                    .rows = rows,
+                    .data = rows_new(type, rows, cols),
+                    .axis = order_axis_runs(cols),
+                    .stride = tensor_type_row_bytes(type, cols),
+                    .row_step = step,
+                    .act_step = act_step};
     w.leaf1 = w.axis.n_leaves;
     if (!type->per_channel) w.row_step = NULL, w.act_step = 0;
     if (mat_prepare(&w)) exit(1);
@@ -80,9 +88,12 @@ static void bench_attention(enum kv_type kv, enum act_bits bits, int heads, int 
     int *kv_of = malloc(sizeof *kv_of * (size_t)heads);
     double best = 1e9;
     kv_cache_place(&c, buf);
-    for (int i = 0; i < heads * dim; i++) q[i] = rng_unit(5, (uint64_t)i) - 0.5f;
-    for (int h = 0; h < heads; h++) kv_of[h] = h * kv_heads / heads;
-    for (int p = 0; p < n; p++) kv_cache_put(&c, p, q, q);
+    for (int i = 0; i < heads * dim; i++)
+        q[i] = rng_unit(5, (uint64_t)i) - 0.5f;
+    for (int h = 0; h < heads; h++)
+        kv_of[h] = h * kv_heads / heads;
+    for (int p = 0; p < n; p++)
+        kv_cache_put(&c, p, q, q);
     for (int i = 0; i < 5; i++) {
         struct attn_args a = {&c, q, out, heads, kv_of, n, 0.1f, bits};
         double t = now();
@@ -90,8 +101,8 @@ static void bench_attention(enum kv_type kv, enum act_bits bits, int heads, int 
         t = now() - t;
         best = t < best ? t : best;
     }
-    printf("attention %-3s a%-2d %d heads on %d, dim %d, %d positions: %.3f ms, %.2f GB/s of cache, %.1f GOP/s\n", names[kv],
-           bits ? bits : 16, heads, kv_heads, dim, n, best * 1e3,
+    printf("attention %-3s a%-2d %d heads on %d, dim %d, %d positions: %.3f ms, %.2f GB/s of cache, %.1f GOP/s\n",
+           names[kv], bits ? bits : 16, heads, kv_heads, dim, n, best * 1e3,
            (double)kv_cache_bytes(kv, kv_heads, dim, n) / best / 1e9, 4.0 * heads * dim * n / best / 1e9);
     free(buf), free(q), free(out), free(kv_of);
 }
@@ -105,7 +116,8 @@ int main(int argc, char **argv) {
         if ((*t)->per_channel) bench_type(*t, rows, cols, ACT_I8, 0.05f);
         bench_type(*t, rows, cols, ACT_F32, 0);
     }
-    for (int kv = KV_F16; kv <= KV_I4; kv++) bench_attention((enum kv_type)kv, ACT_I8, 32, 8, 128, 2048);
+    for (int kv = KV_F16; kv <= KV_I4; kv++)
+        bench_attention((enum kv_type)kv, ACT_I8, 32, 8, 128, 2048);
     bench_attention(KV_I8, ACT_I4, 32, 8, 128, 2048);
     return 0;
 }

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# What commands print.
+. "$(dirname "$0")/common.sh"
+
+ok "help" sh -c '"$1" --help | grep -q "northwall COMMAND"' _ "$northwall"
+ok "version" sh -c '"$1" --version | grep -Eq "^northwall [0-9]+\.[0-9]+"' _ "$northwall"
+for c in $("$northwall" list | sed -n '/^commands/,$p' | awk 'NR > 1 {print $1}'); do
+    ok "$c --help" sh -c '"$1" "$2" --help | grep -q "^usage: northwall $2"' _ "$northwall" "$c"
+done
+"$northwall" run --model "$stories" --prompt "Once upon a time" -n 20 >"$tmp/text" 2>"$tmp/err"
+ok "text alone on stdout" [ "$(cat "$tmp/text")" = "Once upon a time, there was a little girl named Lily. She loved to play outsid" ]
+ok "statistics on stderr" grep -q "tok/s" "$tmp/err"
+printf 'Once upon a time\nLily\n' >"$tmp/prompts"
+"$northwall" run --model "$stories" --prompts "$tmp/prompts" -n 5 -q >"$tmp/text" 2>/dev/null
+ok "two prompts, two lines" [ "$(wc -l <"$tmp/text")" = 2 ]
+ok "tokenize --text" [ "$("$northwall" model tokenize --model "$stories" --text 'Once upon a time')" = "1 403 407 261 378" ]
+ok "tokenize stdin" [ "$(printf 'Once upon a time' | "$northwall" model tokenize --model "$stories")" = "1 403 407 261 378" ]
+ok "completion" sh -c '"$1" --complete run | grep -qx -- "--model="' _ "$northwall"
+ok "info" sh -c '"$1" model info --model "$2" | grep -q "8 heads (4 KV)"' _ "$northwall" "$stories"
+ok "info of a preset" sh -c '"$1" model info --model llama3-70b | grep -q "80 layers"' _ "$northwall"
+"$northwall" model quantize --model "$kjv" --type Q4_0 --out "$tmp/q4.gguf" -q 2>/dev/null
+ok "quantize" sh -c '"$1" run --model "$2" -n 4 -q >/dev/null' _ "$northwall" "$tmp/q4.gguf"
+ok "northpole plan" sh -c '"$1" plan --model granite-3b-northpole --strategy "stages:1*14/1,2/0" | grep -q "16 ranks"' _ "$northwall"
+"$northwall" bench --model "$kjv" -n 8 --n-prompt 16 --repeat 6 --json >"$tmp/bench" 2>/dev/null
+for key in decode_tok_per_s prefill_tok_per_s read_GBps fraction_of_read_bw comm_bytes_per_tok comm_messages_per_tok tokens_verified; do
+    ok "bench --json: $key" grep -q "\"$key\"" "$tmp/bench"
+done
+ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
+"$northwall" model perplexity --model "$kjv" --text "In the beginning God created the heaven and the earth." --json >"$tmp/ppl" 2>/dev/null
+ok "perplexity --json" grep -q '"mean_nll_nats"' "$tmp/ppl"
+finish

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Bad input: one clear line, the same nonzero status, no hang, nothing left behind. On one rank and on three.
+. "$(dirname "$0")/common.sh"
+
+head -c 5000 "$stories" >"$tmp/short.gguf"
+head -c 800000 "$stories" >"$tmp/cut.gguf"
+printf 'GARBAGE!' >"$tmp/garbage.gguf"
+: >"$tmp/empty.gguf"
+
+for n in 1 3; do
+    fails "no command ($n)" 2 "unknown command" $n frobnicate
+    fails "unknown option ($n)" 2 "--frob" $n run --frob
+    fails "bad number ($n)" 2 "--n-predict" $n run --model "$stories" -n many
+    fails "no model ($n)" 2 "no model" $n run
+    fails "missing file ($n)" 4 "$tmp/none.gguf" $n run --model "$tmp/none.gguf"
+    fails "directory ($n)" 4 "$tmp" $n run --model "$tmp/"
+    fails "short file ($n)" 3 "short.gguf" $n run --model "$tmp/short.gguf"
+    fails "cut file ($n)" 3 "cut.gguf" $n run --model "$tmp/cut.gguf"
+    fails "garbage ($n)" 3 "garbage.gguf" $n run --model "$tmp/garbage.gguf"
+    fails "empty file ($n)" 3 "empty.gguf" $n run --model "$tmp/empty.gguf"
+    fails "unknown preset ($n)" 2 "nosuch" $n run --model nosuch
+    fails "wrong ranks ($n)" 6 "needs 4 ranks" $n run --model "$stories" --tp 4
+    fails "too many stages ($n)" 6 "" $n run --model "$stories" --strategy pp$((n * 7))
+    fails "memory ($n)" 6 "MiB" $n run --model "$kjv" --mem 100KiB
+    fails "context ($n)" 8 "context" $n run --model "$stories" --ctx 4 --prompt "Once upon a time there was a" -n 5
+    fails "bad mode ($n)" 2 "--mode" $n run --model "$kjv" --mode w4a4
+    fails "bad kv ($n)" 2 "--kv" $n run --model "$kjv" --kv q9
+    fails "flipped weight ($n)" 7 "verification failed" $n bench --model "$kjv" -n 8 --repeat 1 --flip-weight $((n - 1)) --json
+    ok "flipped weight ($n): tokens_verified" grep -q '"tokens_verified": false' "$tmp/out"
+done
+fails "unwritable output" 4 "/nonexistent" 1 model quantize --model "$stories" --type Q8_0 --out /nonexistent/x.gguf
+fails "full disk" 4 "" 1 model quantize --model "$kjv" --type Q4_0 --out /dev/full
+fails "unknown type" 2 "Q99" 1 model quantize --model "$stories" --type Q99 --out "$tmp/x.gguf"
+ok "no partial file" [ -z "$(ls "$tmp" | grep 'x.gguf')" ]
+"$northwall" list >/dev/full 2>"$tmp/err"
+ok "full standard output" [ $? = 4 ]
+finish

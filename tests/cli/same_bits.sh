@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# One text and one hash of every step's logits, whatever the strategy and the rank count; the ids that two other
+# implementations of this model give (tests/data/README.md).
+. "$(dirname "$0")/common.sh"
+n=${4:-0}
+
+run() { # N STRATEGY FILE [more]
+    ranks "$1" run --model "$stories" --strategy "$2" --prompt "Once upon a time" -n 100 --temperature 0 --json -q "${@:4}" >"$3" 2>"$tmp/err" ||
+        { echo "$2 on $1 ranks: $(cat "$tmp/err")" >&2; return 1; }
+}
+
+run 1 1 "$tmp/one"
+ids=$(field "$tmp/one" ids | sed 's/.*\[//; s/\]//')
+expected=$(grep -A 1 '^1 403 407 261 378$' "$data/stories260K.ids.txt" | tail -n 1 | cut -d' ' -f1-100 | tr ' ' ',')
+ok "expected ids" [ "$ids" = "$expected" ]
+ok "portable kernels" run 1 1 "$tmp/other" --kernels portable
+ok "portable kernels: logits" [ "$(field "$tmp/one" logits_hash)" = "$(field "$tmp/other" logits_hash)" ]
+
+case $n in
+1) strategies="1" ;;
+2) strategies="tp2 pp2 dp2" ;;
+3) strategies="tp3 pp3 stages:1,2" ;;
+4) strategies="tp4 pp4 tp2xpp2" ;;
+5) strategies="tp5 pp5 stages:2,3" ;;
+6) strategies="tp6 tp3xpp2" ;;
+7) strategies="tp7 stages:3,4" ;;
+8) strategies="tp8 tp4xpp2 tp2xpp4" ;;
+esac
+for s in $strategies; do
+    for chunk in 1 64; do
+        ok "$s" run "$n" "$s" "$tmp/other" --chunk $chunk
+        ok "$s, chunk $chunk: tokens" [ "$(field "$tmp/one" ids)" = "$(field "$tmp/other" ids)" ]
+        ok "$s, chunk $chunk: logits" [ "$(field "$tmp/one" logits_hash)" = "$(field "$tmp/other" logits_hash)" ]
+    done
+done
+finish
