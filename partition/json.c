@@ -11,7 +11,8 @@ static void set_int(json_t *o, const char *key, int64_t v) {
 }
 
 static void set_text(json_t *o, const char *key, const char *v) {
-    json_object_set_new(o, key, json_string(v));
+    json_t *text = json_string(v); /* NULL where a name of a file is no UTF-8 */
+    json_object_set_new(o, key, text ? text : json_string("?"));
 }
 
 static void set_range(json_t *o, const char *key, int begin, int end) {

@@ -308,7 +308,7 @@ static void print_replication(const struct plan *p, FILE *out) {
         int64_t bytes;
         const char *what;
     } cause[] = {
-        {r.embedding, p->shape.tied_head
+        {r.embedding, p->shape.tied_head && p->n_stages > 1
                           ? "embedding table on each rank of stage 0, its rows again in the last stage as output layer"
                           : "embedding table on each rank of stage 0"},
         {r.kv_heads, "key and value rows of heads that several ranks of a stage need"},

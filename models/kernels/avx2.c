@@ -1,5 +1,7 @@
 /* The AVX2 kernel set: rows of a product in blocks that stay in the second-level cache while tiles of tokens pass. This
  * file is compiled for the baseline, so that `available` runs anywhere. */
+#include <cpuid.h>
+
 #include "kernels/avx2_job.h"
 
 enum { ROW_BLOCK = 64 };
@@ -30,8 +32,11 @@ static void mat_mul_avx2(const struct mat *w, const struct act *x, int row0, int
         }
 }
 
+/* __builtin_cpu_supports also asks whether the system saves the registers; F16C it does not know everywhere. */
 static int has_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    unsigned a, b, c = 0, d;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
+           (c & bit_F16C);
 }
 
 const struct kernel_set kernel_set_avx2 = {

@@ -69,7 +69,7 @@ int piece_append(char *buf, int cap, int n, const char *bytes, size_t len);
 /* A stored text with U+2581 as space; drop_space leaves one space in front out. */
 int piece_spaced(const struct tokenizer *t, int id, int drop_space, char *buf, int cap);
 
-/* Bytes of the character at text by its first byte alone, at most len: how merges see any bytes. */
+/* Bytes of the character at text, valid or not: as many continuation bytes as the first byte announces and as follow. */
 size_t lead_len(const char *text, size_t len);
 
 #endif

@@ -171,8 +171,9 @@ const char *tokenizer_pre(const struct tokenizer *t) {
 
 size_t lead_len(const char *text, size_t len) {
     static const uint8_t by_high_nibble[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
-    size_t n = by_high_nibble[(unsigned char)*text >> 4];
-    return n < len ? n : len;
+    size_t most = by_high_nibble[(unsigned char)*text >> 4], n = 1;
+    while (n < most && n < len && ((unsigned char)text[n] & 0xc0) == 0x80) n++;
+    return n;
 }
 
 int run_push(struct encode_run *run, int id) {

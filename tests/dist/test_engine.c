@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "check.h"
 #include "dist/engine.h"
+#include "models/decoder/tiny.h"
 
 enum { MAX_RANKS = 12, N_NEW = 12 };
 
@@ -146,6 +147,32 @@ static void check_file(const char *path, enum act_bits bits, enum kv_type kv, do
     gguf_close(g);
 }
 
+/* Every generating architecture, odd head counts, replicated KV heads, tied embeddings, K formats, synthetic weights. */
+static void check_architectures(void) {
+    static const struct {
+        struct tiny tiny;
+        const char *quant;
+        enum act_bits bits;
+    } models[] = {
+        {{.arch = "llama", .n_layers = 3, .d_model = 96, .n_heads = 9, .n_kv_heads = 3, .head_dim = 32, .d_ffn = 160, .n_vocab = 301, .tied = 1},
+         "Q8_0", ACT_I8},
+        {{.arch = "llama", .n_layers = 3, .d_model = 256, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64, .d_ffn = 768, .n_vocab = 512}, "Q4_K", ACT_I8},
+        {{.arch = "granite", .n_layers = 4, .d_model = 256, .n_heads = 8, .n_kv_heads = 2, .head_dim = 32, .d_ffn = 512, .n_vocab = 300}, "I4", ACT_I4},
+        {{.arch = "qwen2", .n_layers = 3, .d_model = 448, .n_heads = 14, .n_kv_heads = 2, .head_dim = 32, .d_ffn = 608, .n_vocab = 333}, "Q5_1", ACT_I8},
+        {{.arch = "qwen3", .n_layers = 3, .d_model = 128, .n_heads = 6, .n_kv_heads = 3, .head_dim = 64, .d_ffn = 256, .n_vocab = 257}, "F16", ACT_F32},
+        {{.arch = "gpt2", .n_layers = 3, .d_model = 96, .n_heads = 6, .n_kv_heads = 6, .head_dim = 16, .d_ffn = 384, .n_vocab = 301, .tied = 1},
+         "Q4_1", ACT_I8},
+        {{.arch = "gptneox", .n_layers = 3, .d_model = 128, .n_heads = 4, .n_kv_heads = 4, .head_dim = 32, .d_ffn = 512, .n_vocab = 301,
+          .rope_dim = 8, .parallel = 1},
+         "Q4_0", ACT_I8},
+    };
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct model_shape s;
+        tiny_shape(&s, &models[i].tiny, models[i].quant, NULL);
+        compare(&s, NULL, (struct setting){.n_seqs = 2, .bits = models[i].bits, .kv = models[i].bits == ACT_I4 ? KV_I4 : KV_F16}, some);
+    }
+}
+
 /* One bit of one weight of one rank: the logits are no longer those of one rank, and the ranks still agree. */
 static void check_flip(const char *path) {
     struct gguf *g = NULL;
@@ -169,6 +196,7 @@ int main(void) {
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", ACT_I8, KV_F16, 0, every);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_I4, KV_I4, 0.9, some);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_F32, KV_I8, 0, some);
+    check_architectures();
     check_flip(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     return check_report("engine");
 }
