@@ -8,7 +8,7 @@
 
 enum { BENCH_MAX = 32 };
 
-/* What one repetition gave; seconds of the slowest rank. */
+/* What one repetition gave; seconds on rank 0, where tokens arrive. */
 struct bench_sample {
     double prefill_s, decode_s, read_Bps, joules;
 };

@@ -117,7 +117,6 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
     if (rc) return rc;
     int meter_ok = energy_update(energy) == 0;
     double after = probe_all(b, r, probe);
-    double decode = agree_max(l, res.decode_seconds, NULL), prefill = agree_max(l, res.prefill_seconds, NULL);
     struct engine_stats *all = calloc((size_t)l->size, sizeof *all);
     if (!all) rc = diag_set(d, ERR_MEMORY, "no memory for statistics");
     rc = err_agree(l, rc, d);
@@ -129,7 +128,7 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
         r->prefill_tokens = r->first.prefill_tokens;
         r->decode_tokens = r->first.decode_tokens;
     } else if (!rc && b->app->rank == 0) {
-        r->samples[rep] = (struct bench_sample){prefill, decode, 0.5 * (before + after), meter_ok ? energy->joules : 0};
+        r->samples[rep] = (struct bench_sample){res.prefill_seconds, res.decode_seconds, 0.5 * (before + after), meter_ok ? energy->joules : 0};
         for (int i = 0; i < l->size; i++) add_stats(&r->stats[i], &all[i]);
     }
     free(all);

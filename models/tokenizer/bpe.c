@@ -46,7 +46,8 @@ static int char_byte(unsigned c) {
 static uint32_t rule_slot(const struct bpe *b, int left, int right) {
     uint32_t mask = b->n_slots - 1;
     uint32_t i = (uint32_t)hash_mix((uint64_t)(uint32_t)left << 32 | (uint32_t)right) & mask;
-    while (b->rule[i].left >= 0 && (b->rule[i].left != left || b->rule[i].right != right)) i = (i + 1) & mask;
+    while (b->rule[i].left >= 0 && (b->rule[i].left != left || b->rule[i].right != right))
+        i = (i + 1) & mask;
     return i;
 }
 
@@ -84,7 +85,8 @@ static int load_rules(struct bpe *b, struct vocab *v, const struct gguf *g, stru
     if (merges->count >= 1u << 28)
         return diag_set(d, ERR_UNSUPPORTED, "%s: tokenizer.ggml.merges has %llu items: too many", g->path,
                         (unsigned long long)merges->count);
-    for (b->n_slots = 16; b->n_slots < 2 * merges->count; b->n_slots *= 2) continue;
+    for (b->n_slots = 16; b->n_slots < 2 * merges->count; b->n_slots *= 2)
+        continue;
     b->rule = malloc(b->n_slots * sizeof *b->rule);
     struct gguf_str *strings = gguf_strings(merges);
     size_t longest = 1;
@@ -92,8 +94,10 @@ static int load_rules(struct bpe *b, struct vocab *v, const struct gguf *g, stru
         if (strings[i].len > longest) longest = strings[i].len;
     char *joined = malloc(longest);
     rc = b->rule && strings && joined ? 0 : ERR_MEMORY;
-    for (uint32_t i = 0; !rc && i < b->n_slots; i++) b->rule[i].left = -1;
-    for (uint64_t i = 0; !rc && i < merges->count; i++) rc = add_rule(b, v, strings[i], i, joined, g, d);
+    for (uint32_t i = 0; !rc && i < b->n_slots; i++)
+        b->rule[i].left = -1;
+    for (uint64_t i = 0; !rc && i < merges->count; i++)
+        rc = add_rule(b, v, strings[i], i, joined, g, d);
     free(joined);
     free(strings);
     return rc;
@@ -143,7 +147,8 @@ static void unload(struct tokenizer *t) {
 static int whole_word(const struct tokenizer *t, struct encode_run *run, const char *word, size_t len) {
     size_t n = 0;
     if (len > t->vocab.max_len) return -1;
-    for (size_t i = 0; i < len; i++) n += (size_t)write_char(run->text + n, byte_char((unsigned char)word[i]));
+    for (size_t i = 0; i < len; i++)
+        n += (size_t)write_char(run->text + n, byte_char((unsigned char)word[i]));
     return vocab_token(&t->vocab, strtab_find(&t->vocab.text, run->text, n));
 }
 
@@ -166,10 +171,12 @@ static int encode_word(const struct tokenizer *t, struct encode_run *run, const 
     if (id >= 0) return run_push(run, id);
     if (merger_reserve(m, len)) return ERR_MEMORY;
     m->n = 0;
-    for (size_t i = 0; i < len; i++) merger_push(m, (uint32_t)i, 1, b->byte_text[(unsigned char)word[i]]);
+    for (size_t i = 0; i < len; i++)
+        merger_push(m, (uint32_t)i, 1, b->byte_text[(unsigned char)word[i]]);
     merger_run(m, find_rule, b);
     int rc = 0;
-    for (int i = 0; !rc && i >= 0; i = m->symbol[i].next) rc = push_symbol(t, run, word, &m->symbol[i]);
+    for (int i = 0; !rc && i >= 0; i = m->symbol[i].next)
+        rc = push_symbol(t, run, word, &m->symbol[i]);
     return rc;
 }
 

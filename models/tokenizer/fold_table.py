@@ -42,7 +42,8 @@ def runs():
 
 
 rows = ["{0x%x, %d, %d, 0x%x, %d}," % r for r in runs()]
-print("/* clang-format off\n * Written by fold_table.py from Unicode %s: {first, count, step, folded, step of folded}. */"
+print("/* clang-format off")
+print(" * Written by fold_table.py from Unicode %s: {first, count, step, folded, step of folded}. */"
       % unicodedata.unidata_version)
 line = "   "
 for row in rows:

@@ -44,7 +44,7 @@ struct special_hit {
 };
 struct specials {
     uint8_t pair[2][65536 / 8]; /* [with control tokens] bit of the first two bytes of any special token */
-    uint32_t *len;              /* [n_len] their lengths, longest first */
+    uint32_t *len; /* [n_len] their lengths, longest first */
     int n_len;
 };
 int specials_init(struct specials *s, const struct vocab *v);
@@ -69,7 +69,8 @@ int piece_append(char *buf, int cap, int n, const char *bytes, size_t len);
 /* A stored text with U+2581 as space; drop_space leaves one space in front out. */
 int piece_spaced(const struct tokenizer *t, int id, int drop_space, char *buf, int cap);
 
-/* Bytes of the character at text, valid or not: as many continuation bytes as the first byte announces and as follow. */
+/* Bytes of the character at text, valid or not: as many continuation bytes as the first byte announces and as follow.
+ */
 size_t lead_len(const char *text, size_t len);
 
 #endif

@@ -23,7 +23,8 @@ void merger_free(struct merger *m) {
 
 static void heap_push(struct merger *m, struct merge_pair pair) {
     size_t i = m->n_heap++;
-    for (; i && m->heap[(i - 1) / 2].key > pair.key; i = (i - 1) / 2) m->heap[i] = m->heap[(i - 1) / 2];
+    for (; i && m->heap[(i - 1) / 2].key > pair.key; i = (i - 1) / 2)
+        m->heap[i] = m->heap[(i - 1) / 2];
     m->heap[i] = pair;
 }
 
@@ -53,7 +54,8 @@ static void consider(struct merger *m, int left, merge_lookup *lookup, const voi
 
 void merger_run(struct merger *m, merge_lookup *lookup, const void *context) {
     m->n_heap = 0;
-    for (int i = 0; i + 1 < m->n; i++) consider(m, i, lookup, context);
+    for (int i = 0; i + 1 < m->n; i++)
+        consider(m, i, lookup, context);
     while (m->n_heap) {
         struct merge_pair pair = heap_pop(m);
         int left = (int)(uint32_t)pair.key;

@@ -8,14 +8,14 @@
 
 struct merge_symbol {
     uint32_t pos, len; /* bytes of the text it stands for; len 0: joined to a symbol on its left */
-    int prev, next;    /* neighbours, or -1 */
-    int text;          /* number in the vocabulary's strings, or -1 */
+    int prev, next; /* neighbours, or -1 */
+    int text; /* number in the vocabulary's strings, or -1 */
 };
 
 struct merge_pair {
     uint64_t key; /* order in the high half, left symbol in the low half */
     uint32_t len; /* of both symbols together: a pair whose sum has changed since is stale */
-    int text;     /* of the joined symbol */
+    int text; /* of the joined symbol */
 };
 
 struct merger {

@@ -1,11 +1,10 @@
 /* Pre-tokenizers: values of tokenizer.ggml.pre and the patterns each stands for.
  *
  * The patterns are those of the models' own tokenizer files as llama.cpp reads them (where the two differ, as in
- * gpt-4o and tekken, which it reads with ASCII capitals only, we follow llama.cpp: its files are what we are given).
- * White space is spelt out as the property White_Space, because PCRE2's \s also holds U+180E. */
+ * gpt-4o and tekken, which it reads with ASCII capitals only, we follow llama.cpp: its files are what we are given). */
 #include "split.h"
 
-#define WS "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
+#define WS SPLIT_SPACES
 #define WS_TAIL "[" WS "]+(?![^" WS "])" /* white space, but for the last one before a word */
 #define DIGIT "\\p{N}"
 #define ENDINGS "'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])"
@@ -18,14 +17,14 @@
     ENDINGS "|[^\\r\\n\\p{L}\\p{N}]?" letters "+|" digits "| ?" symbols "|" newlines
 #define SYMBOLS "[^" WS "\\p{L}\\p{N}]+[\\r\\n]*"
 /* Capitals, then small letters: [^\P{L}a-z] are the letters but a-z. */
-#define CASED(ending)                                                                                                  \
-    "[^\\r\\n\\p{L}\\p{N}]?[^\\P{L}a-z]*[^\\P{L}A-Z]+" ending "|[^\\r\\n\\p{L}\\p{N}]?[^\\P{L}a-z]+[^\\P{L}A-Z]*" ending
+#define CASED(ending) CASED_WORD "*[^\\P{L}A-Z]+" ending "|" CASED_WORD "+[^\\P{L}A-Z]*" ending
+#define CASED_WORD "[^\\r\\n\\p{L}\\p{N}]?[^\\P{L}a-z]"
 #define CASED_REST "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n/]*|" NEWLINES
 
 /* U+0800 to U+9FA5 but for white space, and Hangul. */
 #define CJK                                                                                                            \
-    "[\\x{800}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}"  \
-    "\\x{3001}-\\x{9FA5}\\x{AC00}-\\x{D7FF}]+"
+    "[\\x{800}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}"                  \
+    "\\x{2060}-\\x{2FFF}\\x{3001}-\\x{9FA5}\\x{AC00}-\\x{D7FF}]+"
 
 /* The cased letters of the scripts DeepSeek lists. */
 #define CASED_LETTERS                                                                                                  \

@@ -14,7 +14,8 @@ static unsigned two_bytes(const char *text, size_t len) {
 
 static void mark_pair(uint8_t *pair, const char *text, size_t len) {
     unsigned first = two_bytes(text, len);
-    for (unsigned i = 0; i < (len > 1 ? 1 : 256); i++) pair[(first + i) / 8] |= (uint8_t)(1 << (first + i) % 8);
+    for (unsigned i = 0; i < (len > 1 ? 1 : 256); i++)
+        pair[(first + i) / 8] |= (uint8_t)(1 << (first + i) % 8);
 }
 
 static int longer_first(const void *a, const void *b) {
@@ -24,7 +25,8 @@ static int longer_first(const void *a, const void *b) {
 
 int specials_init(struct specials *s, const struct vocab *v) {
     int n = 0;
-    for (int i = 0; i < v->n; i++) n += (v->flags[i] & (TOKEN_CONTROL | TOKEN_USER)) != 0;
+    for (int i = 0; i < v->n; i++)
+        n += (v->flags[i] & (TOKEN_CONTROL | TOKEN_USER)) != 0;
     s->len = malloc(((size_t)n + 1) * sizeof *s->len);
     if (!s->len) return ERR_MEMORY;
     n = 0;
@@ -52,7 +54,7 @@ struct scan {
     size_t len;
     int control;
     size_t *place, n_places; /* where a special token may start */
-    unsigned char *taken;    /* [len] */
+    unsigned char *taken; /* [len] */
     struct special_hit *hit;
     size_t n_hits, cap_hits;
 };
@@ -111,7 +113,8 @@ int specials_find(const struct specials *s, const struct vocab *v, const char *t
     struct scan scan = {.vocab = v, .text = text, .len = len, .control = control != 0};
     int rc = find_places(s, &scan);
     if (!rc && scan.n_places && !(scan.taken = calloc(len, 1))) rc = ERR_MEMORY;
-    for (int i = 0; !rc && scan.n_places && i < s->n_len; i++) rc = take_length(&scan, s->len[i]);
+    for (int i = 0; !rc && scan.n_places && i < s->n_len; i++)
+        rc = take_length(&scan, s->len[i]);
     free(scan.place);
     free(scan.taken);
     if (rc) free(scan.hit), scan.hit = NULL;

@@ -63,7 +63,8 @@ int splitter_new(struct splitter **out, const char *const *rules, struct diag *d
 
 void splitter_free(struct splitter *s) {
     if (!s) return;
-    for (int i = 0; i < s->n; i++) pcre2_code_free(s->code[i]);
+    for (int i = 0; i < s->n; i++)
+        pcre2_code_free(s->code[i]);
     pcre2_match_context_free(s->context);
     free(s);
 }
@@ -161,7 +162,8 @@ static int split_valid(const struct splitter *s, struct split *out, const char *
     if (!out->match && !(out->match = pcre2_match_data_create(1, NULL))) return ERR_MEMORY;
     if (!len) return 0;
     int rc = push_end(&out->end, &out->n, &out->cap, len);
-    for (int rule = 0; !rc && rule < s->n; rule++) rc = apply_rule(s, rule, out, text);
+    for (int rule = 0; !rc && rule < s->n; rule++)
+        rc = apply_rule(s, rule, out, text);
     return rc;
 }
 

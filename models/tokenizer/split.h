@@ -8,10 +8,14 @@
 
 enum { SPLIT_MAX_RULES = 6 };
 
+/* The characters of the property White_Space, for use inside [] of a rule: \s of PCRE2 holds U+180E besides. */
+#define SPLIT_SPACES                                                                                                   \
+    "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
+
 enum pretokenizer_flag {
     PRE_WHOLE_WORDS = 1, /* a piece that is a token as it stands is taken so, without merges */
-    PRE_BOS = 2,         /* a bos token in front by default */
-    PRE_ALIAS = 4        /* another name of a row: left out of the list of names */
+    PRE_BOS = 2, /* a bos token in front by default */
+    PRE_ALIAS = 4 /* another name of a row: left out of the list of names */
 };
 
 /* One row a value of tokenizer.ggml.pre. Each rule is applied to every piece that the one before it left: its matches

@@ -15,7 +15,7 @@
 enum { JOINT_BITS = 20 };
 
 struct spm {
-    uint32_t *order;                       /* [vocab.n] ascending order is descending score */
+    uint32_t *order; /* [vocab.n] ascending order is descending score */
     uint8_t joint[(1 << JOINT_BITS) / 8]; /* by hash: characters that stand side by side in some token */
 };
 
@@ -96,7 +96,8 @@ static int push_symbol(const struct tokenizer *t, struct encode_run *run, const 
                        const struct merge_symbol *s) {
     int id = vocab_token(&t->vocab, strtab_find(&t->vocab.text, text + s->pos, s->len)), rc = 0;
     if (id >= 0) return run_push(run, id);
-    for (uint32_t i = 0; !rc && i < s->len; i++) rc = push_byte(t, run, text + s->pos + i);
+    for (uint32_t i = 0; !rc && i < s->len; i++)
+        rc = push_byte(t, run, text + s->pos + i);
     return rc;
 }
 
@@ -107,7 +108,8 @@ static int flush(const struct tokenizer *t, struct encode_run *run, const char *
     int rc = 0;
     if (!m->n) return 0;
     merger_run(m, find_token, &context);
-    for (int i = 0; !rc && i >= 0; i = m->symbol[i].next) rc = push_symbol(t, run, text, &m->symbol[i]);
+    for (int i = 0; !rc && i >= 0; i = m->symbol[i].next)
+        rc = push_symbol(t, run, text, &m->symbol[i]);
     m->n = 0;
     return rc;
 }
@@ -133,7 +135,8 @@ static int encode(const struct tokenizer *t, struct encode_run *run, const char 
     int front = t->add_space && run->after_special;
     size_t n = len + (front ? 3 : 0);
     (void)d;
-    for (size_t i = 0; i < len; i++) n += text[i] == ' ' ? 2 : 0;
+    for (size_t i = 0; i < len; i++)
+        n += text[i] == ' ' ? 2 : 0;
     if (run_reserve_text(run, n)) return ERR_MEMORY;
     char *out = run->text;
     if (front) out = (char *)memcpy(out, SPACE, 3) + 3;

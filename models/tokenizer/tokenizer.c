@@ -172,7 +172,8 @@ const char *tokenizer_pre(const struct tokenizer *t) {
 size_t lead_len(const char *text, size_t len) {
     static const uint8_t by_high_nibble[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
     size_t most = by_high_nibble[(unsigned char)*text >> 4], n = 1;
-    while (n < most && n < len && ((unsigned char)text[n] & 0xc0) == 0x80) n++;
+    while (n < most && n < len && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n++;
     return n;
 }
 
@@ -224,7 +225,8 @@ static int encode_text(const struct tokenizer *t, struct encode_run *run, const 
 
 static int encode_bytes(const struct tokenizer *t, struct encode_run *run, const char *text, size_t len) {
     int rc = 0;
-    for (size_t i = 0; !rc && i < len; i++) rc = run_push(run, (unsigned char)text[i] % t->vocab.n);
+    for (size_t i = 0; !rc && i < len; i++)
+        rc = run_push(run, (unsigned char)text[i] % t->vocab.n);
     return rc;
 }
 

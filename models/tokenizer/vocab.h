@@ -30,8 +30,8 @@ static inline const char *strtab_data(const struct strtab *s, int i, size_t *len
 
 enum token_flag {
     TOKEN_CONTROL = 1, /* control or unknown: parsed from text only on request, no text when printed */
-    TOKEN_USER = 2,    /* user-defined: always taken whole from text, stored as it reads */
-    TOKEN_BYTE = 4,    /* stands for one byte: <0xXX> */
+    TOKEN_USER = 2, /* user-defined: always taken whole from text, stored as it reads */
+    TOKEN_BYTE = 4, /* stands for one byte: <0xXX> */
     TOKEN_UNUSED = 8,
     TOKEN_END = 16 /* ends generation */
 };
@@ -39,13 +39,13 @@ enum token_flag {
 struct vocab {
     int n;
     struct strtab text; /* texts of the tokens first, then parts of merges that are no tokens */
-    int *text_of;       /* [n] number in text */
-    int *token_of;      /* [n_token_texts] the last token of that text */
+    int *text_of; /* [n] number in text */
+    int *token_of; /* [n_token_texts] the last token of that text */
     int n_token_texts;
-    uint8_t *flags;      /* [n] token_flag */
-    float *score;        /* [n] or NULL */
+    uint8_t *flags; /* [n] token_flag */
+    float *score; /* [n] or NULL */
     int byte_token[256]; /* -1 where there is none */
-    size_t max_len;      /* bytes of the longest token */
+    size_t max_len; /* bytes of the longest token */
 };
 
 /* Reads tokens, kinds and scores. Local. */

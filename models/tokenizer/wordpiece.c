@@ -6,13 +6,12 @@
 
 #include "internal.h"
 
-#define WS "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 /* Stand alone: punctuation, ASCII symbols, ideographs (the ranges of BERT's own tokenizer). */
 #define ALONE                                                                                                          \
-    "\\p{P}$+<=>^`|~\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B81F}"                \
+    "\\p{P}$+<=>^`|~\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B81F}"                  \
     "\\x{2B920}-\\x{2CEAF}\\x{F900}-\\x{FAFF}\\x{2F800}-\\x{2FA1F}"
 
-static const char *const word_rules[] = {"[" WS "]+", "[" ALONE "]", NULL};
+static const char *const word_rules[] = {"[" SPLIT_SPACES "]+", "[" ALONE "]", NULL};
 
 static const struct fold_run {
     uint32_t first;
@@ -45,19 +44,21 @@ static uint32_t read_char(const char *text, size_t n) {
     const unsigned char *p = (const unsigned char *)text;
     static const uint8_t lead_mask[5] = {0, 0x7f, 0x1f, 0x0f, 0x07};
     uint32_t c = p[0] & lead_mask[n];
-    for (size_t i = 1; i < n; i++) c = c << 6 | (p[i] & 0x3fu);
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3fu);
     return c;
 }
 
 static size_t write_char(char *out, uint32_t c) {
     size_t n = c < 0x80 ? 1 : (c < 0x800 ? 2 : (c < 0x10000 ? 3 : 4));
     static const uint8_t lead[5] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n; i-- > 1; c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
+    for (size_t i = n; i-- > 1; c >>= 6)
+        out[i] = (char)(0x80 | (c & 0x3f));
     out[0] = (char)(lead[n] | c);
     return n;
 }
 
-/* White space, as in WS. */
+/* White space, as in SPLIT_SPACES. */
 static int is_space(uint32_t c) {
     return (c >= 0x9 && c <= 0xd) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;

@@ -2,25 +2,28 @@
 # A rank killed in mid-run ends the job nonzero within 5 s, and its rank is named. SIGINT ends it with a nonzero status, no hang.
 . "$(dirname "$0")/common.sh"
 
-start() { # N: a long run in the background
-    "$mpiexec" -n "$1" "$northwall" run --model "$stories" --tp "$1" -n 100000 --ctx 200000 --ignore-eos -q >"$tmp/out" 2>"$tmp/err" &
+start() { # COMMAND...: a long run in the background, until text comes
+    : >"$tmp/out"
+    "$@" run --model "$stories" -n 100000 --ctx 200000 --ignore-eos >"$tmp/out" 2>"$tmp/err" &
     job=$!
-    for _ in $(seq 100); do # until text comes
+    for _ in $(seq 300); do
         [ -s "$tmp/out" ] && return
         sleep 0.1
     done
-    echo "no text after 10 s: $(cat "$tmp/err")" >&2
+    echo "no text after 30 s: $(cat "$tmp/err")" >&2
 }
 
-children() { # the northwall processes of the job
-    pgrep -P "$job" -f "$northwall"
+pid_of_rank() {
+    local pid
+    for pid in $(pgrep -P "$job"); do
+        tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "$pid" && return
+    done
 }
 
 for victim in 0 2; do
-    start 3
-    pids=($(children | sort -n))
+    start "$mpiexec" -n 3 "$northwall"
     began=$(date +%s%N)
-    kill -9 "${pids[$victim]}"
+    kill -9 "$(pid_of_rank $victim)"
     wait $job
     status=$?
     took=$((($(date +%s%N) - began) / 1000000))
@@ -29,14 +32,12 @@ for victim in 0 2; do
     ok "rank $victim killed: named" grep -q "rank $victim" "$tmp/err"
 done
 
-start 2
+start "$mpiexec" -n 2 "$northwall"
 kill -INT $job
 wait $job
 ok "interrupted: nonzero" [ $? != 0 ]
 
-"$northwall" run --model "$stories" -n 100000 --ctx 200000 --ignore-eos >"$tmp/out" 2>"$tmp/err" &
-job=$!
-sleep 1
+start "$northwall"
 kill -INT $job
 wait $job
 ok "interrupted, one rank: status 130" [ $? = 130 ]

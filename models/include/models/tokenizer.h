@@ -37,14 +37,15 @@ int tokenizer_is_end(const struct tokenizer *t, int id);
 /* Control or user-defined: taken whole from a text. */
 int tokenizer_is_special(const struct tokenizer *t, int id);
 const char *tokenizer_kind(const struct tokenizer *t); /* "SentencePiece BPE", "byte-level BPE", "WordPiece", "bytes" */
-const char *tokenizer_pre(const struct tokenizer *t);  /* "llama-bpe", ...; "" where the kind has none */
+const char *tokenizer_pre(const struct tokenizer *t); /* "llama-bpe", ...; "" where the kind has none */
 
 /* bos in front, eos behind, if the file says so | parse control tokens in the text (user-defined ones always are) */
 enum { TOKENIZE_BOS = 1, TOKENIZE_SPECIAL = 2, TOKENIZE_EOS = 4 };
 
-/* Tokens of text[0..len), any bytes, malloc'ed into *ids (caller frees, also when there are none). Returns their number,
- * or an error code. Text is taken verbatim; bytes outside UTF-8 go through byte tokens. A byte that the vocabulary
- * has no token for becomes the unknown token in SPM and is left out by BPE. "bert" folds case and accents. Local. */
+/* Tokens of text[0..len), any bytes, malloc'ed into *ids (caller frees, also when there are none). Returns their
+ * number, or an error code. Text is taken verbatim; bytes outside UTF-8 go through byte tokens. A byte that the
+ * vocabulary has no token for becomes the unknown token in SPM and is left out by BPE. "bert" folds case and accents.
+ * Local. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, int flags, int **ids, struct diag *d);
 
 /* Bytes of one token: writes at most cap bytes, returns the full length. `first` says that it opens the text or follows
@@ -52,8 +53,8 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, in
  * A character may be spread over several tokens; the pieces in order are the exact bytes of the text. */
 int tokenizer_piece(const struct tokenizer *t, int id, int first, int special, char *buf, int cap);
 
-/* The pieces of n tokens in order, malloc'ed into *text with a 0 behind (caller frees): what tokenizer_encode was given,
- * if every byte has a token. Local. */
+/* The pieces of n tokens in order, malloc'ed into *text with a 0 behind (caller frees): what tokenizer_encode was
+ * given, if every byte has a token. Local. */
 int tokenizer_decode(const struct tokenizer *t, const int *ids, int n, int special, char **text, size_t *len,
                      struct diag *d);
 

@@ -17,7 +17,7 @@ static void dequantize(const void *src, float step, float *dst, int64_t n) {
 }
 
 static int level(float x, float inv) {
-    return clamp_int((int)(x * inv + 8.5f), 0, 15);
+    return truncated(x * inv + 8.5f, 0, 15);
 }
 
 /* The value of largest magnitude becomes -8, so that the range of the integers is used on its side. */

@@ -17,7 +17,7 @@ static void dequantize(const void *src, float step, float *dst, int64_t n) {
 }
 
 static int level(float x, float min, float inv) {
-    return clamp_int((int)((x - min) * inv + 0.5f), 0, 15);
+    return truncated((x - min) * inv + 0.5f, 0, 15);
 }
 
 static void quantize(const float *src, float step, void *dst, int64_t n) {

@@ -20,7 +20,7 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
         float d = max_magnitude(src + i, 32) / -16, inv = reciprocal(d);
         store_u16(out, float_to_half(d));
         for (int j = 0; j < 32; j++)
-            level[j] = (uint8_t)clamp_int((int)(src[i + j] * inv + 16.5f), 0, 31);
+            level[j] = (uint8_t)truncated(src[i + j] * inv + 16.5f, 0, 31);
         bits5_pack(level, out + 2);
     }
 }

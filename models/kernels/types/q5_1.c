@@ -23,7 +23,7 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
         store_u16(out, float_to_half(d));
         store_u16(out + 2, float_to_half(min));
         for (int j = 0; j < 32; j++)
-            level[j] = (uint8_t)clamp_int((int)((src[i + j] - min) * inv + 0.5f), 0, 31);
+            level[j] = (uint8_t)truncated((src[i + j] - min) * inv + 0.5f, 0, 31);
         bits5_pack(level, out + 4);
     }
 }

@@ -20,7 +20,7 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
         float d = fabsf(max_magnitude(src + i, 32)) / 127, inv = reciprocal(d);
         store_u16(out, float_to_half(d));
         for (int j = 0; j < 32; j++)
-            out[2 + j] = (uint8_t)(int)roundf(src[i + j] * inv);
+            out[2 + j] = (uint8_t)truncated(roundf(src[i + j] * inv), -128, 127);
     }
 }
 

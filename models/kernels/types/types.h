@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "kernels/half.h"
+#include "kernels/round.h"
 #include "models/tensor_type.h"
 
 typedef void piece_unpack(const uint8_t *block, int index, float step, struct weight_piece *piece);
@@ -16,17 +17,23 @@ void piece_values(const struct weight_piece *p, int has_min, float dst[32]);
 void pieces_dequantize(piece_unpack *unpack, int block, int block_bytes, int has_min, const void *src, float step,
                        float *dst, int64_t n);
 
-/* Nearest integer, ties to even, of |x| < 2^22. */
+/* Nearest integer, ties to even, of |x| < 2^22; some integer beyond in the same direction for more. */
 static inline int nearest(float x) {
-    return (int)((x + 0x1.8p23f) - 0x1.8p23f);
+    return round_small(x);
 }
 
 static inline int clamp_int(int v, int lo, int hi) {
     return v < lo ? lo : v > hi ? hi : v;
 }
 
+/* NaN gives lo. */
 static inline float clamp_float(float v, float lo, float hi) {
-    return v < lo ? lo : v > hi ? hi : v;
+    return v > lo ? v < hi ? v : hi : lo;
+}
+
+/* v without its fraction, in lo..hi. */
+static inline int truncated(float v, int lo, int hi) {
+    return (int)clamp_float(v, (float)lo, (float)hi);
 }
 
 /* 1/d, or 0 where that is not finite: blocks of zeros, and of values too small to be told from them. */

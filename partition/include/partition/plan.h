@@ -27,8 +27,7 @@ enum { PLAN_MAX_STAGES = 1024, PLAN_MAX_RANKS = 65536 };
 /* What messages hold besides vectors: the engine's structs have these sizes (it asserts so).
  *   hidden states  header, T token entries (id, sequence, position, wanted), T vectors of d_model
  *   sampled tokens header, S entries (id, sequence, position, hash of its logits)
- *   an offer       header, S times (hash of the rank's logits, top_candidates candidates): all-gathered in the last
- * stage
+ *   an offer       header, S times (hash of the rank's logits, top_candidates candidates); the last stage all-gathers
  * A pass without tokens, a header alone, ends a micro-batch: costs leave it out. */
 enum {
     PLAN_HEADER_BYTES = 24,

@@ -166,6 +166,40 @@ static void check_good(const struct gguf *g) {
     CHECK(strcmp(s.name, "a?b? very long name that goes on and on and on, past all bounds") == 0, "name \"%s\"", s.name);
 }
 
+/* Damaged headers: whatever reads as a model must also open and run, the rest is refused with a line of text. */
+static void check_damaged(const struct gguf *g, uint64_t seed, int rounds) {
+    uint8_t *bytes = malloc(g->file_bytes);
+    int opened = 0, refused = 0;
+    for (int i = 0; i < rounds; i++) {
+        struct gguf *bad = NULL;
+        struct model_shape s;
+        struct shard_spec whole;
+        struct decoder_opts o = {.linear_bits = ACT_I8, .n_seqs = 1, .n_ctx = 4, .max_tokens = 4, .threads = 1};
+        struct decoder *dec = NULL;
+        struct diag d = {0};
+        memcpy(bytes, g->map, g->file_bytes);
+        for (int k = tiny_random(&seed, 3); k >= 0; k--)
+            bytes[tiny_random(&seed, (int)g->data_offset)] ^= (uint8_t)(1 << tiny_random(&seed, 8));
+        int rc = gguf_open_memory(&bad, bytes, g->file_bytes, "damaged", &d);
+        if (!rc) rc = shape_read(&s, bad, &d);
+        if (!rc) shard_whole(&s, &whole);
+        if (!rc) rc = decoder_open(&dec, &s, bad, &whole, &o, &d);
+        if (!rc) {
+            static const int id[] = {0, 0}, seq[] = {0, 0}, pos[] = {0, 1};
+            struct token_batch b = {2, id, seq, pos};
+            decoder_forward(dec, &b, NULL, NULL, NULL);
+            opened++;
+        } else {
+            refused++;
+            CHECK(d.code == rc && d.text[0] && !strchr(d.text, '\n'), "%d: \"%s\"", rc, d.text);
+        }
+        decoder_close(dec);
+        gguf_close(bad);
+    }
+    CHECK(opened > 0 && refused > 0, "%d opened, %d refused", opened, refused);
+    free(bytes);
+}
+
 /* Every architecture reads back what it was written from. */
 static void check_round_trip(void) {
     for (int a = 0; archs[a]; a++)
@@ -178,6 +212,7 @@ static void check_round_trip(void) {
             struct gguf *g = tiny_file(&s, 1);
             CHECK(shape_read(&r, g, &d) == 0, "%s: %s", t.arch, d.text);
             CHECK(memcmp(&s, &r, sizeof s) == 0, "%s: another shape comes back", t.arch);
+            check_damaged(g, (uint64_t)(2 * a + more), 300);
             gguf_close(g);
         }
 }

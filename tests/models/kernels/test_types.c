@@ -190,6 +190,24 @@ static void test_round_trip(void) {
     }
 }
 
+/* Numbers that no format holds: any result, but no undefined one. */
+static void test_quantize_unfit(void) {
+    static const float values[] = {NAN, -NAN, INFINITY, -INFINITY, 3.4e38f, -3.4e38f};
+    float x[256], back[256];
+    uint8_t bytes[1024], again[1024];
+    gen_seed(25);
+    for (const struct tensor_type *const *t = tensor_types; *t; t++)
+        for (int n = 0; n < 60; n++) {
+            for (int i = 0; i < 256; i++)
+                x[i] = gen_int(1 + n % 5) ? gen_float() : values[gen_int(6)];
+            (*t)->quantize(x, 0.1f, bytes, 256);
+            (*t)->quantize(x, 0.1f, again, 256);
+            (*t)->dequantize(bytes, 0.1f, back, 256);
+            CHECK(!memcmp(bytes, again, tensor_type_row_bytes(*t, 256)), "%s", (*t)->name);
+            CHECK(tensor_type_row_step(*t, x, 256) > 0, "%s", (*t)->name);
+        }
+}
+
 /* Zeros stay zeros, and nothing that is finite makes a format trap or give NaN. */
 static void test_quantize_edges(void) {
     static const float values[] = {0, -0.0f, 0x1p-149f, -0x1p-130f, 1e-30f, 1e-12f, 6e4f, -6e4f};
@@ -220,5 +238,6 @@ int main(void) {
     test_quantize_bytes();
     test_round_trip();
     test_quantize_edges();
+    test_quantize_unfit();
     return check_report("types");
 }

@@ -107,7 +107,8 @@ static void test_spm(void) {
                                             {"", TOKENIZE_BOS, "1"},
                                             {"", 0, ""},
                                             {NULL, 0, NULL}});
-    CHECK(tokenizer_bos(t) == 1 && tokenizer_eos(t) == 2 && tokenizer_adds_bos(t) && !tokenizer_adds_eos(t), "bos, eos");
+    CHECK(tokenizer_bos(t) == 1 && tokenizer_eos(t) == 2 && tokenizer_adds_bos(t) && !tokenizer_adds_eos(t),
+          "bos, eos");
     CHECK(tokenizer_is_end(t, 2) && !tokenizer_is_end(t, 1), "ends");
     CHECK(round_trips(t, "<s>Hi</s> you", 13, TOKENIZE_SPECIAL), "special tokens come back");
     check_random(t, 2, 1);
@@ -119,16 +120,15 @@ static void test_stories(void) {
     struct tokenizer *t = open_file("stories260K-f32.gguf");
     int flags = TOKENIZE_BOS | TOKENIZE_SPECIAL;
     if (!t) return;
-    check_examples(t, (const struct example[]){{"Once upon a time", flags, "1 403 407 261 378"},
-                                               {"", flags, "1"},
-                                               {" two  spaces", flags, "1 410 259 424 414 410 262 427 412 331 419"},
-                                               {"Lily's dog.\n\nThe end", flags,
-                                                "1 317 439 419 400 428 426 13 13 434 260 344 264"},
-                                               {"\xc3\xa9t\xc3\xa9 \xf0\x9f\x98\x80", flags,
-                                                "1 410 485 413 485 410 243 162 155 131"},
-                                               {"<s>Hi</s> you", flags, "1 1 320 417 2 410 364"},
-                                               {"ZQ0_#~", flags, "1 410 469 473 477 98 38 510"},
-                                               {NULL, 0, NULL}});
+    check_examples(t, (const struct example[]){
+                          {"Once upon a time", flags, "1 403 407 261 378"},
+                          {"", flags, "1"},
+                          {" two  spaces", flags, "1 410 259 424 414 410 262 427 412 331 419"},
+                          {"Lily's dog.\n\nThe end", flags, "1 317 439 419 400 428 426 13 13 434 260 344 264"},
+                          {"\xc3\xa9t\xc3\xa9 \xf0\x9f\x98\x80", flags, "1 410 485 413 485 410 243 162 155 131"},
+                          {"<s>Hi</s> you", flags, "1 1 320 417 2 410 364"},
+                          {"ZQ0_#~", flags, "1 410 469 473 477 98 38 510"},
+                          {NULL, 0, NULL}});
     check_random(t, 3, 1);
     tokenizer_free(t);
 }

@@ -22,9 +22,9 @@ static const struct split_case {
     {"gpt-2", "x| 12345|abc|67"},
     {"gpt-2", "a|\n|\n|b|\n\n"},
     {"gpt-2", "\xe6\x97\xa5\xe6\x9c\xac|\xef\xbc\x81| \xf0\x9f\x98\x80\xf0\x9f\x98\x80.|x"},
-    {"gpt-2", "a|\xe3\x80\x80|b"},                    /* U+3000 is white space */
-    {"gpt-2", "a|\xe1\xa0\x8e|b"},                    /* U+180E is not */
-    {"gpt-2", "\xc2\xbd|m| \xd9\xa1\xd9\xa2"},       /* 1/2 and Arabic digits are numbers */
+    {"gpt-2", "a|\xe3\x80\x80|b"}, /* U+3000 is white space */
+    {"gpt-2", "a|\xe1\xa0\x8e|b"}, /* U+180E is not */
+    {"gpt-2", "\xc2\xbd|m| \xd9\xa1\xd9\xa2"}, /* 1/2 and Arabic digits are numbers */
     {"mpt", "a| 12| b"},
     {"olmo", "a| 12| b"},
     {"starcoder", "x|1|2|3|y| |4|."},
@@ -118,8 +118,24 @@ static void check_cover(const struct pretokenizer *p, const char *text, size_t l
 }
 
 static void test_cover(void) {
-    static const char *const words[] = {"a", "Z", " ", "\n", "\r", "\t", "'s", "1", "\xc3\xa9", "\xe6\x97\xa5", ".", "+",
-                                        "\xf0\x9f\x98\x80", "\xff", "\xe2\x96", "\0", "\xe3\x80\x80", "\xcc\x81"};
+    static const char *const words[] = {"a",
+                                        "Z",
+                                        " ",
+                                        "\n",
+                                        "\r",
+                                        "\t",
+                                        "'s",
+                                        "1",
+                                        "\xc3\xa9",
+                                        "\xe6\x97\xa5",
+                                        ".",
+                                        "+",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xff",
+                                        "\xe2\x96",
+                                        "\0",
+                                        "\xe3\x80\x80",
+                                        "\xcc\x81"};
     for (const struct pretokenizer *p = pretokenizers; p->name; p++)
         for (uint64_t i = 0; i < 6; i++) {
             char text[256];
@@ -136,7 +152,10 @@ static void test_cover(void) {
 
 /* Text outside UTF-8 splits as if each such byte were U+FFFD. */
 static void test_invalid(void) {
-    static const char bad[] = "ab\xff" "cd \xe2\x82 e", good[] = "ab\xef\xbf\xbd" "cd \xef\xbf\xbd\xef\xbf\xbd e";
+    static const char bad[] = "ab\xff"
+                              "cd \xe2\x82 e",
+                      good[] = "ab\xef\xbf\xbd"
+                               "cd \xef\xbf\xbd\xef\xbf\xbd e";
     static const size_t want[] = {2, 5, 8, 10};
     struct split a = {0}, b = {0};
     if (split_text("llama-bpe", bad, strlen(bad), &a) || split_text("llama-bpe", good, strlen(good), &b)) return;
@@ -167,10 +186,22 @@ static void test_utf8(void) {
     static const struct {
         const char *text;
         size_t len, want;
-    } chars[] = {{"a", 1, 1}, {"", 0, 0}, {"\xc3\xa9", 2, 2}, {"\xc3\xa9", 1, 0}, {"\xc1\x81", 2, 0},
-                 {"\xe0\x80\x80", 3, 0}, {"\xe0\xa0\x80", 3, 3}, {"\xed\xa0\x80", 3, 0}, {"\xed\x9f\xbf", 3, 3},
-                 {"\xf0\x80\x80\x80", 4, 0}, {"\xf0\x90\x80\x80", 4, 4}, {"\xf4\x90\x80\x80", 4, 0},
-                 {"\xf4\x8f\xbf\xbf", 4, 4}, {"\xf5\x80\x80\x80", 4, 0}, {"\x80", 1, 0}, {"\xe2\x82(", 3, 0}};
+    } chars[] = {{"a", 1, 1},
+                 {"", 0, 0},
+                 {"\xc3\xa9", 2, 2},
+                 {"\xc3\xa9", 1, 0},
+                 {"\xc1\x81", 2, 0},
+                 {"\xe0\x80\x80", 3, 0},
+                 {"\xe0\xa0\x80", 3, 3},
+                 {"\xed\xa0\x80", 3, 0},
+                 {"\xed\x9f\xbf", 3, 3},
+                 {"\xf0\x80\x80\x80", 4, 0},
+                 {"\xf0\x90\x80\x80", 4, 4},
+                 {"\xf4\x90\x80\x80", 4, 0},
+                 {"\xf4\x8f\xbf\xbf", 4, 4},
+                 {"\xf5\x80\x80\x80", 4, 0},
+                 {"\x80", 1, 0},
+                 {"\xe2\x82(", 3, 0}};
     for (size_t i = 0; i < sizeof chars / sizeof *chars; i++)
         CHECK(utf8_char(chars[i].text, chars[i].len) == chars[i].want, "character %zu", i);
 }
