@@ -9,21 +9,29 @@ int pairtree_root_level(int n_leaves) {
     return level;
 }
 
-static int clip(long v, int n) {
-    return v < n ? (int)v : n;
+/* Leaf at which index i of a level begins: floor(i * n / 2^(root - level)). */
+static int boundary(long index, int level, int n_leaves) {
+    return (int)(index * n_leaves >> (pairtree_root_level(n_leaves) - level));
 }
 
 int pairtree_begin(struct pairtree_node node, int n_leaves) {
-    return clip((long)node.index << node.level, n_leaves);
+    return boundary(node.index, node.level, n_leaves);
 }
 
 int pairtree_end(struct pairtree_node node, int n_leaves) {
-    return clip(((long)node.index + 1) << node.level, n_leaves);
+    return boundary((long)node.index + 1, node.level, n_leaves);
+}
+
+struct pairtree_node pairtree_leaf(int n_leaves, int leaf) {
+    long width = (long)1 << pairtree_root_level(n_leaves);
+    struct pairtree_node node = {0, (int)((((long)leaf + 1) * width - 1) / n_leaves)}, sibling = {0, node.index ^ 1};
+    if (width == 1 || pairtree_begin(sibling, n_leaves) < pairtree_end(sibling, n_leaves)) return node;
+    return (struct pairtree_node){1, node.index / 2};
 }
 
 /* Highest node that starts at leaf `begin` and covers nothing at or past `end`. */
 static struct pairtree_node highest(int n_leaves, int begin, int end) {
-    struct pairtree_node node = {0, begin};
+    struct pairtree_node node = pairtree_leaf(n_leaves, begin);
     int root = pairtree_root_level(n_leaves);
     while (node.level < root) {
         struct pairtree_node up = {node.level + 1, node.index / 2};
@@ -50,25 +58,12 @@ static int siblings(struct pairtree_node a, struct pairtree_node b) {
     return a.level == b.level && a.index + 1 == b.index && a.index % 2 == 0;
 }
 
-/* Raises a node while its right sibling covers no leaf, so that it is the highest of its equals. A node with index 0
- * stops at the root. */
-static struct pairtree_node raise_node(struct pairtree_node node, int n_leaves) {
-    int root = pairtree_root_level(n_leaves);
-    while (node.level < root && node.index % 2 == 0) {
-        struct pairtree_node right = {node.level, node.index + 1};
-        if (pairtree_begin(right, n_leaves) < n_leaves) break;
-        node = (struct pairtree_node){node.level + 1, node.index / 2};
-    }
-    return node;
-}
-
 /* Joins the last two nodes of a list while they are siblings; *n shrinks; calls are recorded through joins. */
 static void settle(int n_leaves, struct pairtree_node *list, int *slot, int *n, struct pairtree_join *joins,
                    int *n_joins) {
     while (*n >= 2 && siblings(list[*n - 2], list[*n - 1])) {
         joins[(*n_joins)++] = (struct pairtree_join){slot[*n - 2], slot[*n - 1]};
-        struct pairtree_node up = {list[*n - 2].level + 1, list[*n - 2].index / 2};
-        list[*n - 2] = raise_node(up, n_leaves);
+        list[*n - 2] = (struct pairtree_node){list[*n - 2].level + 1, list[*n - 2].index / 2};
         (*n)--;
     }
 }
@@ -94,11 +89,11 @@ int pairtree_sum(int n_leaves, int begin, int end, const float *leaf, float out[
     struct pairtree_node list[PAIRTREE_MAX_NODES];
     int n = 0;
     for (int i = begin; i < end; i++) {
-        list[n] = raise_node((struct pairtree_node){0, i}, n_leaves);
+        list[n] = pairtree_leaf(n_leaves, i);
         out[n++] = leaf[i - begin];
         while (n >= 2 && siblings(list[n - 2], list[n - 1])) {
             out[n - 2] = out[n - 2] + out[n - 1];
-            list[n - 2] = raise_node((struct pairtree_node){list[n - 2].level + 1, list[n - 2].index / 2}, n_leaves);
+            list[n - 2] = (struct pairtree_node){list[n - 2].level + 1, list[n - 2].index / 2};
             n--;
         }
     }

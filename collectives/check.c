@@ -59,10 +59,11 @@ static int expr_sum(struct exprs *x, int a, int b) {
 
 /* The canonical sum of a tree node. */
 static int expr_node(struct exprs *x, struct pairtree_node node) {
-    if (node.level == 0) return node.index;
+    if (node.level == 0) return pairtree_begin(node, x->n_leaves);
     struct pairtree_node left = {node.level - 1, 2 * node.index}, right = {node.level - 1, 2 * node.index + 1};
+    if (pairtree_begin(left, x->n_leaves) == pairtree_end(left, x->n_leaves)) return expr_node(x, right);
     int a = expr_node(x, left);
-    if (pairtree_begin(right, x->n_leaves) == x->n_leaves || a < 0) return a;
+    if (pairtree_begin(right, x->n_leaves) == pairtree_end(right, x->n_leaves) || a < 0) return a;
     int b = expr_node(x, right);
     return b < 0 ? b : expr_sum(x, a, b);
 }

@@ -75,7 +75,7 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     split_heads(&p->shape, size, g->head_begin);
     int leaves = order_axis_runs(p->shape.d_ffn).n_leaves, rc = 0;
     for (int i = 0; i <= size; i++)
-        g->ffn_begin[i] = split_begin_up(leaves, size, i);
+        g->ffn_begin[i] = split_leaves(leaves, size, i);
     for (int i = 0; i < size && !rc; i++) {
         rc = count_reduce(p, g, STEP_ATTN_REDUCE, i, &g->attn[i], d);
         if (!rc) rc = count_reduce(p, g, STEP_FFN_REDUCE, i, &g->ffn[i], d);

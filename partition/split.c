@@ -16,7 +16,8 @@ int split_begin(int n, int size, int i) {
     return (int)((int64_t)n * i / size);
 }
 
-int split_begin_up(int n, int size, int i) {
+int split_leaves(int n, int size, int i) {
+    if ((size & (size - 1)) == 0) return split_begin(n, size, i);
     return (int)(((int64_t)n * i + size - 1) / size);
 }
 

@@ -15,15 +15,15 @@
  *                       '-----------------'
  *            0..7     0..7     0..7     0..7          the root, on all
  *
- *   P = 5, 10 leaves, 2 each: 4 is the greatest power of two, so 1 pair folds first and unfolds last.
+ *   P = 5, 5 leaves, the tree (0+1) + (2+(3+4)): 4 is the greatest power of two, so 1 pair folds first and unfolds last.
  *
  *     rank     0        1        2        3        4
- *     has     0+1      2+3      4+5      6+7      8+9
+ *     has      0        1        2        3        4
  *              <--------'                                   round 0, fold: 1 sends to 0
- *            0..3               4..5     6..7     8..9
+ *            0..1                2        3        4
  *              '-----------------'        '--------'        round 1
- *        {0..3, 4..5}     {0..3, 4..5} {6..7, 8..9} {..}    no siblings: lists of 2 subtrees
- *              '-----------------|--------'        |        round 2: messages of 2 vectors
+ *         {0..1, 2}         {0..1, 2}   3..4     3..4       0..1 and 2 are no siblings: a list of 2 subtrees
+ *              '-----------------|--------'        |        round 2: messages of 2 vectors one way, 1 the other
  *                                '-----------------'
  *            root               root     root     root
  *              '------->                                    round 3, unfold: the root

@@ -1,5 +1,5 @@
-/* GPT-NeoX and Pythia: attention and FFN in parallel, rotary halves over a part of each head, fused q/k/v (stored as all
- * q, all k, all v), GELU in its exact form, as the published models define it. */
+/* GPT-NeoX and Pythia: attention and FFN in parallel, rotary halves over a part of each head, fused q/k/v (stored as
+ * all q, all k, all v), GELU in its exact form, as the published models define it. */
 #include "archs.h"
 
 static int read_block(struct model_shape *s, const struct gguf *g, struct diag *d) {

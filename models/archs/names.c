@@ -62,11 +62,16 @@ void shape_role_size(const struct model_shape *s, enum role role, int *rows, int
     int q = s->n_heads * s->head_dim, kv = s->n_kv_heads * s->head_dim;
     int has_head = s->causal;
     const int size[ROLE_COUNT][2] = {
-        [ROLE_EMBED] = {s->n_vocab, s->d_model},      [ROLE_POS_EMBED] = {s->n_positions, s->d_model},
-        [ROLE_TYPE_EMBED] = {s->n_types, s->d_model}, [ROLE_Q] = {q, s->d_model},
-        [ROLE_K] = {kv, s->d_model},                  [ROLE_V] = {kv, s->d_model},
-        [ROLE_O] = {s->d_model, q},                   [ROLE_GATE] = {s->ffn_gated ? s->d_ffn : 0, s->d_model},
-        [ROLE_UP] = {s->d_ffn, s->d_model},           [ROLE_DOWN] = {s->d_model, s->d_ffn},
+        [ROLE_EMBED] = {s->n_vocab, s->d_model},
+        [ROLE_POS_EMBED] = {s->n_positions, s->d_model},
+        [ROLE_TYPE_EMBED] = {s->n_types, s->d_model},
+        [ROLE_Q] = {q, s->d_model},
+        [ROLE_K] = {kv, s->d_model},
+        [ROLE_V] = {kv, s->d_model},
+        [ROLE_O] = {s->d_model, q},
+        [ROLE_GATE] = {s->ffn_gated ? s->d_ffn : 0, s->d_model},
+        [ROLE_UP] = {s->d_ffn, s->d_model},
+        [ROLE_DOWN] = {s->d_model, s->d_ffn},
         [ROLE_HEAD] = {has_head ? s->n_vocab : 0, s->d_model},
     };
     *rows = size[role][0];
@@ -104,8 +109,10 @@ int shape_role_tensor(const struct model_shape *s, enum role role, int layer, ch
         text = "attn_qkv.weight";
         row0 = fused_row(s, (int)role - ROLE_Q);
     }
-    if (role_in_layer(role)) snprintf(name, SHAPE_NAME_LEN, "blk.%d.%s", layer, text);
-    else snprintf(name, SHAPE_NAME_LEN, "%s", text);
+    if (role_in_layer(role))
+        snprintf(name, SHAPE_NAME_LEN, "blk.%d.%s", layer, text);
+    else
+        snprintf(name, SHAPE_NAME_LEN, "%s", text);
     return row0;
 }
 
@@ -128,7 +135,9 @@ int shape_vec_tensor(const struct model_shape *s, enum vec vec, int layer, char 
         text = "attn_qkv.bias";
         first = fused_row(s, (int)vec - VEC_Q_B);
     }
-    if (vec_in_layer(vec)) snprintf(name, SHAPE_NAME_LEN, "blk.%d.%s", layer, text);
-    else snprintf(name, SHAPE_NAME_LEN, "%s", text);
+    if (vec_in_layer(vec))
+        snprintf(name, SHAPE_NAME_LEN, "blk.%d.%s", layer, text);
+    else
+        snprintf(name, SHAPE_NAME_LEN, "%s", text);
     return first;
 }

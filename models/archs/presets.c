@@ -8,73 +8,56 @@
 #include "models/shape.h"
 
 /* The northpole rows are the 3-billion model of "Breakthrough low-latency, high-energy-efficiency LLM inference
- * performance using NorthPole" (HPEC 2024): 14 of the 36 layers of Granite 8B code, 4-bit weights, 8-bit output layer. */
-static const struct preset rows[] = {
-    {.name = "tinyllama-1.1b",
-     .description = "TinyLlama 1.1B: 22 layers of 2048/5632",
-     .arch = "llama", .quant = "Q4_0",
-     .n_layers = 22, .d_model = 2048, .n_heads = 32, .n_kv_heads = 4, .d_ffn = 5632, .n_vocab = 32000, .n_ctx = 2048,
-     .rope_base = 10000, .norm_eps = 1e-5f},
-    {.name = "granite-3b-northpole",
-     .description = "3B in 14 layers of 4096/14336, int4 with an int8 output layer",
-     .arch = "llama", .quant = "I4", .head_quant = "I8",
-     .n_layers = 14, .d_model = 4096, .n_heads = 32, .n_kv_heads = 8, .d_ffn = 14336, .n_vocab = 49152, .n_ctx = 2048,
-     .rope_base = 10000, .norm_eps = 1e-5f},
-    {.name = "granite-8b-code",
-     .description = "8B in 36 layers of 4096/14336, tied output layer",
-     .arch = "llama", .quant = "Q4_0",
-     .n_layers = 36, .d_model = 4096, .n_heads = 32, .n_kv_heads = 8, .d_ffn = 14336, .n_vocab = 49152, .n_ctx = 4096,
-     .tied_head = 1, .rope_base = 10000, .norm_eps = 1e-5f},
-    {.name = "llama3-8b",
-     .description = "Llama 3 8B: 32 layers of 4096/14336, vocabulary 128256",
-     .arch = "llama", .quant = "Q4_0",
-     .n_layers = 32, .d_model = 4096, .n_heads = 32, .n_kv_heads = 8, .d_ffn = 14336, .n_vocab = 128256, .n_ctx = 8192,
-     .rope_base = 500000, .norm_eps = 1e-5f},
-    {.name = "llama3-70b",
-     .description = "Llama 3 70B: 80 layers of 8192/28672, vocabulary 128256",
-     .arch = "llama", .quant = "Q4_0",
-     .n_layers = 80, .d_model = 8192, .n_heads = 64, .n_kv_heads = 8, .d_ffn = 28672, .n_vocab = 128256, .n_ctx = 8192,
-     .rope_base = 500000, .norm_eps = 1e-5f},
-    {.name = "mistral-7b",
-     .description = "Mistral 7B v0.3: 32 layers of 4096/14336, no sliding window",
-     .arch = "llama", .quant = "Q4_0",
-     .n_layers = 32, .d_model = 4096, .n_heads = 32, .n_kv_heads = 8, .d_ffn = 14336, .n_vocab = 32768, .n_ctx = 32768,
-     .rope_base = 1000000, .norm_eps = 1e-5f},
-    {.name = "smollm-135m",
-     .description = "SmolLM 135M: 30 layers of 576/1536, 9 heads and 3 key/value heads",
-     .arch = "llama", .quant = "Q8_0",
-     .n_layers = 30, .d_model = 576, .n_heads = 9, .n_kv_heads = 3, .d_ffn = 1536, .n_vocab = 49152, .n_ctx = 2048,
-     .tied_head = 1, .rope_base = 10000, .norm_eps = 1e-5f},
-    {.name = "qwen2.5-0.5b",
-     .description = "Qwen 2.5 0.5B: 24 layers of 896/4864, 14 heads and 2 key/value heads",
-     .arch = "qwen2", .quant = "Q8_0",
-     .n_layers = 24, .d_model = 896, .n_heads = 14, .n_kv_heads = 2, .d_ffn = 4864, .n_vocab = 151936, .n_ctx = 32768,
-     .tied_head = 1, .rope_base = 1000000, .norm_eps = 1e-6f},
-    {.name = "gpt2",
-     .description = "GPT-2 124M: 12 layers of 768/3072",
-     .arch = "gpt2", .quant = "Q8_0",
-     .n_layers = 12, .d_model = 768, .n_heads = 12, .n_kv_heads = 12, .d_ffn = 3072, .n_vocab = 50257, .n_ctx = 1024,
-     .tied_head = 1, .norm_eps = 1e-5f},
-    {.name = "gpt2-xl",
-     .description = "GPT-2 1.5B: 48 layers of 1600/6400",
-     .arch = "gpt2", .quant = "Q8_0",
-     .n_layers = 48, .d_model = 1600, .n_heads = 25, .n_kv_heads = 25, .d_ffn = 6400, .n_vocab = 50257, .n_ctx = 1024,
-     .tied_head = 1, .norm_eps = 1e-5f},
-    {.name = "bert-base",
-     .description = "BERT base 110M: encoder, 12 layers of 768/3072",
-     .arch = "bert", .quant = "Q8_0",
-     .n_layers = 12, .d_model = 768, .n_heads = 12, .n_kv_heads = 12, .d_ffn = 3072, .n_vocab = 30522, .n_ctx = 512,
-     .norm_eps = 1e-12f},
-    {.name = "bert-large",
-     .description = "BERT large 340M: encoder, 24 layers of 1024/4096",
-     .arch = "bert", .quant = "Q8_0",
-     .n_layers = 24, .d_model = 1024, .n_heads = 16, .n_kv_heads = 16, .d_ffn = 4096, .n_vocab = 30522, .n_ctx = 512,
-     .norm_eps = 1e-12f},
-};
+ * performance using NorthPole" (HPEC 2024): 14 of the 36 layers of Granite 8B code, 4-bit weights, 8-bit output layer.
+ */
+/* clang-format off */
+#define ROWS(X) \
+/*  name                   arch     layers d_model heads kv  d_ffn  vocab   ctx    tied base     eps     quant   head  */ \
+X(  "tinyllama-1.1b",      "llama", 22,    2048,   32,   4,  5632,  32000,  2048,  0,   10000,   1e-5f,  "Q4_0", NULL, \
+    "TinyLlama 1.1B") \
+X(  "granite-3b-northpole","llama", 14,    4096,   32,   8,  14336, 49152,  2048,  0,   10000,   1e-5f,  "I4",   "I8", \
+    "3B in 14 layers of Granite 8B code's, int4 with an int8 output layer") \
+X(  "granite-8b-code",     "llama", 36,    4096,   32,   8,  14336, 49152,  4096,  1,   10000,   1e-5f,  "Q4_0", NULL, \
+    "Granite 8B code, without its biases") \
+X(  "llama3-8b",           "llama", 32,    4096,   32,   8,  14336, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, \
+    "Llama 3 8B") \
+X(  "llama3-70b",          "llama", 80,    8192,   64,   8,  28672, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, \
+    "Llama 3 70B") \
+X(  "mistral-7b",          "llama", 32,    4096,   32,   8,  14336, 32768,  32768, 0,   1000000, 1e-5f,  "Q4_0", NULL, \
+    "Mistral 7B v0.3, the one without a sliding window") \
+X(  "smollm-135m",         "llama", 30,    576,    9,    3,  1536,  49152,  2048,  1,   10000,   1e-5f,  "Q8_0", NULL, \
+    "SmolLM 135M: 9 heads, 3 key/value heads") \
+X(  "qwen2.5-0.5b",        "qwen2", 24,    896,    14,   2,  4864,  151936, 32768, 1,   1000000, 1e-6f,  "Q8_0", NULL, \
+    "Qwen 2.5 0.5B: 14 heads, 2 key/value heads") \
+X(  "gpt2",                "gpt2",  12,    768,    12,   12, 3072,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, \
+    "GPT-2 124M") \
+X(  "gpt2-xl",             "gpt2",  48,    1600,   25,   25, 6400,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, \
+    "GPT-2 XL 1.5B") \
+X(  "bert-base",           "bert",  12,    768,    12,   12, 3072,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, \
+    "BERT base 110M, encoder") \
+X(  "bert-large",          "bert",  24,    1024,   16,   16, 4096,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, \
+    "BERT large 340M, encoder")
+/* clang-format on */
 
-const struct preset *const presets[] = {
-    &rows[0], &rows[1], &rows[2], &rows[3], &rows[4], &rows[5], &rows[6], &rows[7], &rows[8], &rows[9], &rows[10], &rows[11], NULL,
-};
+/* A row as a compound literal of static storage, so that the table can hold addresses. */
+#define ADDRESS(name_, arch_, layers, dim, heads, kv, ffn, vocab, ctx, tied, base, eps, quant_, head, text)            \
+    &(const struct preset){.name = name_,                                                                              \
+                           .description = text,                                                                        \
+                           .arch = arch_,                                                                              \
+                           .quant = quant_,                                                                            \
+                           .head_quant = head,                                                                         \
+                           .n_layers = layers,                                                                         \
+                           .d_model = dim,                                                                             \
+                           .n_heads = heads,                                                                           \
+                           .n_kv_heads = kv,                                                                           \
+                           .d_ffn = ffn,                                                                               \
+                           .n_vocab = vocab,                                                                           \
+                           .n_ctx = ctx,                                                                               \
+                           .tied_head = tied,                                                                          \
+                           .rope_base = base,                                                                          \
+                           .norm_eps = eps},
+
+const struct preset *const presets[] = {ROWS(ADDRESS) NULL};
 
 const struct preset *preset_find(const char *name) {
     for (int i = 0; presets[i]; i++)

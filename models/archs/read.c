@@ -1,5 +1,5 @@
-/* read.c - a model's shape from GGUF metadata and tensor list. What the engine would compute wrongly is refused by name:
- * experts, soft caps, unknown rope scaling, tensors of a layer that no role uses. */
+/* read.c - a model's shape from GGUF metadata and tensor list. What the engine would compute wrongly is refused by
+ * name: experts, soft caps, unknown rope scaling, tensors of a layer that no role uses. */
 #include "archs.h"
 
 #include <math.h>
@@ -22,25 +22,27 @@ static int array_int(const struct gguf *g, const struct gguf_kv *kv, const char 
     return 0;
 }
 
-int arch_int(const struct model_shape *s, const struct gguf *g, const char *suffix, int64_t def, int64_t min, int64_t max,
-             int32_t *out, struct diag *d) {
+int arch_int(const struct model_shape *s, const struct gguf *g, const char *suffix, int64_t def, int64_t min,
+             int64_t max, int32_t *out, struct diag *d) {
     char key[128];
     const struct gguf_kv *kv = gguf_find(g, arch_key(s, suffix, key));
     int64_t v = def;
     int rc = 0;
     if (!kv && def < min) return diag_set(d, ERR_FORMAT, "%s: key %s is missing", g->path, key);
-    if (kv && kv->kind == GGUF_ARRAY) rc = array_int(g, kv, key, &v, d);
-    else rc = gguf_get_int(g, key, def, &v, d);
+    if (kv && kv->kind == GGUF_ARRAY)
+        rc = array_int(g, kv, key, &v, d);
+    else
+        rc = gguf_get_int(g, key, def, &v, d);
     if (rc) return rc;
     if (v < min || v > max)
-        return diag_set(d, ERR_UNSUPPORTED, "%s: key %s is %lld; from %lld to %lld is supported", g->path, key, (long long)v,
-                        (long long)min, (long long)max);
+        return diag_set(d, ERR_UNSUPPORTED, "%s: key %s is %lld; from %lld to %lld is supported", g->path, key,
+                        (long long)v, (long long)min, (long long)max);
     *out = (int32_t)v;
     return 0;
 }
 
-int arch_float(const struct model_shape *s, const struct gguf *g, const char *suffix, int required, double def, double *out,
-               struct diag *d) {
+int arch_float(const struct model_shape *s, const struct gguf *g, const char *suffix, int required, double def,
+               double *out, struct diag *d) {
     char key[128];
     if (required && !gguf_find(g, arch_key(s, suffix, key)))
         return diag_set(d, ERR_FORMAT, "%s: key %s is missing", g->path, key);
@@ -58,7 +60,9 @@ static int refuse_keys(const struct model_shape *s, const struct gguf *g, struct
     for (size_t i = 0; i < sizeof zero / sizeof *zero; i++) {
         int rc = arch_float(s, g, zero[i], 0, 0, &v, d);
         if (rc) return rc;
-        if (v != 0) return diag_set(d, ERR_UNSUPPORTED, "%s: key %s = %g is not supported", g->path, arch_key(s, zero[i], key), v);
+        if (v != 0)
+            return diag_set(d, ERR_UNSUPPORTED, "%s: key %s = %g is not supported", g->path, arch_key(s, zero[i], key),
+                            v);
     }
     int causal;
     int rc = gguf_get_bool(g, arch_key(s, "attention.causal", key), s->causal, &causal, d);
@@ -75,8 +79,8 @@ static int read_heads(struct model_shape *s, const struct gguf *g, struct diag *
     if (rc) return rc;
     char key[128];
     if (!gguf_find(g, arch_key(s, "attention.key_length", key)) && s->d_model % s->n_heads != 0)
-        return diag_set(d, ERR_FORMAT, "%s: embedding_length %d does not divide into %d heads and key %s is missing", g->path,
-                        s->d_model, s->n_heads, key);
+        return diag_set(d, ERR_FORMAT, "%s: embedding_length %d does not divide into %d heads and key %s is missing",
+                        g->path, s->d_model, s->n_heads, key);
     rc = arch_int(s, g, "attention.key_length", s->d_model / s->n_heads, 1, 1 << 12, &s->head_dim, d);
     if (!rc) rc = arch_int(s, g, "attention.value_length", s->head_dim, 1, 1 << 12, &value_len, d);
     if (!rc && value_len != s->head_dim)
@@ -137,7 +141,8 @@ static void read_name(struct model_shape *s, const struct gguf *g) {
         return;
     }
     size_t n = name.len < sizeof s->name - 1 ? name.len : sizeof s->name - 1;
-    for (size_t i = 0; i < n; i++) s->name[i] = name.data[i] >= ' ' && name.data[i] < 127 ? name.data[i] : '?';
+    for (size_t i = 0; i < n; i++)
+        s->name[i] = name.data[i] >= ' ' && name.data[i] < 127 ? name.data[i] : '?';
 }
 
 int arch_read_common(struct model_shape *s, const struct gguf *g, struct diag *d) {
@@ -168,7 +173,8 @@ static int read_table_rows(struct model_shape *s, const struct gguf *g, struct d
     if (s->pos == POS_LEARNED) {
         if (!pos) return diag_set(d, ERR_FORMAT, "%s: tensor position_embd.weight is missing", g->path);
         if (pos->ne[1] < 1 || pos->ne[1] > 1 << 24)
-            return diag_set(d, ERR_FORMAT, "%s: tensor position_embd.weight has %lld rows", g->path, (long long)pos->ne[1]);
+            return diag_set(d, ERR_FORMAT, "%s: tensor position_embd.weight has %lld rows", g->path,
+                            (long long)pos->ne[1]);
         s->n_positions = s->ctx_limit = (int32_t)pos->ne[1];
     }
     if (s->post_norm) s->n_types = types && types->ne[1] > 0 && types->ne[1] < 1 << 16 ? (int32_t)types->ne[1] : 1;
@@ -182,7 +188,8 @@ static void read_optional(struct model_shape *s, const struct arch *arch, const 
     for (int v = 0; v < VEC_COUNT; v++) {
         if (!(arch->optional_vecs >> v & 1)) continue;
         s->has_vec |= (uint32_t)1 << v;
-        if (shape_vec_tensor(s, (enum vec)v, 0, name) < 0 || !gguf_tensor_find(g, name)) s->has_vec &= ~((uint32_t)1 << v);
+        if (shape_vec_tensor(s, (enum vec)v, 0, name) < 0 || !gguf_tensor_find(g, name))
+            s->has_vec &= ~((uint32_t)1 << v);
     }
     if (s->has_vec & VEC_BIT(ROPE_FACTORS) && s->scaling == ROPE_PLAIN) s->scaling = ROPE_FACTORS;
 }
@@ -207,7 +214,8 @@ static int own_format(const struct gguf *g, const struct gguf_tensor *t, const c
     *type = tensor_type_find(label);
     if (!*type || !(*type)->per_channel)
         return diag_set(d, ERR_UNSUPPORTED, "%s: key %s names an unknown format; I4 and I8 are known", g->path, key);
-    if (t->type != GGML_I8) return diag_set(d, ERR_FORMAT, "%s: tensor %s of format %s is not stored as I8", g->path, name, label);
+    if (t->type != GGML_I8)
+        return diag_set(d, ERR_FORMAT, "%s: tensor %s of format %s is not stored as I8", g->path, name, label);
     return 0;
 }
 
@@ -215,7 +223,8 @@ static int check_steps(const struct gguf *g, const char *name, int rows, struct 
     char step[SHAPE_NAME_LEN + 16];
     snprintf(step, sizeof step, "%s.step", name);
     const struct gguf_tensor *t = gguf_tensor_find(g, step);
-    if (!t || t->type != 0) return diag_set(d, ERR_FORMAT, "%s: F32 tensor %s with the steps of the rows is missing", g->path, step);
+    if (!t || t->type != 0)
+        return diag_set(d, ERR_FORMAT, "%s: F32 tensor %s with the steps of the rows is missing", g->path, step);
     int rc = check_dims(g, t, step, rows, 1, d);
     snprintf(step, sizeof step, "%s.act_step", name);
     if (rc || !(t = gguf_tensor_find(g, step))) return rc;
@@ -235,9 +244,12 @@ static int check_matrix(const struct model_shape *s, const struct gguf *g, enum 
     const struct tensor_type *type = tensor_type_by_ggml_id(t->type);
     int rc = own_format(g, t, name, &type, d);
     if (rc) return rc;
-    if (!type) return diag_set(d, ERR_UNSUPPORTED, "%s: tensor %s has type %d, which is not supported", g->path, name, t->type);
+    if (!type)
+        return diag_set(d, ERR_UNSUPPORTED, "%s: tensor %s has type %d, which is not supported", g->path, name,
+                        t->type);
     if (cols % type->block != 0)
-        return diag_set(d, ERR_FORMAT, "%s: tensor %s: rows of %d are no whole blocks of %s", g->path, name, cols, type->name);
+        return diag_set(d, ERR_FORMAT, "%s: tensor %s: rows of %d are no whole blocks of %s", g->path, name, cols,
+                        type->name);
     rc = check_dims(g, t, name, type->per_channel ? (int64_t)tensor_type_row_bytes(type, cols) : cols, rows, d);
     if (!rc && type->per_channel) rc = check_steps(g, name, rows, d);
     if (rc) return rc;
@@ -256,7 +268,8 @@ static int check_vector(const struct model_shape *s, const struct gguf *g, enum 
     if (!t) return diag_set(d, ERR_FORMAT, "%s: tensor %s is missing", g->path, name);
     const struct tensor_type *type = tensor_type_by_ggml_id(t->type);
     if (!type || !type->is_float)
-        return diag_set(d, ERR_UNSUPPORTED, "%s: tensor %s has type %d; vectors are F32, F16 or BF16", g->path, name, t->type);
+        return diag_set(d, ERR_UNSUPPORTED, "%s: tensor %s has type %d; vectors are F32, F16 or BF16", g->path, name,
+                        t->type);
     return check_dims(g, t, name, n, 1, d);
 }
 
@@ -325,10 +338,12 @@ static int refuse_unused(const struct model_shape *s, const struct gguf *g, stru
         if ((layer >= 0 && tensor_is_used(s, name, layer)) || tensor_is_ignored(name)) continue;
         char shown[SHAPE_NAME_LEN];
         size_t n = name.len < sizeof shown - 1 ? name.len : sizeof shown - 1;
-        for (size_t c = 0; c < n; c++) shown[c] = name.data[c] >= ' ' && name.data[c] < 127 ? name.data[c] : '?';
+        for (size_t c = 0; c < n; c++)
+            shown[c] = name.data[c] >= ' ' && name.data[c] < 127 ? name.data[c] : '?';
         shown[n] = 0;
-        return diag_set(d, ERR_UNSUPPORTED, "%s: tensor %s has no place in a %s model; its result would be wrong without it",
-                        g->path, shown, s->arch);
+        return diag_set(d, ERR_UNSUPPORTED,
+                        "%s: tensor %s has no place in a %s model; its result would be wrong without it", g->path,
+                        shown, s->arch);
     }
     return 0;
 }

@@ -27,7 +27,8 @@ void shape_init(struct model_shape *s, const struct arch *arch) {
     s->embed_scale = s->residual_scale = s->logit_scale = 1;
     s->rope_base = 10000;
     s->rope_factor = 1;
-    for (int r = 0; r < ROLE_COUNT; r++) s->role_type[r] = -1;
+    for (int r = 0; r < ROLE_COUNT; r++)
+        s->role_type[r] = -1;
     memset(s->layer_type, -1, sizeof s->layer_type);
 }
 
@@ -36,7 +37,8 @@ const struct tensor_type *shape_type(const struct model_shape *s, enum role role
     return i < 0 ? NULL : tensor_types[i];
 }
 
-size_t shape_part_bytes(const struct model_shape *s, enum role role, int layer, int row0, int row1, int col0, int col1) {
+size_t shape_part_bytes(const struct model_shape *s, enum role role, int layer, int row0, int row1, int col0,
+                        int col1) {
     const struct tensor_type *type = shape_type(s, role, layer);
     if (!type || row0 >= row1 || col0 >= col1) return 0;
     int rows, cols, piece = type->block > 32 ? type->block : 32;
@@ -83,7 +85,8 @@ void shape_set_types(struct model_shape *s, const struct tensor_type *quant, con
         const struct tensor_type *type = in_layer || !head_quant ? quant : head_quant;
         int table = r == ROLE_POS_EMBED || r == ROLE_TYPE_EMBED; /* added to, not multiplied: left at 16 bits */
         type = table && !type->is_float ? tensor_type_find("F16") : tensor_type_for_cols(type, cols);
-        for (int l = 0; l < (in_layer ? s->n_layers : 1); l++) s->layer_type[l][r] = (int8_t)tensor_type_index(type);
+        for (int l = 0; l < (in_layer ? s->n_layers : 1); l++)
+            s->layer_type[l][r] = (int8_t)tensor_type_index(type);
     }
     shape_sum_bytes(s);
 }
@@ -129,10 +132,14 @@ int shape_check(const struct model_shape *s, struct diag *d) {
         int32_t v, max;
         const char *what;
     } counts[] = {
-        {s->n_layers, SHAPE_MAX_LAYERS, "block_count"}, {s->d_model, 1 << 16, "embedding_length"},
-        {s->n_heads, 1 << 12, "attention.head_count"},  {s->n_kv_heads, 1 << 12, "attention.head_count_kv"},
-        {s->head_dim, ATTN_MAX_HEAD_DIM, "attention.key_length"}, {s->d_ffn, 1 << 20, "feed_forward_length"},
-        {s->n_vocab, 1 << 24, "vocab_size"},            {s->n_ctx, 1 << 30, "context_length"},
+        {s->n_layers, SHAPE_MAX_LAYERS, "block_count"},
+        {s->d_model, 1 << 16, "embedding_length"},
+        {s->n_heads, 1 << 12, "attention.head_count"},
+        {s->n_kv_heads, 1 << 12, "attention.head_count_kv"},
+        {s->head_dim, ATTN_MAX_HEAD_DIM, "attention.key_length"},
+        {s->d_ffn, 1 << 20, "feed_forward_length"},
+        {s->n_vocab, 1 << 24, "vocab_size"},
+        {s->n_ctx, 1 << 30, "context_length"},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         int rc = check_count(counts[i].v, counts[i].max, counts[i].what, d);

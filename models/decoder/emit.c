@@ -35,8 +35,8 @@ int emit_bytes(struct emit *e, const void *data, size_t bytes) {
 }
 
 /* Rows of a chunk, quantized side by side. */
-static void make_rows(const struct emit *e, const struct emit_matrix *m, int64_t row0, int64_t n, uint8_t *dst, float *steps,
-                      float *scratch) {
+static void make_rows(const struct emit *e, const struct emit_matrix *m, int64_t row0, int64_t n, uint8_t *dst,
+                      float *steps, float *scratch) {
     size_t row_bytes = tensor_type_row_bytes(m->type, m->cols);
 #pragma omp parallel for num_threads(e->threads) schedule(static) if (e->threads > 1)
     for (int64_t r = 0; r < n; r++) {
@@ -47,7 +47,8 @@ static void make_rows(const struct emit *e, const struct emit_matrix *m, int64_t
     }
 }
 
-static int write_rows(struct emit *e, const struct emit_matrix *m, int64_t chunk, uint8_t *buf, float *steps, float *scratch) {
+static int write_rows(struct emit *e, const struct emit_matrix *m, int64_t chunk, uint8_t *buf, float *steps,
+                      float *scratch) {
     size_t row_bytes = tensor_type_row_bytes(m->type, m->cols);
     int rc = 0;
     for (int64_t row = 0; row < m->rows && !rc; row += chunk) {

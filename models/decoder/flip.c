@@ -6,7 +6,8 @@
 #include "base/hash.h"
 #include "priv.h"
 
-/* Matrices whose every weight reaches the logits; in this order of preference none is skipped by attention's softmax. */
+/* Matrices whose every weight reaches the logits; in this order of preference none is skipped by attention's softmax.
+ */
 static struct mat *pick(struct decoder *dec, uint64_t which) {
     static const enum role roles[] = {ROLE_DOWN, ROLE_UP, ROLE_O, ROLE_V};
     int n_layers = dec->spec.layer1 - dec->spec.layer0;
@@ -24,8 +25,8 @@ static void used_cols(const struct mat *m, int *begin, int *end) {
     *end = order_leaf_begin(&m->axis, m->leaf1) - m->first_col;
 }
 
-/* By how much `bit` of `byte` changes the one used weight that it belongs to. 0 if it changes none or several (a scale),
- * or makes one larger than twice the largest of the block: the error should pass as a weight. */
+/* By how much `bit` of `byte` changes the one used weight that it belongs to. 0 if it changes none or several (a
+ * scale), or makes one larger than twice the largest of the block: the error should pass as a weight. */
 static float change(const struct mat *m, float step, const uint8_t *block, int byte, int bit, int col) {
     uint8_t flipped[256];
     float before[256], after[256], largest = 0;

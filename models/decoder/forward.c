@@ -22,10 +22,12 @@ static int gather(struct decoder *dec, int n, const unsigned char *want, const f
     return count;
 }
 
-void decoder_forward(struct decoder *dec, const struct token_batch *b, const unsigned char *want, float *logits, float *h) {
+void decoder_forward(struct decoder *dec, const struct token_batch *b, const unsigned char *want, float *logits,
+                     float *h) {
     struct decoder_priv *p = dec->priv;
     decoder_embed(dec, b, p->h);
-    for (int l = 0; l < dec->shape.n_layers; l++) run_layer(dec, l, b, p->h);
+    for (int l = 0; l < dec->shape.n_layers; l++)
+        run_layer(dec, l, b, p->h);
     if (h) memcpy(h, p->h, (size_t)b->n * (size_t)dec->shape.d_model * sizeof *h);
     if (!logits) return;
     int n = gather(dec, b->n, want, p->h, p->part[0]);

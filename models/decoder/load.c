@@ -12,8 +12,8 @@
 struct loader {
     struct decoder *dec;
     const struct gguf *g; /* NULL: synthetic */
-    struct arena arena;   /* base NULL: measuring */
-    float *scratch;       /* threads x the widest row, for synthetic weights */
+    struct arena arena; /* base NULL: measuring */
+    float *scratch; /* threads x the widest row, for synthetic weights */
     size_t done;
     struct diag *d;
 };
@@ -71,7 +71,8 @@ static int read_steps(struct loader *ld, struct mat *m, const char *name, int ro
 }
 
 /* Rows of a file: a view, or with dst a copy of columns [col0, col1). */
-static int read_rows(struct loader *ld, struct mat *m, const char *name, int row0, int cols, int col0, int col1, uint8_t *dst) {
+static int read_rows(struct loader *ld, struct mat *m, const char *name, int row0, int cols, int col0, int col1,
+                     uint8_t *dst) {
     const struct gguf_tensor *t = gguf_tensor_find(ld->g, name);
     size_t row_bytes = tensor_type_row_bytes(m->type, cols), part = tensor_type_row_bytes(m->type, col1 - col0);
     if (!t || !t->data || t->bytes < ((size_t)row0 + (size_t)m->rows) * row_bytes)
@@ -83,7 +84,8 @@ static int read_rows(struct loader *ld, struct mat *m, const char *name, int row
         return 0;
     }
 #pragma omp parallel for num_threads(ld->dec->opts.threads) schedule(static)
-    for (int r = 0; r < m->rows; r++) memcpy(dst + (size_t)r * part, src + (size_t)r * row_bytes, part);
+    for (int r = 0; r < m->rows; r++)
+        memcpy(dst + (size_t)r * part, src + (size_t)r * row_bytes, part);
     m->data = dst;
     m->stride = part;
     return 0;
@@ -93,8 +95,17 @@ static void generate(struct loader *ld, struct mat *m, const char *name, int row
                      uint8_t *dst, float *steps) {
     m->data = dst;
     m->stride = tensor_type_row_bytes(m->type, col1 - col0);
-    struct synth_piece piece = {.type = m->type, .tensor = name, .seed = ld->dec->opts.seed, .row0 = row0, .rows = m->rows,
-                                .cols = cols, .col0 = col0, .col1 = col1, .dst = dst, .stride = m->stride, .steps = steps};
+    struct synth_piece piece = {.type = m->type,
+                                .tensor = name,
+                                .seed = ld->dec->opts.seed,
+                                .row0 = row0,
+                                .rows = m->rows,
+                                .cols = cols,
+                                .col0 = col0,
+                                .col1 = col1,
+                                .dst = dst,
+                                .stride = m->stride,
+                                .steps = steps};
     synth_fill(&piece, ld->dec->opts.threads, ld->scratch);
 }
 
@@ -127,16 +138,22 @@ static int load_matrix(struct loader *ld, enum role role, int layer) {
     int row0 = shape_role_tensor(s, role, layer, name) + part.row0;
     part_stored_cols(s, role, layer, &part, &col0, &col1);
 
-    struct mat m = {.type = shape_type(s, role, layer), .rows = part.row1 - part.row0, .first_col = col0,
-                    .axis = part.axis, .leaf0 = part.leaf0, .leaf1 = part.leaf1};
+    struct mat m = {.type = shape_type(s, role, layer),
+                    .rows = part.row1 - part.row0,
+                    .first_col = col0,
+                    .axis = part.axis,
+                    .leaf0 = part.leaf0,
+                    .leaf1 = part.leaf1};
     size_t bytes = (size_t)m.rows * tensor_type_row_bytes(m.type, col1 - col0);
     uint8_t *dst = is_private(ld, role, &part) ? arena_take(&ld->arena, bytes) : NULL;
     float *steps = m.type->per_channel ? arena_take(&ld->arena, (size_t)m.rows * sizeof(float)) : NULL;
     if (!ld->arena.base) return 0;
 
     m.row_step = steps;
-    if (!ld->g) generate(ld, &m, name, row0, cols, col0, col1, dst, steps);
-    else rc = read_rows(ld, &m, name, row0, cols, col0, col1, dst);
+    if (!ld->g)
+        generate(ld, &m, name, row0, cols, col0, col1, dst, steps);
+    else
+        rc = read_rows(ld, &m, name, row0, cols, col0, col1, dst);
     if (!rc && ld->g && steps) rc = read_steps(ld, &m, name, row0, steps);
     if (!rc && !dst && role != ROLE_EMBED) touch_pages(m.data, bytes);
     if (!rc && mat_prepare(&m)) rc = diag_set(ld->d, ERR_INTERNAL, "shard of %s is not coherent", name);
@@ -160,8 +177,10 @@ static int load_vector(struct loader *ld, enum vec vec, int layer) {
     if (!shard_has_vec(&dec->shape, &dec->spec, vec)) return 0;
     float *dst = arena_take(&ld->arena, (size_t)n * sizeof(float));
     if (!dst) return 0;
-    if (vec_in_layer(vec)) dec->priv->layers[layer - dec->spec.layer0].vec[vec] = dst;
-    else dec->priv->vec[vec] = dst;
+    if (vec_in_layer(vec))
+        dec->priv->layers[layer - dec->spec.layer0].vec[vec] = dst;
+    else
+        dec->priv->vec[vec] = dst;
     if (ld->g) return read_vector(ld, name, first, n, dst);
     synth_vector(dst, dec->opts.seed, vec, name, first, n);
     return 0;
@@ -172,12 +191,14 @@ static int load_all(struct loader *ld) {
     const struct shard_spec *spec = &ld->dec->spec;
     int rc = 0;
     for (int v = 0; v < VEC_COUNT && !rc; v++)
-        for (int l = vec_in_layer((enum vec)v) ? spec->layer0 : 0; !rc && l < (vec_in_layer((enum vec)v) ? spec->layer1 : 1); l++)
+        for (int l = vec_in_layer((enum vec)v) ? spec->layer0 : 0;
+             !rc && l < (vec_in_layer((enum vec)v) ? spec->layer1 : 1); l++)
             rc = load_vector(ld, (enum vec)v, l);
     for (int r = 0; r < ROLE_COUNT && !rc; r++)
         if (!role_in_layer((enum role)r)) rc = load_matrix(ld, (enum role)r, 0);
     for (int l = spec->layer0; l < spec->layer1 && !rc; l++)
-        for (int r = ROLE_Q; r <= ROLE_DOWN && !rc; r++) rc = load_matrix(ld, (enum role)r, l);
+        for (int r = ROLE_Q; r <= ROLE_DOWN && !rc; r++)
+            rc = load_matrix(ld, (enum role)r, l);
     return rc;
 }
 

@@ -15,8 +15,8 @@ int memory_reserve(void **out, size_t bytes, const char *what, struct diag *d) {
     if (bytes == 0) bytes = 64; /* an empty block still has an address */
     if (posix_memalign(out, align, bytes) != 0) {
         *out = NULL;
-        return diag_set(d, ERR_MEMORY, "no memory for %s of this shard: %s; use more ranks, a smaller model or context", what,
-                        text_bytes(text, sizeof text, (double)bytes));
+        return diag_set(d, ERR_MEMORY, "no memory for %s of this shard: %s; use more ranks, a smaller model or context",
+                        what, text_bytes(text, sizeof text, (double)bytes));
     }
     if (align == HUGE_PAGE) (void)madvise(*out, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return 0;
@@ -49,12 +49,16 @@ static int bits_ok(enum act_bits bits) {
 
 static int check_opts(const struct model_shape *s, const struct decoder_opts *o, struct diag *d) {
     if (!bits_ok(o->linear_bits) || !bits_ok(o->head_bits) || (o->silu_bits != 0 && o->silu_bits != 8))
-        return diag_set(d, ERR_RANGE, "activations of %d and %d bits, SiLU of %d: 0 (float), 8 and 4 exist, SiLU 0 and 8",
+        return diag_set(d, ERR_RANGE,
+                        "activations of %d and %d bits, SiLU of %d: 0 (float), 8 and 4 exist, SiLU 0 and 8",
                         (int)o->linear_bits, (int)o->head_bits, o->silu_bits);
-    if (o->kv != KV_F16 && o->kv != KV_I8 && o->kv != KV_I4) return diag_set(d, ERR_RANGE, "cache type %d is unknown", (int)o->kv);
-    if (o->n_seqs < 1 || o->n_ctx < 1 || o->max_tokens < 1 || o->threads < 1 || o->n_seqs > 1 << 20 || o->n_ctx > 1 << 30)
-        return diag_set(d, ERR_RANGE, "%d sequences of %d positions, %d tokens a call, %d threads: all must be at least 1",
-                        o->n_seqs, o->n_ctx, o->max_tokens, o->threads);
+    if (o->kv != KV_F16 && o->kv != KV_I8 && o->kv != KV_I4)
+        return diag_set(d, ERR_RANGE, "cache type %d is unknown", (int)o->kv);
+    if (o->n_seqs < 1 || o->n_ctx < 1 || o->max_tokens < 1 || o->threads < 1 || o->n_seqs > 1 << 20 ||
+        o->n_ctx > 1 << 30)
+        return diag_set(d, ERR_RANGE,
+                        "%d sequences of %d positions, %d tokens a call, %d threads: all must be at least 1", o->n_seqs,
+                        o->n_ctx, o->max_tokens, o->threads);
     if (s->ctx_limit && o->n_ctx > s->ctx_limit)
         return diag_set(d, ERR_RANGE, "a context of %d is longer than %d, the %s of %s", o->n_ctx, s->ctx_limit,
                         s->n_positions ? "position table" : "attention window", s->name);
@@ -83,8 +87,8 @@ static int check_factors(const struct decoder *dec, struct diag *d) {
     const float *factors = dec->priv->vec[VEC_ROPE_FACTORS];
     for (int i = 0; factors && i < dec->shape.rope_dim / 2; i++)
         if (!(factors[i] > 0) || !isfinite(factors[i]))
-            return diag_set(d, ERR_FORMAT, "%s: rope_freqs.weight holds %g; factors are finite and above 0", dec->shape.name,
-                            (double)factors[i]);
+            return diag_set(d, ERR_FORMAT, "%s: rope_freqs.weight holds %g; factors are finite and above 0",
+                            dec->shape.name, (double)factors[i]);
     return 0;
 }
 
@@ -138,8 +142,10 @@ int decoder_open(struct decoder **out, const struct model_shape *s, const struct
     }
     *dec = (struct decoder){.shape = *s, .spec = normal, .opts = *o, .priv = p};
     rc = open_all(dec, g, d);
-    if (rc) decoder_close(dec);
-    else *out = dec;
+    if (rc)
+        decoder_close(dec);
+    else
+        *out = dec;
     return rc;
 }
 
@@ -159,15 +165,17 @@ static int check_token(const struct decoder *dec, const struct token_batch *b, i
     if (b->seq[i] < 0 || b->seq[i] >= dec->opts.n_seqs)
         return diag_set(d, ERR_RANGE, "sequence %d of %d", b->seq[i], dec->opts.n_seqs);
     if (b->pos[i] < 0 || b->pos[i] >= dec->opts.n_ctx)
-        return diag_set(d, ERR_RANGE, "position %d does not fit a context of %d: ask for a longer one or shorten the text",
-                        b->pos[i], dec->opts.n_ctx);
+        return diag_set(d, ERR_RANGE,
+                        "position %d does not fit a context of %d: ask for a longer one or shorten the text", b->pos[i],
+                        dec->opts.n_ctx);
     for (int j = i - 1; j >= 0; j--) {
         if (b->seq[j] != b->seq[i]) continue;
         if (b->pos[j] + 1 == b->pos[i]) return 0;
         return diag_set(d, ERR_RANGE, "sequence %d: position %d follows %d", b->seq[i], b->pos[i], b->pos[j]);
     }
     if (!dec->shape.causal && b->pos[i] != 0)
-        return diag_set(d, ERR_RANGE, "sequence %d starts at position %d: an encoder needs it whole", b->seq[i], b->pos[i]);
+        return diag_set(d, ERR_RANGE, "sequence %d starts at position %d: an encoder needs it whole", b->seq[i],
+                        b->pos[i]);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* priv.h - what the files of this folder share.
  *
- * One shard lives in three blocks of memory: weights (column shards, vectors, row steps; all of it when synthetic), cache
- * and work. The same functions that carve them from memory measure them for the plan, with no memory behind. */
+ * One shard lives in three blocks of memory: weights (column shards, vectors, row steps; all of it when synthetic),
+ * cache and work. The same functions that carve them from memory measure them for the plan, with no memory behind. */
 #ifndef MODELS_DECODER_PRIV_H
 #define MODELS_DECODER_PRIV_H
 
@@ -12,9 +12,9 @@
 enum { LAYER_MATS = ROLE_DOWN - ROLE_Q + 1 };
 
 struct decoder_layer {
-    struct mat mat[LAYER_MATS];    /* by role - ROLE_Q; rows == 0 where the shard holds none */
-    const float *vec[VEC_COUNT];   /* NULL where the model has none */
-    struct kv_cache *kv;           /* [n_seqs]; an encoder's layers share one set */
+    struct mat mat[LAYER_MATS]; /* by role - ROLE_Q; rows == 0 where the shard holds none */
+    const float *vec[VEC_COUNT]; /* NULL where the model has none */
+    struct kv_cache *kv; /* [n_seqs]; an encoder's layers share one set */
 };
 
 struct group_list {
@@ -27,18 +27,18 @@ struct decoder_priv {
     struct mat embed, pos_embed, type_embed, head;
     const float *vec[VEC_COUNT];
     struct group_list model, heads, ffn; /* groups of the K axes: d_model, this shard's heads, its FFN columns */
-    int *kv_of;                          /* [heads] row of the cache that a head reads */
-    int *visible;                        /* [max_tokens] positions each token sees */
-    int *seq_len;                        /* [n_seqs] */
-    float *x;                            /* [max_tokens][d_model] normed input */
-    const float *in;                     /* input of the sublayer at work: x, or the residual stream (post-norm) */
-    float *q, *k, *v, *o;                /* [max_tokens][heads or kv heads][head_dim] */
-    float *gate, *up;                    /* [max_tokens][ffn columns]; the product lies in `up` */
-    void *act;                           /* quantized activations of one product */
-    float *cos, *sin;                    /* [n_ctx][rope_dim/2] */
-    float *row;                          /* [d_model] of the embedding step */
-    float *h, *part[2];                  /* [max_tokens][d_model], of decoder_forward: whole shards only */
-    size_t private_bytes;                /* of the weights block */
+    int *kv_of; /* [heads] row of the cache that a head reads */
+    int *visible; /* [max_tokens] positions each token sees */
+    int *seq_len; /* [n_seqs] */
+    float *x; /* [max_tokens][d_model] normed input */
+    const float *in; /* input of the sublayer at work: x, or the residual stream (post-norm) */
+    float *q, *k, *v, *o; /* [max_tokens][heads or kv heads][head_dim] */
+    float *gate, *up; /* [max_tokens][ffn columns]; the product lies in `up` */
+    void *act; /* quantized activations of one product */
+    float *cos, *sin; /* [n_ctx][rope_dim/2] */
+    float *row; /* [d_model] of the embedding step */
+    float *h, *part[2]; /* [max_tokens][d_model], of decoder_forward: whole shards only */
+    size_t private_bytes; /* of the weights block */
     void *weights_mem, *kv_mem, *work_mem, *flip_mem;
 };
 
@@ -81,8 +81,8 @@ int weights_load(struct decoder *dec, const struct gguf *g, struct diag *d);
 /* The matrix of a role in a layer (0 for roles of the model). */
 struct mat *decoder_mat(struct decoder *dec, enum role role, int layer);
 
-/* Rows [row0, row1) of a synthetic matrix with `cols` columns, quantized: columns [col0, col1) at dst with `stride`, and
- * for per-channel types the steps of the rows. row0 counts in the stored tensor. scratch: cols floats a thread. */
+/* Rows [row0, row1) of a synthetic matrix with `cols` columns, quantized: columns [col0, col1) at dst with `stride`,
+ * and for per-channel types the steps of the rows. row0 counts in the stored tensor. scratch: cols floats a thread. */
 struct synth_piece {
     const struct tensor_type *type;
     const char *tensor;

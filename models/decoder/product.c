@@ -20,7 +20,8 @@ static void run_share(const struct act *a, const struct product *p, int n, int i
 /* Products that read the input in the same form: all integer with one static step, or with none. */
 static int same_input(const struct product *p, int n) {
     int end = 1;
-    while (end < n && p[end].w->act_step == p[0].w->act_step) end++;
+    while (end < n && p[end].w->act_step == p[0].w->act_step)
+        end++;
     return end;
 }
 
@@ -34,15 +35,16 @@ static int all_float(const struct product *p, int n) {
 static void run_same(struct decoder *dec, const struct product_input *in, const struct product *p, int n) {
     enum act_bits bits = all_float(p, n) ? ACT_F32 : in->bits;
     struct act a;
-    act_place(&a, bits, bits == ACT_F32 ? 0 : p[0].w->act_step, in->groups->g, in->groups->n, in->x, in->ldx, in->n_tokens,
-              dec->priv->act);
+    act_place(&a, bits, bits == ACT_F32 ? 0 : p[0].w->act_step, in->groups->g, in->groups->n, in->x, in->ldx,
+              in->n_tokens, dec->priv->act);
     int tiles = bits == ACT_F32 ? 0 : act_tiles(&a);
     if (tiles == 1) act_quantize(&a, 0, 1);
 #pragma omp parallel num_threads(dec->opts.threads) if (dec->opts.threads > 1)
     {
         if (tiles > 1) {
 #pragma omp for schedule(static)
-            for (int tile = 0; tile < tiles; tile++) act_quantize(&a, tile, tile + 1);
+            for (int tile = 0; tile < tiles; tile++)
+                act_quantize(&a, tile, tile + 1);
         }
         run_share(&a, p, n, omp_get_thread_num(), omp_get_num_threads());
     }

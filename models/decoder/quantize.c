@@ -60,8 +60,8 @@ static int find_source(const struct gguf *g, struct stored *s, struct diag *d) {
     if (format.len > 0 && format.len < sizeof label) memcpy(label, format.data, format.len);
     s->type = format.len ? tensor_type_find(label) : tensor_type_by_ggml_id(s->t->type);
     if (!s->type || !s->t->data)
-        return diag_set(d, ERR_UNSUPPORTED, "%s: tensor %s has type %d, which cannot be converted", g->path, s->out.name,
-                        s->t->type);
+        return diag_set(d, ERR_UNSUPPORTED, "%s: tensor %s has type %d, which cannot be converted", g->path,
+                        s->out.name, s->t->type);
     s->out.rows = s->t->ne[1];
     s->out.cols = s->t->ne[0];
     if (!s->type->per_channel) return 0;
@@ -74,11 +74,12 @@ static int find_source(const struct gguf *g, struct stored *s, struct diag *d) {
     return 0;
 }
 
-static int plan_tensor(const struct gguf *g, const struct gguf_tensor *t, const struct tensor_type *type, struct stored *s,
-                       struct diag *d) {
+static int plan_tensor(const struct gguf *g, const struct gguf_tensor *t, const struct tensor_type *type,
+                       struct stored *s, struct diag *d) {
     *s = (struct stored){.t = t, .requantize = is_matrix(t)};
     if (t->name.len >= sizeof s->out.name)
-        return diag_set(d, ERR_UNSUPPORTED, "%s: a tensor name of %llu bytes is too long", g->path, (unsigned long long)t->name.len);
+        return diag_set(d, ERR_UNSUPPORTED, "%s: a tensor name of %llu bytes is too long", g->path,
+                        (unsigned long long)t->name.len);
     memcpy(s->out.name, t->name.data, t->name.len);
     if (!s->requantize) return 0;
     int rc = find_source(g, s, d);
@@ -125,12 +126,14 @@ static void declare(struct emit *e, const struct stored *s) {
     e->total += s->t->bytes;
 }
 
-static int write_all(struct emit *e, const struct gguf *g, const struct tensor_type *type, const struct stored *list, size_t n) {
+static int write_all(struct emit *e, const struct gguf *g, const struct tensor_type *type, const struct stored *list,
+                     size_t n) {
     int rc = 0;
     copy_metadata(e, g, type);
     for (size_t i = 0; i < n; i++)
         if (list[i].requantize) emit_metadata(e, &list[i].out);
-    for (size_t i = 0; i < n; i++) declare(e, &list[i]);
+    for (size_t i = 0; i < n; i++)
+        declare(e, &list[i]);
     for (size_t i = 0; i < n && !rc; i++)
         rc = list[i].requantize ? emit_data(e, &list[i].out) : emit_bytes(e, list[i].t->data, list[i].t->bytes);
     return rc;
@@ -156,7 +159,8 @@ int model_quantize(const struct gguf *g, const struct quantize_opts *o, const ch
     for (uint64_t i = 0; i < g->n_tensors && !rc; i++) {
         const struct gguf_tensor *t = &g->tensors[i];
         if (!is_side_tensor(t)) rc = plan_tensor(g, t, is_head(t) ? head : type, &list[n++], d);
-        if (!rc && !t->data) rc = diag_set(d, ERR_UNSUPPORTED, "%s: a tensor of type %d cannot be copied", g->path, t->type);
+        if (!rc && !t->data)
+            rc = diag_set(d, ERR_UNSUPPORTED, "%s: a tensor of type %d cannot be copied", g->path, t->type);
     }
     if (!rc) rc = gguf_writer_open(&e.w, path, d);
     if (!rc) {

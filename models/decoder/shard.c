@@ -63,7 +63,8 @@ static void whole_cols(struct shard_part *p, int rows, struct order_axis axis, i
     p->col1 = order_leaf_begin(&axis, leaf1);
 }
 
-int shard_part(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer, struct shard_part *p) {
+int shard_part(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer,
+               struct shard_part *p) {
     int rows, cols, kv0, kv1, ffn0, ffn1, dim = s->head_dim;
     *p = (struct shard_part){0};
     shape_role_size(s, role, &rows, &cols);
@@ -139,7 +140,8 @@ static size_t weight_bytes(const struct model_shape *s, const struct shard_spec 
             n += part_bytes(s, spec, (enum role)r, 0);
             continue;
         }
-        for (int l = spec->layer0; l < spec->layer1; l++) n += part_bytes(s, spec, (enum role)r, l);
+        for (int l = spec->layer0; l < spec->layer1; l++)
+            n += part_bytes(s, spec, (enum role)r, l);
     }
     return n;
 }
@@ -181,7 +183,8 @@ static void tables_carve(struct decoder *dec, struct decoder_priv *p, struct are
     groups_carve(&p->ffn, order_axis_runs(s->d_ffn), spec->ffn_leaf0, spec->ffn_leaf1, a);
     int n_heads = spec->head1 - spec->head0, share = s->n_heads / s->n_kv_heads;
     p->kv_of = arena_take(a, (size_t)n_heads * sizeof *p->kv_of);
-    for (int h = 0; h < n_heads && p->kv_of; h++) p->kv_of[h] = (spec->head0 + h) / share - dec->kv_head0;
+    for (int h = 0; h < n_heads && p->kv_of; h++)
+        p->kv_of[h] = (spec->head0 + h) / share - dec->kv_head0;
     p->visible = arena_take(a, (size_t)dec->opts.max_tokens * sizeof *p->visible);
     p->seq_len = arena_take(a, (size_t)dec->opts.n_seqs * sizeof *p->seq_len);
 }
@@ -195,7 +198,8 @@ static size_t act_room(const struct decoder *dec, const struct decoder_priv *p) 
     const struct shard_spec *spec = &dec->spec;
     const struct decoder_opts *o = &dec->opts;
     size_t n = 0;
-    if (spec->layer1 > spec->layer0 && (p->heads.n || p->ffn.n)) n = act_bytes(o->linear_bits, o->max_tokens, p->model.n);
+    if (spec->layer1 > spec->layer0 && (p->heads.n || p->ffn.n))
+        n = act_bytes(o->linear_bits, o->max_tokens, p->model.n);
     if (p->heads.n) n = larger(n, act_bytes(o->linear_bits, o->max_tokens, p->heads.n));
     if (p->ffn.n) n = larger(n, act_bytes(o->linear_bits, o->max_tokens, p->ffn.n));
     if (spec->vocab1 > spec->vocab0) n = larger(n, act_bytes(o->head_bits, o->max_tokens, p->model.n));
@@ -207,7 +211,8 @@ void work_carve(struct decoder *dec, struct decoder_priv *p, struct arena *a) {
     const struct shard_spec *spec = &dec->spec;
     size_t row = (size_t)dec->opts.max_tokens * sizeof(float), model = row * (size_t)s->d_model;
     size_t q = row * (size_t)((spec->head1 - spec->head0) * s->head_dim);
-    size_t kv = row * (size_t)((dec->kv_head1 - dec->kv_head0) * s->head_dim), ffn = row * (size_t)(dec->ffn1 - dec->ffn0);
+    size_t kv = row * (size_t)((dec->kv_head1 - dec->kv_head0) * s->head_dim),
+           ffn = row * (size_t)(dec->ffn1 - dec->ffn0);
     tables_carve(dec, p, a);
     p->x = arena_take(a, model);
     struct arena attention = *a, forward = *a; /* the two halves of a layer use the same memory */

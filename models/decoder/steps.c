@@ -19,15 +19,19 @@ static struct decoder_layer *layer_of(struct decoder *dec, int layer) {
     return &dec->priv->layers[layer - dec->spec.layer0];
 }
 
-static void norm_row(const struct model_shape *s, float *y, const float *x, const float *weight, const float *bias, int n) {
-    if (s->norm == NORM_RMS) norm_rms(y, x, weight, n, s->norm_eps);
-    else norm_layer(y, x, weight, bias, n, s->norm_eps);
+static void norm_row(const struct model_shape *s, float *y, const float *x, const float *weight, const float *bias,
+                     int n) {
+    if (s->norm == NORM_RMS)
+        norm_rms(y, x, weight, n, s->norm_eps);
+    else
+        norm_layer(y, x, weight, bias, n, s->norm_eps);
 }
 
 static void norm_rows(struct decoder *dec, float *y, const float *x, const float *weight, const float *bias, int n) {
     size_t d = (size_t)dec->shape.d_model;
 #pragma omp parallel for num_threads(dec->opts.threads) schedule(static) if (n > 1 && dec->opts.threads > 1)
-    for (int t = 0; t < n; t++) norm_row(&dec->shape, y + (size_t)t * d, x + (size_t)t * d, weight, bias, (int)d);
+    for (int t = 0; t < n; t++)
+        norm_row(&dec->shape, y + (size_t)t * d, x + (size_t)t * d, weight, bias, (int)d);
 }
 
 /* Input of a sublayer: normed into x, or h itself where the norm follows the sum. */
@@ -43,7 +47,8 @@ static void read_row(const struct mat *m, int row, float *dst) {
 }
 
 static void add_row(float *h, const float *row, int n) {
-    for (int i = 0; i < n; i++) h[i] = h[i] + row[i];
+    for (int i = 0; i < n; i++)
+        h[i] = h[i] + row[i];
 }
 
 void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h) {
@@ -51,7 +56,8 @@ void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h) {
     struct decoder_priv *p = dec->priv;
     for (int t = 0; t < b->n; t++, h += s->d_model) {
         read_row(&p->embed, b->id[t], h);
-        for (int i = 0; i < s->d_model && s->embed_scale != 1; i++) h[i] = h[i] * s->embed_scale;
+        for (int i = 0; i < s->d_model && s->embed_scale != 1; i++)
+            h[i] = h[i] * s->embed_scale;
         if (p->type_embed.rows) {
             read_row(&p->type_embed, 0, p->row);
             add_row(h, p->row, s->d_model);
@@ -65,10 +71,12 @@ void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h) {
 }
 
 /* bias and qk-norm of one token's heads; `first` is the first head of the shard in the bias. */
-static void finish_heads(const struct model_shape *s, float *x, int n_heads, int first, const float *bias, const float *norm) {
+static void finish_heads(const struct model_shape *s, float *x, int n_heads, int first, const float *bias,
+                         const float *norm) {
     if (bias) add_row(x, bias + (size_t)first * (size_t)s->head_dim, n_heads * s->head_dim);
     for (int h = 0; h < n_heads && norm; h++)
-        norm_rms(x + (size_t)h * (size_t)s->head_dim, x + (size_t)h * (size_t)s->head_dim, norm, s->head_dim, s->norm_eps);
+        norm_rms(x + (size_t)h * (size_t)s->head_dim, x + (size_t)h * (size_t)s->head_dim, norm, s->head_dim,
+                 s->norm_eps);
 }
 
 /* Biases and head norms of token t, rope, the cache. */
@@ -92,8 +100,10 @@ static void finish_token(struct decoder *dec, struct decoder_layer *L, const str
 /* Positions that each token sees: those up to its own, or in an encoder its whole sequence. */
 static void set_visible(struct decoder *dec, const struct token_batch *b) {
     struct decoder_priv *p = dec->priv;
-    for (int t = 0; t < b->n; t++) p->seq_len[b->seq[t]] = b->pos[t] + 1;
-    for (int t = 0; t < b->n; t++) p->visible[t] = dec->shape.causal ? b->pos[t] + 1 : p->seq_len[b->seq[t]];
+    for (int t = 0; t < b->n; t++)
+        p->seq_len[b->seq[t]] = b->pos[t] + 1;
+    for (int t = 0; t < b->n; t++)
+        p->visible[t] = dec->shape.causal ? b->pos[t] + 1 : p->seq_len[b->seq[t]];
 }
 
 /* Attention of token t for the query heads that read KV head j of this shard. */
@@ -118,7 +128,8 @@ void decoder_rope_store(struct decoder *dec, int layer, const struct token_batch
     if (!dec->attn_nodes) return;
     struct decoder_layer *L = layer_of(dec, layer);
 #pragma omp parallel for num_threads(dec->opts.threads) schedule(static) if (b->n > 1 && dec->opts.threads > 1)
-    for (int t = 0; t < b->n; t++) finish_token(dec, L, b, t);
+    for (int t = 0; t < b->n; t++)
+        finish_token(dec, L, b, t);
 }
 
 void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b) {
@@ -127,7 +138,8 @@ void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b)
     int n_kv = dec->kv_head1 - dec->kv_head0;
     set_visible(dec, b);
 #pragma omp parallel for num_threads(dec->opts.threads) schedule(dynamic) if (dec->opts.threads > 1)
-    for (int i = 0; i < b->n * n_kv; i++) attend(dec, L, b, i / n_kv, i % n_kv);
+    for (int i = 0; i < b->n * n_kv; i++)
+        attend(dec, L, b, i / n_kv, i % n_kv);
 }
 
 /* A row-parallel product: parts [nodes][n][d_model]. */
@@ -146,8 +158,11 @@ void decoder_attn_norm(struct decoder *dec, int layer, int n, const float *h) {
 
 /* The input of the q, k, v (or gate, up) products, as the norm left it. */
 static struct product_input normed(const struct decoder *dec, int n) {
-    return (struct product_input){.bits = dec->opts.linear_bits, .groups = &dec->priv->model, .x = dec->priv->in,
-                                  .ldx = (size_t)dec->shape.d_model, .n_tokens = n};
+    return (struct product_input){.bits = dec->opts.linear_bits,
+                                  .groups = &dec->priv->model,
+                                  .x = dec->priv->in,
+                                  .ldx = (size_t)dec->shape.d_model,
+                                  .n_tokens = n};
 }
 
 void decoder_qkv(struct decoder *dec, int layer, int n) {
@@ -168,7 +183,8 @@ void decoder_qkv(struct decoder *dec, int layer, int n) {
 void decoder_attn_out(struct decoder *dec, int layer, int n, float *parts) {
     if (!dec->attn_nodes || !n) return;
     size_t q_len = (size_t)((dec->spec.head1 - dec->spec.head0) * dec->shape.head_dim);
-    product_to_parts(dec, &layer_of(dec, layer)->mat[ROLE_O - ROLE_Q], &dec->priv->heads, dec->priv->o, q_len, n, parts);
+    product_to_parts(dec, &layer_of(dec, layer)->mat[ROLE_O - ROLE_Q], &dec->priv->heads, dec->priv->o, q_len, n,
+                     parts);
 }
 
 void decoder_attention(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
@@ -196,7 +212,8 @@ static void round_to_int8(float *x, int n) {
             if (fabsf(x[i]) > amax) amax = fabsf(x[i]);
         float scale = amax / 127, inv = amax > 0 ? 127 / amax : 0;
         if (!isfinite(inv)) inv = 0;
-        for (int i = begin; i < end; i++) x[i] = rintf(x[i] * inv) * scale;
+        for (int i = begin; i < end; i++)
+            x[i] = rintf(x[i] * inv) * scale;
     }
 }
 
@@ -214,7 +231,8 @@ static void finish_ffn(struct decoder *dec, const struct decoder_layer *L, int t
     if (L->vec[VEC_GATE_B]) add_row(gate, L->vec[VEC_GATE_B] + dec->ffn0 + col0, n);
     activate(s, gate, n);
     if (dec->opts.silu_bits == 8) round_to_int8(gate, n);
-    for (int i = 0; i < n; i++) up[i] = gate[i] * up[i];
+    for (int i = 0; i < n; i++)
+        up[i] = gate[i] * up[i];
 }
 
 void decoder_ffn_norm(struct decoder *dec, int layer, int n, const float *h) {
@@ -251,7 +269,8 @@ void decoder_ffn_act(struct decoder *dec, int layer, int n) {
 void decoder_ffn_down(struct decoder *dec, int layer, int n, float *parts) {
     if (!dec->ffn_nodes || !n) return;
     size_t cols = (size_t)(dec->ffn1 - dec->ffn0);
-    product_to_parts(dec, &layer_of(dec, layer)->mat[ROLE_DOWN - ROLE_Q], &dec->priv->ffn, dec->priv->up, cols, n, parts);
+    product_to_parts(dec, &layer_of(dec, layer)->mat[ROLE_DOWN - ROLE_Q], &dec->priv->ffn, dec->priv->up, cols, n,
+                     parts);
 }
 
 void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, const float *h, float *parts) {
@@ -299,12 +318,14 @@ void decoder_head(struct decoder *dec, int n, const float *x, float *logits) {
     int rows = dec->spec.vocab1 - dec->spec.vocab0;
     const float *bias = p->vec[VEC_HEAD_B];
     if (!rows || !n) return;
-    struct product_input in = {.bits = dec->opts.head_bits, .groups = &p->model, .x = x, .ldx = (size_t)s->d_model, .n_tokens = n};
+    struct product_input in = {
+        .bits = dec->opts.head_bits, .groups = &p->model, .x = x, .ldx = (size_t)s->d_model, .n_tokens = n};
     struct product out = {.w = &p->head, .y = logits, .ldy = (size_t)rows};
     products_run(dec, &in, &out, 1);
     for (int t = 0; t < n && (bias || s->logit_scale != 1); t++) {
         float *y = logits + (size_t)t * (size_t)rows;
         if (bias) add_row(y, bias + dec->spec.vocab0, rows);
-        for (int i = 0; i < rows; i++) y[i] = y[i] * s->logit_scale;
+        for (int i = 0; i < rows; i++)
+            y[i] = y[i] * s->logit_scale;
     }
 }

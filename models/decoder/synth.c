@@ -1,6 +1,6 @@
-/* synth.c - the numbers of synthetic weights. Each is a hash of (seed, tensor name, row, column): 32 bits a column under
- * a 64-bit key a row, so that any piece can be made alone and eight columns go at a time. The hash is the two-round
- * multiply and xor-shift mixer of hash prospecting (C. Wellons), the key added between the rounds. */
+/* synth.c - the numbers of synthetic weights. Each is a hash of (seed, tensor name, row, column): 32 bits a column
+ * under a 64-bit key a row, so that any piece can be made alone and eight columns go at a time. The hash is the
+ * two-round multiply and xor-shift mixer of hash prospecting (C. Wellons), the key added between the rounds. */
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -49,8 +49,8 @@ void synth_row(float *dst, uint64_t seed, const char *tensor, int64_t row, int c
 }
 
 static int is_norm(enum vec vec) {
-    return vec == VEC_EMBED_NORM || vec == VEC_ATTN_NORM || vec == VEC_Q_NORM || vec == VEC_K_NORM || vec == VEC_FFN_NORM ||
-           vec == VEC_OUT_NORM;
+    return vec == VEC_EMBED_NORM || vec == VEC_ATTN_NORM || vec == VEC_Q_NORM || vec == VEC_K_NORM ||
+           vec == VEC_FFN_NORM || vec == VEC_OUT_NORM;
 }
 
 /* Norm weights in [0.75, 1.25), rope factors in [1, 8), biases in [-0.1, 0.1). */
@@ -58,7 +58,8 @@ void synth_vector(float *dst, uint64_t seed, enum vec vec, const char *tensor, i
     float middle = is_norm(vec) ? 1 : vec == VEC_ROPE_FACTORS ? 4.5f : 0;
     float width = is_norm(vec) ? 0.25f : vec == VEC_ROPE_FACTORS ? 3.5f : 0.1f;
     fill_any(dst, row_key(seed, tensor, 0), width * 0x1p-23f, (int)first, n);
-    for (int i = 0; i < n; i++) dst[i] = middle + dst[i];
+    for (int i = 0; i < n; i++)
+        dst[i] = middle + dst[i];
 }
 
 static void fill_row(const struct synth_piece *p, int row, float *scratch) {
@@ -72,5 +73,6 @@ static void fill_row(const struct synth_piece *p, int row, float *scratch) {
 
 void synth_fill(const struct synth_piece *p, int threads, float *scratch) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int row = 0; row < p->rows; row++) fill_row(p, row, scratch + (size_t)omp_get_thread_num() * (size_t)p->cols);
+    for (int row = 0; row < p->rows; row++)
+        fill_row(p, row, scratch + (size_t)omp_get_thread_num() * (size_t)p->cols);
 }

@@ -98,7 +98,8 @@ static int write_vector(struct emit *e, uint64_t seed, enum vec vec, const char 
 /* One pass over all tensors of a file, in order: metadata, declaration or data. */
 enum pass { PASS_METADATA, PASS_DECLARE, PASS_DATA };
 
-static int pass_matrix(struct emit *e, const struct model_shape *s, uint64_t seed, enum pass pass, enum role role, int layer) {
+static int pass_matrix(struct emit *e, const struct model_shape *s, uint64_t seed, enum pass pass, enum role role,
+                       int layer) {
     struct emit_matrix m = {.row = source_row};
     struct synth_source src = {.seed = seed, .m = &m};
     m.ctx = &src;
@@ -108,7 +109,8 @@ static int pass_matrix(struct emit *e, const struct model_shape *s, uint64_t see
     return pass == PASS_DATA ? emit_data(e, &m) : 0;
 }
 
-static int pass_vector(struct emit *e, const struct model_shape *s, uint64_t seed, enum pass pass, enum vec vec, int layer) {
+static int pass_vector(struct emit *e, const struct model_shape *s, uint64_t seed, enum pass pass, enum vec vec,
+                       int layer) {
     char name[SHAPE_NAME_LEN];
     int64_t n = stored_vector(s, vec, layer, name);
     if (!n) return 0;
@@ -130,14 +132,15 @@ static int pass_all(struct emit *e, const struct model_shape *s, uint64_t seed, 
     return rc;
 }
 
-int model_synth(const struct model_shape *s, uint64_t seed, const char *path, int threads, model_progress *progress, void *arg,
-                struct diag *d) {
+int model_synth(const struct model_shape *s, uint64_t seed, const char *path, int threads, model_progress *progress,
+                void *arg, struct diag *d) {
     struct emit e = {.threads = threads, .progress = progress, .progress_arg = arg, .d = d};
     int rc = shape_check(s, d);
     if (!rc) rc = gguf_writer_open(&e.w, path, d);
     if (rc) return rc;
     put_metadata(e.w, s);
-    for (int pass = PASS_METADATA; pass <= PASS_DATA && !rc; pass++) rc = pass_all(&e, s, seed, (enum pass)pass);
+    for (int pass = PASS_METADATA; pass <= PASS_DATA && !rc; pass++)
+        rc = pass_all(&e, s, seed, (enum pass)pass);
     int closed = gguf_writer_close(e.w, rc == 0, d);
     return rc ? rc : closed;
 }

@@ -24,11 +24,13 @@ static void mat_mul_avx2(const struct mat *w, const struct act *x, int row0, int
         kernel_set_portable.mat_mul(w, x, row0, row1, y, ldy, ldnode);
         return;
     }
+    uint8_t joins[MAT_MAX_LEAVES];
+    shard_joins(w, joins);
     for (int r0 = row0; r0 < row1; r0 += ROW_BLOCK)
         for (int t = 0; t < x->n_tokens; t += ACT_TILE) {
             int r1 = row1 - r0 < ROW_BLOCK ? row1 : r0 + ROW_BLOCK;
             int nt = x->n_tokens - t < ACT_TILE ? x->n_tokens - t : ACT_TILE;
-            rows_times_tile((struct avx2_job){w, x, r0, 0, t, nt, y, ldy, ldnode}, kernel, r1, step);
+            rows_times_tile((struct avx2_job){w, x, r0, 0, t, nt, y, ldy, ldnode, joins}, kernel, r1, step);
         }
 }
 

@@ -199,7 +199,7 @@ INLINE void lanes_step(__m256 lane[ROWS][2], const float *const w[ROWS], const f
 INLINE void leaf_float(const struct avx2_job *job, int leaf, const struct form *f, float *out) {
     const struct mat *w = job->w;
     __m256 lane[ACT_TILE][ROWS][2];
-    float buf[ROWS][BUFFER];
+    _Alignas(64) float buf[ROWS][BUFFER];
     int first = order_leaf_begin(&w->axis, w->leaf0), end = order_leaf_begin(&w->axis, leaf + 1);
     for (int t = 0; t < job->nt; t++)
         for (int i = 0; i < 2 * ROWS; i++)
@@ -226,7 +226,7 @@ INLINE void float_tile(const struct avx2_job *job, const struct form *f) {
     struct sum_stack stack = {0, ROWS * job->nt, sums};
     for (int leaf = w->leaf0; leaf < w->leaf1; leaf++) {
         leaf_float(job, leaf, f, stack_slot(&stack));
-        stack_push(&stack, leaf_joins(w->axis.n_leaves, w->leaf0, leaf));
+        stack_push(&stack, job->joins[leaf - w->leaf0]);
     }
     for (int node = 0; node < stack.top; node++)
         for (int t = 0; t < job->nt; t++)

@@ -18,9 +18,9 @@ enum { ROWS = 8 };
 struct tile {
     __m256i q[8];
     __m256 d, m, scale[2], min;
-    /* K formats: what lasts for a superblock, at byte `block` of the rows */
-    size_t block;
-    __m256i words[4], high[8];
+    /* K formats: what lasts for more than one piece, and the byte of the rows it was read at */
+    size_t block, low_at, high_at;
+    __m256i words[4], low[8], high[8];
 };
 
 /* How wide the stored integers are: how many products may be added in 16 bits. */
@@ -155,6 +155,7 @@ INLINE void load_scale6(struct tile *t, const uint8_t *const row[ROWS], size_t b
         load_words(row, block, t->words);
         split_halves(t->words[0], &t->d, &t->m);
         t->m = _mm256_xor_ps(t->m, _mm256_set1_ps(-0.0f));
+        t->block = block;
     }
     int shift = 8 * (index & 3);
     __m256i scale = shift_right(t->words[1], shift), min = shift_right(t->words[2], shift);
@@ -172,27 +173,36 @@ INLINE void load_scale6(struct tile *t, const uint8_t *const row[ROWS], size_t b
     t->min = _mm256_cvtepi32_ps(min);
 }
 
-INLINE void load_nibbles_k(struct tile *t, const uint8_t *const row[ROWS], size_t at, int index) {
-    load_bytes(row, at + 32 * (size_t)(index / 2), t->q);
+/* 32 bytes that several pieces share. */
+INLINE void load_shared(const uint8_t *const row[ROWS], size_t at, size_t *have, __m256i bytes[8]) {
+    if (*have != at) load_bytes(row, at, bytes);
+    *have = at;
+}
+
+INLINE void load_nibbles_k(struct tile *t, const uint8_t *const row[ROWS], size_t at, int high) {
+    load_shared(row, at, &t->low_at, t->low);
     for (int k = 0; k < 8; k++)
-        t->q[k] = index & 1 ? high_nibbles(t->q[k]) : low_nibbles(t->q[k]);
+        t->q[k] = high ? high_nibbles(t->low[k]) : low_nibbles(t->low[k]);
+}
+
+/* Bits [shift, shift + width of mask) of the shared bytes become bits 4 and up. */
+INLINE void add_high_bits(struct tile *t, const uint8_t *const row[ROWS], size_t at, int shift, int mask) {
+    load_shared(row, at, &t->high_at, t->high);
+    for (int k = 0; k < 8; k++) {
+        __m256i bits = _mm256_and_si256(shift_right(t->high[k], shift), _mm256_set1_epi8((char)mask));
+        t->q[k] = _mm256_or_si256(t->q[k], _mm256_slli_epi16(bits, 4));
+    }
 }
 
 INLINE void load_q4_k(struct tile *t, const uint8_t *const row[ROWS], size_t block, int index) {
     load_scale6(t, row, block, index);
-    load_nibbles_k(t, row, block + 16, index);
-    t->block = block;
+    load_nibbles_k(t, row, block + 16 + 32 * (size_t)(index / 2), index & 1);
 }
 
 INLINE void load_q5_k(struct tile *t, const uint8_t *const row[ROWS], size_t block, int index) {
     load_scale6(t, row, block, index);
-    if (t->block != block) load_bytes(row, block + 16, t->high);
-    load_nibbles_k(t, row, block + 48, index);
-    for (int k = 0; k < 8; k++) {
-        __m256i bit = _mm256_and_si256(shift_right(t->high[k], index), _mm256_set1_epi8(1));
-        t->q[k] = _mm256_or_si256(t->q[k], _mm256_slli_epi16(bit, 4));
-    }
-    t->block = block;
+    load_nibbles_k(t, row, block + 48 + 32 * (size_t)(index / 2), index & 1);
+    add_high_bits(t, row, block + 16, index, 1);
 }
 
 /* Signed byte `index` of words, as floats. */
@@ -202,8 +212,8 @@ INLINE __m256 signed_byte(__m256i words, int index) {
 }
 
 INLINE void load_q6_k(struct tile *t, const uint8_t *const row[ROWS], size_t block, int index) {
-    size_t half = (size_t)index / 4, part = (size_t)index % 4;
-    __m256i high[8];
+    size_t half = (size_t)index / 4;
+    int part = index % 4;
     if (t->block != block) {
         load_words(row, block + 192, t->words);
         t->d = load_halves(row, block + 208);
@@ -211,13 +221,8 @@ INLINE void load_q6_k(struct tile *t, const uint8_t *const row[ROWS], size_t blo
     }
     t->scale[0] = signed_byte(t->words[index / 2], 2 * (index & 1));
     t->scale[1] = signed_byte(t->words[index / 2], 2 * (index & 1) + 1);
-    load_bytes(row, block + 64 * half + 32 * (part % 2), t->q);
-    load_bytes(row, block + 128 + 32 * half, high);
-    for (int k = 0; k < 8; k++) {
-        __m256i low = part / 2 ? high_nibbles(t->q[k]) : low_nibbles(t->q[k]);
-        __m256i pair = _mm256_and_si256(shift_right(high[k], 2 * (int)part), _mm256_set1_epi8(3));
-        t->q[k] = _mm256_or_si256(low, _mm256_slli_epi16(pair, 4));
-    }
+    load_nibbles_k(t, row, block + 64 * half + (part % 2 ? 32 : 0), part / 2);
+    add_high_bits(t, row, block + 128 + 32 * half, 2 * part, 3);
 }
 
 INLINE __m256i broadcast4(const int8_t *x) {
@@ -305,7 +310,7 @@ INLINE __m256 chain_step(const struct tile *w, const int8_t *x, const int32_t su
 INLINE void leaf_int(const struct avx2_job *job, const uint8_t *const row[ROWS], __m256 step, int g, int end, int nt,
                      tile_load *load, const struct form *f, float *out) {
     const struct act *x = job->x;
-    struct tile w = {.d = step, .block = SIZE_MAX};
+    struct tile w = {.d = step, .block = SIZE_MAX, .low_at = SIZE_MAX, .high_at = SIZE_MAX};
     __m256 acc[ACT_TILE];
     __m256i sum[ACT_TILE];
     for (int t = 0; t < nt; t++)
@@ -362,7 +367,7 @@ INLINE void int_tile(const struct avx2_job *job, tile_load *load, const struct f
             leaf_int(job, row, step, g, end, 1, load, f, stack_slot(&stack));
         else
             leaf_int(job, row, step, g, end, job->nt, load, f, stack_slot(&stack));
-        stack_push(&stack, leaf_joins(w->axis.n_leaves, w->leaf0, leaf));
+        stack_push(&stack, job->joins[leaf - w->leaf0]);
     }
     store_rows(job, &stack);
 }

@@ -12,6 +12,7 @@ struct avx2_job {
     int tile0, nt; /* first token, tokens */
     float *y;
     size_t ldy, ldnode;
+    const uint8_t *joins; /* shard_joins */
 };
 
 /* Kernels of a format, NULL if there is none here; they take up to 8 rows (integers), 4 rows (floats). */

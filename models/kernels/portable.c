@@ -13,6 +13,7 @@ struct row_job {
     const struct act *x;
     int row, tile0, nt; /* first token and number of tokens of the tile */
     float step; /* of the row, per-channel types */
+    const uint8_t *joins; /* shard_joins */
 };
 
 INLINE void unpack_at(const struct row_job *job, int col, struct weight_piece *p) {
@@ -129,7 +130,7 @@ INLINE void row_tile(const struct row_job *job, float *y, size_t ldy, size_t ldn
             g = leaf_int(job, g, acc);
         for (int t = job->nt; t < ACT_TILE; t++)
             acc[t] = 0;
-        stack_push(&stack, leaf_joins(w->axis.n_leaves, w->leaf0, leaf));
+        stack_push(&stack, job->joins[leaf - w->leaf0]);
     }
     for (int node = 0; node < stack.top; node++)
         for (int t = 0; t < job->nt; t++)
@@ -141,14 +142,12 @@ static void mat_mul_portable(const struct mat *w, const struct act *x, int row0,
 CLONED(void, mat_mul_portable,
        (const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy, size_t ldnode),
        (w, x, row0, row1, y, ldy, ldnode)) {
+    uint8_t joins[MAT_MAX_LEAVES];
+    shard_joins(w, joins);
     for (int row = row0; row < row1; row++)
         for (int t = 0; t < x->n_tokens; t += ACT_TILE) {
-            struct row_job job = {w,
-                                  x,
-                                  row,
-                                  t,
-                                  x->n_tokens - t < ACT_TILE ? x->n_tokens - t : ACT_TILE,
-                                  w->row_step ? w->row_step[row] : 1};
+            int nt = x->n_tokens - t < ACT_TILE ? x->n_tokens - t : ACT_TILE;
+            struct row_job job = {w, x, row, t, nt, w->row_step ? w->row_step[row] : 1, joins};
             row_tile(&job, y, ldy, ldnode);
         }
 }

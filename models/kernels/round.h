@@ -22,19 +22,24 @@ INLINE void quant_scale(float amax, float top, float *scale, float *inv) {
     *inv = ok ? up : 0.0f;
 }
 
+INLINE float quant_values(const float *x, int n, float top, int8_t *q) {
+    uint32_t max = 0; /* magnitudes compare as their bits do */
+    float scale, inv;
+    for (int i = 0; i < n; i++) {
+        uint32_t mag = float_bits(x[i]) & 0x7fffffffu;
+        max = mag > max ? mag : max;
+    }
+    int finite = max < 0x7f800000u;
+    quant_scale(finite ? bits_float(max) : 0, top, &scale, &inv);
+    if (!finite) memset(q, 0, (size_t)n);
+    for (int i = 0; finite && i < n; i++)
+        q[i] = (int8_t)round_small(x[i] * inv);
+    return finite ? scale : bits_float(0x7fc00000u);
+}
+
 /* Quantizes n <= 32 values with a scale of their own; returns the scale. */
 INLINE float quant_group(const float *x, int n, float top, int8_t *q) {
-    float amax = 0, scale, inv;
-    int finite = 1;
-    for (int i = 0; i < n; i++) {
-        float mag = bits_float(float_bits(x[i]) & 0x7fffffffu);
-        amax = mag > amax ? mag : amax;
-        finite &= is_finite(x[i]);
-    }
-    quant_scale(amax, top, &scale, &inv);
-    for (int i = 0; i < n; i++)
-        q[i] = (int8_t)(finite ? round_small(x[i] * inv) : 0);
-    return finite ? scale : bits_float(0x7fc00000u);
+    return n == 32 ? quant_values(x, 32, top, q) : quant_values(x, n, top, q);
 }
 
 #endif

@@ -26,16 +26,18 @@ INLINE int uses_static_step(const struct mat *w, const struct act *x) {
  * which it ends a right child whose left sibling lies wholly on the stack (base/pairtree.h). */
 INLINE int leaf_joins(int n_leaves, int leaf0, int leaf) {
     int joins = 0;
-    for (int level = 0; ((int64_t)1 << level) < n_leaves; level++) {
-        int64_t index = leaf >> level;
-        if (index & 1) {
-            if (((index - 1) << level) < leaf0) break;
-            joins++;
-        } else if (((index + 1) << level) < n_leaves) {
-            break;
-        }
+    for (struct pairtree_node node = pairtree_leaf(n_leaves, leaf); node.index & 1; joins++) {
+        struct pairtree_node left = {node.level, node.index - 1};
+        if (pairtree_begin(left, n_leaves) < leaf0) break;
+        node = (struct pairtree_node){node.level + 1, node.index / 2};
     }
     return joins;
+}
+
+/* leaf_joins of all leaves of a shard, counted from leaf0. */
+INLINE void shard_joins(const struct mat *w, uint8_t joins[MAT_MAX_LEAVES]) {
+    for (int leaf = w->leaf0; leaf < w->leaf1; leaf++)
+        joins[leaf - w->leaf0] = (uint8_t)leaf_joins(w->axis.n_leaves, w->leaf0, leaf);
 }
 
 /* Stack of subtree sums; an entry is a vector of `width` floats. */

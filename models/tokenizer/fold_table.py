@@ -26,15 +26,15 @@ def in_table(code):
 
 
 def runs():
-    todo = [c for c in range(0x110000) if in_table(c)]
+    codes = [c for c in range(0x110000) if in_table(c)]
     at = 0
-    while at < len(todo):
-        first = todo[at]
+    while at < len(codes):
+        first = codes[at]
         best = (0, 1, 0)
         for step, to_step in ((1, 0), (1, 1), (2, 0), (2, 2)):
             n = 1
-            while at + n < len(todo) and todo[at + n] == first + n * step and \
-                    fold(todo[at + n]) == fold(first) + n * to_step:
+            while at + n < len(codes) and codes[at + n] == first + n * step and \
+                    fold(codes[at + n]) == fold(first) + n * to_step:
                 n += 1
             best = max(best, (n, step, to_step), key=lambda r: r[0])
         yield (first, best[0], best[1], fold(first), best[2])

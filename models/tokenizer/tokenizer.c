@@ -44,7 +44,7 @@ static int read_id(int *id, const struct gguf *g, const char *key, int n, struct
 }
 
 static int read_ids(struct tokenizer *t, const struct gguf *g, struct diag *d) {
-    int n = t->vocab.n, sep = -1, none;
+    int n = t->vocab.n, sep = -1;
     int rc = read_id(&sep, g, "tokenizer.ggml.seperator_token_id", n, d); /* GGUF spells it so */
     if (t->kind == &kind_wordpiece && sep >= 0) t->eos = sep;
     if (!rc) rc = read_id(&t->bos, g, "tokenizer.ggml.bos_token_id", n, d);
@@ -55,9 +55,9 @@ static int read_ids(struct tokenizer *t, const struct gguf *g, struct diag *d) {
                                        "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
                                        "tokenizer.ggml.fim_sep_token_id"};
     for (size_t i = 0; !rc && i < sizeof ends / sizeof *ends; i++) {
-        none = -1;
-        rc = read_id(&none, g, ends[i], n, d);
-        if (!rc && none >= 0) t->vocab.flags[none] |= TOKEN_END;
+        int end = -1;
+        rc = read_id(&end, g, ends[i], n, d);
+        if (!rc && end >= 0) t->vocab.flags[end] |= TOKEN_END;
     }
     return rc;
 }

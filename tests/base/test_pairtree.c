@@ -1,5 +1,6 @@
 /* The pairwise tree against its definition: for each number of leaves 1..70 and each range of them, and at random for
  * more leaves. Values are floats whose sum depends on the order, compared by their bits. */
+#include <math.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -14,15 +15,21 @@ static float leaf_value(uint64_t key, int leaf) {
     return v * (float)(1u << rng_u64(key + 1, (uint64_t)leaf) % 17);
 }
 
-static int first_leaf(int level, int index) {
-    return index << level;
+static int first_leaf(int n, int level, int index) {
+    double width = n / (double)(1 << (pairtree_root_level(n) - level)); /* exact: n < 2^20, a power of two below */
+    return (int)floor(index * width);
+}
+
+static int covers_none(int n, int level, int index) {
+    return first_leaf(n, level, index) == first_leaf(n, level, index + 1);
 }
 
 /* Value of a node by the words of pairtree.h. */
 static float value_by_definition(int n, int level, int index, uint64_t key) {
-    if (!level) return leaf_value(key, index);
+    if (!level) return leaf_value(key, first_leaf(n, level, index));
+    if (covers_none(n, level - 1, 2 * index)) return value_by_definition(n, level - 1, 2 * index + 1, key);
     float left = value_by_definition(n, level - 1, 2 * index, key);
-    if (first_leaf(level - 1, 2 * index + 1) >= n) return left;
+    if (covers_none(n, level - 1, 2 * index + 1)) return left;
     return left + value_by_definition(n, level - 1, 2 * index + 1, key);
 }
 
@@ -31,20 +38,19 @@ static int same_bits(float a, float b) {
 }
 
 static int inside(int n, int level, int index, int begin, int end) {
-    int first = first_leaf(level, index), last = first + (1 << level);
-    return first >= begin && first < n && (last < n ? last : n) <= end;
+    return first_leaf(n, level, index) >= begin && first_leaf(n, level, index + 1) <= end;
 }
 
 /* The maximal nodes by definition: inside the range, while the parent is not (or is no node of the tree). */
 static int cover_by_definition(int n, int begin, int end, struct pairtree_node *out) {
     int root = pairtree_root_level(n), count = 0;
     for (int leaf = begin; leaf < end; leaf++)
-        for (int level = root; level >= 0; level--) {
-            int index = leaf >> level;
-            if (first_leaf(level, index) != leaf || !inside(n, level, index, begin, end)) continue;
-            int parent_inside = level < root && inside(n, level + 1, index / 2, begin, end);
-            if (!parent_inside) out[count++] = (struct pairtree_node){level, index};
-        }
+        for (int level = root; level >= 0; level--)
+            for (int near = (int)(((int64_t)leaf << (root - level)) / n), index = near; index <= near + 2 && index < 1 << (root - level); index++) {
+                if (first_leaf(n, level, index) != leaf || covers_none(n, level, index)) continue;
+                int parent_inside = level < root && inside(n, level + 1, index / 2, begin, end);
+                if (inside(n, level, index, begin, end) && !parent_inside) out[count++] = (struct pairtree_node){level, index};
+            }
     return count;
 }
 
@@ -60,9 +66,9 @@ static void test_root_level(void) {
     for (int n = 0; n < 10; n++)
         CHECK(pairtree_root_level(n) == want[n], "%d leaves", n);
     CHECK(pairtree_root_level(PAIRTREE_MAX_LEAVES) == 20 && pairtree_root_level(PAIRTREE_MAX_LEAVES - 1) == 20, "2^20");
-    struct pairtree_node root = {3, 0}, none = {0, 7};
+    struct pairtree_node root = {3, 0}, none = {0, 0};
     CHECK(pairtree_begin(root, 5) == 0 && pairtree_end(root, 5) == 5, "root of 5");
-    CHECK(pairtree_begin(none, 5) == 5 && pairtree_end(none, 5) == 5, "a node without leaves");
+    CHECK(pairtree_begin(none, 5) == 0 && pairtree_end(none, 5) == 0, "a node without leaves");
 }
 
 static void check_range(int n, int begin, int end) {

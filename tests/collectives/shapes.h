@@ -53,13 +53,19 @@ static inline float leaf_value(int kind, uint64_t element, int leaf, int n_leave
     }
 }
 
-/* The canonical sum by its definition, level by level, without lists or stacks: left + right, or left where there is no
- * right. Overwrites leaf. */
-static inline float tree_sum(float *leaf, int n_leaves) {
-    for (int n = n_leaves; n > 1; n = (n + 1) / 2)
-        for (int i = 0; i < n; i += 2)
-            leaf[i / 2] = i + 1 < n ? leaf[i] + leaf[i + 1] : leaf[i];
-    return leaf[0];
+/* The canonical sum by its definition, without lists or stacks: part i of 2^depth equal parts of the leaves is the sum
+ * of its halves, or the half that holds a leaf. */
+static inline float tree_part(const float *leaf, int n_leaves, long parts, long i) {
+    int begin = (int)(i * n_leaves / parts), end = (int)((i + 1) * n_leaves / parts);
+    int middle = (int)((2 * i + 1) * n_leaves / (2 * parts));
+    if (end - begin == 1) return leaf[begin];
+    if (middle == begin) return tree_part(leaf, n_leaves, 2 * parts, 2 * i + 1);
+    if (middle == end) return tree_part(leaf, n_leaves, 2 * parts, 2 * i);
+    return tree_part(leaf, n_leaves, 2 * parts, 2 * i) + tree_part(leaf, n_leaves, 2 * parts, 2 * i + 1);
+}
+
+static inline float tree_sum(const float *leaf, int n_leaves) {
+    return tree_part(leaf, n_leaves, 1, 0);
 }
 
 #endif

@@ -114,11 +114,11 @@ static void test_tree_aligned(void) {
         }
 }
 
-/* The picture in tree.c: 5 ranks, 10 leaves. */
+/* The picture in tree.c: 5 ranks, 5 leaves. */
 static void test_tree_picture(void) {
-    static const int want[5][2] = {{3, 4}, {1, 1}, {2, 3}, {2, 3}, {2, 3}};
-    int begin[] = {0, 2, 4, 6, 8, 10};
-    struct coll_shape shape = {5, 10, begin};
+    static const int want[5][2] = {{3, 4}, {1, 1}, {2, 3}, {2, 2}, {2, 2}};
+    int begin[] = {0, 1, 2, 3, 4, 5};
+    struct coll_shape shape = {5, 5, begin};
     for (int r = 0; r < 5; r++) {
         struct sched s;
         uint64_t messages, words;

@@ -127,9 +127,9 @@ static void test_tp2_pp2(void) {
         {STEP_ATTN_REDUCE, {.messages = 1, .sent_bytes_per_tok = 256, .ops_per_tok = {64}}},
         {STEP_ATTN_ADD, {.ops_per_tok = {64}}},
         {STEP_FFN_NORM, {.weight_bytes = 256, .ops_per_tok = {256}}},
-        {STEP_FFN_UP, {.weight_bytes = 2 * 64 * 68, .ops_per_tok = {0, 2 * 2 * 64 * 64}}}, /* 3 leaves of 32: 2 and 1 */
-        {STEP_FFN_ACT, {.ops_per_tok = {64 * 5}}},
-        {STEP_FFN_DOWN, {.weight_bytes = 64 * 68, .ops_per_tok = {0, 2 * 64 * 64}}},
+        {STEP_FFN_UP, {.weight_bytes = 2 * 32 * 68, .ops_per_tok = {0, 2 * 2 * 32 * 64}}}, /* 3 leaves of 32: 1 and 2 */
+        {STEP_FFN_ACT, {.ops_per_tok = {32 * 5}}},
+        {STEP_FFN_DOWN, {.weight_bytes = 64 * 34, .ops_per_tok = {0, 2 * 64 * 32}}},
         {STEP_FFN_REDUCE, {.messages = 1, .sent_bytes_per_tok = 256, .ops_per_tok = {64}}},
         {STEP_FFN_ADD, {.ops_per_tok = {64}}},
     };
@@ -225,8 +225,8 @@ static void test_other_archs(void) {
     CHECK(layer_step(p, 1, STEP_ATTN_ADD)->weight_bytes == 256 &&
               layer_step(p, 1, STEP_ATTN_ADD)->ops_per_tok[0] == 2 * 64,
           "gpt2 add");
-    CHECK(layer_step(p, 1, STEP_FFN_UP)->weight_bytes == 32 * 64 * 4 + 32 * 4, "gpt2 up"); /* leaves 2 and 1 */
-    CHECK(layer_step(p, 1, STEP_FFN_ACT)->ops_per_tok[0] == 9 * 32, "gpt2 gelu");
+    CHECK(layer_step(p, 1, STEP_FFN_UP)->weight_bytes == 64 * 64 * 4 + 64 * 4, "gpt2 up"); /* leaves 1 and 2 */
+    CHECK(layer_step(p, 1, STEP_FFN_ACT)->ops_per_tok[0] == 9 * 64, "gpt2 gelu");
     CHECK(layer_step(p, 1, STEP_ROPE)->ops_per_tok[0] == 0, "gpt2 rope");
     CHECK(p->ranks[1].prologue->step[0].cost.row_bytes_per_tok == 2 * 256, "gpt2 rows");
     plan_free(p);

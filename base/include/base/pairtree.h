@@ -1,16 +1,20 @@
 /* pairtree.h - the canonical pairwise tree over n leaves, and its maximal subtrees.
  *
- * Sums that cross leaves are always taken along this tree, so their bits do not depend on who owns which leaf.
- * Node (level l, index i) covers leaves [i*2^l, (i+1)*2^l) that exist; its value is left child + right child, or the
- * left child alone where the right one covers no leaf. The root of 5 leaves:
+ * Sums that cross leaves are always taken along this tree, so their bits do not depend on who owns which leaf. It halves
+ * [0, n) until single leaves are left: with R = ceil(lg n), node (level l, index i) covers the leaves
+ * [floor(i*n / 2^(R-l)), floor((i+1)*n / 2^(R-l))); its value is left child + right child. At level 0 some nodes cover no
+ * leaf; the other child's value is then the parent's. The root of 5 leaves (R = 3):
  *
- *            +                 ((0+1)+(2+3)) + 4
- *          /   \
- *         +     \
- *       /   \    \
- *      +     +    \
- *     / \   / \    \
- *    0   1 2   3    4        node {level 2, index 1} = {1, 2} = {0, 4} = leaf 4: stored as the highest of them
+ *              +                 (0+1) + (2+(3+4))
+ *            /   \
+ *           +     +
+ *          / \   / \
+ *         0   1 2   +            leaf 2 is node {1, 2}, and its only child with a leaf, {0, 4}: stored as the highest of them
+ *                  / \
+ *                 3   4
+ *
+ * So the even split of n leaves over 2^k ranks, floor(r*n / 2^k), gives each rank one whole subtree, whatever n is; and
+ * for n = 2^R it is the order of recursive doubling, that is of MPI_Allreduce in the usual libraries at 2^k ranks.
  *
  * A contiguous range of leaves [a, b) is a unique ordered list of at most PAIRTREE_MAX_NODES maximal nodes. Adding two
  * neighbouring lists and joining siblings gives the list of the joined range; the whole range gives the root alone. */
@@ -26,9 +30,12 @@ struct pairtree_node {
 /* Level of the root of n leaves (0 for n <= 1). Local. */
 int pairtree_root_level(int n_leaves);
 
-/* First leaf and one past the last leaf of a node, clipped to n_leaves. Local. */
+/* First leaf and one past the last leaf of a node: equal if it covers none. Local. */
 int pairtree_begin(struct pairtree_node node, int n_leaves);
 int pairtree_end(struct pairtree_node node, int n_leaves);
+
+/* The highest node that covers just one leaf, 0 <= leaf < n_leaves. Local. */
+struct pairtree_node pairtree_leaf(int n_leaves, int leaf);
 
 /* Writes the maximal nodes of leaves [begin, end), clipped to [0, n_leaves), in leaf order; returns their number (0 for
  * an empty range). n_leaves <= PAIRTREE_MAX_LEAVES, which bounds the number of nodes. Local. */

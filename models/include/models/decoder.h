@@ -12,22 +12,22 @@
 
 /* What a shard holds. Empty ranges are allowed (a rank may own no head and no FFN column). */
 struct shard_spec {
-    int layer0, layer1;       /* layers */
-    int head0, head1;         /* query heads; their KV heads follow: head / (n_heads / n_kv_heads) */
+    int layer0, layer1; /* layers */
+    int head0, head1; /* query heads; their KV heads follow: head / (n_heads / n_kv_heads) */
     int ffn_leaf0, ffn_leaf1; /* leaves of order_axis_runs(d_ffn): FFN columns */
-    int vocab0, vocab1;       /* rows of the output layer; empty unless this rank has a part of it */
-    int embed;                /* holds (reads) the embedding */
-    int final_norm;           /* holds the output norm */
+    int vocab0, vocab1; /* rows of the output layer; empty unless this rank has a part of it */
+    int embed; /* holds (reads) the embedding */
+    int final_norm; /* holds the output norm */
 };
 
 struct decoder_opts {
     enum act_bits linear_bits, head_bits; /* activations into linear layers and into the output layer */
-    int silu_bits;       /* 8: the SiLU result is rounded to int8 per group before the gate product (NorthPole); 0: not */
+    int silu_bits; /* 8: the SiLU result is rounded to int8 per group before the gate product (NorthPole); 0: not */
     enum kv_type kv;
-    int n_seqs, n_ctx;   /* cache: sequences and positions each */
-    int max_tokens;      /* most tokens of one call */
-    int threads;         /* >= 1 */
-    uint64_t seed;       /* of synthetic weights */
+    int n_seqs, n_ctx; /* cache: sequences and positions each */
+    int max_tokens; /* most tokens of one call */
+    int threads; /* >= 1 */
+    uint64_t seed; /* of synthetic weights */
     int private_weights; /* 1: row shards of a file are copied to memory of our own (huge pages) too; 0: views of it */
     /* Called between matrices while decoder_open loads; nonzero stops it (ERR_INTERRUPTED). May be NULL. */
     int (*progress)(void *arg, size_t bytes_done, size_t bytes);
@@ -45,8 +45,8 @@ struct decoder {
     struct model_shape shape;
     struct shard_spec spec;
     struct decoder_opts opts;
-    int kv_head0, kv_head1;    /* KV heads held */
-    int ffn0, ffn1;            /* FFN columns held */
+    int kv_head0, kv_head1; /* KV heads held */
+    int ffn0, ffn1; /* FFN columns held */
     int attn_nodes, ffn_nodes; /* maximal subtrees the two row-parallel products return (0 if nothing is held) */
     size_t weight_bytes, kv_bytes, work_bytes; /* what this shard holds: the same numbers that the plan computes */
     struct decoder_priv *priv;
@@ -62,7 +62,8 @@ struct shard_part {
     struct order_axis axis;
     int leaf0, leaf1;
 };
-int shard_part(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer, struct shard_part *p);
+int shard_part(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer,
+               struct shard_part *p);
 
 /* Bytes that decoder_open will hold for a shard; used by the plan, so both are one number. Each matrix and vector is
  * rounded up to 64 bytes. Weights: as stored, mapped or our own; a tied output layer that lies beside the embedding
@@ -86,13 +87,14 @@ int decoder_check_batch(const struct decoder *dec, const struct token_batch *b, 
 void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h);
 /* Attention, one function a plan step; between them the activations stay in the decoder. h is not changed. */
 void decoder_attn_norm(struct decoder *dec, int layer, int n, const float *h);
-void decoder_qkv(struct decoder *dec, int layer, int n);                                    /* q, k, v products */
-void decoder_rope_store(struct decoder *dec, int layer, const struct token_batch *b);      /* bias, norms, rope, cache */
+void decoder_qkv(struct decoder *dec, int layer, int n); /* q, k, v products */
+void decoder_rope_store(struct decoder *dec, int layer, const struct token_batch *b); /* bias, norms, rope, cache */
 void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b);
-void decoder_attn_out(struct decoder *dec, int layer, int n, float *parts);                 /* O product */
-/* The FFN likewise. In a parallel block decoder_ffn_norm reads the layer's input: call it before decoder_attention_add. */
+void decoder_attn_out(struct decoder *dec, int layer, int n, float *parts); /* O product */
+/* The FFN likewise. In a parallel block decoder_ffn_norm reads the layer's input: call it before decoder_attention_add.
+ */
 void decoder_ffn_norm(struct decoder *dec, int layer, int n, const float *h);
-void decoder_ffn_up(struct decoder *dec, int layer, int n);                                 /* up and gate products */
+void decoder_ffn_up(struct decoder *dec, int layer, int n); /* up and gate products */
 void decoder_ffn_act(struct decoder *dec, int layer, int n);
 void decoder_ffn_down(struct decoder *dec, int layer, int n, float *parts);
 /* All steps of attention: norm, q k v, rope, cache, attention, O product -> parts [attn_nodes][n][d_model]. */
@@ -110,7 +112,8 @@ void decoder_head(struct decoder *dec, int n, const float *x, float *logits);
 /* One-rank forward pass of a batch through all layers, on a shard that holds everything; logits [n][n_vocab] for the
  * tokens with want[i] != 0 (NULL: all), packed in order. h receives the last hidden states [n][d_model], before the
  * output norm. Either may be NULL; an encoder has no logits. */
-void decoder_forward(struct decoder *dec, const struct token_batch *b, const unsigned char *want, float *logits, float *h);
+void decoder_forward(struct decoder *dec, const struct token_batch *b, const unsigned char *want, float *logits,
+                     float *h);
 
 /* Flips one bit of one weight of this shard (test of the verification), in a copy where it is a view of a file; `which`
  * selects it. Returns 0, or -1 if the shard holds no matrix of a layer or of the output. */

@@ -1,7 +1,8 @@
 /* kernels.h - matrix products, norms and attention in the canonical order (order.h).
  *
  * The portable C kernels define the bits; other rows of the kernel table are faster and bit-identical. Nothing here
- * allocates, communicates or fails: sizes are checked when a matrix is set up. All functions are local and reentrant. */
+ * allocates, communicates or fails: sizes are checked when a matrix is set up. All functions are local and
+ * reentrant. */
 #ifndef MODELS_KERNELS_H
 #define MODELS_KERNELS_H
 
@@ -73,7 +74,7 @@ void mat_mul(const struct mat *w, const struct act *x, int row0, int row1, float
 
 /* Fills in n_nodes and checks that the shard is coherent; 0 or -1. Per-channel types need row_step; act_step is theirs
  * alone, and a leaf with it has at most MAT_STATIC_COLS columns, so that its integer sum fits 32 bits. */
-enum { MAT_STATIC_COLS = 131071, MAT_MAX_LEAVES = 65536 };
+enum { MAT_STATIC_COLS = 131071, MAT_MAX_LEAVES = 4096 };
 int mat_prepare(struct mat *w);
 
 /* Norms: y[i] over n values; weight and bias [n] (bias may be NULL). y may be x. */
@@ -85,8 +86,8 @@ enum kv_type { KV_F16, KV_I8, KV_I4 };
 struct kv_cache {
     enum kv_type type;
     int n_kv_heads, head_dim, n_ctx;
-    /* f16: [n_kv_heads][n_ctx][head_dim] uint16_t. i8/i4: q as [..][head_dim] int8 / two to a byte (j low, j+1 high, + 8),
-     * scale one float per 32 of head_dim: [n_kv_heads][n_ctx][ceil(head_dim/32)] */
+    /* f16: [n_kv_heads][n_ctx][head_dim] uint16_t. i8/i4: q as [..][head_dim] int8 / two to a byte (j low, j+1
+     * high, + 8), scale one float per 32 of head_dim: [n_kv_heads][n_ctx][ceil(head_dim/32)] */
     void *k, *v;
     float *k_scale, *v_scale;
 };

@@ -46,10 +46,11 @@
  *      l = fmaf(l, c, lanes sum of p_j);  o_d = o_d * c, then in order of j: o_d = fmaf(p_j, v_jd, o_d)
  *                                         int8/int4 cache: o_d = fmaf(p_j * vscale_j, float(vq_jd), o_d)
  *                                         mode a4 with int cache: w_j = p_j * vscale_j; wmax = max_j w_j;
- *                                         u_j = rint(w_j * (15 / wmax)), 0 if wmax is 0;
+ *                                         u_j = rint(w_j * (15 / wmax)), 0 if that factor is not finite;
  *                                         o_d = fmaf(float(sum_j u_j*vq_jd), wmax / 15, o_d)
  *                                         (vscale: of the 32 head dimensions that d lies in)
- *    and at the end o_d / l. Positions beyond the query's are not in any sum. A bidirectional encoder sees all positions.
+ *    and at the end o_d / l. Positions beyond the query's are not in any sum. A bidirectional encoder sees all
+ *    positions.
  *
  * 9. Elementwise: silu(x) = x / (1 + exp(-x)); gated: silu(gate) * up; gelu forms in mathf.h; residual: h + y, or
  *    h + y * multiplier where the model has one; rope: (a*cos - b*sin, a*sin + b*cos) as

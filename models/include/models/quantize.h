@@ -8,9 +8,9 @@
 #include "models/synth.h"
 
 struct quantize_opts {
-    const char *type;      /* "Q4_K" */
+    const char *type; /* "Q4_K" */
     const char *head_type; /* of token_embd and output; NULL: the same */
-    int threads;           /* >= 1 */
+    int threads; /* >= 1 */
     model_progress *progress;
     void *progress_arg;
 };

@@ -1,7 +1,7 @@
 /* shape.h - what a decoder (or encoder) looks like: all a plan needs to know of a model, without weights.
  *
- * Filled from GGUF metadata by the architecture's row (archs/), or from a preset. Plain data; copied freely; it holds no
- * pointers, so its bytes can be broadcast and hashed (unused bytes are zero). */
+ * Filled from GGUF metadata by the architecture's row (archs/), or from a preset. Plain data; copied freely; it holds
+ * no pointers, so its bytes can be broadcast and hashed (unused bytes are zero). */
 #ifndef MODELS_SHAPE_H
 #define MODELS_SHAPE_H
 
@@ -13,8 +13,9 @@
 enum norm_kind { NORM_RMS, NORM_LAYER };
 enum act_fn { FN_SILU, FN_GELU_TANH, FN_GELU_ERF };
 enum pos_kind { POS_ROPE_PAIRS, POS_ROPE_HALVES, POS_LEARNED, POS_NONE }; /* pairs (2i,2i+1) | halves (i, i+n/2) */
-enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_FACTORS };              /* factors: rope_freqs.weight (Llama 3.1) */
+enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_FACTORS }; /* factors: rope_freqs.weight (Llama 3.1) */
 
+/* clang-format off */
 /* The weight matrices of a layer and of the model, by role. A role is a tensor, or a range of its rows (a fused attn_qkv
  * serves three roles). */
 #define ROLE_LIST(X) X(EMBED) X(POS_EMBED) X(TYPE_EMBED) X(Q) X(K) X(V) X(O) X(GATE) X(UP) X(DOWN) X(HEAD)
@@ -36,6 +37,7 @@ enum vec {
 #undef X
     VEC_COUNT
 };
+/* clang-format on */
 
 enum { SHAPE_MAX_LAYERS = 256, SHAPE_NAME_LEN = 64 };
 
@@ -43,32 +45,32 @@ struct model_shape {
     char name[64], arch[32];
     int32_t n_layers, d_model, n_heads, n_kv_heads, head_dim, d_ffn, n_vocab, n_ctx; /* n_ctx: trained context */
     int32_t norm, act, pos, scaling; /* enums above */
-    int32_t ffn_gated;               /* act(gate) * up, else act(up) */
-    int32_t parallel_block;          /* attention and FFN both read the layer's input: h + attn(n1(h)) + ffn(n2(h)) */
-    int32_t qk_norm;                 /* RMS norm of each q and k head (qwen3) */
-    int32_t causal;                  /* 0: encoder */
-    int32_t post_norm;               /* bert: h = norm(h + f(h)), and a norm after the embedding */
-    int32_t tied_head;               /* output layer shares the embedding */
-    int32_t fused_qkv;               /* q, k and v are row ranges of one stored tensor */
-    int32_t rope_dim, n_positions;   /* n_positions: rows of a learned position table, else 0 */
-    int32_t n_types;                 /* rows of the token type table (row 0 is used), else 0 */
-    int32_t ctx_limit;               /* longer contexts cannot be computed: the position table's rows, or the width of a
-                                        sliding window (up to it full attention is the same thing); 0: no limit */
-    uint32_t has_vec;                /* bit VEC_x: the model has that vector (all layers alike) */
+    int32_t ffn_gated; /* act(gate) * up, else act(up) */
+    int32_t parallel_block; /* attention and FFN both read the layer's input: h + attn(n1(h)) + ffn(n2(h)) */
+    int32_t qk_norm; /* RMS norm of each q and k head (qwen3) */
+    int32_t causal; /* 0: encoder */
+    int32_t post_norm; /* bert: h = norm(h + f(h)), and a norm after the embedding */
+    int32_t tied_head; /* output layer shares the embedding */
+    int32_t fused_qkv; /* q, k and v are row ranges of one stored tensor */
+    int32_t rope_dim, n_positions; /* n_positions: rows of a learned position table, else 0 */
+    int32_t n_types; /* rows of the token type table (row 0 is used), else 0 */
+    int32_t ctx_limit; /* longer contexts cannot be computed: the position table's rows, or the width of a
+                          sliding window (up to it full attention is the same thing); 0: no limit */
+    uint32_t has_vec; /* bit VEC_x: the model has that vector (all layers alike) */
     float norm_eps;
     float embed_scale, residual_scale, attn_scale, logit_scale; /* 1 and 1/sqrt(head_dim) unless the model says so;
                                                                    logits are multiplied by logit_scale */
-    double rope_base, rope_factor;   /* linear scaling divides positions by rope_factor */
-    int32_t role_type[ROLE_COUNT];   /* index in tensor_types[] of the role's storage type, of the first layer where
-                                        layers differ; -1 if no such role */
-    int64_t role_bytes[ROLE_COUNT];  /* bytes of the role over all layers, as stored, row steps included. A tied HEAD
-                                        has the embedding's: they are read there, and stored once */
+    double rope_base, rope_factor; /* linear scaling divides positions by rope_factor */
+    int32_t role_type[ROLE_COUNT]; /* index in tensor_types[] of the role's storage type, of the first layer where
+                                      layers differ; -1 if no such role */
+    int64_t role_bytes[ROLE_COUNT]; /* bytes of the role over all layers, as stored, row steps included. A tied HEAD
+                                       has the embedding's: they are read there, and stored once */
     int8_t layer_type[SHAPE_MAX_LAYERS][ROLE_COUNT]; /* the same index, layer by layer: mixed files (Q4_K_M); roles
                                                         of the model stand in row 0 */
 };
 
-/* An architecture: one file in archs/, one word in its list. The fields are what all its models share; read fills in the
- * metadata keys of its own after the common ones (NULL if it has none). */
+/* An architecture: one file in archs/, one word in its list. The fields are what all its models share; read fills in
+ * the metadata keys of its own after the common ones (NULL if it has none). */
 struct arch {
     const char *name; /* general.architecture */
     const char *description;
@@ -76,7 +78,7 @@ struct arch {
     enum act_fn act;
     enum pos_kind pos;
     int ffn_gated, causal, post_norm, fused_qkv, parallel_block;
-    uint32_t vecs;          /* VEC_BIT of those that every model has */
+    uint32_t vecs; /* VEC_BIT of those that every model has */
     uint32_t optional_vecs; /* of those that a model has in all its layers or in none */
     int (*read)(struct model_shape *s, const struct gguf *g, struct diag *d);
 };

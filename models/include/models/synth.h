@@ -1,8 +1,8 @@
 /* synth.h - synthetic weights: numbers that depend on seed, tensor name, row and column alone.
  *
- * decoder_open generates a shard's own pieces in place; model_synth writes them all to a file. Both give the same floats,
- * however the model is sharded. Matrices are uniform with standard deviation 1/sqrt(columns), norm weights lie around 1,
- * biases around 0. */
+ * decoder_open generates a shard's own pieces in place; model_synth writes them all to a file. Both give the same
+ * floats, however the model is sharded. Matrices are uniform with standard deviation 1/sqrt(columns), norm weights lie
+ * around 1, biases around 0. */
 #ifndef MODELS_SYNTH_H
 #define MODELS_SYNTH_H
 
@@ -18,7 +18,7 @@ void synth_vector(float *dst, uint64_t seed, enum vec vec, const char *tensor, i
 typedef int model_progress(void *arg, size_t bytes_done, size_t bytes);
 
 /* Writes a GGUF file of the shape's synthetic weights, without vocabulary. `threads` >= 1. Local. */
-int model_synth(const struct model_shape *s, uint64_t seed, const char *path, int threads, model_progress *progress, void *arg,
-                struct diag *d);
+int model_synth(const struct model_shape *s, uint64_t seed, const char *path, int threads, model_progress *progress,
+                void *arg, struct diag *d);
 
 #endif

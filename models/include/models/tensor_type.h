@@ -1,7 +1,7 @@
 /* tensor_type.h - the storage formats of weights: one table row each.
  *
- * Formats of GGUF keep ggml's layout and are never widened at load. In the group formulas below: dot = exact integer sum
- * of q*x over the group's columns, sum = exact integer sum of x over them, xs = the activation scale of the group,
+ * Formats of GGUF keep ggml's layout and are never widened at load. In the group formulas below: dot = exact integer
+ * sum of q*x over the group's columns, sum = exact integer sum of x over them, xs = the activation scale of the group,
  * acc the running sum of the leaf (order.h rule 4). Block scales d, m, dmin are binary16 widened to binary32.
  *   Q8_0          acc = fmaf((float)dot, d * xs, acc)
  *   Q4_0 Q5_0     the same, with q - 8 and q - 16 as the integers
@@ -12,8 +12,8 @@
  *   I4 I8         per-channel step w of the row: acc = fmaf((float)dot, w * xs, acc); with a static activation step the
  *                 leaf is (float)(sum of dots) * (w * step)
  *   F32 F16 BF16  float rule; integer activations are not used with them
- * I4 is our own: 16 bytes per 32 columns, value j in the low nibble of byte j, value j+16 in the high nibble, stored + 8;
- * 4.0 bits a weight; steps of the rows lie in a tensor of their own (NAME.step, F32, one a row), an optional static
+ * I4 is our own: 16 bytes per 32 columns, value j in the low nibble of byte j, value j+16 in the high nibble, stored
+ * + 8; 4.0 bits a weight; steps of the rows lie in a tensor of their own (NAME.step, F32, one a row), an optional static
  * activation step in NAME.act_step (F32, one value). In GGUF such a matrix is an I8 tensor of cols/2 bytes a row and
  * metadata northwall.format.NAME = "I4". I8 per-channel: one signed byte a column, northwall.format.NAME = "I8". */
 #ifndef MODELS_TENSOR_TYPE_H
@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 /* 32 columns of a row, unpacked. Integers are those of the formulas above (offsets already taken off), and
- *     integer rule     acc = fmaf((float)(scale[0] * dot0 + scale[1] * dot1), d * xs, acc), dot0 and dot1 of 16 columns;
+ *     integer rule     acc = fmaf((float)(scale[0] * dot0 + scale[1] * dot1), d * xs, acc), dots of 16 columns;
  *                      with has_min then acc = fmaf((float)(min * sum), m * xs, acc)
  *     canonical value  (d * (float)scale[h]) * (float)q, with has_min + m * (float)min: each operation rounded (ggml's
  *                      expressions without contraction; a build of ggml that contracts differs in the last bit)
@@ -47,7 +47,8 @@ struct tensor_type {
      * row's step. */
     void (*dequantize)(const void *src, float step, float *dst, int64_t n);
     /* Rounds n floats to the format exactly as ggml's reference quantizer does; for per-channel types the step is
-     * chosen first (tensor_type_row_step). Finite input; where ggml divides zero by zero on tiny values, zeros. */
+     * chosen first (tensor_type_row_step). Blocks so small that ggml's reciprocal of the scale
+     * overflows become zeros; infinities and NaN give some block, without undefined behaviour. */
     void (*quantize)(const float *src, float step, void *dst, int64_t n);
     /* Quantized types: piece `index` (0..block/32-1) of one block. NULL for float types. */
     void (*unpack)(const uint8_t *block, int index, float step, struct weight_piece *piece);

@@ -27,32 +27,41 @@ static int uses_layer_norm(const struct naive *m) {
 
 static const float *find(const struct naive *m, int layer, const char *name) {
     char full[96];
-    if (layer >= 0) snprintf(full, sizeof full, "blk.%d.%s", layer, name);
-    else snprintf(full, sizeof full, "%s", name);
+    if (layer >= 0)
+        snprintf(full, sizeof full, "blk.%d.%s", layer, name);
+    else
+        snprintf(full, sizeof full, "%s", name);
     const struct gguf_tensor *t = gguf_tensor_find(m->g, full);
     return t ? (const float *)(const void *)t->data : NULL;
 }
 
 static void disturb(struct naive *m, double *x, int n) {
-    for (int i = 0; i < n && m->noise > 0; i++) x[i] *= 1 + m->noise * (tiny_random(&m->rng, 2001) - 1000) / 1000.0;
+    for (int i = 0; i < n && m->noise > 0; i++)
+        x[i] *= 1 + m->noise * (tiny_random(&m->rng, 2001) - 1000) / 1000.0;
 }
 
 /* y [rows] = W [rows][cols] x + bias */
-static void product(struct naive *m, double *y, const float *w, const float *bias, const double *x, int rows, int cols) {
+static void product(struct naive *m, double *y, const float *w, const float *bias, const double *x, int rows,
+                    int cols) {
     for (int r = 0; r < rows; r++) {
         y[r] = 0;
-        for (int c = 0; c < cols; c++) y[r] += (double)w[(size_t)r * (size_t)cols + (size_t)c] * x[c];
+        for (int c = 0; c < cols; c++)
+            y[r] += (double)w[(size_t)r * (size_t)cols + (size_t)c] * x[c];
     }
     disturb(m, y, rows);
-    for (int r = 0; r < rows && bias && m->mistake != NO_BIAS; r++) y[r] += (double)bias[r];
+    for (int r = 0; r < rows && bias && m->mistake != NO_BIAS; r++)
+        y[r] += (double)bias[r];
 }
 
 static void norm(struct naive *m, double *y, const double *x, const float *w, const float *b, int n, int layer_norm) {
     double mean = 0, var = 0;
-    for (int i = 0; i < n && layer_norm; i++) mean += x[i] / n;
-    for (int i = 0; i < n; i++) var += (x[i] - mean) * (x[i] - mean) / n;
+    for (int i = 0; i < n && layer_norm; i++)
+        mean += x[i] / n;
+    for (int i = 0; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean) / n;
     double inv = 1 / sqrt(var + (double)m->s->norm_eps);
-    for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * inv * (double)w[i] + (b && layer_norm ? (double)b[i] : 0);
+    for (int i = 0; i < n; i++)
+        y[i] = (x[i] - mean) * inv * (double)w[i] + (b && layer_norm ? (double)b[i] : 0);
     disturb(m, y, n);
 }
 
@@ -72,7 +81,8 @@ static void rope(const struct naive *m, double *x, int n_heads, int pos) {
         for (int i = 0; i < s->rope_dim / 2; i++) {
             double angle = pos / (s->rope_factor) / pow(s->rope_base, 2.0 * i / s->rope_dim);
             if (factors) angle /= (double)factors[i];
-            double *a = &x[h * s->head_dim + (pairs ? 2 * i : i)], *b = &x[h * s->head_dim + (pairs ? 2 * i + 1 : i + s->rope_dim / 2)];
+            double *a = &x[h * s->head_dim + (pairs ? 2 * i : i)],
+                   *b = &x[h * s->head_dim + (pairs ? 2 * i + 1 : i + s->rope_dim / 2)];
             double va = *a, vb = *b;
             *a = va * cos(angle) - vb * sin(angle);
             *b = va * sin(angle) + vb * cos(angle);
@@ -138,17 +148,21 @@ static void attention_layer(struct naive *m, int layer, int n, double (*x)[MAX],
             double p[MAX_TOKENS], max = -INFINITY, sum = 0;
             for (int j = 0; j < seen; j++) {
                 p[j] = 0;
-                for (int i = 0; i < dim; i++) p[j] += q[t][h * dim + i] * k[j][h / share * dim + i] * scale;
+                for (int i = 0; i < dim; i++)
+                    p[j] += q[t][h * dim + i] * k[j][h / share * dim + i] * scale;
                 if (p[j] > max) max = p[j];
             }
-            for (int j = 0; j < seen; j++) sum += p[j] = exp(p[j] - max);
+            for (int j = 0; j < seen; j++)
+                sum += p[j] = exp(p[j] - max);
             for (int i = 0; i < dim; i++) {
                 out[h * dim + i] = 0;
-                for (int j = 0; j < seen; j++) out[h * dim + i] += p[j] / sum * v[j][h / share * dim + i];
+                for (int j = 0; j < seen; j++)
+                    out[h * dim + i] += p[j] / sum * v[j][h / share * dim + i];
             }
         }
         disturb(m, out, s->n_heads * dim);
-        product(m, y[t], find(m, layer, "attn_output.weight"), find(m, layer, "attn_output.bias"), out, s->d_model, s->n_heads * dim);
+        product(m, y[t], find(m, layer, "attn_output.weight"), find(m, layer, "attn_output.bias"), out, s->d_model,
+                s->n_heads * dim);
     }
 }
 
@@ -159,7 +173,8 @@ static void ffn_layer(struct naive *m, int layer, int n, double (*x)[MAX], doubl
     for (int t = 0; t < n; t++) {
         product(m, up, find(m, layer, "ffn_up.weight"), find(m, layer, "ffn_up.bias"), x[t], s->d_ffn, s->d_model);
         if (w_gate) product(m, gate, w_gate, find(m, layer, "ffn_gate.bias"), x[t], s->d_ffn, s->d_model);
-        for (int i = 0; i < s->d_ffn; i++) up[i] = w_gate ? act(m, gate[i]) * up[i] : act(m, up[i]);
+        for (int i = 0; i < s->d_ffn; i++)
+            up[i] = w_gate ? act(m, gate[i]) * up[i] : act(m, up[i]);
         disturb(m, up, s->d_ffn);
         product(m, y[t], find(m, layer, "ffn_down.weight"), find(m, layer, "ffn_down.bias"), up, s->d_model, s->d_ffn);
     }
@@ -177,7 +192,8 @@ static void norm_all(struct naive *m, int layer, const char *name, int n, double
 static void add_all(struct naive *m, int n, double (*h)[MAX], double (*y)[MAX]) {
     double scale = is(m, "granite") ? 0.25 : 1;
     for (int t = 0; t < n; t++) {
-        for (int i = 0; i < m->s->d_model; i++) h[t][i] += y[t][i] * scale;
+        for (int i = 0; i < m->s->d_model; i++)
+            h[t][i] += y[t][i] * scale;
         disturb(m, h[t], m->s->d_model);
     }
 }
@@ -216,16 +232,19 @@ static void forward(struct naive *m, int n, const int *id, double *out) {
             if (pos) h[t][i] += (double)pos[t * s->d_model + i];
         }
     if (is(m, "bert")) norm_all(m, -1, "token_embd_norm", n, h, h);
-    for (int l = 0; l < s->n_layers; l++) layer(m, l, n, h);
+    for (int l = 0; l < s->n_layers; l++)
+        layer(m, l, n, h);
     if (is(m, "bert")) {
-        for (int t = 0; t < n; t++) memcpy(out + t * s->d_model, h[t], (size_t)s->d_model * sizeof *out);
+        for (int t = 0; t < n; t++)
+            memcpy(out + t * s->d_model, h[t], (size_t)s->d_model * sizeof *out);
         return;
     }
     norm_all(m, -1, "output_norm", n, h, h);
     for (int t = 0; t < n; t++) {
         double *y = out + t * s->n_vocab;
         product(m, y, head ? head : embed, find(m, -1, "output.bias"), h[t], s->n_vocab, s->d_model);
-        for (int i = 0; i < s->n_vocab && is(m, "granite"); i++) y[i] *= 0.5;
+        for (int i = 0; i < s->n_vocab && is(m, "granite"); i++)
+            y[i] *= 0.5;
     }
 }
 
@@ -268,15 +287,18 @@ static void check_tokens(const struct naive *clean, struct decoder *dec, int n, 
     static float logits[N * MAX];
     const struct model_shape *s = clean->s;
     int seq[N] = {0}, pos[N], count = n * (s->causal ? s->n_vocab : s->d_model);
-    for (int t = 0; t < n; t++) pos[t] = t;
+    for (int t = 0; t < n; t++)
+        pos[t] = t;
     forward((struct naive[]){*clean}, n, id, exact);
     struct distance allowed = tolerance(clean, n, id, count);
 
     struct token_batch b = {n, id, seq, pos};
     decoder_forward(dec, &b, NULL, s->causal ? logits : NULL, s->causal ? NULL : logits);
-    for (int i = 0; i < count; i++) other[i] = (double)logits[i];
+    for (int i = 0; i < count; i++)
+        other[i] = (double)logits[i];
     struct distance found = distance(exact, other, count);
-    printf("%-8s %2d tokens: max %.1e of %.1e, rms %.1e of %.1e\n", clean->arch, n, found.max, allowed.max, found.rms, allowed.rms);
+    printf("%-8s %2d tokens: max %.1e of %.1e, rms %.1e of %.1e\n", clean->arch, n, found.max, allowed.max, found.rms,
+           allowed.rms);
     CHECK(found.max <= allowed.max, "%s: %g > %g", clean->arch, found.max, allowed.max);
     CHECK(found.rms <= allowed.rms, "%s: %g > %g", clean->arch, found.rms, allowed.rms);
     CHECK(allowed.max < 1e-2, "%s: a tolerance of %g means little", clean->arch, allowed.max);
@@ -298,10 +320,11 @@ static void check_arch(const struct tiny *tiny) {
     struct decoder_opts o = tiny_opts();
     struct decoder *dec = g ? tiny_whole(&s, g, &o) : NULL;
     if (!dec) return;
-    for (int t = 0; t < N; t++) id[t] = tiny_random(&rng, s.n_vocab);
+    for (int t = 0; t < N; t++)
+        id[t] = tiny_random(&rng, s.n_vocab);
     struct naive clean = {.g = g, .s = &s, .arch = tiny->arch};
     check_tokens(&clean, dec, FEW, id, noticed); /* few roundings: fine differences show */
-    check_tokens(&clean, dec, N, id, noticed);   /* across blocks of the cache */
+    check_tokens(&clean, dec, N, id, noticed); /* across blocks of the cache */
     for (int mistake = WRONG_ROPE; mistake < MISTAKES; mistake++) {
         int has_bias = (s.has_vec & (VEC_BIT(Q_B) | VEC_BIT(UP_B))) != 0;
         if ((mistake == WRONG_ROPE && !s.rope_dim) || (mistake == NO_BIAS && !has_bias)) continue;
@@ -314,16 +337,89 @@ static void check_arch(const struct tiny *tiny) {
 
 int main(void) {
     static const struct tiny tinies[] = {
-        {.arch = "llama", .n_layers = 3, .d_model = 64, .n_heads = 8, .n_kv_heads = 4, .head_dim = 8, .d_ffn = 172, .n_vocab = 99, .all_vecs = 1},
-        {.arch = "llama", .n_layers = 2, .d_model = 48, .n_heads = 3, .n_kv_heads = 1, .head_dim = 20, .d_ffn = 80, .n_vocab = 70, .tied = 1, .linear = 2.5},
-        {.arch = "granite", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 2, .head_dim = 16, .d_ffn = 96, .n_vocab = 101},
-        {.arch = "qwen2", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 2, .head_dim = 16, .d_ffn = 96, .n_vocab = 101, .tied = 1},
-        {.arch = "qwen3", .n_layers = 2, .d_model = 40, .n_heads = 3, .n_kv_heads = 3, .head_dim = 32, .d_ffn = 70, .n_vocab = 77, .all_vecs = 1},
-        {.arch = "gpt2", .n_layers = 2, .d_model = 60, .n_heads = 5, .n_kv_heads = 5, .head_dim = 12, .d_ffn = 240, .n_vocab = 90, .tied = 1},
-        {.arch = "gptneox", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 256, .n_vocab = 90, .rope_dim = 4, .parallel = 1},
-        {.arch = "gptneox", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 256, .n_vocab = 90, .rope_dim = 8},
-        {.arch = "bert", .n_layers = 3, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 128, .n_vocab = 90},
+        {.arch = "llama",
+         .n_layers = 3,
+         .d_model = 64,
+         .n_heads = 8,
+         .n_kv_heads = 4,
+         .head_dim = 8,
+         .d_ffn = 172,
+         .n_vocab = 99,
+         .all_vecs = 1},
+        {.arch = "llama",
+         .n_layers = 2,
+         .d_model = 48,
+         .n_heads = 3,
+         .n_kv_heads = 1,
+         .head_dim = 20,
+         .d_ffn = 80,
+         .n_vocab = 70,
+         .tied = 1,
+         .linear = 2.5},
+        {.arch = "granite",
+         .n_layers = 2,
+         .d_model = 64,
+         .n_heads = 4,
+         .n_kv_heads = 2,
+         .head_dim = 16,
+         .d_ffn = 96,
+         .n_vocab = 101},
+        {.arch = "qwen2",
+         .n_layers = 2,
+         .d_model = 64,
+         .n_heads = 4,
+         .n_kv_heads = 2,
+         .head_dim = 16,
+         .d_ffn = 96,
+         .n_vocab = 101,
+         .tied = 1},
+        {.arch = "qwen3",
+         .n_layers = 2,
+         .d_model = 40,
+         .n_heads = 3,
+         .n_kv_heads = 3,
+         .head_dim = 32,
+         .d_ffn = 70,
+         .n_vocab = 77,
+         .all_vecs = 1},
+        {.arch = "gpt2",
+         .n_layers = 2,
+         .d_model = 60,
+         .n_heads = 5,
+         .n_kv_heads = 5,
+         .head_dim = 12,
+         .d_ffn = 240,
+         .n_vocab = 90,
+         .tied = 1},
+        {.arch = "gptneox",
+         .n_layers = 2,
+         .d_model = 64,
+         .n_heads = 4,
+         .n_kv_heads = 4,
+         .head_dim = 16,
+         .d_ffn = 256,
+         .n_vocab = 90,
+         .rope_dim = 4,
+         .parallel = 1},
+        {.arch = "gptneox",
+         .n_layers = 2,
+         .d_model = 64,
+         .n_heads = 4,
+         .n_kv_heads = 4,
+         .head_dim = 16,
+         .d_ffn = 256,
+         .n_vocab = 90,
+         .rope_dim = 8},
+        {.arch = "bert",
+         .n_layers = 3,
+         .d_model = 64,
+         .n_heads = 4,
+         .n_kv_heads = 4,
+         .head_dim = 16,
+         .d_ffn = 128,
+         .n_vocab = 90},
     };
-    for (size_t i = 0; i < sizeof tinies / sizeof *tinies; i++) check_arch(&tinies[i]);
+    for (size_t i = 0; i < sizeof tinies / sizeof *tinies; i++)
+        check_arch(&tinies[i]);
     return check_report("test_naive");
 }

@@ -1,16 +1,17 @@
-/* Shapes: presets against published numbers, files with something missing, odd or hostile refused by name, byte counts. */
+/* Shapes: presets against published numbers, files with something missing, odd or hostile refused by name, byte counts.
+ */
 #include "tiny.h"
 
 /* One change to a file: a key set to another value or left out, a tensor left out, renamed, cut or of another type. */
 struct edit {
     const char *key; /* pair to change; added if the file has none */
     double value;
-    const char *text;              /* string value */
-    const int *items;              /* integer array, ended by -1 */
-    int drop;                      /* leave the pair or tensor out */
+    const char *text; /* string value */
+    const int *items; /* integer array, ended by -1 */
+    int drop; /* leave the pair or tensor out */
     const char *tensor, *new_name; /* tensor to change */
-    int64_t rows, cols;            /* dims, 0: as they are */
-    int type;                      /* ggml number + 1 */
+    int64_t rows, cols; /* dims, 0: as they are */
+    int type; /* ggml number + 1 */
 };
 
 static int str_is(struct gguf_str s, const char *text) {
@@ -19,12 +20,15 @@ static int str_is(struct gguf_str s, const char *text) {
 
 static void put_pair(struct gguf_writer *w, const struct edit *e) {
     if (e->drop) return;
-    if (e->text) gguf_writer_str(w, e->key, e->text, strlen(e->text));
+    if (e->text)
+        gguf_writer_str(w, e->key, e->text, strlen(e->text));
     else if (e->items) {
         int n = 0;
-        while (e->items[n] >= 0) n++;
+        while (e->items[n] >= 0)
+            n++;
         gguf_writer_array(w, e->key, GGUF_I32, (uint64_t)n, e->items, (size_t)n * sizeof *e->items);
-    } else gguf_writer_float(w, e->key, (float)e->value);
+    } else
+        gguf_writer_float(w, e->key, (float)e->value);
 }
 
 static void put_tensor(struct gguf_writer *w, const struct gguf_tensor *t, const struct edit *e) {
@@ -36,7 +40,8 @@ static void put_tensor(struct gguf_writer *w, const struct gguf_tensor *t, const
     if (changed && e->cols) ne[0] = e->cols;
     if (changed && e->rows) ne[1] = e->rows;
     size_t bytes = 4; /* all are F32 unless the type changes to one that any size fits */
-    for (int i = 0; i < t->n_dims; i++) bytes *= (size_t)ne[i];
+    for (int i = 0; i < t->n_dims; i++)
+        bytes *= (size_t)ne[i];
     if (type == 24) bytes /= 4;
     if (type == 10) bytes = bytes / 4 / 256 * 84;
     gguf_writer_tensor(w, name, t->n_dims, ne, type, bytes);
@@ -58,8 +63,10 @@ static struct gguf *edited(const struct gguf *g, const struct edit *e) {
             const struct gguf_tensor *t = &g->tensors[i];
             int changed = str_is(t->name, e->tensor);
             if (changed && e->drop) continue;
-            if (pass == 0) put_tensor(w, t, e);
-            else if (!changed) gguf_writer_data(w, t->data, t->bytes, &d);
+            if (pass == 0)
+                put_tensor(w, t, e);
+            else if (!changed)
+                gguf_writer_data(w, t->data, t->bytes, &d);
             else {
                 size_t bytes = 4 * (size_t)((e->cols ? e->cols : t->ne[0]) * (e->rows ? e->rows : t->ne[1]));
                 if (e->type == 25) bytes /= 4;
@@ -97,49 +104,76 @@ static struct model_shape check_accepted(const struct gguf *g, struct edit e) {
     return s;
 }
 
-static const struct tiny llama = {.arch = "llama", .n_layers = 2, .d_model = 64, .n_heads = 8, .n_kv_heads = 4, .head_dim = 8, .d_ffn = 96, .n_vocab = 50};
+static const struct tiny llama = {.arch = "llama",
+                                  .n_layers = 2,
+                                  .d_model = 64,
+                                  .n_heads = 8,
+                                  .n_kv_heads = 4,
+                                  .head_dim = 8,
+                                  .d_ffn = 96,
+                                  .n_vocab = 50};
 
 static void check_bad_keys(const struct gguf *g) {
     static const int uneven[] = {8, 4, -1};
     check_refused(g, (struct edit){.key = "general.architecture", .text = "mamba"}, ERR_UNSUPPORTED, "mamba");
     check_refused(g, (struct edit){.key = "general.architecture", .drop = 1}, ERR_FORMAT, "general.architecture");
     check_refused(g, (struct edit){.key = "llama.block_count", .drop = 1}, ERR_FORMAT, "llama.block_count");
-    check_refused(g, (struct edit){.key = "llama.attention.layer_norm_rms_epsilon", .drop = 1}, ERR_FORMAT, "layer_norm_rms_epsilon");
-    check_refused(g, (struct edit){.key = "llama.attention.head_count_kv", .items = (int[]){3, -1}}, ERR_UNSUPPORTED, "head_count_kv");
-    check_refused(g, (struct edit){.key = "llama.attention.head_count_kv", .items = (int[]){0, -1}}, ERR_UNSUPPORTED, "head_count_kv");
-    check_refused(g, (struct edit){.key = "llama.attention.head_count", .items = uneven}, ERR_UNSUPPORTED, "head_count");
-    check_refused(g, (struct edit){.key = "llama.attention.key_length", .items = (int[]){0, -1}}, ERR_UNSUPPORTED, "key_length");
-    check_refused(g, (struct edit){.key = "llama.attention.value_length", .items = (int[]){16, -1}}, ERR_UNSUPPORTED, "value_length");
-    check_refused(g, (struct edit){.key = "llama.embedding_length", .items = (int[]){1 << 30, -1}}, ERR_UNSUPPORTED, "embedding_length");
-    check_refused(g, (struct edit){.key = "llama.block_count", .items = (int[]){100000, -1}}, ERR_UNSUPPORTED, "block_count");
+    check_refused(g, (struct edit){.key = "llama.attention.layer_norm_rms_epsilon", .drop = 1}, ERR_FORMAT,
+                  "layer_norm_rms_epsilon");
+    check_refused(g, (struct edit){.key = "llama.attention.head_count_kv", .items = (int[]){3, -1}}, ERR_UNSUPPORTED,
+                  "head_count_kv");
+    check_refused(g, (struct edit){.key = "llama.attention.head_count_kv", .items = (int[]){0, -1}}, ERR_UNSUPPORTED,
+                  "head_count_kv");
+    check_refused(g, (struct edit){.key = "llama.attention.head_count", .items = uneven}, ERR_UNSUPPORTED,
+                  "head_count");
+    check_refused(g, (struct edit){.key = "llama.attention.key_length", .items = (int[]){0, -1}}, ERR_UNSUPPORTED,
+                  "key_length");
+    check_refused(g, (struct edit){.key = "llama.attention.value_length", .items = (int[]){16, -1}}, ERR_UNSUPPORTED,
+                  "value_length");
+    check_refused(g, (struct edit){.key = "llama.embedding_length", .items = (int[]){1 << 30, -1}}, ERR_UNSUPPORTED,
+                  "embedding_length");
+    check_refused(g, (struct edit){.key = "llama.block_count", .items = (int[]){100000, -1}}, ERR_UNSUPPORTED,
+                  "block_count");
     check_refused(g, (struct edit){.key = "llama.block_count", .text = "two"}, ERR_FORMAT, "block_count");
-    check_refused(g, (struct edit){.key = "llama.rope.dimension_count", .items = (int[]){7, -1}}, ERR_UNSUPPORTED, "rope.dimension_count");
-    check_refused(g, (struct edit){.key = "llama.rope.dimension_count", .items = (int[]){16, -1}}, ERR_UNSUPPORTED, "rope.dimension_count");
+    check_refused(g, (struct edit){.key = "llama.rope.dimension_count", .items = (int[]){7, -1}}, ERR_UNSUPPORTED,
+                  "rope.dimension_count");
+    check_refused(g, (struct edit){.key = "llama.rope.dimension_count", .items = (int[]){16, -1}}, ERR_UNSUPPORTED,
+                  "rope.dimension_count");
     check_refused(g, (struct edit){.key = "llama.rope.scaling.type", .text = "yarn"}, ERR_UNSUPPORTED, "yarn");
-    check_refused(g, (struct edit){.key = "llama.rope.scaling.attn_factor", .value = 1.5}, ERR_UNSUPPORTED, "attn_factor");
+    check_refused(g, (struct edit){.key = "llama.rope.scaling.attn_factor", .value = 1.5}, ERR_UNSUPPORTED,
+                  "attn_factor");
     check_refused(g, (struct edit){.key = "llama.rope.freq_base", .value = 0}, ERR_UNSUPPORTED, "rope.freq_base");
     check_refused(g, (struct edit){.key = "llama.rope.freq_base", .value = NAN}, ERR_FORMAT, "rope.freq_base");
     check_refused(g, (struct edit){.key = "llama.expert_count", .items = (int[]){8, -1}}, ERR_FORMAT, "expert_count");
-    check_refused(g, (struct edit){.key = "llama.final_logit_softcapping", .value = 30}, ERR_UNSUPPORTED, "final_logit_softcapping");
-    check_refused(g, (struct edit){.key = "llama.vocab_size", .items = (int[]){51, -1}}, ERR_FORMAT, "token_embd.weight");
+    check_refused(g, (struct edit){.key = "llama.final_logit_softcapping", .value = 30}, ERR_UNSUPPORTED,
+                  "final_logit_softcapping");
+    check_refused(g, (struct edit){.key = "llama.vocab_size", .items = (int[]){51, -1}}, ERR_FORMAT,
+                  "token_embd.weight");
 }
 
 static void check_bad_tensors(const struct gguf *g) {
     check_refused(g, (struct edit){.tensor = "blk.1.ffn_down.weight", .drop = 1}, ERR_FORMAT, "blk.1.ffn_down.weight");
-    check_refused(g, (struct edit){.tensor = "blk.0.attn_norm.weight", .drop = 1}, ERR_FORMAT, "blk.0.attn_norm.weight");
+    check_refused(g, (struct edit){.tensor = "blk.0.attn_norm.weight", .drop = 1}, ERR_FORMAT,
+                  "blk.0.attn_norm.weight");
     check_refused(g, (struct edit){.tensor = "token_embd.weight", .drop = 1}, ERR_FORMAT, "token_embd.weight");
     check_refused(g, (struct edit){.tensor = "blk.1.attn_k.weight", .rows = 31}, ERR_FORMAT, "blk.1.attn_k.weight");
     check_refused(g, (struct edit){.tensor = "blk.1.attn_k.weight", .cols = 32}, ERR_FORMAT, "blk.1.attn_k.weight");
     check_refused(g, (struct edit){.tensor = "blk.1.ffn_norm.weight", .cols = 63}, ERR_FORMAT, "blk.1.ffn_norm.weight");
     check_refused(g, (struct edit){.tensor = "output.weight", .rows = 49}, ERR_FORMAT, "output.weight");
-    check_refused(g, (struct edit){.tensor = "blk.0.attn_q.weight", .type = 25}, ERR_UNSUPPORTED, "blk.0.attn_q.weight");
-    check_refused(g, (struct edit){.tensor = "blk.0.attn_q.weight", .type = 11, .cols = 256}, ERR_UNSUPPORTED, "type 10");
+    check_refused(g, (struct edit){.tensor = "blk.0.attn_q.weight", .type = 25}, ERR_UNSUPPORTED,
+                  "blk.0.attn_q.weight");
+    check_refused(g, (struct edit){.tensor = "blk.0.attn_q.weight", .type = 11, .cols = 256}, ERR_UNSUPPORTED,
+                  "type 10");
     check_refused(g, (struct edit){.tensor = "output_norm.weight", .type = 25}, ERR_UNSUPPORTED, "output_norm.weight");
-    check_refused(g, (struct edit){.tensor = "blk.0.ffn_gate.weight", .new_name = "blk.0.ffn_gate_inp.weight"}, ERR_FORMAT, "blk.0.ffn_gate.weight");
-    check_refused(g, (struct edit){.tensor = "blk.1.ffn_up.weight", .new_name = "blk.2.ffn_up.weight"}, ERR_FORMAT, "blk.1.ffn_up.weight");
+    check_refused(g, (struct edit){.tensor = "blk.0.ffn_gate.weight", .new_name = "blk.0.ffn_gate_inp.weight"},
+                  ERR_FORMAT, "blk.0.ffn_gate.weight");
+    check_refused(g, (struct edit){.tensor = "blk.1.ffn_up.weight", .new_name = "blk.2.ffn_up.weight"}, ERR_FORMAT,
+                  "blk.1.ffn_up.weight");
     check_refused(g, (struct edit){.key = "llama.block_count", .items = (int[]){1, -1}}, ERR_UNSUPPORTED, "blk.1.");
-    check_refused(g, (struct edit){.key = "northwall.format.blk.0.attn_q.weight", .text = "I3"}, ERR_UNSUPPORTED, "northwall.format");
-    check_refused(g, (struct edit){.key = "northwall.format.blk.0.attn_q.weight", .text = "I4"}, ERR_FORMAT, "blk.0.attn_q.weight");
+    check_refused(g, (struct edit){.key = "northwall.format.blk.0.attn_q.weight", .text = "I3"}, ERR_UNSUPPORTED,
+                  "northwall.format");
+    check_refused(g, (struct edit){.key = "northwall.format.blk.0.attn_q.weight", .text = "I4"}, ERR_FORMAT,
+                  "blk.0.attn_q.weight");
 }
 
 static void check_good(const struct gguf *g) {
@@ -162,8 +196,10 @@ static void check_good(const struct gguf *g) {
     CHECK(decoder_open(&dec, &s, NULL, &whole, &o, &d) == ERR_RANGE && strstr(d.text, "window"), "%s", d.text);
     s = check_accepted(g, (struct edit){.key = "llama.attention.sliding_window", .items = (int[]){4096, -1}});
     CHECK(s.ctx_limit == 0, "wide window: limit %d", s.ctx_limit);
-    s = check_accepted(g, (struct edit){.key = "general.name", .text = "a\nb\x80 very long name that goes on and on and on, past all bounds"});
-    CHECK(strcmp(s.name, "a?b? very long name that goes on and on and on, past all bounds") == 0, "name \"%s\"", s.name);
+    s = check_accepted(g, (struct edit){.key = "general.name",
+                                        .text = "a\nb\x80 very long name that goes on and on and on, past all bounds"});
+    CHECK(strcmp(s.name, "a?b? very long name that goes on and on and on, past all bounds") == 0, "name \"%s\"",
+          s.name);
 }
 
 /* Damaged headers: whatever reads as a model must also open and run, the rest is refused with a line of text. */
@@ -204,8 +240,17 @@ static void check_damaged(const struct gguf *g, uint64_t seed, int rounds) {
 static void check_round_trip(void) {
     for (int a = 0; archs[a]; a++)
         for (int more = 0; more < 2; more++) {
-            struct tiny t = {.arch = archs[a]->name, .n_layers = 3, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16,
-                             .d_ffn = 64, .n_vocab = 40, .all_vecs = more, .tied = more, .parallel = more};
+            struct tiny t = {.arch = archs[a]->name,
+                             .n_layers = 3,
+                             .d_model = 64,
+                             .n_heads = 4,
+                             .n_kv_heads = 4,
+                             .head_dim = 16,
+                             .d_ffn = 64,
+                             .n_vocab = 40,
+                             .all_vecs = more,
+                             .tied = more,
+                             .parallel = more};
             struct model_shape s, r;
             struct diag d = {0};
             tiny_shape(&s, &t, more ? "I4" : "Q5_1", more ? "I8" : "F16");
@@ -223,9 +268,10 @@ static void check_presets(void) {
         const char *name;
         double params;
     } cards[] = {
-        {"tinyllama-1.1b", 1.10e9}, {"granite-3b-northpole", 3.46e9}, {"granite-8b-code", 8.05e9}, {"llama3-8b", 8.03e9},
-        {"llama3-70b", 70.6e9},     {"mistral-7b", 7.25e9},           {"smollm-135m", 134.5e6},   {"qwen2.5-0.5b", 494e6},
-        {"gpt2", 124.4e6},          {"gpt2-xl", 1557.6e6},            {"bert-base", 108.9e6},     {"bert-large", 334.1e6},
+        {"tinyllama-1.1b", 1.10e9}, {"granite-3b-northpole", 3.46e9}, {"granite-8b-code", 8.05e9},
+        {"llama3-8b", 8.03e9},      {"llama3-70b", 70.6e9},           {"mistral-7b", 7.25e9},
+        {"smollm-135m", 134.5e6},   {"qwen2.5-0.5b", 494e6},          {"gpt2", 124.4e6},
+        {"gpt2-xl", 1557.6e6},      {"bert-base", 108.9e6},           {"bert-large", 334.1e6},
     };
     struct model_shape s;
     struct diag d = {0};
@@ -239,17 +285,24 @@ static void check_presets(void) {
     CHECK(n == sizeof cards / sizeof *cards, "%d presets", n);
 
     preset_shape(&s, "granite-3b-northpole", NULL, 0, &d);
-    CHECK(strcmp(shape_type(&s, ROLE_DOWN, 3)->name, "I4") == 0 && strcmp(shape_type(&s, ROLE_HEAD, 0)->name, "I8") == 0, "int4 recipe");
-    CHECK(s.role_bytes[ROLE_UP] == 14 * (14336LL * 4096 / 2 + 14336 * 4), "bytes %lld", (long long)s.role_bytes[ROLE_UP]);
+    CHECK(strcmp(shape_type(&s, ROLE_DOWN, 3)->name, "I4") == 0 &&
+              strcmp(shape_type(&s, ROLE_HEAD, 0)->name, "I8") == 0,
+          "int4 recipe");
+    CHECK(s.role_bytes[ROLE_UP] == 14 * (14336LL * 4096 / 2 + 14336 * 4), "bytes %lld",
+          (long long)s.role_bytes[ROLE_UP]);
     preset_shape(&s, "tinyllama-1.1b", "q8_0", 0, &d);
     CHECK(s.role_bytes[ROLE_K] == 22 * 256LL * 2048 / 32 * 34, "bytes %lld", (long long)s.role_bytes[ROLE_K]);
     preset_shape(&s, "smollm-135m", "q4_k", 0, &d); /* 576 is no multiple of 256, 1536 is */
-    CHECK(strcmp(shape_type(&s, ROLE_UP, 0)->name, "Q5_0") == 0 && strcmp(shape_type(&s, ROLE_DOWN, 0)->name, "Q4_K") == 0, "stand-in");
-    CHECK(preset_shape(&s, "bert-base", NULL, 4096, &d) == 0 && s.n_positions == 4096 && s.ctx_limit == 4096, "%s", d.text);
+    CHECK(strcmp(shape_type(&s, ROLE_UP, 0)->name, "Q5_0") == 0 &&
+              strcmp(shape_type(&s, ROLE_DOWN, 0)->name, "Q4_K") == 0,
+          "stand-in");
+    CHECK(preset_shape(&s, "bert-base", NULL, 4096, &d) == 0 && s.n_positions == 4096 && s.ctx_limit == 4096, "%s",
+          d.text);
     CHECK(preset_shape(&s, "bert-base", NULL, 128, &d) == 0 && s.n_positions == 512, "%s", d.text);
     CHECK(preset_shape(&s, "llama9", NULL, 0, &d) == ERR_USAGE && strstr(d.text, "tinyllama-1.1b"), "%s", d.text);
     d = (struct diag){0};
-    CHECK(preset_shape(&s, "gpt2", "q3_z", 0, &d) == ERR_USAGE && strstr(d.text, "q3_z") && strstr(d.text, "Q4_K"), "%s", d.text);
+    CHECK(preset_shape(&s, "gpt2", "q3_z", 0, &d) == ERR_USAGE && strstr(d.text, "q3_z") && strstr(d.text, "Q4_K"),
+          "%s", d.text);
 }
 
 int main(void) {

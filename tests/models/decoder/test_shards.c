@@ -1,6 +1,7 @@
 /* Logits do not depend on how a model is cut: heads, FFN leaves and vocabulary over 1 to 8 virtual ranks, layers over
- * stages, sequences in chunks of any size beside each other, one thread or two, fast kernels. All bits are compared with one rank
- * of the portable ones. */
+ * stages, sequences in chunks of any size beside each other, one thread or two, fast kernels. All bits are compared
+ * with one rank of the portable ones. */
+#include "base/hash.h"
 #include "tiny.h"
 
 enum { MAX_RANKS = 8, N_SEQS = 3, LONGEST = 40, PARTS = 4 * PAIRTREE_MAX_NODES };
@@ -37,8 +38,8 @@ static void cut(int n, int ranks, int mode, uint64_t *rng, int at[MAX_RANKS + 1]
         }
 }
 
-static void group_open(struct group *grp, const struct model_shape *s, const struct gguf *g, const struct decoder_opts *o,
-                       int ranks, int layer0, int layer1, int mode, uint64_t *rng) {
+static void group_open(struct group *grp, const struct model_shape *s, const struct gguf *g,
+                       const struct decoder_opts *o, int ranks, int layer0, int layer1, int mode, uint64_t *rng) {
     int heads[MAX_RANKS + 1], leaves[MAX_RANKS + 1], vocab[MAX_RANKS + 1];
     int first = layer0 == 0, last = layer1 == s->n_layers;
     cut(s->n_heads, ranks, mode, rng, heads);
@@ -46,8 +47,13 @@ static void group_open(struct group *grp, const struct model_shape *s, const str
     cut(s->n_vocab, ranks, mode, rng, vocab);
     grp->n = ranks;
     for (int r = 0; r < ranks; r++) {
-        struct shard_spec spec = {.layer0 = layer0, .layer1 = layer1, .head0 = heads[r], .head1 = heads[r + 1],
-                                  .ffn_leaf0 = leaves[r], .ffn_leaf1 = leaves[r + 1], .embed = first && r == ranks - 1};
+        struct shard_spec spec = {.layer0 = layer0,
+                                  .layer1 = layer1,
+                                  .head0 = heads[r],
+                                  .head1 = heads[r + 1],
+                                  .ffn_leaf0 = leaves[r],
+                                  .ffn_leaf1 = leaves[r + 1],
+                                  .embed = first && r == ranks - 1};
         if (last && s->causal) {
             spec.vocab0 = vocab[r];
             spec.vocab1 = vocab[r + 1];
@@ -80,12 +86,15 @@ static int merge(struct group *grp, int n_leaves, int heads, float **parts, size
         int slot[PAIRTREE_MAX_NODES], n_joins, begin = heads ? spec->head0 : spec->ffn_leaf0;
         int n_own = pairtree_cover(n_leaves, begin, heads ? spec->head1 : spec->ffn_leaf1, own);
         CHECK(n_own == (heads ? grp->dec[r]->attn_nodes : grp->dec[r]->ffn_nodes), "nodes of rank %d", r);
-        for (int i = 0; i < n_own; i++) value[n + i] = parts[r] + (size_t)i * len;
+        for (int i = 0; i < n_own; i++)
+            value[n + i] = parts[r] + (size_t)i * len;
         int n_out = pairtree_merge(n_leaves, list, n, own, n_own, out, slot, joins, &n_joins);
         for (int j = 0; j < n_joins; j++)
-            for (size_t i = 0; i < len; i++) value[joins[j].a][i] += value[joins[j].b][i];
+            for (size_t i = 0; i < len; i++)
+                value[joins[j].a][i] += value[joins[j].b][i];
         float *kept[PAIRTREE_MAX_NODES];
-        for (int i = 0; i < n_out; i++) kept[i] = value[slot[i]];
+        for (int i = 0; i < n_out; i++)
+            kept[i] = value[slot[i]];
         memcpy(value, kept, (size_t)n_out * sizeof *kept);
         memcpy(list, out, (size_t)n_out * sizeof *out);
         n = n_out;
@@ -97,18 +106,24 @@ static int merge(struct group *grp, int n_leaves, int heads, float **parts, size
 static void run_layer(struct group *grp, int layer, const struct token_batch *b, float **a, float **f) {
     const struct model_shape *s = &grp->dec[0]->shape;
     size_t len = (size_t)b->n * (size_t)s->d_model;
-    for (int r = 0; r < grp->n; r++) decoder_attention(grp->dec[r], layer, b, grp->h[r], a[r]);
-    for (int r = 0; r < grp->n && s->parallel_block; r++) decoder_ffn(grp->dec[r], layer, b, grp->h[r], f[r]);
+    for (int r = 0; r < grp->n; r++)
+        decoder_attention(grp->dec[r], layer, b, grp->h[r], a[r]);
+    for (int r = 0; r < grp->n && s->parallel_block; r++)
+        decoder_ffn(grp->dec[r], layer, b, grp->h[r], f[r]);
     CHECK(merge(grp, s->n_heads, 1, a, len), "attention sums leave no root");
-    for (int r = 0; r < grp->n; r++) decoder_attention_add(grp->dec[r], layer, b->n, grp->h[r], a[0]);
-    for (int r = 0; r < grp->n && !s->parallel_block; r++) decoder_ffn(grp->dec[r], layer, b, grp->h[r], f[r]);
+    for (int r = 0; r < grp->n; r++)
+        decoder_attention_add(grp->dec[r], layer, b->n, grp->h[r], a[0]);
+    for (int r = 0; r < grp->n && !s->parallel_block; r++)
+        decoder_ffn(grp->dec[r], layer, b, grp->h[r], f[r]);
     CHECK(merge(grp, order_axis_runs(s->d_ffn).n_leaves, 0, f, len), "FFN sums leave no root");
-    for (int r = 0; r < grp->n; r++) decoder_ffn_add(grp->dec[r], layer, b->n, grp->h[r], f[0]);
+    for (int r = 0; r < grp->n; r++)
+        decoder_ffn_add(grp->dec[r], layer, b->n, grp->h[r], f[0]);
 }
 
 static void store(const struct work *w, const struct token_batch *b, const float *rows, int col0, int cols) {
     for (int t = 0; t < b->n; t++)
-        memcpy(result_at(w, w->got, b->seq[t], b->pos[t]) + col0, rows + (size_t)t * (size_t)cols, (size_t)cols * sizeof *rows);
+        memcpy(result_at(w, w->got, b->seq[t], b->pos[t]) + col0, rows + (size_t)t * (size_t)cols,
+               (size_t)cols * sizeof *rows);
 }
 
 /* One call through all stages. */
@@ -124,8 +139,10 @@ static void run_batch(struct group *stages, int n_stages, const struct token_bat
     decoder_embed(stages[0].dec[stages[0].n - 1], b, h);
     for (int st = 0; st < n_stages; st++) {
         struct group *grp = &stages[st];
-        for (int r = 0; r < grp->n; r++) memcpy(grp->h[r], h, len * sizeof *h);
-        for (int l = grp->dec[0]->spec.layer0; l < grp->dec[0]->spec.layer1; l++) run_layer(grp, l, b, a, f);
+        for (int r = 0; r < grp->n; r++)
+            memcpy(grp->h[r], h, len * sizeof *h);
+        for (int l = grp->dec[0]->spec.layer0; l < grp->dec[0]->spec.layer1; l++)
+            run_layer(grp, l, b, a, f);
         memcpy(h, grp->h[grp->n - 1], len * sizeof *h);
     }
     if (!s->causal) store(w, b, h, 0, s->d_model);
@@ -164,7 +181,8 @@ static void run_all(struct group *stages, int n_stages, int chunk, const struct 
 }
 
 /* The reference: one rank, one thread, portable kernels, sequence after sequence in one call each. */
-static void run_reference(const struct model_shape *s, const struct gguf *g, struct decoder_opts o, const struct work *w) {
+static void run_reference(const struct model_shape *s, const struct gguf *g, struct decoder_opts o,
+                          const struct work *w) {
     o.threads = 1;
     CHECK(kernels_select("portable") == 0, "portable kernels");
     struct decoder *dec = tiny_whole(s, g, &o);
@@ -189,20 +207,23 @@ static void compare(const struct work *w, const char *what) {
         size_t n = (size_t)w->length[q] * (size_t)w->width;
         const float *a = result_at(w, w->want, q, 0), *b = result_at(w, w->got, q, 0);
         wrong += memcmp(a, b, n * sizeof *a) != 0;
-        for (size_t i = 0; i < n; i++) max = fmaxf(max, fabsf(a[i]));
+        for (size_t i = 0; i < n; i++)
+            max = fmaxf(max, fabsf(a[i]));
     }
     CHECK(!wrong, "%s", what);
     CHECK(max > 0 && isfinite(max), "%s: results up to %g", what, (double)max);
 }
 
-static void check_cuts(const struct model_shape *s, const struct gguf *g, struct decoder_opts o, int quick, uint64_t seed) {
+static void check_cuts(const struct model_shape *s, const struct gguf *g, struct decoder_opts o, int quick,
+                       uint64_t seed) {
     struct work w = {.length = {37, 5, LONGEST}, .width = s->causal ? s->n_vocab : s->d_model};
     uint64_t rng = seed;
     size_t room = (size_t)N_SEQS * LONGEST * (size_t)w.width;
     w.want = calloc(room, sizeof *w.want);
     w.got = calloc(room, sizeof *w.got);
     for (int q = 0; q < N_SEQS; q++)
-        for (int t = 0; t < LONGEST; t++) w.id[q][t] = tiny_random(&rng, s->n_vocab);
+        for (int t = 0; t < LONGEST; t++)
+            w.id[q][t] = tiny_random(&rng, s->n_vocab);
     o.n_seqs = N_SEQS;
     o.n_ctx = LONGEST;
     o.max_tokens = N_SEQS * LONGEST;
@@ -210,7 +231,8 @@ static void check_cuts(const struct model_shape *s, const struct gguf *g, struct
     static const int chunks[] = {0, 3, 1};
     for (int ranks = 1; ranks <= MAX_RANKS; ranks += quick ? 1 + tiny_random(&rng, 3) : 1) {
         struct group stages[2];
-        int mode = ranks == 5 ? 2 : ranks % 2, chunk = s->causal ? chunks[ranks % 3] : 0, split = tiny_random(&rng, s->n_layers);
+        int mode = ranks == 5 ? 2 : ranks % 2, chunk = s->causal ? chunks[ranks % 3] : 0,
+            split = tiny_random(&rng, s->n_layers);
         int n_stages = split > 0 ? 2 : 1;
         o.threads = ranks == 3 ? 2 : 1;
         group_open(&stages[0], s, g, &o, ranks, 0, split ? split : s->n_layers, mode, &rng);
@@ -219,23 +241,78 @@ static void check_cuts(const struct model_shape *s, const struct gguf *g, struct
         run_all(stages, n_stages, chunk, &w);
         char what[256];
         snprintf(what, sizeof what, "%s %s%s a%d/a%d kv %d silu %d, %d stages, %d ranks, chunk %d", s->name,
-                 shape_type(s, ROLE_UP, 0)->name, g ? " file" : "", (int)o.linear_bits, (int)o.head_bits, (int)o.kv, o.silu_bits,
-                 n_stages, ranks, chunk);
+                 shape_type(s, ROLE_UP, 0)->name, g ? " file" : "", (int)o.linear_bits, (int)o.head_bits, (int)o.kv,
+                 o.silu_bits, n_stages, ranks, chunk);
         compare(&w, what);
-        for (int st = 0; st < n_stages; st++) group_close(&stages[st]);
+        for (int st = 0; st < n_stages; st++)
+            group_close(&stages[st]);
     }
     free(w.want);
     free(w.got);
 }
 
 static const struct tiny tinies[] = {
-    {.arch = "llama", .n_layers = 3, .d_model = 64, .n_heads = 8, .n_kv_heads = 4, .head_dim = 8, .d_ffn = 172, .n_vocab = 83, .all_vecs = 1},
-    {.arch = "granite", .n_layers = 2, .d_model = 96, .n_heads = 9, .n_kv_heads = 3, .head_dim = 32, .d_ffn = 544, .n_vocab = 70},
-    {.arch = "qwen2", .n_layers = 2, .d_model = 64, .n_heads = 14, .n_kv_heads = 2, .head_dim = 16, .d_ffn = 96, .n_vocab = 101, .tied = 1},
-    {.arch = "qwen3", .n_layers = 2, .d_model = 64, .n_heads = 5, .n_kv_heads = 1, .head_dim = 40, .d_ffn = 128, .n_vocab = 77},
-    {.arch = "gpt2", .n_layers = 2, .d_model = 96, .n_heads = 6, .n_kv_heads = 6, .head_dim = 16, .d_ffn = 384, .n_vocab = 90, .tied = 1},
-    {.arch = "gptneox", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 256, .n_vocab = 90, .rope_dim = 4, .parallel = 1},
-    {.arch = "bert", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 160, .n_vocab = 64},
+    {.arch = "llama",
+     .n_layers = 3,
+     .d_model = 64,
+     .n_heads = 8,
+     .n_kv_heads = 4,
+     .head_dim = 8,
+     .d_ffn = 172,
+     .n_vocab = 83,
+     .all_vecs = 1},
+    {.arch = "granite",
+     .n_layers = 2,
+     .d_model = 96,
+     .n_heads = 9,
+     .n_kv_heads = 3,
+     .head_dim = 32,
+     .d_ffn = 544,
+     .n_vocab = 70},
+    {.arch = "qwen2",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 14,
+     .n_kv_heads = 2,
+     .head_dim = 16,
+     .d_ffn = 96,
+     .n_vocab = 101,
+     .tied = 1},
+    {.arch = "qwen3",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 5,
+     .n_kv_heads = 1,
+     .head_dim = 40,
+     .d_ffn = 128,
+     .n_vocab = 77},
+    {.arch = "gpt2",
+     .n_layers = 2,
+     .d_model = 96,
+     .n_heads = 6,
+     .n_kv_heads = 6,
+     .head_dim = 16,
+     .d_ffn = 384,
+     .n_vocab = 90,
+     .tied = 1},
+    {.arch = "gptneox",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .d_ffn = 256,
+     .n_vocab = 90,
+     .rope_dim = 4,
+     .parallel = 1},
+    {.arch = "bert",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .d_ffn = 160,
+     .n_vocab = 64},
 };
 
 static void check_archs(void) {
@@ -255,10 +332,45 @@ static void check_archs(void) {
     }
 }
 
+/* Shapes in which nothing divides: one head, one FFN column, a vocabulary smaller than the ranks, odd heads. */
+static void check_random(void) {
+    uint64_t rng = 2024;
+    static const char *const types[] = {"F32", "F16", "BF16", "Q8_0", "Q5_0", "I4"};
+    for (int i = 0; i < 14; i++) {
+        struct model_shape s;
+        struct decoder_opts o = tiny_opts();
+        int n_archs = 0, blocks = i % 6 >= 3, unit = blocks ? 32 : 1;
+        while (archs[n_archs])
+            n_archs++;
+        struct tiny t = {.arch = archs[i % n_archs]->name,
+                         .n_layers = 1 + tiny_random(&rng, 3),
+                         .n_kv_heads = 1 + tiny_random(&rng, 4),
+                         .head_dim = blocks ? 32 : 2 + 2 * tiny_random(&rng, 20),
+                         .d_model = unit * (1 + tiny_random(&rng, blocks ? 3 : 90)),
+                         .d_ffn = unit * (1 + tiny_random(&rng, blocks ? 20 : 300)),
+                         .n_vocab = 1 + tiny_random(&rng, 60),
+                         .all_vecs = i % 2,
+                         .tied = i % 3 == 0,
+                         .parallel = i % 2};
+        t.n_heads = t.n_kv_heads * (1 + tiny_random(&rng, 4));
+        t.rope_dim = t.head_dim > 4 && i % 2 ? t.head_dim / 4 * 2 : 0;
+        tiny_shape(&s, &t, types[i % 6], NULL);
+        o.linear_bits = i % 3 == 1 ? ACT_F32 : ACT_I8;
+        o.kv = (enum kv_type)(i % 3);
+        check_cuts(&s, NULL, o, 1, (uint64_t)i + 200);
+    }
+}
+
 /* Superblocks of 256 cut by shards, heads of 64 that cut them too, in every storage type and mode. */
 static void check_types(void) {
-    static const struct tiny big = {.arch = "llama", .n_layers = 2, .d_model = 256, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64,
-                                    .d_ffn = 768, .n_vocab = 65};
+    static const struct tiny big = {.arch = "llama",
+                                    .n_layers = 2,
+                                    .d_model = 256,
+                                    .n_heads = 4,
+                                    .n_kv_heads = 2,
+                                    .head_dim = 64,
+                                    .d_ffn = 768,
+                                    .n_vocab = 65};
     static const enum act_bits bits[] = {ACT_F32, ACT_I8, ACT_I4};
     static const enum kv_type kv[] = {KV_F16, KV_I8, KV_I4};
     for (int i = 0; tensor_types[i]; i++) {
@@ -286,18 +398,23 @@ static struct gguf *with_act_steps(const struct gguf *g) {
     struct gguf *out = NULL;
     int64_t one = 1;
     CHECK(gguf_writer_open(&w, tiny_path(path, sizeof path, "steps"), &d) == 0, "%s", d.text);
-    for (uint64_t i = 0; i < g->n_kv; i++) gguf_writer_copy(w, &g->kv[i]);
+    for (uint64_t i = 0; i < g->n_kv; i++)
+        gguf_writer_copy(w, &g->kv[i]);
     for (int pass = 0; pass < 2; pass++)
         for (uint64_t i = 0; i < g->n_tensors; i++) {
             const struct gguf_tensor *t = &g->tensors[i];
             float step = 0.05f + 0.01f * (float)(i % 7);
             snprintf(name, sizeof name, "%.*s", (int)t->name.len, t->name.data);
-            if (pass) gguf_writer_data(w, t->data, t->bytes, &d);
-            else gguf_writer_tensor(w, name, t->n_dims, t->ne, t->type, t->bytes);
+            if (pass)
+                gguf_writer_data(w, t->data, t->bytes, &d);
+            else
+                gguf_writer_tensor(w, name, t->n_dims, t->ne, t->type, t->bytes);
             if (t->type != 24) continue;
             strcat(name, ".act_step");
-            if (pass) gguf_writer_data(w, &step, sizeof step, &d);
-            else gguf_writer_tensor(w, name, 1, &one, 0, sizeof step);
+            if (pass)
+                gguf_writer_data(w, &step, sizeof step, &d);
+            else
+                gguf_writer_tensor(w, name, 1, &one, 0, sizeof step);
         }
     CHECK(gguf_writer_close(w, 1, &d) == 0, "%s", d.text);
     CHECK(gguf_open(&out, path, &d) == 0, "%s", d.text);
@@ -308,8 +425,23 @@ static struct gguf *with_act_steps(const struct gguf *g) {
 /* Learned steps: q, k and v each round the same input in their own way, and leaves are whole integer sums. */
 static void check_static_steps(void) {
     static const struct tiny shape[] = {
-        {.arch = "llama", .n_layers = 2, .d_model = 64, .n_heads = 6, .n_kv_heads = 2, .head_dim = 16, .d_ffn = 608, .n_vocab = 65},
-        {.arch = "gptneox", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 24, .d_ffn = 128, .n_vocab = 65, .parallel = 1},
+        {.arch = "llama",
+         .n_layers = 2,
+         .d_model = 64,
+         .n_heads = 6,
+         .n_kv_heads = 2,
+         .head_dim = 16,
+         .d_ffn = 608,
+         .n_vocab = 65},
+        {.arch = "gptneox",
+         .n_layers = 2,
+         .d_model = 64,
+         .n_heads = 4,
+         .n_kv_heads = 4,
+         .head_dim = 24,
+         .d_ffn = 128,
+         .n_vocab = 65,
+         .parallel = 1},
     };
     for (int i = 0; i < 2; i++) {
         struct model_shape s, r;
@@ -338,8 +470,52 @@ static void check_static_steps(void) {
     }
 }
 
+/* The definition itself: hashes of logits that no compiler, machine or later version may change. */
+static void check_pinned(void) {
+    static const struct {
+        int tiny;
+        const char *quant, *head;
+        enum act_bits linear, last;
+        int silu;
+        enum kv_type kv;
+        uint64_t hash;
+    } pins[] = {
+        {0, "F16", NULL, ACT_F32, ACT_F32, 0, KV_F16, 0xa13022128e1e40e2},
+        {1, "Q4_0", NULL, ACT_I8, ACT_I8, 0, KV_I8, 0x190d2aad94142975},
+        {2, "Q8_0", "F16", ACT_I8, ACT_F32, 0, KV_F16, 0xad43bc4fe119bbfa},
+        {3, "I4", "I8", ACT_I4, ACT_I8, 8, KV_I4, 0x1ec1b094f0b23fe5},
+        {4, "Q5_1", NULL, ACT_I8, ACT_I8, 0, KV_F16, 0x11cecd5929e15c95},
+        {5, "Q4_1", NULL, ACT_F32, ACT_F32, 0, KV_I8, 0x1a28355076dcd136},
+    };
+    for (size_t i = 0; i < sizeof pins / sizeof *pins; i++) {
+        struct model_shape s;
+        struct decoder_opts o = tiny_opts();
+        int id[LONGEST], seq[LONGEST] = {0}, pos[LONGEST];
+        tiny_shape(&s, &tinies[pins[i].tiny], pins[i].quant, pins[i].head);
+        o.linear_bits = pins[i].linear;
+        o.head_bits = pins[i].last;
+        o.silu_bits = pins[i].silu;
+        o.kv = pins[i].kv;
+        for (int t = 0; t < LONGEST; t++) {
+            id[t] = t * 11 % s.n_vocab;
+            pos[t] = t;
+        }
+        struct token_batch b = {LONGEST, id, seq, pos};
+        struct decoder *dec = tiny_whole(&s, NULL, &o);
+        size_t n = (size_t)LONGEST * (size_t)s.n_vocab;
+        float *logits = malloc(n * sizeof *logits);
+        if (dec) decoder_forward(dec, &b, NULL, logits, NULL);
+        uint64_t hash = dec ? hash_floats(logits, n, 0) : 0;
+        CHECK(hash == pins[i].hash, "%s %s: 0x%016llx", s.name, pins[i].quant, (unsigned long long)hash);
+        decoder_close(dec);
+        free(logits);
+    }
+}
+
 int main(void) {
+    check_pinned();
     check_archs();
+    check_random();
     check_static_steps();
     check_types();
     return check_report("test_shards");

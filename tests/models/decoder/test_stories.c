@@ -1,5 +1,5 @@
-/* A trained model: the text, ids and logits that llama.cpp and llama2.c give for stories260K, and the bundled decoder in
- * every mode. */
+/* A trained model: the text, ids and logits that llama.cpp and llama2.c give for stories260K, and the bundled decoder
+ * in every mode. */
 #include "tiny.h"
 
 static struct gguf *open_file(const char *path) {
@@ -23,7 +23,8 @@ static int read_ids(FILE *f, int *id, int max) {
     do
         if (!fgets(line, sizeof line, f)) return 0;
     while (line[0] == '#');
-    for (char *p = line; n < max && sscanf(p, "%d%n", &id[n], &used) == 1; p += used) n++;
+    for (char *p = line; n < max && sscanf(p, "%d%n", &id[n], &used) == 1; p += used)
+        n++;
     return n;
 }
 
@@ -76,7 +77,8 @@ static void check_logits(struct decoder *dec) {
         n++;
     }
     fclose(f);
-    printf("logits differ from llama.cpp by %.1e (f16 cache) and %.1e (f32 cache); its two caches by %.1e, llama2.c by %.1e\n",
+    printf("logits differ from llama.cpp by %.1e (f16 cache) and %.1e (f32 cache); its two caches by %.1e, llama2.c by "
+           "%.1e\n",
            (double)to_f16, (double)to_f32, (double)cache, (double)other);
     CHECK(n == 512, "%d rows", n);
     CHECK(to_f16 < cache && to_f32 < cache, "logits differ by %g and %g", (double)to_f16, (double)to_f32);
@@ -89,19 +91,22 @@ static void check_stories(void) {
     int id[4][256], n[4] = {0};
     FILE *f = fopen(NW_TEST_DATA "/stories260K.ids.txt", "r");
     CHECK(f, "stories260K.ids.txt");
-    for (int i = 0; f && i < 4; i++) n[i] = read_ids(f, id[i], 256);
+    for (int i = 0; f && i < 4; i++)
+        n[i] = read_ids(f, id[i], 256);
     if (f) fclose(f);
     CHECK(n[1] == 200 && n[3] == 200, "%d and %d expected ids", n[1], n[3]);
     if (!g || shape_read(&s, g, &d)) {
         CHECK(0, "%s", d.text);
         return;
     }
-    CHECK(s.n_layers == 5 && s.d_model == 64 && s.head_dim == 8 && s.n_kv_heads == 4 && s.d_ffn == 172 && s.n_vocab == 512,
+    CHECK(s.n_layers == 5 && s.d_model == 64 && s.head_dim == 8 && s.n_kv_heads == 4 && s.d_ffn == 172 &&
+              s.n_vocab == 512,
           "shape of stories260K");
     struct decoder_opts o = tiny_opts();
     o.n_ctx = 256;
     struct decoder *dec = tiny_whole(&s, g, &o);
-    for (int i = 0; dec && i < 4; i += 2) check_ids(dec, id[i], n[i], id[i + 1], n[i + 1]);
+    for (int i = 0; dec && i < 4; i += 2)
+        check_ids(dec, id[i], n[i], id[i + 1], n[i + 1]);
     if (dec) check_logits(dec);
     decoder_close(dec);
     gguf_close(g);
@@ -113,7 +118,10 @@ static void check_bundled(const char *name) {
         enum act_bits linear, head;
         int silu;
         enum kv_type kv;
-    } modes[] = {{ACT_F32, ACT_F32, 0, KV_F16}, {ACT_I8, ACT_I8, 0, KV_I8}, {ACT_I4, ACT_I8, 8, KV_I4}, {ACT_I8, ACT_F32, 0, KV_F16}};
+    } modes[] = {{ACT_F32, ACT_F32, 0, KV_F16},
+                 {ACT_I8, ACT_I8, 0, KV_I8},
+                 {ACT_I4, ACT_I8, 8, KV_I4},
+                 {ACT_I8, ACT_F32, 0, KV_F16}};
     char path[512];
     struct model_shape s;
     struct diag d = {0};
@@ -123,7 +131,8 @@ static void check_bundled(const char *name) {
         CHECK(0, "%s", d.text);
         return;
     }
-    CHECK(s.d_model % 256 == 0 && s.d_ffn % 256 == 0, "%s: %d and %d are no multiples of 256", name, s.d_model, s.d_ffn);
+    CHECK(s.d_model % 256 == 0 && s.d_ffn % 256 == 0, "%s: %d and %d are no multiples of 256", name, s.d_model,
+          s.d_ffn);
     float *logits = malloc((size_t)s.n_vocab * sizeof *logits);
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
         static const int id[] = {1, 5, 9, 200, 300, 17};

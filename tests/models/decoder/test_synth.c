@@ -1,19 +1,81 @@
-/* Synthetic weights are the same numbers in place and in a file, quantized now or later; a shard holds the bytes that the
- * plan computed; one flipped bit shows. */
+/* Synthetic weights are the same numbers in place and in a file, quantized now or later; a shard holds the bytes that
+ * the plan computed; one flipped bit shows. */
 #include <malloc.h>
 
 #include "tiny.h"
 
 static const struct tiny tinies[] = {
-    {.arch = "llama", .n_layers = 2, .d_model = 64, .n_heads = 9, .n_kv_heads = 3, .head_dim = 8, .d_ffn = 172, .n_vocab = 83, .all_vecs = 1},
-    {.arch = "granite", .n_layers = 2, .d_model = 96, .n_heads = 9, .n_kv_heads = 3, .head_dim = 32, .d_ffn = 544, .n_vocab = 70, .tied = 1},
-    {.arch = "qwen2", .n_layers = 2, .d_model = 64, .n_heads = 14, .n_kv_heads = 2, .head_dim = 16, .d_ffn = 96, .n_vocab = 101, .tied = 1},
-    {.arch = "qwen3", .n_layers = 2, .d_model = 64, .n_heads = 5, .n_kv_heads = 1, .head_dim = 40, .d_ffn = 128, .n_vocab = 77},
-    {.arch = "gpt2", .n_layers = 2, .d_model = 96, .n_heads = 6, .n_kv_heads = 6, .head_dim = 16, .d_ffn = 384, .n_vocab = 90, .tied = 1},
-    {.arch = "gptneox", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 256, .n_vocab = 90, .rope_dim = 4, .parallel = 1},
-    {.arch = "bert", .n_layers = 2, .d_model = 64, .n_heads = 4, .n_kv_heads = 4, .head_dim = 16, .d_ffn = 160, .n_vocab = 64},
+    {.arch = "llama",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 9,
+     .n_kv_heads = 3,
+     .head_dim = 8,
+     .d_ffn = 172,
+     .n_vocab = 83,
+     .all_vecs = 1},
+    {.arch = "granite",
+     .n_layers = 2,
+     .d_model = 96,
+     .n_heads = 9,
+     .n_kv_heads = 3,
+     .head_dim = 32,
+     .d_ffn = 544,
+     .n_vocab = 70,
+     .tied = 1},
+    {.arch = "qwen2",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 14,
+     .n_kv_heads = 2,
+     .head_dim = 16,
+     .d_ffn = 96,
+     .n_vocab = 101,
+     .tied = 1},
+    {.arch = "qwen3",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 5,
+     .n_kv_heads = 1,
+     .head_dim = 40,
+     .d_ffn = 128,
+     .n_vocab = 77},
+    {.arch = "gpt2",
+     .n_layers = 2,
+     .d_model = 96,
+     .n_heads = 6,
+     .n_kv_heads = 6,
+     .head_dim = 16,
+     .d_ffn = 384,
+     .n_vocab = 90,
+     .tied = 1},
+    {.arch = "gptneox",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .d_ffn = 256,
+     .n_vocab = 90,
+     .rope_dim = 4,
+     .parallel = 1},
+    {.arch = "bert",
+     .n_layers = 2,
+     .d_model = 64,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .d_ffn = 160,
+     .n_vocab = 64},
 };
-static const struct tiny big = {.arch = "llama", .n_layers = 1, .d_model = 256, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64, .d_ffn = 512, .n_vocab = 65};
+static const struct tiny big = {.arch = "llama",
+                                .n_layers = 1,
+                                .d_model = 256,
+                                .n_heads = 4,
+                                .n_kv_heads = 2,
+                                .head_dim = 64,
+                                .d_ffn = 512,
+                                .n_vocab = 65};
 
 enum { N = 6, ROOM = N * 128 };
 
@@ -33,7 +95,8 @@ static void check_in_place(const struct model_shape *s, struct decoder_opts o) {
     if (here && file) {
         int n = run(here, a);
         run(file, b);
-        CHECK(memcmp(a, b, (size_t)n * sizeof *a) == 0, "%s %s: file and in place differ", s->name, shape_type(s, ROLE_UP, 0)->name);
+        CHECK(memcmp(a, b, (size_t)n * sizeof *a) == 0, "%s %s: file and in place differ", s->name,
+              shape_type(s, ROLE_UP, 0)->name);
         decoder_close(file);
         o.private_weights = 1;
         file = tiny_whole(s, g, &o);
@@ -79,7 +142,8 @@ static void check_quantize(const struct tiny *t, const char *type, const char *h
     struct diag d = {0};
     tiny_shape(&s, t, "F32", NULL);
     tiny_shape(&q, t, type, head);
-    struct gguf *plain = tiny_file(&s, 5), *wanted = tiny_file(&q, 5), *got = plain ? quantized(plain, type, head) : NULL;
+    struct gguf *plain = tiny_file(&s, 5), *wanted = tiny_file(&q, 5),
+                *got = plain ? quantized(plain, type, head) : NULL;
     if (got && wanted) {
         int tables = s.n_positions || s.n_types; /* those stay at F32 here, at F16 in a preset */
         CHECK(tables || same_tensors(wanted, got), "%s to %s: other bytes", t->arch, type);
@@ -112,14 +176,16 @@ static void check_stops(void) {
     shard_whole(&s, &spec);
     o.progress = stop;
     o.progress_arg = &calls;
-    CHECK(decoder_open(&dec, &s, NULL, &spec, &o, &d) == ERR_INTERRUPTED && !dec && calls == 3, "%s after %d", d.text, calls);
+    CHECK(decoder_open(&dec, &s, NULL, &spec, &o, &d) == ERR_INTERRUPTED && !dec && calls == 3, "%s after %d", d.text,
+          calls);
     d = (struct diag){0};
     calls = 0;
     tiny_path(path, sizeof path, "stopped");
     CHECK(model_synth(&s, 1, path, 1, stop, &calls, &d) == ERR_INTERRUPTED, "%s", d.text);
     CHECK(access(path, F_OK) != 0, "an interrupted file was left");
     d = (struct diag){0};
-    CHECK(model_synth(&s, 1, "/no/such/folder/m.gguf", 1, NULL, NULL, &d) == ERR_IO && strstr(d.text, "/no/such"), "%s", d.text);
+    CHECK(model_synth(&s, 1, "/no/such/folder/m.gguf", 1, NULL, NULL, &d) == ERR_IO && strstr(d.text, "/no/such"), "%s",
+          d.text);
 }
 
 /* Numbers that may never change: uniform, of the stated deviation, by position alone. */
@@ -135,10 +201,12 @@ static void check_numbers(void) {
             squares += (double)row[c] * (double)row[c];
         }
     }
-    CHECK(fabs(squares / 64 - 1) < 0.01 && fabs(sum / 65536) < 4 / sqrt(1024 * 65536.0), "mean %g, squares %g", sum, squares / 64);
+    CHECK(fabs(squares / 64 - 1) < 0.01 && fabs(sum / 65536) < 4 / sqrt(1024 * 65536.0), "mean %g, squares %g", sum,
+          squares / 64);
     synth_row(row, 1, "output.weight", 0, 3, 0, 3); /* in [-1, 1) * sqrt(3/cols) */
     static const float pinned[3] = {-0x1.93717cp-1f, -0x1.86942p-2f, 0x1.e1e338p-2f};
-    CHECK(memcmp(row, pinned, sizeof pinned) == 0, "numbers changed: %a %a %a", (double)row[0], (double)row[1], (double)row[2]);
+    CHECK(memcmp(row, pinned, sizeof pinned) == 0, "numbers changed: %a %a %a", (double)row[0], (double)row[1],
+          (double)row[2]);
 }
 
 /* The bytes of a shard are those computed; when all is synthetic they are also those allocated. */
@@ -157,10 +225,12 @@ static void check_bytes(const struct tiny *t, const char *type, struct shard_spe
 #endif
     CHECK(decoder_open(&dec, &s, NULL, &spec, &o, &d) == 0, "%s", d.text);
     if (!dec) return;
-    CHECK(dec->weight_bytes == bytes.weights && dec->kv_bytes == bytes.kv && dec->work_bytes == bytes.work, "%s bytes", s.name);
+    CHECK(dec->weight_bytes == bytes.weights && dec->kv_bytes == bytes.kv && dec->work_bytes == bytes.work, "%s bytes",
+          s.name);
 #ifndef __SANITIZE_ADDRESS__
     struct mallinfo2 after = mallinfo2();
-    size_t held = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd, all = bytes.weights + bytes.kv + bytes.work;
+    size_t held = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd,
+           all = bytes.weights + bytes.kv + bytes.work;
     size_t slack = sizeof *dec + (16 << 10); /* the struct itself, page rounding of large blocks */
     CHECK(held >= all && held <= all + slack, "%s %s: %zu bytes allocated, %zu computed", s.name, type, held, all);
 #endif
@@ -249,9 +319,15 @@ static void check_batches(void) {
     static const struct {
         int n, id[5], seq[5], pos[5], ok;
     } cases[] = {
-        {4, {1, 2, 3, 4}, {0, 1, 0, 1}, {5, 0, 6, 1}, 1}, {5, {0}, {0}, {0, 1, 2, 3, 4}, 0}, {1, {83}, {0}, {0}, 0},
-        {1, {-1}, {0}, {0}, 0},                           {1, {1}, {2}, {0}, 0},             {1, {1}, {0}, {64}, 0},
-        {2, {1, 1}, {0, 0}, {3, 5}, 0},                   {2, {1, 1}, {0, 0}, {3, 3}, 0},    {0, {0}, {0}, {0}, 1},
+        {4, {1, 2, 3, 4}, {0, 1, 0, 1}, {5, 0, 6, 1}, 1},
+        {5, {0}, {0}, {0, 1, 2, 3, 4}, 0},
+        {1, {83}, {0}, {0}, 0},
+        {1, {-1}, {0}, {0}, 0},
+        {1, {1}, {2}, {0}, 0},
+        {1, {1}, {0}, {64}, 0},
+        {2, {1, 1}, {0, 0}, {3, 5}, 0},
+        {2, {1, 1}, {0, 0}, {3, 3}, 0},
+        {0, {0}, {0}, {0}, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases && dec; i++) {
         struct token_batch b = {cases[i].n, cases[i].id, cases[i].seq, cases[i].pos};

@@ -16,9 +16,9 @@
 struct tiny {
     const char *arch;
     int n_layers, d_model, n_heads, n_kv_heads, head_dim, d_ffn, n_vocab, rope_dim;
-    int all_vecs;           /* take the optional vectors too */
+    int all_vecs; /* take the optional vectors too */
     int parallel, tied;
-    double linear;          /* rope factor, 0: plain */
+    double linear; /* rope factor, 0: plain */
 };
 
 static inline void tiny_shape(struct model_shape *s, const struct tiny *t, const char *quant, const char *head_quant) {
@@ -37,8 +37,10 @@ static inline void tiny_shape(struct model_shape *s, const struct tiny *t, const
     s->attn_scale = (float)(1 / sqrt(t->head_dim));
     s->tied_head = s->causal && t->tied;
     s->parallel_block = arch->parallel_block && t->parallel;
-    if (s->pos == POS_LEARNED) s->n_positions = s->ctx_limit = s->n_ctx;
-    else s->rope_dim = t->rope_dim ? t->rope_dim : t->head_dim;
+    if (s->pos == POS_LEARNED)
+        s->n_positions = s->ctx_limit = s->n_ctx;
+    else
+        s->rope_dim = t->rope_dim ? t->rope_dim : t->head_dim;
     if (s->post_norm) s->n_types = 2;
     if (t->all_vecs) s->has_vec |= arch->optional_vecs;
     if (s->has_vec & VEC_BIT(ROPE_FACTORS)) s->scaling = ROPE_FACTORS;
@@ -84,7 +86,8 @@ static inline int tiny_random(uint64_t *state, int n) {
     return (int)((*state >> 33) % (uint64_t)n);
 }
 
-static inline struct decoder *tiny_whole(const struct model_shape *s, const struct gguf *g, const struct decoder_opts *o) {
+static inline struct decoder *tiny_whole(const struct model_shape *s, const struct gguf *g,
+                                         const struct decoder_opts *o) {
     struct shard_spec spec;
     struct decoder *dec = NULL;
     struct diag d = {0};

@@ -326,6 +326,27 @@ static void test_extremes(void) {
             }
 }
 
+/* Products that underflow leave -0 in every lane: lanes behind the end of a leaf must not turn it into +0. */
+static void test_zero_sign(void) {
+    float w[40], x[40];
+    for (int i = 0; i < 40; i++)
+        w[i] = 1e-30f, x[i] = -1e-30f;
+    for (int n = 16; n <= 40; n++) {
+        struct gen_matrix m = {.type = tensor_type_find("F32"),
+                               .axis = order_axis_whole(n),
+                               .rows = 1,
+                               .tokens = 1,
+                               .data = (uint8_t *)w,
+                               .stride = sizeof w,
+                               .ldx = 40,
+                               .x = x};
+        struct mat s = gen_shard(&m, 0, 1);
+        float *y = gen_product(&m, &s, ACT_F32);
+        CHECK(*y == 0 && signbit(*y), "%d columns", n);
+        free(y);
+    }
+}
+
 static void test_prepare(void) {
     const struct tensor_type *q4 = tensor_type_find("Q4_K"), *i4 = tensor_type_find("I4");
     uint8_t data[1] = {0};
@@ -379,5 +400,6 @@ int main(void) {
     test_bits();
     test_nan();
     test_extremes();
+    test_zero_sign();
     return check_report("mat");
 }
