@@ -59,8 +59,7 @@ static int siblings(struct pairtree_node a, struct pairtree_node b) {
 }
 
 /* Joins the last two nodes of a list while they are siblings; *n shrinks; calls are recorded through joins. */
-static void settle(int n_leaves, struct pairtree_node *list, int *slot, int *n, struct pairtree_join *joins,
-                   int *n_joins) {
+static void settle(struct pairtree_node *list, int *slot, int *n, struct pairtree_join *joins, int *n_joins) {
     while (*n >= 2 && siblings(list[*n - 2], list[*n - 1])) {
         joins[(*n_joins)++] = (struct pairtree_join){slot[*n - 2], slot[*n - 1]};
         list[*n - 2] = (struct pairtree_node){list[*n - 2].level + 1, list[*n - 2].index / 2};
@@ -71,6 +70,7 @@ static void settle(int n_leaves, struct pairtree_node *list, int *slot, int *n, 
 int pairtree_merge(int n_leaves, const struct pairtree_node *left, int nl, const struct pairtree_node *right, int nr,
                    struct pairtree_node out[PAIRTREE_MAX_NODES], int out_slot[PAIRTREE_MAX_NODES],
                    struct pairtree_join joins[PAIRTREE_MAX_NODES], int *n_joins) {
+    (void)n_leaves; /* which nodes are siblings does not depend on it */
     struct pairtree_node list[2 * PAIRTREE_MAX_NODES];
     int slot[2 * PAIRTREE_MAX_NODES], n = 0;
     *n_joins = 0;
@@ -78,7 +78,7 @@ int pairtree_merge(int n_leaves, const struct pairtree_node *left, int nl, const
         list[n] = i < nl ? left[i] : right[i - nl];
         slot[n] = i;
         n++;
-        settle(n_leaves, list, slot, &n, joins, n_joins);
+        settle(list, slot, &n, joins, n_joins);
     }
     memcpy(out, list, (size_t)n * sizeof *out);
     memcpy(out_slot, slot, (size_t)n * sizeof *out_slot);

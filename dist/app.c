@@ -157,7 +157,7 @@ static int encode_texts(struct prompts *p, const struct app *app, const struct m
     p->ids = calloc((size_t)p->n, sizeof *p->ids);
     p->len = calloc((size_t)p->n, sizeof *p->len);
     if (!p->ids || !p->len) return diag_set(d, ERR_MEMORY, "no memory for prompts");
-    int flags = TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS);
+    int flags = TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS) | (m->shape.causal ? 0 : TOKENIZE_EOS);
     for (int i = 0; i < p->n; i++) {
         int n = tokenizer_encode(m->tokenizer, p->text[i], strlen(p->text[i]), flags, &p->ids[i], d);
         if (n < 0) return n;

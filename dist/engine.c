@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hash.h"
 #include "collectives/agree.h"
 #include "engine_priv.h"
 
@@ -162,6 +163,13 @@ static void run_block(struct engine *e, const struct plan_block *b, int layer) {
         if (b->step[i].kind != STEP_RECV_HIDDEN && b->step[i].kind != STEP_RECV_TOKEN) run_step(e, b->step[i].kind, layer);
 }
 
+static void run_blocks(struct engine *e) {
+    run_block(e, e->me->prologue, -1);
+    for (int layer = e->me->shard.layer0; layer < e->me->shard.layer1; layer++)
+        run_block(e, e->me->layers[layer - e->me->shard.layer0], layer);
+    run_block(e, e->me->epilogue, -1);
+}
+
 /* Stage 0 learns what its last pass of this micro-batch gave, and decides what the next holds; others are told. */
 static void begin_pass(struct engine *e, int micro) {
     if (!engine_is_first_stage(e)) {
@@ -192,10 +200,7 @@ static void run_pass(struct engine *e, int micro) {
         return;
     }
     double t = engine_now();
-    run_block(e, e->me->prologue, -1);
-    for (int layer = e->me->shard.layer0; layer < e->me->shard.layer1; layer++)
-        run_block(e, e->me->layers[layer - e->me->shard.layer0], layer);
-    run_block(e, e->me->epilogue, -1);
+    run_blocks(e);
     e->stats->busy_seconds += engine_now() - t;
     e->stats->passes++;
     e->stats->tokens += (uint64_t)e->head.n;
@@ -204,6 +209,14 @@ static void run_pass(struct engine *e, int micro) {
         e->micro_waits[micro] = e->head.n_want > 0;
     else if (e->head.n_want)
         schedule_take(e);
+}
+
+/* Waits until all messages under way have been taken. */
+static void drain(struct engine *e) {
+    for (int i = 0; i < e->n_ring; i++) {
+        for (int k = 0; k < e->ring[i].n_req; k++) link_wait(e->replica, &e->ring[i].req[k]);
+        e->ring[i].n_req = 0;
+    }
 }
 
 static void run_job(struct engine *e) {
@@ -218,10 +231,31 @@ static void run_job(struct engine *e) {
             left -= e->micro_done[m];
         }
     }
-    for (int i = 0; i < e->n_ring; i++) {
-        for (int k = 0; k < e->ring[i].n_req; k++) link_wait(e->replica, &e->ring[i].req[k]);
-        e->ring[i].n_req = 0;
+    drain(e);
+}
+
+/* An encoder: each sequence is one pass; the hash of its last hidden states goes to the first rank of the replica. */
+static void encode_sequence(struct engine *e, int slot) {
+    int seq = engine_seq_of_slot(e, slot), last = e->plan->stages[e->plan->n_stages - 1].first, mine = e->world->rank - e->replica_first;
+    uint64_t *hash = &e->result->logit_hash[(size_t)seq * (size_t)e->result->n_new];
+    struct link_request req;
+    if (engine_is_first_stage(e)) schedule_whole(e, slot);
+    else run_step(e, STEP_RECV_HIDDEN, -1);
+    run_blocks(e);
+    if (mine == last) *hash = hash_floats(e->h, (size_t)e->head.n * (size_t)e->plan->shape.d_model, 0);
+    if (last == 0) return;
+    if (mine == last) {
+        link_isend(e->replica, 0, TAG_TOKEN, hash, sizeof *hash, &req);
+        link_wait(e->replica, &req);
+    } else if (mine == 0) {
+        link_recv(e->replica, last, TAG_TOKEN, hash, sizeof *hash);
     }
+}
+
+static void run_encoder(struct engine *e) {
+    memset(e->sampled_hash, 0, (size_t)e->plan->opts.n_micro * sizeof *e->sampled_hash);
+    for (int slot = 0; slot < e->n_slots; slot++) encode_sequence(e, slot);
+    drain(e);
 }
 
 /* ---- a job ---- */
@@ -238,6 +272,9 @@ static int check_job(const struct engine *e, const struct engine_job *job, struc
         if (job->prompt_len[s] > o->n_ctx)
             return diag_set(d, ERR_RANGE, "prompt %d has %d tokens, but the context holds %d: raise --ctx or shorten the prompt",
                             s, job->prompt_len[s], o->n_ctx);
+        if (!e->plan->shape.causal && job->prompt_len[s] > o->max_tokens)
+            return diag_set(d, ERR_RANGE, "text %d has %d tokens, but a pass holds %d and an encoder needs all at once", s,
+                            job->prompt_len[s], o->max_tokens);
         for (int i = 0; i < job->prompt_len[s]; i++)
             if (job->prompt[s][i] < 0 || job->prompt[s][i] >= e->plan->shape.n_vocab)
                 return diag_set(d, ERR_RANGE, "prompt %d, token %d: id %d is not in 0..%d", s, i, job->prompt[s][i],
@@ -325,7 +362,8 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
     schedule_start(e);
     agree_barrier(e->world);
     e->t_start = engine_now();
-    run_job(e);
+    if (e->plan->shape.causal) run_job(e);
+    else run_encoder(e);
     double t_end = engine_now();
     collect(e, r);
     finish_result(e, r, t_end);

@@ -98,6 +98,8 @@ int engine_is_last_stage(const struct engine *e);
 void schedule_start(struct engine *e);
 /* Fills e->head and e->tok for the next pass of a micro-batch. */
 void schedule_compose(struct engine *e, int micro);
+/* The same for an encoder: all tokens of one sequence. */
+void schedule_whole(struct engine *e, int slot);
 /* Takes sampled tokens (e->sampled_head, e->sampled) into the sequences and the result. */
 void schedule_take(struct engine *e);
 

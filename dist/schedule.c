@@ -45,6 +45,12 @@ void schedule_compose(struct engine *e, int micro) {
     if (e->head.n == 0) compose_decode(e, micro);
 }
 
+void schedule_whole(struct engine *e, int slot) {
+    int seq = engine_seq_of_slot(e, slot);
+    e->head = (struct pass_header){.prefill = 1};
+    for (int i = 0; i < e->job->prompt_len[seq]; i++) add_token(e, e->job->prompt[seq][i], slot, i, 0);
+}
+
 static int ends(const struct engine *e, int id) {
     for (int i = 0; i < e->job->n_end_ids; i++)
         if (e->job->end_ids[i] == id) return 1;

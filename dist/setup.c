@@ -40,7 +40,9 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     if (rc) return rc;
     int per_replica = (n_prompts + st->dp - 1) / st->dp, stages = st->n_stages;
     o->decoder.n_seqs = per_replica;
-    if (!o->decoder.n_ctx) o->decoder.n_ctx = (p ? longest(p) : (int)app->spec.chunk) + (int)app->spec.n_predict;
+    int tokens = p ? longest(p) : (int)app->spec.chunk;
+    if (!m->shape.causal) o->decoder.max_tokens = tokens; /* an encoder sees a sequence at once */
+    if (!o->decoder.n_ctx) o->decoder.n_ctx = tokens + (m->shape.causal ? (int)app->spec.n_predict : 0);
     if (m->shape.n_positions && o->decoder.n_ctx > m->shape.n_positions)
         return diag_set(d, ERR_RANGE, "a context of %d positions is needed, but the model's position table has %d: lower -n or --ctx",
                         o->decoder.n_ctx, m->shape.n_positions);
@@ -60,7 +62,6 @@ static int make_plan(struct runner *r, const struct app *app, const struct model
     struct plan_opts o;
     int need = strategy_ranks(&r->strategy), rc = setup_plan_opts(&o, app, m, p, &r->strategy, d);
     if (rc) return rc;
-    if (!m->shape.causal) return diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: it generates no text", m->shape.name);
     if (need > app->size || (need_all && need != app->size))
         return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s, but %d %s started: use mpirun -n %d", r->strategy.text, need,
                         need == 1 ? "" : "s", app->size, app->size == 1 ? "was" : "were", need);

@@ -221,7 +221,9 @@ static int run(struct app *app, struct diag *d) {
     app->spec.ignore_eos = 1;
     int rc = model_open(&b.model, app, d);
     if (rc) return rc;
-    rc = prompts_load(&b.prompts, app, &b.model, d);
+    if (!b.model.shape.causal)
+        rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: bench measures generation; northwall run encodes", b.model.shape.name);
+    if (!rc) rc = prompts_load(&b.prompts, app, &b.model, d);
     if (!rc) {
         rc = err_agree(app->world, default_prompt(&b, d), d);
         if (!rc) rc = bench_rows(&b, d);

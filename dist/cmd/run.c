@@ -39,6 +39,12 @@ static void on_token(void *user, int seq, int index, int id) {
     }
 }
 
+static void print_encodings(const struct prompts *p, const struct model *m, const struct engine_result *r) {
+    for (int s = 0; s < r->n_seqs; s++)
+        printf("%d tokens x %d: hash of the last hidden states %016llx\n", p->len[s], m->shape.d_model,
+               (unsigned long long)r->logit_hash[s * r->n_new]);
+}
+
 static void print_texts(const struct app *app, const struct model *m, const struct prompts *p, const struct engine_result *r) {
     for (int s = 0; s < r->n_seqs; s++) {
         if (!app->spec.no_echo) fputs(p->text[s], stdout);
@@ -62,6 +68,11 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
         if (f) print_piece(m, id, i == 0, f);
     }
     if (f) fclose(f);
+    if (!m->shape.causal) {
+        char hex[24];
+        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)r->logit_hash[s * r->n_new]);
+        json_array_append_new(hash, json_string(hex));
+    }
     json_t *t = text ? json_stringn(text, len) : NULL; /* NULL when the bytes are no UTF-8 */
     json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "prompt_ids", prompt, "ids", ids, "logits_hash", hash, "text", t ? t : json_null());
     free(text);
@@ -100,12 +111,13 @@ static void print_stats(const struct app *app, const struct runner *run, const s
 }
 
 static int generate(struct app *app, const struct model *m, const struct prompts *p, struct runner *run, struct diag *d) {
-    struct stream s = {app, m, p, p->n == 1 && !app->spec.json, 0};
+    struct stream s = {app, m, p, p->n == 1 && !app->spec.json && m->shape.causal, 0};
     struct engine_job job;
     struct engine_result r;
     runner_job(&job, app, p);
     job.on_token = on_token;
     job.user = &s;
+    if (!m->shape.causal) job.n_new = 1;
     if (app->rank == 0 && s.live && !app->spec.no_echo) {
         fputs(p->text[0], stdout);
         fflush(stdout);
@@ -116,6 +128,8 @@ static int generate(struct app *app, const struct model *m, const struct prompts
         if (s.live) fputc('\n', stdout);
         if (app->spec.json)
             print_json(app, m, p, run, &r);
+        else if (!m->shape.causal)
+            print_encodings(p, m, &r);
         else if (!s.live)
             print_texts(app, m, p, &r);
         fflush(stdout);
@@ -157,6 +171,6 @@ const struct cmd cmd_run = {
                "top-k top-p seed ignore-eos no-bos no-echo mem kernels json quiet flip-weight",
     .notes = "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
              "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"
-             "depend on how the model was split.",
+             "depend on how the model was split. An encoder (bert) prints the hash of its last hidden states.",
     .run = run,
 };

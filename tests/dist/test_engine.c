@@ -53,7 +53,7 @@ static int make_plan(struct plan **plan, const struct rank_run *r, struct diag *
     int per_replica = (set->n_seqs + st.dp - 1) / st.dp;
     struct plan_opts o = {.decoder = {.linear_bits = set->bits, .head_bits = set->bits == ACT_I4 ? ACT_I8 : set->bits,
                                       .silu_bits = set->bits == ACT_I4 ? 8 : 0, .kv = set->kv, .n_seqs = per_replica, .n_ctx = 48,
-                                      .max_tokens = 16, .threads = 1, .seed = 5},
+                                      .max_tokens = 24, .threads = 1, .seed = 5},
                           .n_micro = set->n_micro};
     struct sampler_params p = {.temperature = set->temperature, .top_k = 8, .top_p = 0.95};
     o.top_candidates = sampler_candidates(&p, r->shape->n_vocab);
@@ -165,6 +165,7 @@ static void check_architectures(void) {
         {{.arch = "gptneox", .n_layers = 3, .d_model = 128, .n_heads = 4, .n_kv_heads = 4, .head_dim = 32, .d_ffn = 512, .n_vocab = 301,
           .rope_dim = 8, .parallel = 1},
          "Q4_0", ACT_I8},
+        {{.arch = "bert", .n_layers = 3, .d_model = 96, .n_heads = 6, .n_kv_heads = 6, .head_dim = 16, .d_ffn = 384, .n_vocab = 301}, "Q8_0", ACT_I8},
     };
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         struct model_shape s;

@@ -64,13 +64,11 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
                 struct diag *d);
 void engine_free(struct engine *e); /* collective when e is not NULL on all ranks */
 
-/* Runs a job from empty caches. Collective; the result is complete on world rank 0 and agreed (token ids of all ranks
+/* Runs a job from empty caches. An encoder generates nothing: logit_hash[s * n_new] is then the hash_floats of sequence s's
+ * last hidden states [tokens][d_model]. Collective; the result is complete on world rank 0 and agreed (token ids of all ranks
  * compared). Free with engine_result_fini. */
 int engine_generate(struct engine *e, const struct engine_job *job, struct engine_result *r, struct diag *d);
 void engine_result_fini(struct engine_result *r);
-
-/* Teacher-forced pass over a text for perplexity and agreement studies: feeds ids in windows of the plan's n_ctx and
- * calls on_logits on ranks of the last stage with each position's own vocabulary rows. Collective. */
 
 double engine_now(void); /* seconds of a monotonic clock */
 
