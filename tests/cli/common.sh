@@ -7,7 +7,8 @@ data=$source/tests/data
 stories=$data/stories260K-f32.gguf
 kjv=$source/models/bundled/kjv-3m-q8_0.gguf
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+job=
+trap '[ -z "$job" ] || kill -9 "$job" 2>/dev/null; rm -rf "$tmp"' EXIT
 passed=0 failed=0
 
 ok() { # NAME CONDITION...
