@@ -12,10 +12,11 @@
  *   I4 I8         per-channel step w of the row: acc = fmaf((float)dot, w * xs, acc); with a static activation step the
  *                 leaf is (float)(sum of dots) * (w * step)
  *   F32 F16 BF16  float rule; integer activations are not used with them
- * I4 is our own: 16 bytes per 32 columns, value j in the low nibble of byte j, value j+16 in the high nibble, stored
- * + 8; 4.0 bits a weight; steps of the rows lie in a tensor of their own (NAME.step, F32, one a row), an optional static
- * activation step in NAME.act_step (F32, one value). In GGUF such a matrix is an I8 tensor of cols/2 bytes a row and
- * metadata northwall.format.NAME = "I4". I8 per-channel: one signed byte a column, northwall.format.NAME = "I8". */
+ * I4 is our own: 16 bytes per 32 columns, value j in the low nibble of byte j, value j+16 in the high nibble,
+ * stored + 8; 4.0 bits a weight; steps of the rows lie in a tensor of their own (NAME.step, F32, one a row), an
+ * optional static activation step in NAME.act_step (F32, one value). In GGUF such a matrix is an I8 tensor of
+ * cols/2 bytes a row and metadata northwall.format.NAME = "I4". I8 per-channel: one signed byte a column,
+ * northwall.format.NAME = "I8". */
 #ifndef MODELS_TENSOR_TYPE_H
 #define MODELS_TENSOR_TYPE_H
 
