@@ -153,8 +153,11 @@ void bench_print_table(const struct bench *b) {
                over(b, r) ? "yes" : "no");
         any_over |= over(b, r);
     }
+    puts("\nHow to read it: \"same\" compares every generated token, and a hash of all logits of every step, with one rank;\n"
+         "bytes and messages are what all ranks sent for one token; waiting is the share of the ranks' time spent on\n"
+         "messages that had not come yet.");
     if (any_over)
-        printf("\n\"oversubscribed\" rows ran more ranks than the %d core%s here: their times measure the scheduler as well.\n",
+        printf("Oversubscribed rows ran more ranks than the %d core%s here: their times measure the scheduler as well.\n",
                b->app->cores, b->app->cores == 1 ? "" : "s");
 }
 
