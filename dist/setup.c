@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "collectives/agree.h"
@@ -31,11 +32,25 @@ static int longest(const struct prompts *p) {
     return n;
 }
 
+/* A bar for loads that take a while: rank 0, on a terminal. Nonzero stops the load. */
+static int show_load(void *arg, size_t done, size_t bytes) {
+    static double begun;
+    const struct app *app = arg;
+    if (begun == 0) begun = engine_now();
+    if (app->rank != 0 || app->spec.quiet || !isatty(2) || engine_now() - begun < 0.5) return app_stop;
+    int percent = bytes ? (int)(100.0 * (double)done / (double)bytes) : 100;
+    fprintf(stderr, "\rloading [%-40.*s] %3d %%", percent * 2 / 5, "########################################", percent);
+    if (done >= bytes) fputs("\r\033[K", stderr);
+    return app_stop;
+}
+
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
                     const struct strategy *st, struct diag *d) {
     memset(o, 0, sizeof *o);
     int n_prompts = p ? p->n : (int)app->spec.batch;
     int rc = app_decoder_opts(&o->decoder, app, &m->shape, d);
+    o->decoder.progress = show_load;
+    o->decoder.progress_arg = (void *)(uintptr_t)app;
     if (!rc && app->spec.mem) rc = parse_size(app->spec.mem, &o->mem_bytes, d);
     if (rc) return rc;
     int per_replica = (n_prompts + st->dp - 1) / st->dp, stages = st->n_stages;
