@@ -22,7 +22,8 @@ static int open_local(struct model *m, const struct app *app, struct diag *d) {
     const struct run_spec *s = &app->spec;
     if (!s->model) return diag_set(d, ERR_USAGE, "no model: give --model FILE.gguf or a preset (northwall list)");
     if (kernels_select(s->kernels) != 0)
-        return diag_set(d, ERR_USAGE, "--kernels %.40s: unknown or not possible on this CPU (northwall list)", s->kernels);
+        return diag_set(d, ERR_USAGE, "--kernels %.40s: unknown or not possible on this CPU (northwall list)",
+                        s->kernels);
     if (!looks_like_file(s->model)) return preset_shape(&m->shape, s->model, s->quant, (int)s->ctx, d);
     if (s->quant) return diag_set(d, ERR_USAGE, "--quant is for presets; use northwall model quantize for a file");
     int rc = gguf_open(&m->file, s->model, d);
@@ -34,7 +35,8 @@ int model_open(struct model *m, const struct app *app, struct diag *d) {
     int rc = err_agree(app->world, open_local(m, app, d), d);
     if (!rc) rc = agree_same(app->world, hash_bytes(&m->shape, sizeof m->shape, 0), "the model's shape", d);
     if (!rc && app->rank == 0)
-        rc = m->file ? tokenizer_new(&m->tokenizer, m->file, d) : tokenizer_new_bytes(&m->tokenizer, m->shape.n_vocab, d);
+        rc = m->file ? tokenizer_new(&m->tokenizer, m->file, d)
+                     : tokenizer_new_bytes(&m->tokenizer, m->shape.n_vocab, d);
     rc = err_agree(app->world, rc, d);
     if (rc) model_close(m);
     return rc;
@@ -74,7 +76,8 @@ static int parse_mode(struct decoder_opts *o, const char *mode, const struct mod
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         if (strcasecmp(mode, modes[i].name)) continue;
         if (modes[i].weight_bits && (bits < modes[i].weight_bits || bits >= modes[i].weight_bits + 1.6))
-            return diag_set(d, ERR_USAGE, "--mode %s: the model's FFN weights are %s (%.1f bits): use --mode %s or another file",
+            return diag_set(d, ERR_USAGE,
+                            "--mode %s: the model's FFN weights are %s (%.1f bits): use --mode %s or another file",
                             mode, type->name, bits, strchr(mode, 'a'));
         o->linear_bits = modes[i].linear;
         o->head_bits = modes[i].head;
@@ -149,7 +152,8 @@ static int read_texts(struct prompts *p, const struct run_spec *s, struct diag *
     p->text = calloc((size_t)s->batch, sizeof *p->text);
     if (!p->text) return diag_set(d, ERR_MEMORY, "no memory for prompts");
     for (; p->n < s->batch; p->n++)
-        if (!(p->text[p->n] = strdup(s->prompt ? s->prompt : ""))) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+        if (!(p->text[p->n] = strdup(s->prompt ? s->prompt : "")))
+            return diag_set(d, ERR_MEMORY, "no memory for prompts");
     return 0;
 }
 
@@ -163,7 +167,8 @@ static int encode_texts(struct prompts *p, const struct app *app, const struct m
         if (n < 0) return n;
         if (n == 0) { /* a model must be fed something */
             int bos = tokenizer_bos(m->tokenizer);
-            if (bos < 0 && m->file) return diag_set(d, ERR_USAGE, "the prompt is empty and the model has no begin token: give --prompt");
+            if (bos < 0 && m->file)
+                return diag_set(d, ERR_USAGE, "the prompt is empty and the model has no begin token: give --prompt");
             free(p->ids[i]);
             if (!(p->ids[i] = malloc(sizeof **p->ids))) return diag_set(d, ERR_MEMORY, "no memory for prompts");
             p->ids[i][0] = bos < 0 ? 0 : bos;
@@ -187,7 +192,8 @@ static int list_end_ids(struct prompts *p, const struct app *app, const struct m
 static int share_ints(const struct app *app, int **v, int *n, struct diag *d) {
     agree_bcast(app->world, 0, n, sizeof *n);
     int rc = 0;
-    if (app->rank != 0 && !(*v = calloc((size_t)*n + 1, sizeof **v))) rc = diag_set(d, ERR_MEMORY, "no memory for prompts");
+    if (app->rank != 0 && !(*v = calloc((size_t)*n + 1, sizeof **v)))
+        rc = diag_set(d, ERR_MEMORY, "no memory for prompts");
     rc = err_agree(app->world, rc, d);
     if (!rc && *n) agree_bcast(app->world, 0, *v, (size_t)*n * sizeof **v);
     return rc;
@@ -206,7 +212,8 @@ int prompts_load(struct prompts *p, const struct app *app, const struct model *m
     if (!rc && app->rank != 0 && !(p->ids = calloc((size_t)p->n, sizeof *p->ids)))
         rc = diag_set(d, ERR_MEMORY, "no memory for prompts");
     rc = err_agree(app->world, rc, d);
-    for (int i = 0; !rc && i < p->n; i++) rc = share_ints(app, &p->ids[i], &p->len[i], d);
+    for (int i = 0; !rc && i < p->n; i++)
+        rc = share_ints(app, &p->ids[i], &p->len[i], d);
     if (!rc) rc = share_ints(app, &p->end_ids, &p->n_end_ids, d);
     if (rc) prompts_free(p);
     return rc;

@@ -16,13 +16,13 @@ struct bench_sample {
 /* One strategy. */
 struct bench_row {
     struct runner runner;
-    struct bench_sample *samples;   /* [repeat], world rank 0 */
-    struct engine_stats *stats;     /* [ranks] of decode, summed over the repetitions, world rank 0 */
-    struct engine_result first;     /* tokens and hashes of the first run, world rank 0 */
-    int tokens_same, logits_same;   /* with one rank: 1, 0, or -1 not compared */
-    int compared;                   /* tokens compared */
-    uint64_t prefill_tokens, decode_tokens;   /* of one run */
-    int streams, huge;              /* of the bandwidth probe */
+    struct bench_sample *samples; /* [repeat], world rank 0 */
+    struct engine_stats *stats; /* [ranks] of decode, summed over the repetitions, world rank 0 */
+    struct engine_result first; /* tokens and hashes of the first run, world rank 0 */
+    int tokens_same, logits_same; /* with one rank: 1, 0, or -1 not compared */
+    int compared; /* tokens compared */
+    uint64_t prefill_tokens, decode_tokens; /* of one run */
+    int streams, huge; /* of the bandwidth probe */
 };
 
 struct bench {
@@ -31,11 +31,11 @@ struct bench {
     struct prompts prompts;
     int n_rows, repeat;
     struct bench_row row[BENCH_MAX];
-    int energy_domains;             /* on all nodes; 0: not measurable */
+    int energy_domains; /* on all nodes; 0: not measurable */
 };
 
-/* Bytes a decode step of this row's plan reads per token over all ranks: weights (shared by the sequences of a pass) and cache
- * at the middle of the generation. */
+/* Bytes a decode step of this row's plan reads per token over all ranks: weights (shared by the sequences of a pass)
+ * and cache at the middle of the generation. */
 void bench_bytes_per_tok(const struct bench *b, const struct bench_row *r, double *weights, double *kv);
 
 void bench_print_table(const struct bench *b);

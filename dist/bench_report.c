@@ -53,34 +53,43 @@ static double figure_of(const struct bench *b, const struct bench_row *r, const 
 static struct stats_median figure(const struct bench *b, const struct bench_row *r, enum figure f) {
     double v[4096];
     int n = b->repeat < 4096 ? b->repeat : 4096;
-    for (int i = 0; i < n; i++) v[i] = figure_of(b, r, &r->samples[i], f);
+    for (int i = 0; i < n; i++)
+        v[i] = figure_of(b, r, &r->samples[i], f);
     return stats_median(v, n);
 }
 
 struct traffic {
     double bytes, messages, wait_share;
-    int waited_for;         /* the rank that waited least: the others waited for it */
+    int waited_for; /* the rank that waited least: the others waited for it */
     double by_class[8], total; /* seconds of all ranks */
 };
-static const char *const classes[] = {"matmul", "attention", "collective wait", "collective work", "transfer", "pipeline bubble",
-                                      "sampling", "other"};
+static const char *const classes[] = {"matmul",   "attention",       "collective wait", "collective work",
+                                      "transfer", "pipeline bubble", "sampling",        "other"};
 enum { C_MATMUL, C_ATTENTION, C_COLL_WAIT, C_COLL_WORK, C_TRANSFER, C_BUBBLE, C_SAMPLE, C_OTHER, N_CLASSES };
 
 static void add_step(struct traffic *t, enum step_kind k, double s, double wait) {
     const char *c = step_class(k);
-    if (!strcmp(c, "matmul")) t->by_class[C_MATMUL] += s;
-    else if (!strcmp(c, "attention")) t->by_class[C_ATTENTION] += s;
-    else if (!strcmp(c, "allreduce")) t->by_class[C_COLL_WAIT] += wait, t->by_class[C_COLL_WORK] += s - wait;
-    else if (!strcmp(c, "send")) t->by_class[C_TRANSFER] += s;
-    else if (!strcmp(c, "recv")) t->by_class[C_BUBBLE] += wait, t->by_class[C_TRANSFER] += s - wait;
-    else if (!strcmp(c, "sample")) t->by_class[C_COLL_WAIT] += wait, t->by_class[C_SAMPLE] += s - wait;
-    else t->by_class[C_OTHER] += s;
+    if (!strcmp(c, "matmul"))
+        t->by_class[C_MATMUL] += s;
+    else if (!strcmp(c, "attention"))
+        t->by_class[C_ATTENTION] += s;
+    else if (!strcmp(c, "allreduce"))
+        t->by_class[C_COLL_WAIT] += wait, t->by_class[C_COLL_WORK] += s - wait;
+    else if (!strcmp(c, "send"))
+        t->by_class[C_TRANSFER] += s;
+    else if (!strcmp(c, "recv"))
+        t->by_class[C_BUBBLE] += wait, t->by_class[C_TRANSFER] += s - wait;
+    else if (!strcmp(c, "sample"))
+        t->by_class[C_COLL_WAIT] += wait, t->by_class[C_SAMPLE] += s - wait;
+    else
+        t->by_class[C_OTHER] += s;
 }
 
 static struct traffic traffic_of(const struct bench *b, const struct bench_row *r) {
     struct traffic t = {0};
     double tokens = (double)r->decode_tokens * b->repeat, waited = 0, wall = 0, least = 1e300;
-    for (int i = 0; i < b->repeat; i++) wall += r->samples[i].decode_s;
+    for (int i = 0; i < b->repeat; i++)
+        wall += r->samples[i].decode_s;
     for (int k = 0; k < r->runner.plan->n_ranks; k++) {
         const struct engine_stats *s = &r->stats[k];
         double mine = 0;
@@ -128,37 +137,41 @@ static void print_header(const struct bench *b) {
     double w, kv;
     char a[24];
     bench_bytes_per_tok(b, r, &w, &kv);
-    printf("%s: %s of weights a token; %d sequence%s, prompt of %d tokens, %d generated each; %d runs after a warm-up (measured)\n",
-           b->model.shape.name, text_bytes(a, sizeof a, w), b->prompts.n, b->prompts.n == 1 ? "" : "s", b->prompts.len[0],
-           b->row[0].first.n_out ? b->row[0].first.n_out[0] : 0, b->repeat);
+    printf("%s: %s of weights a token; %d sequence%s, prompt of %d tokens, %d generated each; %d runs after a warm-up "
+           "(measured)\n",
+           b->model.shape.name, text_bytes(a, sizeof a, w), b->prompts.n, b->prompts.n == 1 ? "" : "s",
+           b->prompts.len[0], b->row[0].first.n_out ? b->row[0].first.n_out[0] : 0, b->repeat);
 }
 
 void bench_print_table(const struct bench *b) {
     print_text(b);
     print_header(b);
-    printf("\n%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "strategy", "ranks", "same", "same", "ms/token, median", "prefill",
-           "bytes", "messages", "time", "over-");
-    printf("%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "", "", "tokens?", "logits?", "[95 % interval]", "tok/s", "/token",
-           "/token", "waiting", "subscribed?");
+    printf("\n%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "strategy", "ranks", "same", "same",
+           "ms/token, median", "prefill", "bytes", "messages", "time", "over-");
+    printf("%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "", "", "tokens?", "logits?", "[95 % interval]",
+           "tok/s", "/token", "/token", "waiting", "subscribed?");
     int any_over = 0;
     for (int i = 0; i < b->n_rows; i++) {
         const struct bench_row *r = &b->row[i];
-        if (i == 1 && !b->app->spec.no_verify && !strcmp(r->runner.strategy.text, "1")) continue; /* the reference again */
+        if (i == 1 && !b->app->spec.no_verify && !strcmp(r->runner.strategy.text, "1"))
+            continue; /* the reference again */
         struct stats_median ms = figure(b, r, MS_PER_TOKEN), pf = figure(b, r, PREFILL_TOK);
         struct traffic t = traffic_of(b, r);
         char interval[32] = "";
         if (ms.low <= ms.high) snprintf(interval, sizeof interval, "[%.2f, %.2f]", ms.low, ms.high);
-        printf("%-14s %5d  %-9s %-9s  %6.2f %14s  %9.0f  %9.0f %9.1f  %6.1f%%  %s\n", r->runner.strategy.text, r->runner.plan->n_ranks,
-               yes(r->tokens_same), yes(r->logits_same), ms.median, interval, pf.median, t.bytes, t.messages, 100 * t.wait_share,
-               over(b, r) ? "yes" : "no");
+        printf("%-14s %5d  %-9s %-9s  %6.2f %14s  %9.0f  %9.0f %9.1f  %6.1f%%  %s\n", r->runner.strategy.text,
+               r->runner.plan->n_ranks, yes(r->tokens_same), yes(r->logits_same), ms.median, interval, pf.median,
+               t.bytes, t.messages, 100 * t.wait_share, over(b, r) ? "yes" : "no");
         any_over |= over(b, r);
     }
-    puts("\nHow to read it: \"same\" compares every generated token, and a hash of all logits of every step, with one rank;\n"
+    puts("\nHow to read it: \"same\" compares every generated token, and a hash of all logits of every step, with one "
+         "rank;\n"
          "bytes and messages are what all ranks sent for one token; waiting is the share of the ranks' time spent on\n"
          "messages that had not come yet.");
     if (any_over)
-        printf("Oversubscribed rows ran more ranks than the %d core%s here: their times measure the scheduler as well.\n",
-               b->app->cores, b->app->cores == 1 ? "" : "s");
+        printf(
+            "Oversubscribed rows ran more ranks than the %d core%s here: their times measure the scheduler as well.\n",
+            b->app->cores, b->app->cores == 1 ? "" : "s");
 }
 
 static void print_figure(const char *name, struct stats_median s, const char *unit, int digits) {
@@ -172,7 +185,8 @@ static void print_figure(const char *name, struct stats_median s, const char *un
 static void print_times(const struct traffic *t) {
     printf("time of all ranks while decoding, by kind of step\n");
     for (int c = 0; c < N_CLASSES; c++)
-        if (t->by_class[c] > 0.0005 * t->total) printf("  %-26s %9.1f %%\n", classes[c], 100 * t->by_class[c] / t->total);
+        if (t->by_class[c] > 0.0005 * t->total)
+            printf("  %-26s %9.1f %%\n", classes[c], 100 * t->by_class[c] / t->total);
 }
 
 void bench_print_detail(const struct bench *b, const struct bench_row *r) {
@@ -181,8 +195,8 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     char a[24], c[24];
     long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
     print_header(b);
-    printf("strategy %s (%s), %d rank%s x %d thread%s%s\n\n", r->runner.strategy.text, r->runner.why, r->runner.plan->n_ranks,
-           r->runner.plan->n_ranks == 1 ? "" : "s", r->runner.plan->opts.decoder.threads,
+    printf("strategy %s (%s), %d rank%s x %d thread%s%s\n\n", r->runner.strategy.text, r->runner.why,
+           r->runner.plan->n_ranks, r->runner.plan->n_ranks == 1 ? "" : "s", r->runner.plan->opts.decoder.threads,
            r->runner.plan->opts.decoder.threads == 1 ? "" : "s",
            over(b, r) ? "; OVERSUBSCRIBED: times measure the scheduler as well" : "");
     print_figure("prefill", figure(b, r, PREFILL_TOK), "tok/s", 1);
@@ -193,7 +207,8 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     print_figure("fraction of read bandwidth", figure(b, r, FRACTION), "", 3);
     bench_bytes_per_tok(b, r, &w, &kv);
     if (l3 > 0 && w < (double)l3)
-        printf("  (the weights fit in the %s last-level cache: this fraction says nothing about memory)\n", text_bytes(a, sizeof a, (double)l3));
+        printf("  (the weights fit in the %s last-level cache: this fraction says nothing about memory)\n",
+               text_bytes(a, sizeof a, (double)l3));
     printf("  %-26s %s weights, %s cache\n", "read per token", text_bytes(a, sizeof a, w), text_bytes(c, sizeof c, kv));
     printf("  %-26s %.0f bytes in %.1f messages\n", "sent per token", t.bytes, t.messages);
     if (b->energy_domains)
@@ -202,10 +217,11 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
         printf("  %-26s not measurable here (no readable RAPL counters)\n", "energy");
     print_times(&t);
     if (r->runner.plan->n_ranks > 1)
-        printf("  waiting %.1f %% of the ranks' time; rank %d waited least: the others waited for it\n", 100 * t.wait_share, t.waited_for);
+        printf("  waiting %.1f %% of the ranks' time; rank %d waited least: the others waited for it\n",
+               100 * t.wait_share, t.waited_for);
     if (r->tokens_same >= 0)
-        printf("verified against one rank: %d tokens %s, logits of each step %s\n", r->compared, r->tokens_same ? "identical" : "DIFFER",
-               r->logits_same ? "identical to the bit" : "DIFFER");
+        printf("verified against one rank: %d tokens %s, logits of each step %s\n", r->compared,
+               r->tokens_same ? "identical" : "DIFFER", r->logits_same ? "identical to the bit" : "DIFFER");
     else
         printf("not verified (--no-verify)\n");
 }
@@ -246,8 +262,10 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
     put_figure(o, "read_GBps", figure(b, r, READ_GBPS));
     put_figure(o, "achieved_GBps", figure(b, r, ACHIEVED_GBPS));
     put_figure(o, "fraction_of_read_bw", figure(b, r, FRACTION));
-    if (b->energy_domains) put_figure(o, "energy_J_per_tok", figure(b, r, JOULES));
-    else json_object_set_new(o, "energy_J_per_tok", json_null());
+    if (b->energy_domains)
+        put_figure(o, "energy_J_per_tok", figure(b, r, JOULES));
+    else
+        json_object_set_new(o, "energy_J_per_tok", json_null());
     json_object_set_new(o, "probe_streams", json_integer(r->streams));
     json_object_set_new(o, "probe_huge_pages", json_boolean(r->huge));
     json_object_set_new(o, "weight_bytes_per_tok", json_real(w));
@@ -267,7 +285,8 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
 
 void bench_print_json(const struct bench *b) {
     json_t *rows = json_array(), *o = json_object();
-    for (int i = 0; i < b->n_rows; i++) json_array_append_new(rows, row_json(b, &b->row[i]));
+    for (int i = 0; i < b->n_rows; i++)
+        json_array_append_new(rows, row_json(b, &b->row[i]));
     json_object_set_new(o, "northwall_version", json_string(NW_VERSION));
     json_object_set_new(o, "model", json_string(b->model.shape.name));
     json_object_set_new(o, "sequences", json_integer(b->prompts.n));

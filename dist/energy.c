@@ -44,7 +44,8 @@ int energy_open(struct energy_meter *m, const char *root) {
     if (!root) root = "/sys/class/powercap";
     DIR *d = opendir(root);
     if (!d) return 0;
-    for (struct dirent *e = readdir(d); e; e = readdir(d)) add_domain(m, root, e->d_name);
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+        add_domain(m, root, e->d_name);
     closedir(d);
     return m->n;
 }

@@ -27,8 +27,8 @@ int engine_is_last_stage(const struct engine *e) {
 }
 
 _Static_assert(sizeof(struct pass_header) == PLAN_HEADER_BYTES && sizeof(struct pass_token) == PLAN_TOKEN_BYTES &&
-                   sizeof(struct token_header) == PLAN_SAMPLED_HEADER_BYTES && sizeof(struct token_entry) == PLAN_SAMPLED_BYTES &&
-                   sizeof(struct candidate) == PLAN_CANDIDATE_BYTES,
+                   sizeof(struct token_header) == PLAN_SAMPLED_HEADER_BYTES &&
+                   sizeof(struct token_entry) == PLAN_SAMPLED_BYTES && sizeof(struct candidate) == PLAN_CANDIDATE_BYTES,
                "the plan counts the engine's messages");
 
 /* ---- setting up ---- */
@@ -38,7 +38,8 @@ static void place_ring(struct engine *e, const struct plan_layout *l, char *base
     size_t receivers = (size_t)(e->me->n_send_to > e->me->n_token_to ? e->me->n_send_to : e->me->n_token_to);
     struct link_request *req = (void *)(base + l->at[PLAN_PART_REQUESTS]);
     for (int i = 0; i < e->n_ring; i++)
-        e->ring[i] = (struct send_buffer){base + l->at[PLAN_PART_SEND] + (size_t)i * l->send_stride, req + (size_t)i * receivers, 0};
+        e->ring[i] = (struct send_buffer){base + l->at[PLAN_PART_SEND] + (size_t)i * l->send_stride,
+                                          req + (size_t)i * receivers, 0};
 }
 
 static void place(struct engine *e, const struct plan_layout *l, char *base) {
@@ -114,6 +115,7 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
         rc = err_agree(world, open_shard(e, g, flip, d), d);
     }
     if (!rc) rc = err_agree(world, allocate(e, d), d);
+    if (!rc) e->replica->wait_limit_s = e->group->wait_limit_s = STEP_WAIT_LIMIT_S;
     if (rc) {
         engine_free(e);
         return rc;
@@ -160,7 +162,8 @@ static void run_step(struct engine *e, enum step_kind kind, int layer) {
 
 static void run_block(struct engine *e, const struct plan_block *b, int layer) {
     for (int i = 0; i < b->n; i++)
-        if (b->step[i].kind != STEP_RECV_HIDDEN && b->step[i].kind != STEP_RECV_TOKEN) run_step(e, b->step[i].kind, layer);
+        if (b->step[i].kind != STEP_RECV_HIDDEN && b->step[i].kind != STEP_RECV_TOKEN)
+            run_step(e, b->step[i].kind, layer);
 }
 
 static void run_blocks(struct engine *e) {
@@ -214,7 +217,8 @@ static void run_pass(struct engine *e, int micro) {
 /* Waits until all messages under way have been taken. */
 static void drain(struct engine *e) {
     for (int i = 0; i < e->n_ring; i++) {
-        for (int k = 0; k < e->ring[i].n_req; k++) link_wait(e->replica, &e->ring[i].req[k]);
+        for (int k = 0; k < e->ring[i].n_req; k++)
+            link_wait(e->replica, &e->ring[i].req[k]);
         e->ring[i].n_req = 0;
     }
 }
@@ -236,11 +240,14 @@ static void run_job(struct engine *e) {
 
 /* An encoder: each sequence is one pass; the hash of its last hidden states goes to the first rank of the replica. */
 static void encode_sequence(struct engine *e, int slot) {
-    int seq = engine_seq_of_slot(e, slot), last = e->plan->stages[e->plan->n_stages - 1].first, mine = e->world->rank - e->replica_first;
+    int seq = engine_seq_of_slot(e, slot), last = e->plan->stages[e->plan->n_stages - 1].first,
+        mine = e->world->rank - e->replica_first;
     uint64_t *hash = &e->result->logit_hash[(size_t)seq * (size_t)e->result->n_new];
     struct link_request req;
-    if (engine_is_first_stage(e)) schedule_whole(e, slot);
-    else run_step(e, STEP_RECV_HIDDEN, -1);
+    if (engine_is_first_stage(e))
+        schedule_whole(e, slot);
+    else
+        run_step(e, STEP_RECV_HIDDEN, -1);
     run_blocks(e);
     if (mine == last) *hash = hash_floats(e->h, (size_t)e->head.n * (size_t)e->plan->shape.d_model, 0);
     if (last == 0) return;
@@ -254,7 +261,8 @@ static void encode_sequence(struct engine *e, int slot) {
 
 static void run_encoder(struct engine *e) {
     memset(e->sampled_hash, 0, (size_t)e->plan->opts.n_micro * sizeof *e->sampled_hash);
-    for (int slot = 0; slot < e->n_slots; slot++) encode_sequence(e, slot);
+    for (int slot = 0; slot < e->n_slots; slot++)
+        encode_sequence(e, slot);
     drain(e);
 }
 
@@ -264,17 +272,19 @@ static int check_job(const struct engine *e, const struct engine_job *job, struc
     const struct decoder_opts *o = &e->plan->opts.decoder;
     int per_replica = (job->n_seqs + e->plan->strategy.dp - 1) / e->plan->strategy.dp;
     if (per_replica > o->n_seqs)
-        return diag_set(d, ERR_RANGE, "%d sequences for each replica, but the plan has room for %d", per_replica, o->n_seqs);
+        return diag_set(d, ERR_RANGE, "%d sequences for each replica, but the plan has room for %d", per_replica,
+                        o->n_seqs);
     if (job->chunk < 1 || job->n_new < 1)
         return diag_set(d, ERR_RANGE, "prefill chunk and number of new tokens must be at least 1");
     for (int s = 0; s < job->n_seqs; s++) {
         if (job->prompt_len[s] < 1) return diag_set(d, ERR_RANGE, "prompt %d is empty: give it at least one token", s);
         if (job->prompt_len[s] > o->n_ctx)
-            return diag_set(d, ERR_RANGE, "prompt %d has %d tokens, but the context holds %d: raise --ctx or shorten the prompt",
-                            s, job->prompt_len[s], o->n_ctx);
+            return diag_set(d, ERR_RANGE,
+                            "prompt %d has %d tokens, but the context holds %d: raise --ctx or shorten the prompt", s,
+                            job->prompt_len[s], o->n_ctx);
         if (!e->plan->shape.causal && job->prompt_len[s] > o->max_tokens)
-            return diag_set(d, ERR_RANGE, "text %d has %d tokens, but a pass holds %d and an encoder needs all at once", s,
-                            job->prompt_len[s], o->max_tokens);
+            return diag_set(d, ERR_RANGE, "text %d has %d tokens, but a pass holds %d and an encoder needs all at once",
+                            s, job->prompt_len[s], o->max_tokens);
         for (int i = 0; i < job->prompt_len[s]; i++)
             if (job->prompt[s][i] < 0 || job->prompt[s][i] >= e->plan->shape.n_vocab)
                 return diag_set(d, ERR_RANGE, "prompt %d, token %d: id %d is not in 0..%d", s, i, job->prompt[s][i],
@@ -289,7 +299,8 @@ static int result_init(struct engine_result *r, const struct engine_job *job, st
     r->n_out = calloc(n + 1, sizeof *r->n_out);
     r->out = calloc(all + 1, sizeof *r->out);
     r->logit_hash = calloc(all + 1, sizeof *r->logit_hash);
-    if (!r->n_out || !r->out || !r->logit_hash) return diag_set(d, ERR_MEMORY, "no memory for %zu generated tokens", all);
+    if (!r->n_out || !r->out || !r->logit_hash)
+        return diag_set(d, ERR_MEMORY, "no memory for %zu generated tokens", all);
     return 0;
 }
 
@@ -323,10 +334,12 @@ static void collect(struct engine *e, struct engine_result *r) {
 /* All ranks of a replica saw the same tokens, fed and sampled. */
 static int agree_tokens(struct engine *e, struct diag *d) {
     uint64_t sum = e->fed_hash;
-    for (int m = 0; m < e->plan->opts.n_micro; m++) sum += e->sampled_hash[m];
+    for (int m = 0; m < e->plan->opts.n_micro; m++)
+        sum += e->sampled_hash[m];
     struct diag mine = {0};
     int rc = agree_same(e->replica, sum, "the tokens", &mine);
-    if (!rc && e->mismatch) rc = diag_set(&mine, ERR_MISMATCH, "stage %d: a pass or token message did not match", e->me->stage);
+    if (!rc && e->mismatch)
+        rc = diag_set(&mine, ERR_MISMATCH, "stage %d: a pass or token message did not match", e->me->stage);
     if (rc) diag_set(d, rc, "%s", mine.text);
     return err_agree(e->world, rc, d);
 }
@@ -362,8 +375,10 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
     schedule_start(e);
     agree_barrier(e->world);
     e->t_start = engine_now();
-    if (e->plan->shape.causal) run_job(e);
-    else run_encoder(e);
+    if (e->plan->shape.causal)
+        run_job(e);
+    else
+        run_encoder(e);
     double t_end = engine_now();
     collect(e, r);
     finish_result(e, r, t_end);

@@ -6,15 +6,18 @@
 #include "dist/engine.h"
 #include "models/decoder.h"
 
+/* A step that waits longer for a message ends the job, naming rank, peer and tag. Longer than any pass should take. */
+enum { STEP_WAIT_LIMIT_S = 900 };
+
 enum { TAG_HIDDEN = 1, TAG_TOKEN = 2, TAG_REDUCE = 3, TAG_RESULT = 4 };
 
 /* Header of a pass: what travels in front of the hidden states. Then n entries of struct pass_token. */
 struct pass_header {
-    int32_t n;          /* tokens; 0: this micro-batch has ended */
-    int32_t micro;      /* micro-batch */
-    int32_t n_want;     /* tokens whose logits are wanted */
-    int32_t prefill;    /* prompt tokens (statistics) */
-    uint64_t sampled;   /* n == 0: hash of all tokens stage 0 received for the micro-batch */
+    int32_t n; /* tokens; 0: this micro-batch has ended */
+    int32_t micro; /* micro-batch */
+    int32_t n_want; /* tokens whose logits are wanted */
+    int32_t prefill; /* prompt tokens (statistics) */
+    uint64_t sampled; /* n == 0: hash of all tokens stage 0 received for the micro-batch */
 };
 struct pass_token {
     int32_t id, slot, pos, want; /* slot: sequence within the replica */
@@ -33,10 +36,10 @@ struct token_entry {
 
 /* A sequence as stage 0 sees it. */
 struct seq_state {
-    int fed;       /* prompt tokens fed */
-    int n_out;     /* tokens generated */
-    int last;      /* last generated token */
-    int ready;     /* has a token to feed */
+    int fed; /* prompt tokens fed */
+    int n_out; /* tokens generated */
+    int last; /* last generated token */
+    int ready; /* has a token to feed */
     int done;
 };
 
@@ -51,41 +54,41 @@ struct engine {
     const struct plan_rank *me;
     const struct plan_stage *stage;
     struct link *world, *replica, *group; /* group: the ranks of my stage */
-    int replica_first;  /* world rank of the replica's rank 0 */
+    int replica_first; /* world rank of the replica's rank 0 */
     struct decoder *dec;
     struct sched attn_reduce, ffn_reduce;
 
     /* workspace, one allocation: plan_layout */
     void *work;
-    float *h;          /* [max_tokens][d_model] */
-    float *parts;      /* [slots][max_tokens][d_model] */
-    float *root;       /* result of the last reduction, inside parts */
-    float *wanted;     /* [max_logits][d_model] */
-    float *logits;     /* [max_logits][my vocabulary rows] */
+    float *h; /* [max_tokens][d_model] */
+    float *parts; /* [slots][max_tokens][d_model] */
+    float *root; /* result of the last reduction, inside parts */
+    float *wanted; /* [max_logits][d_model] */
+    float *logits; /* [max_logits][my vocabulary rows] */
     char *gather_mine, *gather_all; /* candidate exchange */
-    struct candidate *pool;         /* [group size * top_candidates] */
-    char *recv_bytes;  /* one message: header, tokens, hidden states */
+    struct candidate *pool; /* [group size * top_candidates] */
+    char *recv_bytes; /* one message: header, tokens, hidden states */
     size_t message_cap;
     struct send_buffer *ring; /* messages under way; as many passes may run ahead of the next stage */
     int n_ring, ring_at;
     struct pass_header head;
     struct pass_token *tok; /* [max_tokens] */
-    int *id, *slot, *pos;   /* the same as arrays, for the decoder */
+    int *id, *slot, *pos; /* the same as arrays, for the decoder */
     struct token_header sampled_head;
     struct token_entry *sampled; /* [max_logits] */
 
     /* the job */
     const struct engine_job *job;
     struct engine_result *result;
-    struct seq_state *seq;      /* [slots], stage 0 */
-    int n_slots;                /* sequences of this replica in this job */
-    uint64_t fed_hash;          /* of all tokens seen in passes: must be equal on all ranks of the replica */
-    uint64_t *sampled_hash;     /* [n_micro] of all sampled tokens */
+    struct seq_state *seq; /* [slots], stage 0 */
+    int n_slots; /* sequences of this replica in this job */
+    uint64_t fed_hash; /* of all tokens seen in passes: must be equal on all ranks of the replica */
+    uint64_t *sampled_hash; /* [n_micro] of all sampled tokens */
     int *micro_done;
-    int *micro_waits;           /* stage 0: a token message is due before the next pass */
+    int *micro_waits; /* stage 0: a token message is due before the next pass */
     int stopping, mismatch;
     double t_start, t_prefill_end;
-    int first_tokens;           /* sequences that have their first token */
+    int first_tokens; /* sequences that have their first token */
     struct engine_stats *stats; /* of the pass's phase */
 };
 

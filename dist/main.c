@@ -38,7 +38,8 @@ static void help(FILE *out) {
           "usage: northwall COMMAND [options]          one rank\n"
           "       mpirun -n N northwall COMMAND ...     N ranks\n\n",
           out);
-    for (int i = 0; cmds[i]; i++) fprintf(out, "  %-10s %s\n", cmds[i]->name, cmds[i]->summary);
+    for (int i = 0; cmds[i]; i++)
+        fprintf(out, "  %-10s %s\n", cmds[i]->name, cmds[i]->summary);
     fputs("\nnorthwall COMMAND --help shows a command's options. northwall --version prints the version.\n", out);
 }
 
@@ -46,8 +47,10 @@ static void help(FILE *out) {
 static void complete(const char *what) {
     const struct cmd *c = what ? cmd_find(what) : NULL;
     if (c) opts_names(c, stdout);
-    for (int i = 0; !what && cmds[i]; i++) puts(cmds[i]->name);
-    for (int i = 0; what && !strcmp(what, "presets") && presets[i]; i++) puts(presets[i]->name);
+    for (int i = 0; !what && cmds[i]; i++)
+        puts(cmds[i]->name);
+    for (int i = 0; what && !strcmp(what, "presets") && presets[i]; i++)
+        puts(presets[i]->name);
 }
 
 static int cores_allowed(void) {

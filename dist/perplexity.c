@@ -49,12 +49,14 @@ static void run_window(struct decoder *dec, struct window *w, const int *tokens,
 
 static void summarize(struct perplexity *p, const int *window_n) {
     double sum = 0, square = 0, at_mean;
-    for (int i = 0; i < p->n; i++) sum += p->at[i].nll;
+    for (int i = 0; i < p->n; i++)
+        sum += p->at[i].nll;
     p->mean_nll = sum / p->n;
     p->perplexity = exp(p->mean_nll);
     for (int w = 0, at = 0; w < p->n_windows; at += window_n[w++]) {
         at_mean = 0;
-        for (int i = 0; i < window_n[w]; i++) at_mean += p->at[at + i].nll - p->mean_nll;
+        for (int i = 0; i < window_n[w]; i++)
+            at_mean += p->at[at + i].nll - p->mean_nll;
         square += at_mean * at_mean;
     }
     if (p->n_windows < 8) return;
@@ -63,7 +65,8 @@ static void summarize(struct perplexity *p, const int *window_n) {
     p->high = exp(p->mean_nll + 1.96 * error);
 }
 
-static int open_decoder(struct decoder **dec, const struct app *app, const struct model *m, int window, int chunk, struct diag *d) {
+static int open_decoder(struct decoder **dec, const struct app *app, const struct model *m, int window, int chunk,
+                        struct diag *d) {
     struct decoder_opts o;
     int rc = app_decoder_opts(&o, app, &m->shape, d);
     o.n_ctx = window;
@@ -76,7 +79,8 @@ static int open_decoder(struct decoder **dec, const struct app *app, const struc
 int perplexity_measure(struct perplexity *out, const struct app *app, const struct model *m, const int *ids, int n,
                        struct diag *d) {
     memset(out, 0, sizeof *out);
-    int bos = tokenizer_adds_bos(m->tokenizer) && !app->spec.no_bos ? tokenizer_bos(m->tokenizer) : -1, extra = bos >= 0;
+    int bos = tokenizer_adds_bos(m->tokenizer) && !app->spec.no_bos ? tokenizer_bos(m->tokenizer) : -1,
+        extra = bos >= 0;
     int window = (int)app->spec.window, body = window - extra;
     if (m->shape.n_ctx && window > m->shape.n_ctx)
         return diag_set(d, ERR_RANGE, "--window %d is longer than the model's context of %d", window, m->shape.n_ctx);
@@ -88,7 +92,9 @@ int perplexity_measure(struct perplexity *out, const struct app *app, const stru
     w.id = calloc((size_t)w.chunk * 3, sizeof *w.id);
     w.logits = malloc((size_t)w.chunk * (size_t)m->shape.n_vocab * sizeof(float));
     out->at = calloc((size_t)n + (size_t)max_windows, sizeof *out->at);
-    int rc = window_n && tokens && w.id && w.logits && out->at ? 0 : diag_set(d, ERR_MEMORY, "no memory for a window of %d tokens", window);
+    int rc = window_n && tokens && w.id && w.logits && out->at
+                 ? 0
+                 : diag_set(d, ERR_MEMORY, "no memory for a window of %d tokens", window);
     if (!rc) rc = open_decoder(&dec, app, m, window, w.chunk, d);
     if (!rc) {
         w.seq = w.id + w.chunk;

@@ -41,22 +41,27 @@ typedef uint64_t line __attribute__((vector_size(64)));
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
-static uint64_t read_lines(const line *v, size_t n, int streams) {
+static uint64_t
+read_lines(const line *v, size_t n, int streams) {
     line sum[8] = {{0}};
     size_t run = n / (size_t)streams;
     if (streams == 1) {
         for (size_t i = 0; i + 4 <= n; i += 4)
-            for (int k = 0; k < 4; k++) sum[k] += v[i + (size_t)k];
+            for (int k = 0; k < 4; k++)
+                sum[k] += v[i + (size_t)k];
     } else if (streams == 4) {
         for (size_t i = 0; i < run; i++)
-            for (size_t s = 0; s < 4; s++) sum[s] += v[s * run + i];
+            for (size_t s = 0; s < 4; s++)
+                sum[s] += v[s * run + i];
     } else {
         for (size_t i = 0; i < run; i++)
-            for (size_t s = 0; s < 8; s++) sum[s] += v[s * run + i];
+            for (size_t s = 0; s < 8; s++)
+                sum[s] += v[s * run + i];
     }
     uint64_t total = 0;
     for (int k = 0; k < 8; k++)
-        for (int j = 0; j < 8; j++) total += sum[k][j];
+        for (int j = 0; j < 8; j++)
+            total += sum[k][j];
     return total;
 }
 

@@ -44,15 +44,18 @@ static int compare(const void *a, const void *b) {
 
 void sampler_best(const float *logits, int n, int first_id, struct candidate *out, int k) {
     int m = n < k ? n : k;
-    for (int i = 0; i < m; i++) out[i] = (struct candidate){logits[i], first_id + i};
-    for (int i = m / 2 - 1; i >= 0; i--) sift(out, m, i);
+    for (int i = 0; i < m; i++)
+        out[i] = (struct candidate){logits[i], first_id + i};
+    for (int i = m / 2 - 1; i >= 0; i--)
+        sift(out, m, i);
     for (int i = m; i < n; i++) {
         if (!better(logits[i], first_id + i, out[0].logit, out[0].id)) continue;
         out[0] = (struct candidate){logits[i], first_id + i};
         sift(out, m, 0);
     }
     qsort(out, (size_t)m, sizeof *out, compare);
-    for (int i = m; i < k; i++) out[i] = (struct candidate){0, -1};
+    for (int i = m; i < k; i++)
+        out[i] = (struct candidate){0, -1};
 }
 
 int sampler_draw(const struct sampler_params *p, struct candidate *c, int m, int seq, int index) {
@@ -65,7 +68,8 @@ int sampler_draw(const struct sampler_params *p, struct candidate *c, int m, int
     if (p->top_k > 0 && p->top_k < n) n = p->top_k;
 
     double sum = 0, top = c[0].logit;
-    for (int i = 0; i < n; i++) sum += math_exp(((double)c[i].logit - top) / p->temperature);
+    for (int i = 0; i < n; i++)
+        sum += math_exp(((double)c[i].logit - top) / p->temperature);
     double kept = 0;
     int n_kept = 0;
     while (n_kept < n) { /* the smallest set whose probability reaches top_p */

@@ -7,7 +7,8 @@ static int micro_of_slot(const struct engine *e, int slot) {
 }
 
 void schedule_start(struct engine *e) {
-    for (int s = 0; s < e->n_slots; s++) e->seq[s] = (struct seq_state){0};
+    for (int s = 0; s < e->n_slots; s++)
+        e->seq[s] = (struct seq_state){0};
 }
 
 static void add_token(struct engine *e, int id, int slot, int pos, int want) {
@@ -48,7 +49,8 @@ void schedule_compose(struct engine *e, int micro) {
 void schedule_whole(struct engine *e, int slot) {
     int seq = engine_seq_of_slot(e, slot);
     e->head = (struct pass_header){.prefill = 1};
-    for (int i = 0; i < e->job->prompt_len[seq]; i++) add_token(e, e->job->prompt[seq][i], slot, i, 0);
+    for (int i = 0; i < e->job->prompt_len[seq]; i++)
+        add_token(e, e->job->prompt[seq][i], slot, i, 0);
 }
 
 static int ends(const struct engine *e, int id) {

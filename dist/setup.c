@@ -12,11 +12,12 @@ static int parse_size(const char *s, size_t *out, struct diag *d) {
     static const struct {
         const char *unit;
         double factor;
-    } units[] = {{"", 1}, {"B", 1}, {"kB", 1e3}, {"KiB", 1024}, {"MB", 1e6}, {"MiB", 1048576}, {"GB", 1e9}, {"GiB", 1073741824},
-                 {"TB", 1e12}, {"TiB", 1099511627776.0}};
+    } units[] = {{"", 1},          {"B", 1},    {"kB", 1e3},         {"KiB", 1024}, {"MB", 1e6},
+                 {"MiB", 1048576}, {"GB", 1e9}, {"GiB", 1073741824}, {"TB", 1e12},  {"TiB", 1099511627776.0}};
     char *end;
     double v = strtod(s, &end);
-    while (*end == ' ') end++;
+    while (*end == ' ')
+        end++;
     for (size_t i = 0; end != s && v > 0 && i < sizeof units / sizeof *units; i++)
         if (!strcmp(end, units[i].unit)) {
             *out = (size_t)(v * units[i].factor);
@@ -59,28 +60,40 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     if (!m->shape.causal) o->decoder.max_tokens = tokens; /* an encoder sees a sequence at once */
     if (!o->decoder.n_ctx) o->decoder.n_ctx = tokens + (m->shape.causal ? (int)app->spec.n_predict : 0);
     if (m->shape.n_positions && o->decoder.n_ctx > m->shape.n_positions)
-        return diag_set(d, ERR_RANGE, "a context of %d positions is needed, but the model's position table has %d: lower -n or --ctx",
+        return diag_set(d, ERR_RANGE,
+                        "a context of %d positions is needed, but the model's position table has %d: lower -n or --ctx",
                         o->decoder.n_ctx, m->shape.n_positions);
     o->n_micro = app->spec.n_micro ? (int)app->spec.n_micro : stages < per_replica ? stages : per_replica;
     if (o->n_micro > per_replica) o->n_micro = per_replica;
     int seqs_of_micro = (per_replica + o->n_micro - 1) / o->n_micro;
     if (o->decoder.max_tokens < seqs_of_micro) o->decoder.max_tokens = seqs_of_micro;
-    if (o->decoder.max_tokens > o->decoder.n_ctx * seqs_of_micro) o->decoder.max_tokens = o->decoder.n_ctx * seqs_of_micro;
+    if (o->decoder.max_tokens > o->decoder.n_ctx * seqs_of_micro)
+        o->decoder.max_tokens = o->decoder.n_ctx * seqs_of_micro;
     struct sampler_params sampling;
     rc = app_sampling(&sampling, app, d);
     o->top_candidates = sampler_candidates(&sampling, m->shape.n_vocab);
     return rc;
 }
 
-static int make_plan(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p, int need_all,
-                     struct diag *d) {
+static int make_plan(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
+                     int need_all, struct diag *d) {
     struct plan_opts o;
     int need = strategy_ranks(&r->strategy), rc = setup_plan_opts(&o, app, m, p, &r->strategy, d);
     if (rc) return rc;
     if (need > app->size || (need_all && need != app->size))
-        return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s, but %d %s started: use mpirun -n %d", r->strategy.text, need,
-                        need == 1 ? "" : "s", app->size, app->size == 1 ? "was" : "were", need);
+        return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s, but %d %s started: use mpirun -n %d",
+                        r->strategy.text, need, need == 1 ? "" : "s", app->size, app->size == 1 ? "was" : "were", need);
     return plan_make(&r->plan, &m->shape, &r->strategy, need, &o, d);
+}
+
+/* Said once: positions the model has not seen in training. */
+static void note_context(const struct app *app, const struct model *m, const struct plan *p) {
+    static int said;
+    if (said || app->rank != 0 || app->spec.quiet || !m->shape.n_ctx || p->opts.decoder.n_ctx <= m->shape.n_ctx) return;
+    said = fprintf(
+        stderr,
+        "northwall: note: %d positions are asked for, but the model was trained on %d: later text may be poor\n",
+        p->opts.decoder.n_ctx, m->shape.n_ctx);
 }
 
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
@@ -88,6 +101,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
     memset(r, 0, sizeof *r);
     r->strategy = *st;
     int rc = err_agree(app->world, make_plan(r, app, m, p, need_all, d), d);
+    if (!rc) note_context(app, m, r->plan);
     if (!rc) {
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
         if (r->link) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);

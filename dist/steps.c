@@ -41,7 +41,8 @@ static void run_recv_hidden(struct engine *e, int layer) {
 static struct send_buffer *next_buffer(struct engine *e) {
     struct send_buffer *b = &e->ring[e->ring_at];
     e->ring_at = (e->ring_at + 1) % e->n_ring;
-    for (int i = 0; i < b->n_req; i++) link_wait(e->replica, &b->req[i]);
+    for (int i = 0; i < b->n_req; i++)
+        link_wait(e->replica, &b->req[i]);
     b->n_req = 0;
     return b;
 }
@@ -174,7 +175,8 @@ static void read_offers(struct engine *e, int w, size_t bytes, struct token_entr
 }
 
 static uint64_t entry_hash(const struct token_entry *t) {
-    return hash_mix(hash_mix((uint64_t)(uint32_t)t->slot << 32 | (uint32_t)t->pos) + (uint64_t)t->id + 1) ^ t->logit_hash;
+    return hash_mix(hash_mix((uint64_t)(uint32_t)t->slot << 32 | (uint32_t)t->pos) + (uint64_t)t->id + 1) ^
+           t->logit_hash;
 }
 
 static void run_sample(struct engine *e, int layer) {
@@ -219,7 +221,8 @@ static void run_recv_token(struct engine *e, int layer) {
     link_recv_upto(e->replica, e->me->token_from - e->replica_first, TAG_TOKEN, e->recv_bytes, e->message_cap);
     memcpy(&e->sampled_head, e->recv_bytes, sizeof e->sampled_head);
     memcpy(e->sampled, e->recv_bytes + sizeof e->sampled_head, (size_t)e->sampled_head.n * sizeof *e->sampled);
-    for (int i = 0; i < e->sampled_head.n; i++) e->sampled_hash[e->sampled_head.micro] += entry_hash(&e->sampled[i]);
+    for (int i = 0; i < e->sampled_head.n; i++)
+        e->sampled_hash[e->sampled_head.micro] += entry_hash(&e->sampled[i]);
 }
 
 void (*const step_run[STEP_COUNT])(struct engine *e, int layer) = {

@@ -1,4 +1,5 @@
-/* northwall bench: prefill and decode measured, with the memory bandwidth beside each sample and the result verified. */
+/* northwall bench: prefill and decode measured, with the memory bandwidth beside each sample and the result verified.
+ */
 #include "../bench.h"
 
 #include <stdlib.h>
@@ -14,7 +15,8 @@ static const size_t probe_bytes = (size_t)96 << 20;
 
 /* ---- opening ---- */
 
-static int add_row(struct bench *b, const struct strategy *st, const char *why, int need_all, int flip, struct diag *d) {
+static int add_row(struct bench *b, const struct strategy *st, const char *why, int need_all, int flip,
+                   struct diag *d) {
     if (b->n_rows == BENCH_MAX) return diag_set(d, ERR_USAGE, "at most %d strategies at once", BENCH_MAX);
     struct bench_row *r = &b->row[b->n_rows];
     memset(r, 0, sizeof *r);
@@ -96,7 +98,8 @@ static double probe_all(const struct bench *b, struct bench_row *r, const struct
     double *rates = calloc((size_t)r->runner.link->size, sizeof *rates);
     if (rates) {
         agree_allgather(r->runner.link, &mine, sizeof mine, rates);
-        for (int i = 0; i < r->runner.link->size; i++) all += rates[i];
+        for (int i = 0; i < r->runner.link->size; i++)
+            all += rates[i];
     }
     free(rates);
     (void)b;
@@ -105,8 +108,8 @@ static double probe_all(const struct bench *b, struct bench_row *r, const struct
 }
 
 /* One run of one row, on its ranks. Rep -1 is the warm-up, whose result is what gets verified. */
-static int measure(struct bench *b, struct bench_row *r, int rep, const struct probe *probe, struct energy_meter *energy,
-                   struct diag *d) {
+static int measure(struct bench *b, struct bench_row *r, int rep, const struct probe *probe,
+                   struct energy_meter *energy, struct diag *d) {
     struct engine_job job;
     struct engine_result res;
     struct link *l = r->runner.link;
@@ -128,8 +131,10 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
         r->prefill_tokens = r->first.prefill_tokens;
         r->decode_tokens = r->first.decode_tokens;
     } else if (!rc && b->app->rank == 0) {
-        r->samples[rep] = (struct bench_sample){res.prefill_seconds, res.decode_seconds, 0.5 * (before + after), meter_ok ? energy->joules : 0};
-        for (int i = 0; i < l->size; i++) add_stats(&r->stats[i], &all[i]);
+        r->samples[rep] = (struct bench_sample){res.prefill_seconds, res.decode_seconds, 0.5 * (before + after),
+                                                meter_ok ? energy->joules : 0};
+        for (int i = 0; i < l->size; i++)
+            add_stats(&r->stats[i], &all[i]);
     }
     free(all);
     engine_result_fini(&res);
@@ -143,7 +148,8 @@ static void compare(const struct bench_row *ref, struct bench_row *r) {
     for (int s = 0; r->tokens_same && s < a->n_seqs; s++) {
         size_t at = (size_t)s * (size_t)a->n_new, n = (size_t)a->n_out[s];
         r->tokens_same &= a->n_out[s] == b->n_out[s] && !memcmp(a->out + at, b->out + at, n * sizeof *a->out);
-        r->logits_same &= a->n_out[s] == b->n_out[s] && !memcmp(a->logit_hash + at, b->logit_hash + at, n * sizeof *a->logit_hash);
+        r->logits_same &=
+            a->n_out[s] == b->n_out[s] && !memcmp(a->logit_hash + at, b->logit_hash + at, n * sizeof *a->logit_hash);
         r->compared += (int)n;
     }
 }
@@ -162,8 +168,8 @@ static int measure_all(struct bench *b, struct diag *d) {
             if (b->row[i].runner.engine) rc = measure(b, &b->row[i], rep, &probe, &energy, d);
             rc = err_agree(b->app->world, rc, d);
             if (b->app->rank == 0 && !b->app->spec.quiet && isatty(2))
-                fprintf(stderr, "\r%s %d/%d, strategy %d/%d  ", rep < 0 ? "warm-up" : "measuring", rep < 0 ? 1 : rep + 1,
-                        rep < 0 ? 1 : b->repeat, i + 1, b->n_rows);
+                fprintf(stderr, "\r%s %d/%d, strategy %d/%d  ", rep < 0 ? "warm-up" : "measuring",
+                        rep < 0 ? 1 : rep + 1, rep < 0 ? 1 : b->repeat, i + 1, b->n_rows);
         }
     }
     if (b->app->rank == 0 && !b->app->spec.quiet && isatty(2)) fprintf(stderr, "\r%40s\r", "");
@@ -184,10 +190,13 @@ static int verify(struct bench *b, struct diag *d) {
     if (b->app->spec.no_verify) return 0;
     int bad = 0;
     if (b->app->rank == 0) {
-        for (int i = 0; i < b->n_rows; i++) compare(&b->row[0], &b->row[i]);
-        for (int i = 0; i < b->n_rows; i++) bad |= !b->row[i].tokens_same || !b->row[i].logits_same;
+        for (int i = 0; i < b->n_rows; i++)
+            compare(&b->row[0], &b->row[i]);
+        for (int i = 0; i < b->n_rows; i++)
+            bad |= !b->row[i].tokens_same || !b->row[i].logits_same;
     }
-    return err_agree(b->app->world, bad ? diag_set(d, ERR_MISMATCH, "verification failed: a strategy differs from one rank") : 0, d);
+    return err_agree(b->app->world,
+                     bad ? diag_set(d, ERR_MISMATCH, "verification failed: a strategy differs from one rank") : 0, d);
 }
 
 static void report(struct bench *b) {
@@ -222,7 +231,8 @@ static int run(struct app *app, struct diag *d) {
     int rc = model_open(&b.model, app, d);
     if (rc) return rc;
     if (!b.model.shape.causal)
-        rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: bench measures generation; northwall run encodes", b.model.shape.name);
+        rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: bench measures generation; northwall run encodes",
+                      b.model.shape.name);
     if (!rc) rc = prompts_load(&b.prompts, app, &b.model, d);
     if (!rc) {
         rc = err_agree(app->world, default_prompt(&b, d), d);
@@ -237,10 +247,13 @@ const struct cmd cmd_bench = {
     .name = "bench",
     .summary = "measure prefill and decode, verified against one rank",
     .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]",
-    .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch threads mode kv "
+    .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
+               "batch threads mode kv "
                "temperature top-k top-p seed no-bos mem kernels repeat no-verify flip-weight json quiet",
-    .notes = "Each figure is a median over --repeat runs with its 95 % interval by binomial ranks. The read bandwidth of the\n"
-             "same cores is probed before and after each run. Every strategy's tokens and logits are compared with those of\n"
+    .notes = "Each figure is a median over --repeat runs with its 95 % interval by binomial ranks. The read bandwidth "
+             "of the\n"
+             "same cores is probed before and after each run. Every strategy's tokens and logits are compared with "
+             "those of\n"
              "one rank; a difference ends the command with a nonzero status.",
     .run = run,
 };

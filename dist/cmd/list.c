@@ -13,9 +13,11 @@ static int run(struct app *app, struct diag *d) {
     (void)d;
     if (app->rank != 0) return 0;
     puts("architectures (general.architecture of a GGUF file)");
-    for (int i = 0; archs[i]; i++) row(archs[i]->name, archs[i]->description);
+    for (int i = 0; archs[i]; i++)
+        row(archs[i]->name, archs[i]->description);
     puts("\npresets (synthetic weights, --quant TYPE)");
-    for (int i = 0; presets[i]; i++) row(presets[i]->name, presets[i]->description);
+    for (int i = 0; presets[i]; i++)
+        row(presets[i]->name, presets[i]->description);
     puts("\nstorage types");
     for (int i = 0; tensor_types[i]; i++) {
         char text[64];
@@ -29,10 +31,12 @@ static int run(struct app *app, struct diag *d) {
         row(coll_algos[i]->name, text);
     }
     puts("\nkernel sets");
-    for (int i = 0; kernel_sets[i]; i++) row(kernel_sets[i]->name, kernel_sets[i]->available() ? "available here" : "not on this CPU");
+    for (int i = 0; kernel_sets[i]; i++)
+        row(kernel_sets[i]->name, kernel_sets[i]->available() ? "available here" : "not on this CPU");
     puts("\nstrategies\n  1, tpN, ppN, dpN and products of them (tp2xpp2), stages:SIZE[*REPEAT][/LAYERS],...");
     puts("\ncommands");
-    for (int i = 0; cmds[i]; i++) row(cmds[i]->name, cmds[i]->summary);
+    for (int i = 0; cmds[i]; i++)
+        row(cmds[i]->name, cmds[i]->summary);
     return 0;
 }
 

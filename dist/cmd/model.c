@@ -11,8 +11,9 @@
 
 static int do_info(struct app *app, struct model *m, struct diag *d) {
     const struct model_shape *s = &m->shape;
-    printf("%s: %s, %d layers x %d, %d heads (%d KV) of %d, FFN %d, vocabulary %d, context %d, %.1f M parameters\n", s->name, s->arch,
-           s->n_layers, s->d_model, s->n_heads, s->n_kv_heads, s->head_dim, s->d_ffn, s->n_vocab, s->n_ctx, 1e-6 * (double)shape_params(s));
+    printf("%s: %s, %d layers x %d, %d heads (%d KV) of %d, FFN %d, vocabulary %d, context %d, %.1f M parameters\n",
+           s->name, s->arch, s->n_layers, s->d_model, s->n_heads, s->n_kv_heads, s->head_dim, s->d_ffn, s->n_vocab,
+           s->n_ctx, 1e-6 * (double)shape_params(s));
     if (m->file) return gguf_print(m->file, stdout, app->spec.all, d);
     puts("preset: synthetic weights, generated in place from --seed");
     return 0;
@@ -37,9 +38,13 @@ static int do_synth(struct app *app, struct model *m, struct diag *d) {
 
 static int do_quantize(struct app *app, struct model *m, struct diag *d) {
     if (!m->file) return diag_set(d, ERR_USAGE, "model quantize needs a GGUF file; presets take --quant directly");
-    if (!app->spec.out || !app->spec.type) return diag_set(d, ERR_USAGE, "model quantize needs --type TYPE and --out FILE.gguf");
-    struct quantize_opts o = {.type = app->spec.type, .head_type = app->spec.head_type, .threads = threads(app),
-                              .progress = progress, .progress_arg = app};
+    if (!app->spec.out || !app->spec.type)
+        return diag_set(d, ERR_USAGE, "model quantize needs --type TYPE and --out FILE.gguf");
+    struct quantize_opts o = {.type = app->spec.type,
+                              .head_type = app->spec.head_type,
+                              .threads = threads(app),
+                              .progress = progress,
+                              .progress_arg = app};
     return model_quantize(m->file, &o, app->spec.out, d);
 }
 
@@ -57,8 +62,10 @@ static int do_tokenize(struct app *app, struct model *m, struct diag *d) {
     size_t len;
     int rc = read_input(app, &text, &len, d);
     if (rc) return rc;
-    int *ids = NULL, n = tokenizer_encode(m->tokenizer, text, len, TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS), &ids, d);
-    for (int i = 0; i < n; i++) printf(i ? " %d" : "%d", ids[i]);
+    int *ids = NULL, n = tokenizer_encode(m->tokenizer, text, len,
+                                          TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS), &ids, d);
+    for (int i = 0; i < n; i++)
+        printf(i ? " %d" : "%d", ids[i]);
     if (n >= 0) putchar('\n');
     free(ids);
     free(text);
@@ -67,9 +74,9 @@ static int do_tokenize(struct app *app, struct model *m, struct diag *d) {
 
 static void perplexity_json(const struct app *app, const struct perplexity *p) {
     json_t *low = p->high > 0 ? json_real(p->low) : json_null(), *high = p->high > 0 ? json_real(p->high) : json_null();
-    json_t *o = json_pack("{s:s, s:f, s:o, s:o, s:f, s:i, s:i, s:i, s:f}", "kind", "measured", "perplexity", p->perplexity, "perplexity_low",
-                          low, "perplexity_high", high, "mean_nll_nats", p->mean_nll, "tokens", p->n, "windows", p->n_windows,
-                          "window_tokens", p->window, "seconds", p->seconds);
+    json_t *o = json_pack("{s:s, s:f, s:o, s:o, s:f, s:i, s:i, s:i, s:f}", "kind", "measured", "perplexity",
+                          p->perplexity, "perplexity_low", low, "perplexity_high", high, "mean_nll_nats", p->mean_nll,
+                          "tokens", p->n, "windows", p->n_windows, "window_tokens", p->window, "seconds", p->seconds);
     if (app->spec.all) {
         json_t *best = json_array(), *margin = json_array(), *nll = json_array(), *token = json_array();
         for (int i = 0; i < p->n; i++) {
@@ -78,7 +85,8 @@ static void perplexity_json(const struct app *app, const struct perplexity *p) {
             json_array_append_new(margin, json_real((double)p->at[i].margin));
             json_array_append_new(nll, json_real(p->at[i].nll));
         }
-        json_object_update_new(o, json_pack("{s:o, s:o, s:o, s:o}", "token", token, "best", best, "margin_logits", margin, "nll_nats", nll));
+        json_object_update_new(o, json_pack("{s:o, s:o, s:o, s:o}", "token", token, "best", best, "margin_logits",
+                                            margin, "nll_nats", nll));
     }
     json_dumpf(o, stdout, app->spec.all ? JSON_COMPACT : JSON_INDENT(1));
     putchar('\n');
@@ -87,10 +95,12 @@ static void perplexity_json(const struct app *app, const struct perplexity *p) {
 
 static void print_perplexity(const struct perplexity *p, double bits_per_byte) {
     printf("perplexity %.4f ", p->perplexity);
-    if (p->high > 0) printf("[%.4f, %.4f] (measured; 95 %% interval over", p->low, p->high);
-    else printf("(measured; too few windows for an interval:");
-    printf(" %d windows of %d tokens), %d tokens, %.4f bits a byte, %.1f tok/s\n", p->n_windows, p->window, p->n, bits_per_byte,
-           p->n / p->seconds);
+    if (p->high > 0)
+        printf("[%.4f, %.4f] (measured; 95 %% interval over", p->low, p->high);
+    else
+        printf("(measured; too few windows for an interval:");
+    printf(" %d windows of %d tokens), %d tokens, %.4f bits a byte, %.1f tok/s\n", p->n_windows, p->window, p->n,
+           bits_per_byte, p->n / p->seconds);
 }
 
 static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
@@ -104,8 +114,10 @@ static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
     rc = n < 0 ? n : perplexity_measure(&p, app, m, ids, n, d);
     free(ids);
     if (rc) return rc;
-    if (app->spec.json) perplexity_json(app, &p);
-    else print_perplexity(&p, p.mean_nll * p.n / 0.69314718055994530942 / (double)len);
+    if (app->spec.json)
+        perplexity_json(app, &p);
+    else
+        print_perplexity(&p, p.mean_nll * p.n / 0.69314718055994530942 / (double)len);
     perplexity_fini(&p);
     return 0;
 }
@@ -113,7 +125,11 @@ static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
 static const struct {
     const char *name;
     int (*run)(struct app *app, struct model *m, struct diag *d);
-} actions[] = {{"info", do_info}, {"synth", do_synth}, {"quantize", do_quantize}, {"tokenize", do_tokenize}, {"perplexity", do_perplexity}};
+} actions[] = {{"info", do_info},
+               {"synth", do_synth},
+               {"quantize", do_quantize},
+               {"tokenize", do_tokenize},
+               {"perplexity", do_perplexity}};
 
 static int run(struct app *app, struct diag *d) {
     const char *what = app->spec.n_args ? app->spec.args[0] : "";
@@ -127,7 +143,8 @@ static int run(struct app *app, struct diag *d) {
         model_close(&m);
         return rc;
     }
-    return diag_set(d, ERR_USAGE, "northwall model '%.40s': actions are info, synth, quantize, tokenize, perplexity", what);
+    return diag_set(d, ERR_USAGE, "northwall model '%.40s': actions are info, synth, quantize, tokenize, perplexity",
+                    what);
 }
 
 const struct cmd cmd_model = {

@@ -45,17 +45,20 @@ static void print_encodings(const struct prompts *p, const struct model *m, cons
                (unsigned long long)r->logit_hash[s * r->n_new]);
 }
 
-static void print_texts(const struct app *app, const struct model *m, const struct prompts *p, const struct engine_result *r) {
+static void print_texts(const struct app *app, const struct model *m, const struct prompts *p,
+                        const struct engine_result *r) {
     for (int s = 0; s < r->n_seqs; s++) {
         if (!app->spec.no_echo) fputs(p->text[s], stdout);
-        for (int i = 0; i < r->n_out[s]; i++) print_piece(m, r->out[s * r->n_new + i], i == 0 && opens(app, p, s), stdout);
+        for (int i = 0; i < r->n_out[s]; i++)
+            print_piece(m, r->out[s * r->n_new + i], i == 0 && opens(app, p, s), stdout);
         fputc('\n', stdout);
     }
 }
 
 static json_t *sequence_json(const struct model *m, const struct prompts *p, const struct engine_result *r, int s) {
     json_t *prompt = json_array(), *ids = json_array(), *hash = json_array();
-    for (int i = 0; i < p->len[s]; i++) json_array_append_new(prompt, json_integer(p->ids[s][i]));
+    for (int i = 0; i < p->len[s]; i++)
+        json_array_append_new(prompt, json_integer(p->ids[s][i]));
     char *text = NULL;
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
@@ -74,7 +77,8 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
         json_array_append_new(hash, json_string(hex));
     }
     json_t *t = text ? json_stringn(text, len) : NULL; /* NULL when the bytes are no UTF-8 */
-    json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "prompt_ids", prompt, "ids", ids, "logits_hash", hash, "text", t ? t : json_null());
+    json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "prompt_ids", prompt, "ids", ids, "logits_hash", hash, "text",
+                          t ? t : json_null());
     free(text);
     return o;
 }
@@ -82,16 +86,19 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
 static void print_json(const struct app *app, const struct model *m, const struct prompts *p, const struct runner *run,
                        const struct engine_result *r) {
     json_t *seqs = json_array();
-    for (int s = 0; s < r->n_seqs; s++) json_array_append_new(seqs, sequence_json(m, p, r, s));
+    for (int s = 0; s < r->n_seqs; s++)
+        json_array_append_new(seqs, sequence_json(m, p, r, s));
     char hash[24];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)run->plan->hash);
-    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:o}", "northwall_version", NW_VERSION, "model",
-                          m->shape.name, "strategy", run->strategy.text, "ranks", run->plan->n_ranks, "strategy_why", run->why,
-                          "plan_hash", hash, "ranks_agree", 1, "interrupted", r->interrupted, "sequences", seqs);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:o}", "northwall_version", NW_VERSION, "model",
+                  m->shape.name, "strategy", run->strategy.text, "ranks", run->plan->n_ranks, "strategy_why", run->why,
+                  "plan_hash", hash, "ranks_agree", 1, "interrupted", r->interrupted, "sequences", seqs);
     if (r->prefill_seconds > 0 && r->decode_seconds > 0 && r->decode_tokens)
-        json_object_update_new(o, json_pack("{s:s, s:f, s:f, s:b}", "timing_kind", "measured, one run", "prefill_tok_per_s",
-                                            (double)r->prefill_tokens / r->prefill_seconds, "decode_tok_per_s",
-                                            (double)r->decode_tokens / r->decode_seconds, "oversubscribed", app->oversubscribed));
+        json_object_update_new(o, json_pack("{s:s, s:f, s:f, s:b}", "timing_kind", "measured, one run",
+                                            "prefill_tok_per_s", (double)r->prefill_tokens / r->prefill_seconds,
+                                            "decode_tok_per_s", (double)r->decode_tokens / r->decode_seconds,
+                                            "oversubscribed", app->oversubscribed));
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
@@ -100,9 +107,11 @@ static void print_json(const struct app *app, const struct model *m, const struc
 static void print_stats(const struct app *app, const struct runner *run, const struct engine_result *r) {
     if (app->spec.quiet) return;
     fprintf(stderr, "\nstrategy %s (%s), %d rank%s%s\n", run->strategy.text, run->why, run->plan->n_ranks,
-            run->plan->n_ranks == 1 ? "" : "s", app->oversubscribed ? ", more ranks than cores: times measure the scheduler too" : "");
-    fprintf(stderr, "prefill %llu tokens in %.3f s, %.1f tok/s; decode %llu tokens in %.3f s", (unsigned long long)r->prefill_tokens,
-            r->prefill_seconds, (double)r->prefill_tokens / r->prefill_seconds, (unsigned long long)r->decode_tokens, r->decode_seconds);
+            run->plan->n_ranks == 1 ? "" : "s",
+            app->oversubscribed ? ", more ranks than cores: times measure the scheduler too" : "");
+    fprintf(stderr, "prefill %llu tokens in %.3f s, %.1f tok/s; decode %llu tokens in %.3f s",
+            (unsigned long long)r->prefill_tokens, r->prefill_seconds, (double)r->prefill_tokens / r->prefill_seconds,
+            (unsigned long long)r->decode_tokens, r->decode_seconds);
     if (r->decode_tokens)
         fprintf(stderr, ", %.1f tok/s, %.3f ms/token", (double)r->decode_tokens / r->decode_seconds,
                 1e3 * r->decode_seconds / (double)r->decode_tokens);
@@ -110,7 +119,8 @@ static void print_stats(const struct app *app, const struct runner *run, const s
     if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
 }
 
-static int generate(struct app *app, const struct model *m, const struct prompts *p, struct runner *run, struct diag *d) {
+static int generate(struct app *app, const struct model *m, const struct prompts *p, struct runner *run,
+                    struct diag *d) {
     struct stream s = {app, m, p, p->n == 1 && !app->spec.json && m->shape.causal, 0};
     struct engine_job job;
     struct engine_result r;
@@ -167,10 +177,12 @@ const struct cmd cmd_run = {
     .name = "run",
     .summary = "generate text with a model split over the ranks",
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
-    .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads mode kv temperature "
+    .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads mode kv "
+               "temperature "
                "top-k top-p seed ignore-eos no-bos no-echo mem kernels json quiet flip-weight",
-    .notes = "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
-             "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"
-             "depend on how the model was split. An encoder (bert) prints the hash of its last hidden states.",
+    .notes =
+        "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
+        "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"
+        "depend on how the model was split. An encoder (bert) prints the hash of its last hidden states.",
     .run = run,
 };

@@ -41,8 +41,8 @@ int main(void) {
     put("intel-rapl:2", "name", "broken");
     CHECK(energy_open(&m, root) == 3, "two packages and dram, not core, not broken: %d", m.n);
     CHECK(energy_start(&m) == 0, "start");
-    put("intel-rapl:0", "energy_uj", "3500000");  /* 2.5 J */
-    put("intel-rapl:1", "energy_uj", "2000000");  /* wrapped: 1 + 2 = 3 J */
+    put("intel-rapl:0", "energy_uj", "3500000"); /* 2.5 J */
+    put("intel-rapl:1", "energy_uj", "2000000"); /* wrapped: 1 + 2 = 3 J */
     put("intel-rapl:0:0", "energy_uj", "900000"); /* inside package 0 */
     put("intel-rapl:0:1", "energy_uj", "350000"); /* 0.25 J */
     CHECK(energy_update(&m) == 0, "update");

@@ -1,5 +1,5 @@
-/* The engine on ranks that are threads: tokens and logits are the same bits under every strategy, rank count, micro-batch
- * and prompt chunk; a flipped bit is noticed; a rank's failure is everyone's. */
+/* The engine on ranks that are threads: tokens and logits are the same bits under every strategy, rank count,
+ * micro-batch and prompt chunk; a flipped bit is noticed; a rank's failure is everyone's. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,8 @@ static void make_prompts(int n_vocab) {
     for (int s = 0; s < 8; s++) {
         lens[s] = prompt_len(s);
         prompts[s] = realloc(prompts[s], (size_t)lens[s] * sizeof(int));
-        for (int i = 0; i < lens[s]; i++) prompts[s][i] = (int)(rng_u64((uint64_t)s, (uint64_t)i) % (uint64_t)n_vocab);
+        for (int i = 0; i < lens[s]; i++)
+            prompts[s][i] = (int)(rng_u64((uint64_t)s, (uint64_t)i) % (uint64_t)n_vocab);
     }
 }
 
@@ -51,9 +52,15 @@ static int make_plan(struct plan **plan, const struct rank_run *r, struct diag *
     int rc = strategy_parse(&st, set->strategy, d);
     if (rc) return rc;
     int per_replica = (set->n_seqs + st.dp - 1) / st.dp;
-    struct plan_opts o = {.decoder = {.linear_bits = set->bits, .head_bits = set->bits == ACT_I4 ? ACT_I8 : set->bits,
-                                      .silu_bits = set->bits == ACT_I4 ? 8 : 0, .kv = set->kv, .n_seqs = per_replica, .n_ctx = 48,
-                                      .max_tokens = 24, .threads = 1, .seed = 5},
+    struct plan_opts o = {.decoder = {.linear_bits = set->bits,
+                                      .head_bits = set->bits == ACT_I4 ? ACT_I8 : set->bits,
+                                      .silu_bits = set->bits == ACT_I4 ? 8 : 0,
+                                      .kv = set->kv,
+                                      .n_seqs = per_replica,
+                                      .n_ctx = 48,
+                                      .max_tokens = 24,
+                                      .threads = 1,
+                                      .seed = 5},
                           .n_micro = set->n_micro};
     struct sampler_params p = {.temperature = set->temperature, .top_k = 8, .top_p = 0.95};
     o.top_candidates = sampler_candidates(&p, r->shape->n_vocab);
@@ -64,7 +71,10 @@ static void *run_rank(void *arg) {
     struct rank_run *r = arg;
     struct plan *plan = NULL;
     struct engine *e = NULL;
-    struct engine_job job = {.n_seqs = r->set->n_seqs, .prompt = (const int *const *)prompts, .prompt_len = lens, .n_new = N_NEW,
+    struct engine_job job = {.n_seqs = r->set->n_seqs,
+                             .prompt = (const int *const *)prompts,
+                             .prompt_len = lens,
+                             .n_new = N_NEW,
                              .chunk = r->set->chunk,
                              .sampling = {.temperature = r->set->temperature, .top_k = 8, .top_p = 0.95, .seed = 3}};
     r->rc = make_plan(&plan, r, &r->d);
@@ -76,7 +86,8 @@ static void *run_rank(void *arg) {
 }
 
 /* Runs a setting on its ranks; the result of rank 0 is the caller's. */
-static int run(const struct setting *set, const struct model_shape *shape, const struct gguf *file, struct engine_result *out) {
+static int run(const struct setting *set, const struct model_shape *shape, const struct gguf *file,
+               struct engine_result *out) {
     struct strategy st;
     struct diag d = {0};
     struct link *links[MAX_RANKS];
@@ -88,9 +99,11 @@ static int run(const struct setting *set, const struct model_shape *shape, const
         ranks[r] = (struct rank_run){.set = set, .shape = shape, .file = file, .link = links[r]};
         pthread_create(&thread[r], NULL, run_rank, &ranks[r]);
     }
-    for (int r = 0; r < size; r++) pthread_join(thread[r], NULL);
+    for (int r = 0; r < size; r++)
+        pthread_join(thread[r], NULL);
     for (int r = 0; r < size; r++) {
-        CHECK(ranks[r].rc == ranks[0].rc, "%s: rank %d returns %d, rank 0 %d", set->strategy, r, ranks[r].rc, ranks[0].rc);
+        CHECK(ranks[r].rc == ranks[0].rc, "%s: rank %d returns %d, rank 0 %d", set->strategy, r, ranks[r].rc,
+              ranks[0].rc);
         link_free(links[r]);
         if (r) engine_result_fini(&ranks[r].result);
     }
@@ -102,11 +115,13 @@ static int run(const struct setting *set, const struct model_shape *shape, const
 static int same(const struct engine_result *a, const struct engine_result *b) {
     size_t n = (size_t)a->n_seqs * (size_t)a->n_new;
     return a->n_seqs == b->n_seqs && !memcmp(a->n_out, b->n_out, (size_t)a->n_seqs * sizeof *a->n_out) &&
-           !memcmp(a->out, b->out, n * sizeof *a->out) && !memcmp(a->logit_hash, b->logit_hash, n * sizeof *a->logit_hash);
+           !memcmp(a->out, b->out, n * sizeof *a->out) &&
+           !memcmp(a->logit_hash, b->logit_hash, n * sizeof *a->logit_hash);
 }
 
 /* Compares settings with one rank that feeds whole prompts in one micro-batch. */
-static void compare(const struct model_shape *shape, const struct gguf *file, struct setting base, const char *const *strategies) {
+static void compare(const struct model_shape *shape, const struct gguf *file, struct setting base,
+                    const char *const *strategies) {
     struct engine_result one, other;
     base.strategy = "1";
     base.n_micro = 1;
@@ -121,15 +136,17 @@ static void compare(const struct model_shape *shape, const struct gguf *file, st
         set.n_micro = 1 + i % base.n_seqs;
         if (strncmp(set.strategy, "dp", 2) == 0) set.n_micro = 1;
         if (run(&set, shape, file, &other)) continue;
-        CHECK(same(&one, &other), "%s: %s, %d sequences, %d micro-batches, chunk %d, a%d: tokens or logits differ", shape->name,
-              set.strategy, set.n_seqs, set.n_micro, set.chunk, base.bits ? base.bits : 16);
+        CHECK(same(&one, &other), "%s: %s, %d sequences, %d micro-batches, chunk %d, a%d: tokens or logits differ",
+              shape->name, set.strategy, set.n_seqs, set.n_micro, set.chunk, base.bits ? base.bits : 16);
         engine_result_fini(&other);
     }
     engine_result_fini(&one);
 }
 
-static const char *const every[] = {"1", "tp2", "tp3", "tp4", "tp5", "tp8", "tp9", "pp2", "pp3", "pp4", "tp2xpp2", "tp3xpp2", "tp2xpp4",
-                                    "dp2xtp2", "dp2xpp2", "stages:1,2,3", "stages:3,1", "stages:1*3,2/0", NULL};
+static const char *const every[] = {"1",       "tp2",     "tp3",     "tp4",          "tp5",        "tp8",
+                                    "tp9",     "pp2",     "pp3",     "pp4",          "tp2xpp2",    "tp3xpp2",
+                                    "tp2xpp4", "dp2xtp2", "dp2xpp2", "stages:1,2,3", "stages:3,1", "stages:1*3,2/0",
+                                    NULL};
 static const char *const some[] = {"tp3", "pp3", "tp2xpp2", "stages:2,3", NULL};
 
 static int open_file(const char *path, struct gguf **g, struct model_shape *s) {
@@ -140,37 +157,114 @@ static int open_file(const char *path, struct gguf **g, struct model_shape *s) {
     return rc;
 }
 
-static void check_file(const char *path, enum act_bits bits, enum kv_type kv, double temperature, const char *const *strategies) {
+static void check_file(const char *path, enum act_bits bits, enum kv_type kv, double temperature,
+                       const char *const *strategies) {
     struct gguf *g = NULL;
     struct model_shape s;
-    if (open_file(path, &g, &s) == 0) compare(&s, g, (struct setting){.n_seqs = 3, .bits = bits, .kv = kv, .temperature = temperature}, strategies);
+    if (open_file(path, &g, &s) == 0)
+        compare(&s, g, (struct setting){.n_seqs = 3, .bits = bits, .kv = kv, .temperature = temperature}, strategies);
     gguf_close(g);
 }
 
-/* Every generating architecture, odd head counts, replicated KV heads, tied embeddings, K formats, synthetic weights. */
+/* Every generating architecture, odd head counts, replicated KV heads, tied embeddings, K formats, synthetic weights.
+ */
 static void check_architectures(void) {
     static const struct {
         struct tiny tiny;
         const char *quant;
         enum act_bits bits;
     } models[] = {
-        {{.arch = "llama", .n_layers = 3, .d_model = 96, .n_heads = 9, .n_kv_heads = 3, .head_dim = 32, .d_ffn = 160, .n_vocab = 301, .tied = 1},
-         "Q8_0", ACT_I8},
-        {{.arch = "llama", .n_layers = 3, .d_model = 256, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64, .d_ffn = 768, .n_vocab = 512}, "Q4_K", ACT_I8},
-        {{.arch = "granite", .n_layers = 4, .d_model = 256, .n_heads = 8, .n_kv_heads = 2, .head_dim = 32, .d_ffn = 512, .n_vocab = 300}, "I4", ACT_I4},
-        {{.arch = "qwen2", .n_layers = 3, .d_model = 448, .n_heads = 14, .n_kv_heads = 2, .head_dim = 32, .d_ffn = 608, .n_vocab = 333}, "Q5_1", ACT_I8},
-        {{.arch = "qwen3", .n_layers = 3, .d_model = 128, .n_heads = 6, .n_kv_heads = 3, .head_dim = 64, .d_ffn = 256, .n_vocab = 257}, "F16", ACT_F32},
-        {{.arch = "gpt2", .n_layers = 3, .d_model = 96, .n_heads = 6, .n_kv_heads = 6, .head_dim = 16, .d_ffn = 384, .n_vocab = 301, .tied = 1},
-         "Q4_1", ACT_I8},
-        {{.arch = "gptneox", .n_layers = 3, .d_model = 128, .n_heads = 4, .n_kv_heads = 4, .head_dim = 32, .d_ffn = 512, .n_vocab = 301,
-          .rope_dim = 8, .parallel = 1},
-         "Q4_0", ACT_I8},
-        {{.arch = "bert", .n_layers = 3, .d_model = 96, .n_heads = 6, .n_kv_heads = 6, .head_dim = 16, .d_ffn = 384, .n_vocab = 301}, "Q8_0", ACT_I8},
+        {{.arch = "llama",
+          .n_layers = 3,
+          .d_model = 96,
+          .n_heads = 9,
+          .n_kv_heads = 3,
+          .head_dim = 32,
+          .d_ffn = 160,
+          .n_vocab = 301,
+          .tied = 1},
+         "Q8_0",
+         ACT_I8},
+        {{.arch = "llama",
+          .n_layers = 3,
+          .d_model = 256,
+          .n_heads = 4,
+          .n_kv_heads = 2,
+          .head_dim = 64,
+          .d_ffn = 768,
+          .n_vocab = 512},
+         "Q4_K",
+         ACT_I8},
+        {{.arch = "granite",
+          .n_layers = 4,
+          .d_model = 256,
+          .n_heads = 8,
+          .n_kv_heads = 2,
+          .head_dim = 32,
+          .d_ffn = 512,
+          .n_vocab = 300},
+         "I4",
+         ACT_I4},
+        {{.arch = "qwen2",
+          .n_layers = 3,
+          .d_model = 448,
+          .n_heads = 14,
+          .n_kv_heads = 2,
+          .head_dim = 32,
+          .d_ffn = 608,
+          .n_vocab = 333},
+         "Q5_1",
+         ACT_I8},
+        {{.arch = "qwen3",
+          .n_layers = 3,
+          .d_model = 128,
+          .n_heads = 6,
+          .n_kv_heads = 3,
+          .head_dim = 64,
+          .d_ffn = 256,
+          .n_vocab = 257},
+         "F16",
+         ACT_F32},
+        {{.arch = "gpt2",
+          .n_layers = 3,
+          .d_model = 96,
+          .n_heads = 6,
+          .n_kv_heads = 6,
+          .head_dim = 16,
+          .d_ffn = 384,
+          .n_vocab = 301,
+          .tied = 1},
+         "Q4_1",
+         ACT_I8},
+        {{.arch = "gptneox",
+          .n_layers = 3,
+          .d_model = 128,
+          .n_heads = 4,
+          .n_kv_heads = 4,
+          .head_dim = 32,
+          .d_ffn = 512,
+          .n_vocab = 301,
+          .rope_dim = 8,
+          .parallel = 1},
+         "Q4_0",
+         ACT_I8},
+        {{.arch = "bert",
+          .n_layers = 3,
+          .d_model = 96,
+          .n_heads = 6,
+          .n_kv_heads = 6,
+          .head_dim = 16,
+          .d_ffn = 384,
+          .n_vocab = 301},
+         "Q8_0",
+         ACT_I8},
     };
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         struct model_shape s;
         tiny_shape(&s, &models[i].tiny, models[i].quant, NULL);
-        compare(&s, NULL, (struct setting){.n_seqs = 2, .bits = models[i].bits, .kv = models[i].bits == ACT_I4 ? KV_I4 : KV_F16}, some);
+        compare(&s, NULL,
+                (struct setting){.n_seqs = 2, .bits = models[i].bits, .kv = models[i].bits == ACT_I4 ? KV_I4 : KV_F16},
+                some);
     }
 }
 

@@ -1,15 +1,16 @@
 /* pairtree.h - the canonical pairwise tree over n leaves, and its maximal subtrees.
  *
- * Sums that cross leaves are always taken along this tree, so their bits do not depend on who owns which leaf. It halves
- * [0, n) until single leaves are left: with R = ceil(lg n), node (level l, index i) covers the leaves
- * [floor(i*n / 2^(R-l)), floor((i+1)*n / 2^(R-l))); its value is left child + right child. At level 0 some nodes cover no
- * leaf; the other child's value is then the parent's. The root of 5 leaves (R = 3):
+ * Sums that cross leaves are always taken along this tree, so their bits do not depend on who owns which leaf. It
+ * halves [0, n) until single leaves are left: with R = ceil(lg n), node (level l, index i) covers the leaves [floor(i*n
+ * / 2^(R-l)), floor((i+1)*n / 2^(R-l))); its value is left child + right child. At level 0 some nodes cover no leaf;
+ * the other child's value is then the parent's. The root of 5 leaves (R = 3):
  *
  *              +                 (0+1) + (2+(3+4))
  *            /   \
  *           +     +
  *          / \   / \
- *         0   1 2   +            leaf 2 is node {1, 2}, and its only child with a leaf, {0, 4}: stored as the highest of them
+ *         0   1 2   +            leaf 2 is node {1, 2}, and its only child with a leaf, {0, 4}: stored as the highest
+ * of them
  *                  / \
  *                 3   4
  *

@@ -5,8 +5,8 @@
 struct stats_median {
     int n;
     double median, min, max;
-    double low, high;   /* interval of at least 95 % by binomial ranks; low > high: too few samples (n < 6) */
-    double confidence;  /* its exact coverage, 0 if none */
+    double low, high; /* interval of at least 95 % by binomial ranks; low > high: too few samples (n < 6) */
+    double confidence; /* its exact coverage, 0 if none */
 };
 
 /* Sorts v[0..n) in place and summarizes it; n >= 1. Local. */

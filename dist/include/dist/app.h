@@ -18,29 +18,30 @@
 
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
-    const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv, *kernels, *mem;
-    long tp, pp, dp, ranks;        /* 0: not given */
+    const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
+        *kernels, *mem;
+    long tp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window;
     double temperature, top_p;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify;
-    const char *args[8];           /* words that are no options */
+    const char *args[8]; /* words that are no options */
     int n_args;
 };
 
 struct app {
     struct run_spec spec;
     struct link *world;
-    int rank, size;      /* world's */
-    int oversubscribed;  /* more ranks on this node than cores it may use */
+    int rank, size; /* world's */
+    int oversubscribed; /* more ranks on this node than cores it may use */
     int cores;
-    int node_leader;     /* the first rank of its node */
+    int node_leader; /* the first rank of its node */
 };
 
 struct cmd {
     const char *name, *summary;
-    const char *usage;    /* words after "northwall NAME" */
-    const char *options;  /* names of the options it takes, separated by spaces */
-    const char *notes;    /* paragraphs under the options, or NULL */
+    const char *usage; /* words after "northwall NAME" */
+    const char *options; /* names of the options it takes, separated by spaces */
+    const char *notes; /* paragraphs under the options, or NULL */
     int (*run)(struct app *app, struct diag *d);
 };
 extern const struct cmd *const cmds[];
@@ -63,7 +64,8 @@ void model_close(struct model *m);
 
 /* Fills in the decoder's options from the command line (compute mode, kv type, context, threads). */
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d);
-/* The strategy asked for by --strategy or --tp/--pp/--dp, or the default for n ranks with a sentence that explains it. */
+/* The strategy asked for by --strategy or --tp/--pp/--dp, or the default for n ranks with a sentence that explains it.
+ */
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
                  size_t cap, struct diag *d);
 int app_sampling(struct sampler_params *p, const struct app *app, struct diag *d);

@@ -17,7 +17,8 @@ struct energy_meter {
     double joules; /* since energy_start */
 };
 
-/* Finds readable package domains under root (NULL: /sys/class/powercap). Returns their number; 0: not measurable here. */
+/* Finds readable package domains under root (NULL: /sys/class/powercap). Returns their number; 0: not measurable here.
+ */
 int energy_open(struct energy_meter *m, const char *root);
 /* Begins counting, or adds what has gone by since the last call; the sum is in m->joules. 0, or -1 if a counter can
  * no longer be read. */

@@ -22,38 +22,39 @@
 
 /* Time and traffic of one rank, by step kind, since the last reset. */
 struct engine_stats {
-    double seconds[STEP_COUNT];      /* time inside each kind of step */
+    double seconds[STEP_COUNT]; /* time inside each kind of step */
     double wait_seconds[STEP_COUNT]; /* of that, time waiting for a message */
-    uint64_t messages, sent_bytes;   /* sent by this rank */
-    uint64_t passes, tokens;         /* passes walked, tokens in them */
-    double busy_seconds;             /* whole passes, from first to last step */
+    uint64_t messages, sent_bytes; /* sent by this rank */
+    uint64_t passes, tokens; /* passes walked, tokens in them */
+    double busy_seconds; /* whole passes, from first to last step */
 };
 
 /* What to generate. Prompts are token ids; the arrays belong to the caller and are read on every rank (identical). */
 struct engine_job {
     int n_seqs;
-    const int *const *prompt;    /* [n_seqs] ids */
-    const int *prompt_len;       /* [n_seqs], each >= 1 */
-    int n_new;                   /* most tokens to generate per sequence */
-    int chunk;                   /* most prompt tokens of a sequence in one pass */
+    const int *const *prompt; /* [n_seqs] ids */
+    const int *prompt_len; /* [n_seqs], each >= 1 */
+    int n_new; /* most tokens to generate per sequence */
+    int chunk; /* most prompt tokens of a sequence in one pass */
     struct sampler_params sampling;
-    const int *end_ids;          /* tokens that end a sequence */
+    const int *end_ids; /* tokens that end a sequence */
     int n_end_ids;
     /* Called on world rank 0 as tokens arrive, in order within a sequence; NULL for none. */
     void (*on_token)(void *user, int seq, int index, int id);
     void *user;
-    const volatile int *stop;    /* becomes nonzero to end early (checked on the sampling ranks); may be NULL */
+    const volatile int *stop; /* becomes nonzero to end early (checked on the sampling ranks); may be NULL */
 };
 
 struct engine_result {
     int n_seqs, n_new;
-    int *n_out;           /* [n_seqs] generated tokens */
-    int *out;             /* [n_seqs][n_new] ids */
+    int *n_out; /* [n_seqs] generated tokens */
+    int *out; /* [n_seqs][n_new] ids */
     uint64_t *logit_hash; /* [n_seqs][n_new]: hash_floats of all logits each token was drawn from */
     int interrupted;
-    double prefill_seconds, decode_seconds; /* where tokens arrive (stage 0): start to last first token; from there on */
+    double prefill_seconds,
+        decode_seconds; /* where tokens arrive (stage 0): start to last first token; from there on */
     uint64_t prefill_tokens, decode_tokens; /* decode: all tokens after each sequence's first */
-    struct engine_stats prefill, decode;    /* this rank */
+    struct engine_stats prefill, decode; /* this rank */
 };
 
 struct engine;
@@ -64,9 +65,9 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
                 struct diag *d);
 void engine_free(struct engine *e); /* collective when e is not NULL on all ranks */
 
-/* Runs a job from empty caches. An encoder generates nothing: logit_hash[s * n_new] is then the hash_floats of sequence s's
- * last hidden states [tokens][d_model]. Collective; the result is complete on world rank 0 and agreed (token ids of all ranks
- * compared). Free with engine_result_fini. */
+/* Runs a job from empty caches. An encoder generates nothing: logit_hash[s * n_new] is then the hash_floats of sequence
+ * s's last hidden states [tokens][d_model]. Collective; the result is complete on world rank 0 and agreed (token ids of
+ * all ranks compared). Free with engine_result_fini. */
 int engine_generate(struct engine *e, const struct engine_job *job, struct engine_result *r, struct diag *d);
 void engine_result_fini(struct engine_result *r);
 

@@ -10,8 +10,8 @@
 
 struct sampler_params {
     double temperature; /* 0: greedy */
-    int top_k;          /* 0: all */
-    double top_p;       /* 1: all */
+    int top_k; /* 0: all */
+    double top_p; /* 1: all */
     uint64_t seed;
 };
 
@@ -23,7 +23,8 @@ struct candidate {
 /* How many candidates a rank must offer: 1 when greedy, top_k, or n_vocab. */
 int sampler_candidates(const struct sampler_params *p, int n_vocab);
 
-/* The k best of logits[0..n), ids counted from first_id, best first, into out (k entries: padded with id -1 if n < k). */
+/* The k best of logits[0..n), ids counted from first_id, best first, into out (k entries: padded with id -1 if n < k).
+ */
 void sampler_best(const float *logits, int n, int first_id, struct candidate *out, int k);
 
 /* Draws from m candidates (id -1 ignored; reordered in place). The draw depends on seed, sequence and index alone. */

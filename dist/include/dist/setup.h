@@ -10,8 +10,8 @@ struct runner {
     struct strategy strategy;
     char why[256];
     struct plan *plan;
-    struct link *link;      /* its ranks; NULL on ranks that take no part */
-    struct engine *engine;  /* NULL likewise */
+    struct link *link; /* its ranks; NULL on ranks that take no part */
+    struct engine *engine; /* NULL likewise */
 };
 
 /* Options of the plan: what the command line says, and what the prompts need (p NULL: one chunk a sequence, --batch
@@ -19,8 +19,8 @@ struct runner {
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
                     const struct strategy *st, struct diag *d);
 
-/* Context, chunk and micro-batches that the prompts and the command line ask for; the plan; the engine. need_all: it is an
- * error if the strategy leaves ranks idle. Collective over app->world. */
+/* Context, chunk and micro-batches that the prompts and the command line ask for; the plan; the engine. need_all: it is
+ * an error if the strategy leaves ranks idle. Collective over app->world. */
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d);
 void runner_close(struct runner *r);
