@@ -115,11 +115,9 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     return rc ? rc : parse_mode(o, r->mode ? r->mode : "a8", s, d);
 }
 
-int app_sampling(struct sampler_params *p, const struct app *app, struct diag *d) {
+struct sampler_params app_sampling(const struct app *app) {
     const struct run_spec *r = &app->spec;
-    (void)d;
-    *p = (struct sampler_params){r->temperature, (int)r->top_k, r->top_p, (uint64_t)r->seed};
-    return 0;
+    return (struct sampler_params){r->temperature, (int)r->top_k, r->top_p, (uint64_t)r->seed};
 }
 
 /* ---- prompts ---- */

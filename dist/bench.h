@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "dist/setup.h"
 
-enum { BENCH_MAX = 32 };
+enum { BENCH_MAX = 32, BENCH_MAX_REPEAT = 4096 };
 
 /* What one repetition gave; seconds on rank 0, where tokens arrive. */
 struct bench_sample {

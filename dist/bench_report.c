@@ -51,8 +51,8 @@ static double figure_of(const struct bench *b, const struct bench_row *r, const 
 }
 
 static struct stats_median figure(const struct bench *b, const struct bench_row *r, enum figure f) {
-    double v[4096];
-    int n = b->repeat < 4096 ? b->repeat : 4096;
+    double v[BENCH_MAX_REPEAT];
+    int n = b->repeat;
     for (int i = 0; i < n; i++)
         v[i] = figure_of(b, r, &r->samples[i], f);
     return stats_median(v, n);

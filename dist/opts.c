@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "bench.h"
 #include "dist/app.h"
 
 enum opt_kind { OPT_STR, OPT_INT, OPT_REAL, OPT_FLAG };
@@ -61,7 +62,7 @@ static const struct opt table[] = {
     {"head-type", NULL, "TYPE", OPT_STR, FIELD(head_type), 0, 0, NULL,
      "storage type of embedding and output layer (default: the same)"},
     {"out", "o", "FILE", OPT_STR, FIELD(out), 0, 0, NULL, "file to write (appears when complete)"},
-    {"repeat", "r", "N", OPT_INT, FIELD(repeat), 1, 100000, "7", "measurements of each figure"},
+    {"repeat", "r", "N", OPT_INT, FIELD(repeat), 1, BENCH_MAX_REPEAT, "7", "measurements of each figure"},
     {"no-verify", NULL, NULL, OPT_FLAG, FIELD(no_verify), 0, 0, NULL,
      "do not compare with one rank (saves its memory)"},
     {"flip-weight", NULL, "RANK", OPT_INT, FIELD(flip), 0, 1048576, "-1",

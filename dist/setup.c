@@ -69,8 +69,7 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     if (o->decoder.max_tokens < seqs_of_micro) o->decoder.max_tokens = seqs_of_micro;
     if (o->decoder.max_tokens > o->decoder.n_ctx * seqs_of_micro)
         o->decoder.max_tokens = o->decoder.n_ctx * seqs_of_micro;
-    struct sampler_params sampling;
-    rc = app_sampling(&sampling, app, d);
+    struct sampler_params sampling = app_sampling(app);
     o->top_candidates = sampler_candidates(&sampling, m->shape.n_vocab);
     return rc;
 }
@@ -125,8 +124,7 @@ void runner_job(struct engine_job *job, const struct app *app, const struct prom
     job->prompt_len = p->len;
     job->n_new = (int)app->spec.n_predict;
     job->chunk = (int)app->spec.chunk;
-    struct diag unused = {0};
-    app_sampling(&job->sampling, app, &unused);
+    job->sampling = app_sampling(app);
     job->end_ids = p->end_ids;
     job->n_end_ids = p->n_end_ids;
     job->stop = &app_stop;

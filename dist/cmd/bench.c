@@ -92,7 +92,7 @@ static void add_stats(struct engine_stats *sum, const struct engine_stats *s) {
 }
 
 /* Read bandwidth of all of the row's ranks at once. */
-static double probe_all(const struct bench *b, struct bench_row *r, const struct probe *probe) {
+static double probe_all(struct bench_row *r, const struct probe *probe) {
     agree_barrier(r->runner.link);
     double mine = probe_read_Bps(probe, r->runner.plan->opts.decoder.threads, &r->streams), all = 0;
     double *rates = calloc((size_t)r->runner.link->size, sizeof *rates);
@@ -102,7 +102,6 @@ static double probe_all(const struct bench *b, struct bench_row *r, const struct
             all += rates[i];
     }
     free(rates);
-    (void)b;
     r->huge = probe->huge;
     return all;
 }
@@ -114,12 +113,14 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
     struct engine_result res;
     struct link *l = r->runner.link;
     runner_job(&job, b->app, &b->prompts);
-    double before = probe_all(b, r, probe);
+    double before = probe_all(r, probe);
     energy_start(energy);
     int rc = engine_generate(r->runner.engine, &job, &res, d);
     if (rc) return rc;
-    int meter_ok = energy_update(energy) == 0;
-    double after = probe_all(b, r, probe);
+    int broken = agree_sum(l, energy_update(energy) != 0) > 0;
+    double joules = 1e-6 * (double)agree_sum(l, (uint64_t)(1e6 * energy->joules));
+    if (broken) b->energy_domains = 0; /* a counter went away: no figure rather than a wrong one */
+    double after = probe_all(r, probe);
     struct engine_stats *all = calloc((size_t)l->size, sizeof *all);
     if (!all) rc = diag_set(d, ERR_MEMORY, "no memory for statistics");
     rc = err_agree(l, rc, d);
@@ -131,8 +132,8 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
         r->prefill_tokens = r->first.prefill_tokens;
         r->decode_tokens = r->first.decode_tokens;
     } else if (!rc && b->app->rank == 0) {
-        r->samples[rep] = (struct bench_sample){res.prefill_seconds, res.decode_seconds, 0.5 * (before + after),
-                                                meter_ok ? energy->joules : 0};
+        r->samples[rep] =
+            (struct bench_sample){res.prefill_seconds, res.decode_seconds, 0.5 * (before + after), joules};
         for (int i = 0; i < l->size; i++)
             add_stats(&r->stats[i], &all[i]);
     }

@@ -68,7 +68,7 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
  */
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
                  size_t cap, struct diag *d);
-int app_sampling(struct sampler_params *p, const struct app *app, struct diag *d);
+struct sampler_params app_sampling(const struct app *app);
 
 /* Prompts as token ids on every rank (tokenized on rank 0 and broadcast). Collective. */
 struct prompts {
