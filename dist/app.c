@@ -18,7 +18,7 @@ static int looks_like_file(const char *name) {
     return strchr(name, '/') || (n > 5 && !strcasecmp(name + n - 5, ".gguf")) || access(name, F_OK) == 0;
 }
 
-static int open_local(struct model *m, const struct app *app, struct diag *d) {
+static int open_local(struct model *m, const struct app *app, int parts, struct diag *d) {
     const struct run_spec *s = &app->spec;
     if (!s->model) return diag_set(d, ERR_USAGE, "no model: give --model FILE.gguf or a preset (northwall list)");
     if (kernels_select(s->kernels) != 0)
@@ -27,19 +27,23 @@ static int open_local(struct model *m, const struct app *app, struct diag *d) {
     if (!looks_like_file(s->model)) return preset_shape(&m->shape, s->model, s->quant, (int)s->ctx, d);
     if (s->quant) return diag_set(d, ERR_USAGE, "--quant is for presets; use northwall model quantize for a file");
     int rc = gguf_open(&m->file, s->model, d);
-    return rc ? rc : shape_read(&m->shape, m->file, d);
+    return rc || !(parts & MODEL_SHAPE) ? rc : shape_read(&m->shape, m->file, d);
 }
 
-int model_open(struct model *m, const struct app *app, struct diag *d) {
+int model_open_parts(struct model *m, const struct app *app, int parts, struct diag *d) {
     memset(m, 0, sizeof *m);
-    int rc = err_agree(app->world, open_local(m, app, d), d);
+    int rc = err_agree(app->world, open_local(m, app, parts, d), d);
     if (!rc) rc = agree_same(app->world, hash_bytes(&m->shape, sizeof m->shape, 0), "the model's shape", d);
-    if (!rc && app->rank == 0)
+    if (!rc && parts & MODEL_TOKENIZER && app->rank == 0)
         rc = m->file ? tokenizer_new(&m->tokenizer, m->file, d)
                      : tokenizer_new_bytes(&m->tokenizer, m->shape.n_vocab, d);
     rc = err_agree(app->world, rc, d);
     if (rc) model_close(m);
     return rc;
+}
+
+int model_open(struct model *m, const struct app *app, struct diag *d) {
+    return model_open_parts(m, app, MODEL_SHAPE | MODEL_TOKENIZER, d);
 }
 
 void model_close(struct model *m) {

@@ -11,6 +11,11 @@
 
 static int do_info(struct app *app, struct model *m, struct diag *d) {
     const struct model_shape *s = &m->shape;
+    struct diag why = {0};
+    if (m->file && shape_read(&m->shape, m->file, &why)) {
+        printf("northwall cannot run this file: %s\n", why.text);
+        return gguf_print(m->file, stdout, app->spec.all, d);
+    }
     printf("%s: %s, %d layers x %d, %d heads (%d KV) of %d, FFN %d, vocabulary %d, context %d, %.1f M parameters\n",
            s->name, s->arch, s->n_layers, s->d_model, s->n_heads, s->n_kv_heads, s->head_dim, s->d_ffn, s->n_vocab,
            s->n_ctx, 1e-6 * (double)shape_params(s));
@@ -125,11 +130,12 @@ static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
 static const struct {
     const char *name;
     int (*run)(struct app *app, struct model *m, struct diag *d);
-} actions[] = {{"info", do_info},
-               {"synth", do_synth},
-               {"quantize", do_quantize},
-               {"tokenize", do_tokenize},
-               {"perplexity", do_perplexity}};
+    int parts; /* of the model that it needs */
+} actions[] = {{"info", do_info, 0},
+               {"synth", do_synth, MODEL_SHAPE},
+               {"quantize", do_quantize, MODEL_SHAPE},
+               {"tokenize", do_tokenize, MODEL_TOKENIZER},
+               {"perplexity", do_perplexity, MODEL_SHAPE | MODEL_TOKENIZER}};
 
 static int run(struct app *app, struct diag *d) {
     const char *what = app->spec.n_args ? app->spec.args[0] : "";
@@ -137,7 +143,7 @@ static int run(struct app *app, struct diag *d) {
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         if (strcmp(actions[i].name, what)) continue;
         struct model m;
-        int rc = model_open(&m, app, d);
+        int rc = model_open_parts(&m, app, actions[i].parts, d);
         if (rc) return rc;
         rc = actions[i].run(app, &m, d);
         model_close(&m);
@@ -152,10 +158,10 @@ const struct cmd cmd_model = {
     .summary = "info | synth | quantize | tokenize | perplexity",
     .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
     .options = "model quant type head-type out text window seed threads mode kv no-bos kernels all json quiet",
-    .notes = "info        what a file or preset holds (--all: long arrays too)\n"
+    .notes = "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
              "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"
              "quantize    write a file at another storage type: --model IN --type TYPE --out FILE\n"
-             "tokenize    ids of --text, TEXTFILE or standard input, on one line\n"
+             "tokenize    ids of --text, TEXTFILE or standard input, on one line; a vocabulary alone will do\n"
              "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens",
     .run = run,
 };

@@ -15,6 +15,8 @@ printf 'Once upon a time\nLily\n' >"$tmp/prompts"
 ok "two prompts, two lines" [ "$(wc -l <"$tmp/text")" = 2 ]
 ok "tokenize --text" [ "$("$northwall" model tokenize --model "$stories" --text 'Once upon a time')" = "1 403 407 261 378" ]
 ok "tokenize stdin" [ "$(printf 'Once upon a time' | "$northwall" model tokenize --model "$stories")" = "1 403 407 261 378" ]
+ok "tokenize with a vocabulary alone" [ "$("$northwall" model tokenize --no-bos --model "$data/ggml-vocab-gpt-2.gguf" --text 'Hello world')" = "15496 995" ]
+ok "info of a vocabulary alone" sh -c '"$1" model info --model "$2" | grep -q "cannot run this file"' _ "$northwall" "$data/ggml-vocab-llama-spm.gguf"
 ok "completion" sh -c '"$1" --complete run | grep -qx -- "--model="' _ "$northwall"
 ok "info" sh -c '"$1" model info --model "$2" | grep -q "8 heads (4 KV)"' _ "$northwall" "$stories"
 ok "info of a preset" sh -c '"$1" model info --model llama3-70b | grep -q "80 layers"' _ "$northwall"

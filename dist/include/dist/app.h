@@ -58,7 +58,10 @@ struct model {
     struct model_shape shape;
     struct tokenizer *tokenizer;
 };
-/* Collective over app->world. */
+/* Collective over app->world. A file that lacks a part not asked for opens all the same (a vocabulary alone, another
+ * architecture): its shape is then zero, its tokenizer NULL. model_open asks for both. */
+enum { MODEL_SHAPE = 1, MODEL_TOKENIZER = 2 };
+int model_open_parts(struct model *m, const struct app *app, int parts, struct diag *d);
 int model_open(struct model *m, const struct app *app, struct diag *d);
 void model_close(struct model *m);
 
