@@ -23,16 +23,16 @@ static void print_piece(const struct model *m, int id, int first, FILE *out) {
     if (buf != small) free(buf);
 }
 
-/* True if the first generated token opens the printed text of a sequence. */
-static int opens(const struct app *app, const struct prompts *p, int seq) {
-    return app->spec.no_echo || !p->text[seq][0];
+/* True if the first generated token opens the text of a sequence, echoed or not: else its space is part of the text. */
+static int opens(const struct prompts *p, const struct model *m, int seq) {
+    return tokenizer_is_special(m->tokenizer, p->ids[seq][p->len[seq] - 1]);
 }
 
 static void on_token(void *user, int seq, int index, int id) {
     struct stream *s = user;
     s->count++;
     if (s->live) {
-        print_piece(s->model, id, index == 0 && opens(s->app, s->prompts, seq), stdout);
+        print_piece(s->model, id, index == 0 && opens(s->prompts, s->model, seq), stdout);
         fflush(stdout);
     } else if (!s->app->spec.quiet && isatty(2) && seq == 0) {
         fprintf(stderr, "\r%d tokens", s->count);
@@ -50,7 +50,7 @@ static void print_texts(const struct app *app, const struct model *m, const stru
     for (int s = 0; s < r->n_seqs; s++) {
         if (!app->spec.no_echo) fputs(p->text[s], stdout);
         for (int i = 0; i < r->n_out[s]; i++)
-            print_piece(m, r->out[s * r->n_new + i], i == 0 && opens(app, p, s), stdout);
+            print_piece(m, r->out[s * r->n_new + i], i == 0 && opens(p, m, s), stdout);
         fputc('\n', stdout);
     }
 }
@@ -68,7 +68,7 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
         json_array_append_new(ids, json_integer(id));
         snprintf(hex, sizeof hex, "%016llx", (unsigned long long)r->logit_hash[s * r->n_new + i]);
         json_array_append_new(hash, json_string(hex));
-        if (f) print_piece(m, id, i == 0, f);
+        if (f) print_piece(m, id, i == 0 && opens(p, m, s), f);
     }
     if (f) fclose(f);
     if (!m->shape.causal) {

@@ -10,6 +10,10 @@ done
 "$northwall" run --model "$stories" --prompt "Once upon a time" -n 20 >"$tmp/text" 2>"$tmp/err"
 ok "text alone on stdout" [ "$(cat "$tmp/text")" = "Once upon a time, there was a little girl named Lily. She loved to play outsid" ]
 ok "statistics on stderr" grep -q "tok/s" "$tmp/err"
+continuation() { "$northwall" run --model "$stories" --prompt "$1" -n 3 -q --json | sed -n 's/.*"text": "\(.*\)".*/\1/p'; }
+ok "a continuation keeps its space" [ "$(continuation Once)" = " upon a time" ]
+ok "a text opens without one" [ "$(continuation '')" = "Once upon a" ]
+ok "--no-echo prints what follows the prompt" [ "$("$northwall" run --model "$stories" --prompt Once -n 3 -q --no-echo)" = " upon a time" ]
 printf 'Once upon a time\nLily\n' >"$tmp/prompts"
 "$northwall" run --model "$stories" --prompts "$tmp/prompts" -n 5 -q >"$tmp/text" 2>/dev/null
 ok "two prompts, two lines" [ "$(wc -l <"$tmp/text")" = 2 ]
