@@ -55,7 +55,17 @@ static void print_texts(const struct app *app, const struct model *m, const stru
     }
 }
 
-static json_t *sequence_json(const struct model *m, const struct prompts *p, const struct engine_result *r, int s) {
+/* Why a sequence ended: an end token, -n reached, its context full, or a signal. */
+static const char *finish_of(const struct prompts *p, const struct runner *run, const struct engine_result *r, int s) {
+    int n = r->n_out[s], last = n ? r->out[(size_t)s * (size_t)r->n_new + (size_t)n - 1] : -1;
+    for (int i = 0; i < p->n_end_ids; i++)
+        if (p->end_ids[i] == last) return "end";
+    if (n >= r->n_new) return "length";
+    return p->len[s] + n > run->plan->opts.decoder.n_ctx ? "context" : "interrupted";
+}
+
+static json_t *sequence_json(const struct model *m, const struct prompts *p, const struct runner *run,
+                             const struct engine_result *r, int s) {
     json_t *prompt = json_array(), *ids = json_array(), *hash = json_array();
     for (int i = 0; i < p->len[s]; i++)
         json_array_append_new(prompt, json_integer(p->ids[s][i]));
@@ -79,6 +89,7 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
     json_t *t = text ? json_stringn(text, len) : NULL; /* NULL when the bytes are no UTF-8 */
     json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "prompt_ids", prompt, "ids", ids, "logits_hash", hash, "text",
                           t ? t : json_null());
+    if (m->shape.causal) json_object_set_new(o, "finish", json_string(finish_of(p, run, r, s)));
     free(text);
     return o;
 }
@@ -87,7 +98,7 @@ static void print_json(const struct app *app, const struct model *m, const struc
                        const struct engine_result *r) {
     json_t *seqs = json_array();
     for (int s = 0; s < r->n_seqs; s++)
-        json_array_append_new(seqs, sequence_json(m, p, r, s));
+        json_array_append_new(seqs, sequence_json(m, p, run, r, s));
     char hash[24];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)run->plan->hash);
     json_t *o =
@@ -102,6 +113,18 @@ static void print_json(const struct app *app, const struct model *m, const struc
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
+}
+
+/* A text cut short by its context is no error, but nobody should have to guess at it. */
+static void note_full(const struct model *m, const struct prompts *p, const struct runner *run,
+                      const struct engine_result *r) {
+    int full = 0;
+    for (int s = 0; s < r->n_seqs && m->shape.causal; s++)
+        full += strcmp(finish_of(p, run, r, s), "context") == 0;
+    if (full)
+        fprintf(stderr,
+                "northwall: note: %d of %d texts ended early, their context of %d positions is full: raise --ctx\n",
+                full, r->n_seqs, run->plan->opts.decoder.n_ctx);
 }
 
 static void print_stats(const struct app *app, const struct runner *run, const struct engine_result *r) {
@@ -143,6 +166,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
         else if (!s.live)
             print_texts(app, m, p, &r);
         fflush(stdout);
+        if (!app->spec.quiet) note_full(m, p, run, &r);
         print_stats(app, run, &r);
     }
     int interrupted = r.interrupted;

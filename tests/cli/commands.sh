@@ -14,6 +14,9 @@ continuation() { "$northwall" run --model "$stories" --prompt "$1" -n 3 -q --jso
 ok "a continuation keeps its space" [ "$(continuation Once)" = " upon a time" ]
 ok "a text opens without one" [ "$(continuation '')" = "Once upon a" ]
 ok "--no-echo prints what follows the prompt" [ "$("$northwall" run --model "$stories" --prompt Once -n 3 -q --no-echo)" = " upon a time" ]
+"$northwall" run --model "$stories" --prompt Once --ctx 4 -n 9 --json >"$tmp/full" 2>"$tmp/err"
+ok "a full context is told" grep -q "context of 4 positions is full" "$tmp/err"
+ok "--json tells it too" grep -q '"finish": "context"' "$tmp/full"
 printf 'Once upon a time\nLily\n' >"$tmp/prompts"
 "$northwall" run --model "$stories" --prompts "$tmp/prompts" -n 5 -q >"$tmp/text" 2>/dev/null
 ok "two prompts, two lines" [ "$(wc -l <"$tmp/text")" = 2 ]
