@@ -33,6 +33,16 @@ static int longest(const struct prompts *p) {
     return n;
 }
 
+/* Refused before anything is loaded or printed. */
+static int check_lengths(const struct prompts *p, int n_ctx, struct diag *d) {
+    for (int i = 0; p && i < p->n; i++)
+        if (p->len[i] > n_ctx)
+            return diag_set(d, ERR_RANGE,
+                            "prompt %d has %d tokens, but the context holds %d: raise --ctx or shorten the prompt", i,
+                            p->len[i], n_ctx);
+    return 0;
+}
+
 /* A bar for loads that take a while: rank 0, on a terminal. Nonzero stops the load. */
 static int show_load(void *arg, size_t done, size_t bytes) {
     static double begun;
@@ -69,6 +79,7 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     if (o->decoder.max_tokens < seqs_of_micro) o->decoder.max_tokens = seqs_of_micro;
     if (o->decoder.max_tokens > o->decoder.n_ctx * seqs_of_micro)
         o->decoder.max_tokens = o->decoder.n_ctx * seqs_of_micro;
+    rc = check_lengths(p, o->decoder.n_ctx, d);
     struct sampler_params sampling = app_sampling(app);
     o->top_candidates = sampler_candidates(&sampling, m->shape.n_vocab);
     return rc;

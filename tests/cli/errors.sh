@@ -23,6 +23,7 @@ for n in 1 3; do
     fails "too many stages ($n)" 6 "" $n run --model "$stories" --strategy pp$((n * 7))
     fails "memory ($n)" 6 "MiB" $n run --model "$kjv" --mem 100KiB
     fails "context ($n)" 8 "context" $n run --model "$stories" --ctx 4 --prompt "Once upon a time there was a" -n 5
+    ok "context: no text ($n)" [ ! -s "$tmp/out" ]
     fails "bad mode ($n)" 2 "--mode" $n run --model "$kjv" --mode w4a4
     fails "bad kv ($n)" 2 "--kv" $n run --model "$kjv" --kv q9
     fails "flipped weight ($n)" 7 "verification failed" $n bench --model "$kjv" -n 8 --repeat 1 --flip-weight $((n - 1)) --json
