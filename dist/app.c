@@ -126,17 +126,27 @@ struct sampler_params app_sampling(const struct app *app) {
 
 /* ---- prompts ---- */
 
-static int split_lines(struct prompts *p, char *text, struct diag *d) {
-    int n = 0;
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-        char **bigger = realloc(p->text, (size_t)(n + 1) * sizeof *bigger);
-        if (!bigger) return diag_set(d, ERR_MEMORY, "no memory for prompts");
-        p->text = bigger;
-        p->text[n] = strdup(line);
-        if (!p->text[n]) return diag_set(d, ERR_MEMORY, "no memory for prompts");
-        p->n = ++n;
-    }
+static int add_text(struct prompts *p, const char *line, size_t len, struct diag *d) {
+    char **bigger = realloc(p->text, (size_t)(p->n + 1) * sizeof *bigger);
+    if (bigger) p->text = bigger;
+    if (!bigger || !(p->text[p->n] = strndup(line, len))) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+    p->n++;
     return 0;
+}
+
+/* Lines end with \n or \r\n; empty ones are skipped. */
+static int split_lines(struct prompts *p, const char *path, const char *text, size_t size, struct diag *d) {
+    int rc = 0;
+    for (size_t at = 0, line = 1; !rc && at < size; line++) {
+        const char *begin = text + at, *end = memchr(begin, '\n', size - at);
+        size_t len = end ? (size_t)(end - begin) : size - at;
+        at += len + 1;
+        if (len && end && begin[len - 1] == '\r') len--;
+        if (memchr(begin, 0, len))
+            return diag_set(d, ERR_USAGE, "%s: line %zu holds a zero byte: prompts are lines of text", path, line);
+        if (len) rc = add_text(p, begin, len, d);
+    }
+    return rc;
 }
 
 /* Rank 0: the texts, one a sequence; --batch repeats a single prompt. */
@@ -147,7 +157,7 @@ static int read_texts(struct prompts *p, const struct run_spec *s, struct diag *
         size_t len;
         int rc = text_read_file(s->prompts, 1u << 28, &text, &len, d);
         if (rc) return rc;
-        rc = split_lines(p, text, d);
+        rc = split_lines(p, s->prompts, text, len, d);
         free(text);
         return rc ? rc : p->n ? 0 : diag_set(d, ERR_USAGE, "%s: no prompt in it (one a line)", s->prompts);
     }

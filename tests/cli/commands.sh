@@ -20,6 +20,9 @@ ok "--json tells it too" grep -q '"finish": "context"' "$tmp/full"
 printf 'Once upon a time\nLily\n' >"$tmp/prompts"
 "$northwall" run --model "$stories" --prompts "$tmp/prompts" -n 5 -q >"$tmp/text" 2>/dev/null
 ok "two prompts, two lines" [ "$(wc -l <"$tmp/text")" = 2 ]
+printf 'Once\r\n\r\n\n upon' >"$tmp/prompts"
+"$northwall" run --model "$stories" --prompts "$tmp/prompts" -n 1 --json -q | tr -d ' \n' >"$tmp/ids"
+ok "prompts: line ends and empty lines" grep -q 'prompt_ids":\[1,403\].*prompt_ids":\[1,[0-9,]*\]' "$tmp/ids"
 ok "tokenize --text" [ "$("$northwall" model tokenize --model "$stories" --text 'Once upon a time')" = "1 403 407 261 378" ]
 ok "tokenize stdin" [ "$(printf 'Once upon a time' | "$northwall" model tokenize --model "$stories")" = "1 403 407 261 378" ]
 ok "tokenize with a vocabulary alone" [ "$("$northwall" model tokenize --no-bos --model "$data/ggml-vocab-gpt-2.gguf" --text 'Hello world')" = "15496 995" ]

@@ -6,6 +6,7 @@ head -c 5000 "$stories" >"$tmp/short.gguf"
 head -c 800000 "$stories" >"$tmp/cut.gguf"
 printf 'GARBAGE!' >"$tmp/garbage.gguf"
 : >"$tmp/empty.gguf"
+printf 'Once\nupon\0a time\n' >"$tmp/zero"
 
 for n in 1 3; do
     fails "no command ($n)" 2 "unknown command" $n frobnicate
@@ -24,6 +25,7 @@ for n in 1 3; do
     fails "memory ($n)" 6 "MiB" $n run --model "$kjv" --mem 100KiB
     fails "context ($n)" 8 "context" $n run --model "$stories" --ctx 4 --prompt "Once upon a time there was a" -n 5
     ok "context: no text ($n)" [ ! -s "$tmp/out" ]
+    fails "zero byte in prompts ($n)" 2 "line 2 holds a zero byte" $n run --model "$stories" --prompts "$tmp/zero" -n 5
     fails "bad mode ($n)" 2 "--mode" $n run --model "$kjv" --mode w4a4
     fails "bad kv ($n)" 2 "--kv" $n run --model "$kjv" --kv q9
     fails "flipped weight ($n)" 7 "verification failed" $n bench --model "$kjv" -n 8 --repeat 1 --flip-weight $((n - 1)) --json
