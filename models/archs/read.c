@@ -124,11 +124,11 @@ static int read_rope(struct model_shape *s, const struct gguf *g, struct diag *d
     return rc;
 }
 
-/* A window as wide as the context does nothing; a narrower one limits the contexts that can be computed. */
+/* Up to its width a window does nothing; longer contexts than that are not computed, trained for or not. */
 static int read_window(struct model_shape *s, const struct gguf *g, struct diag *d) {
     int32_t window;
     int rc = arch_int(s, g, "attention.sliding_window", 0, 0, INT32_MAX, &window, d);
-    if (!rc && window > 0 && window < s->n_ctx) s->ctx_limit = window;
+    if (!rc && window > 0) s->ctx_limit = window;
     return rc;
 }
 
