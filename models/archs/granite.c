@@ -1,4 +1,5 @@
-/* Granite 3: Llama with four multipliers in the metadata. The file's logit_scale divides; ours multiplies. */
+/* Granite 3: Llama with four multipliers in the metadata, 0 for none. The file's logit_scale divides; ours multiplies.
+ */
 #include "archs.h"
 
 static int read_multipliers(struct model_shape *s, const struct gguf *g, struct diag *d) {
@@ -9,9 +10,9 @@ static int read_multipliers(struct model_shape *s, const struct gguf *g, struct 
     if (!rc) rc = arch_float(s, g, "logit_scale", 0, 1, &logit, d);
     if (rc) return rc;
     if (logit == 0) return diag_set(d, ERR_FORMAT, "%s: granite.logit_scale is 0; logits are divided by it", g->path);
-    s->embed_scale = (float)embed;
-    s->residual_scale = (float)residual;
-    if (attention != 0) s->attn_scale = (float)attention; /* 0 stands for 1/sqrt(head_dim) */
+    if (embed != 0) s->embed_scale = (float)embed;
+    if (residual != 0) s->residual_scale = (float)residual;
+    if (attention != 0) s->attn_scale = (float)attention;
     s->logit_scale = (float)(1 / logit);
     return 0;
 }

@@ -202,6 +202,21 @@ static void check_good(const struct gguf *g) {
           s.name);
 }
 
+/* A multiplier of 0 is none, as in llama.cpp; only logits cannot be divided by it. */
+static void check_granite_zeros(void) {
+    struct tiny t = llama;
+    struct model_shape s;
+    t.arch = "granite";
+    tiny_shape(&s, &t, "F32", NULL);
+    struct gguf *g = tiny_file(&s, 1);
+    s = check_accepted(g, (struct edit){.key = "granite.embedding_scale", .value = 0});
+    CHECK(s.embed_scale == 1, "embedding scale %g", (double)s.embed_scale);
+    s = check_accepted(g, (struct edit){.key = "granite.residual_scale", .value = 0});
+    CHECK(s.residual_scale == 1, "residual scale %g", (double)s.residual_scale);
+    check_refused(g, (struct edit){.key = "granite.logit_scale", .value = 0}, ERR_FORMAT, "logit_scale");
+    gguf_close(g);
+}
+
 /* Damaged headers: whatever reads as a model must also open and run, the rest is refused with a line of text. */
 static void check_damaged(const struct gguf *g, uint64_t seed, int rounds) {
     uint8_t *bytes = malloc(g->file_bytes);
@@ -315,6 +330,7 @@ int main(void) {
         check_good(g);
         gguf_close(g);
     }
+    check_granite_zeros();
     check_round_trip();
     check_presets();
     return check_report("test_shape");
