@@ -158,10 +158,12 @@ const struct cmd cmd_model = {
     .summary = "info | synth | quantize | tokenize | perplexity",
     .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
     .options = "model quant type head-type out text window seed threads mode kv no-bos kernels all json quiet",
-    .notes = "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
-             "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"
-             "quantize    write a file at another storage type: --model IN --type TYPE --out FILE\n"
-             "tokenize    ids of --text, TEXTFILE or standard input, on one line; a vocabulary alone will do\n"
-             "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens",
+    .notes =
+        "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
+        "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"
+        "quantize    write a file at another storage type: --model IN --type TYPE --out FILE\n"
+        "tokenize    ids of --text, TEXTFILE or standard input, on one line; a vocabulary alone will do\n"
+        "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens with a begin token first;\n"
+        "            each token counts once (llama.cpp's program counts the second halves of windows: less)",
     .run = run,
 };
