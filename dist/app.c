@@ -30,6 +30,14 @@ static int open_local(struct model *m, const struct app *app, int parts, struct 
     return rc || !(parts & MODEL_SHAPE) ? rc : shape_read(&m->shape, m->file, d);
 }
 
+/* Ids of the tokenizer index the embedding: a file may leave rows without text, but not the other way round. */
+static int check_vocab(const struct model *m, struct diag *d) {
+    int n = tokenizer_n_vocab(m->tokenizer);
+    if (!m->file || n <= m->shape.n_vocab) return 0;
+    return diag_set(d, ERR_FORMAT, "%s: the tokenizer has %d tokens, but token_embd.weight only %d rows", m->file->path,
+                    n, m->shape.n_vocab);
+}
+
 int model_open_parts(struct model *m, const struct app *app, int parts, struct diag *d) {
     memset(m, 0, sizeof *m);
     int rc = err_agree(app->world, open_local(m, app, parts, d), d);
@@ -37,6 +45,7 @@ int model_open_parts(struct model *m, const struct app *app, int parts, struct d
     if (!rc && parts & MODEL_TOKENIZER && app->rank == 0)
         rc = m->file ? tokenizer_new(&m->tokenizer, m->file, d)
                      : tokenizer_new_bytes(&m->tokenizer, m->shape.n_vocab, d);
+    if (!rc && parts & MODEL_SHAPE && m->tokenizer) rc = check_vocab(m, d);
     rc = err_agree(app->world, rc, d);
     if (rc) model_close(m);
     return rc;

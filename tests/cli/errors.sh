@@ -6,6 +6,9 @@ head -c 5000 "$stories" >"$tmp/short.gguf"
 head -c 800000 "$stories" >"$tmp/cut.gguf"
 printf 'GARBAGE!' >"$tmp/garbage.gguf"
 : >"$tmp/empty.gguf"
+# one row less in the embedding than the tokenizer has tokens
+LC_ALL=C sed 's/\(llama\.vocab_size\x04\x00\x00\x00\)\x00\x02/\1\xff\x01/
+s/\(token_embd\.weight\x02\x00\x00\x00\x40\x00\x00\x00\x00\x00\x00\x00\)\x00\x02/\1\xff\x01/' "$stories" >"$tmp/rows.gguf"
 printf 'Once\nupon\0a time\n' >"$tmp/zero"
 
 for n in 1 3; do
@@ -19,6 +22,7 @@ for n in 1 3; do
     fails "cut file ($n)" 3 "cut.gguf" $n run --model "$tmp/cut.gguf"
     fails "garbage ($n)" 3 "garbage.gguf" $n run --model "$tmp/garbage.gguf"
     fails "empty file ($n)" 3 "empty.gguf" $n run --model "$tmp/empty.gguf"
+    fails "fewer rows than tokens ($n)" 3 "512 tokens, but token_embd.weight only 511" $n run --model "$tmp/rows.gguf"
     fails "unknown preset ($n)" 2 "nosuch" $n run --model nosuch
     fails "wrong ranks ($n)" 6 "needs 4 ranks" $n run --model "$stories" --tp 4
     fails "too many stages ($n)" 6 "" $n run --model "$stories" --strategy pp$((n * 7))
@@ -33,6 +37,7 @@ for n in 1 3; do
 done
 fails "unwritable output" 4 "/nonexistent" 1 model quantize --model "$stories" --type Q8_0 --out /nonexistent/x.gguf
 fails "full disk" 4 "" 1 model quantize --model "$kjv" --type Q4_0 --out /dev/full
+fails "perplexity of more tokens than rows" 3 "511 rows" 1 model perplexity --model "$tmp/rows.gguf" --text Once
 fails "unknown type" 2 "Q99" 1 model quantize --model "$stories" --type Q99 --out "$tmp/x.gguf"
 ok "no partial file" [ -z "$(ls "$tmp" | grep 'x.gguf')" ]
 "$northwall" list >/dev/full 2>"$tmp/err"
