@@ -112,6 +112,9 @@ static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
     char *text;
     size_t len;
     struct perplexity p;
+    if (!m->shape.causal)
+        return diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: it predicts no token, so it has no perplexity",
+                        m->shape.name);
     int rc = read_input(app, &text, &len, d), *ids = NULL;
     if (rc) return rc;
     int n = tokenizer_encode(m->tokenizer, text, len, 0, &ids, d);

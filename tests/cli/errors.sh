@@ -38,6 +38,7 @@ done
 fails "unwritable output" 4 "/nonexistent" 1 model quantize --model "$stories" --type Q8_0 --out /nonexistent/x.gguf
 fails "full disk" 4 "" 1 model quantize --model "$kjv" --type Q4_0 --out /dev/full
 fails "perplexity of more tokens than rows" 3 "511 rows" 1 model perplexity --model "$tmp/rows.gguf" --text Once
+fails "perplexity of an encoder" 3 "encoder" 1 model perplexity --model bert-base --text Once
 fails "unknown type" 2 "Q99" 1 model quantize --model "$stories" --type Q99 --out "$tmp/x.gguf"
 ok "no partial file" [ -z "$(ls "$tmp" | grep 'x.gguf')" ]
 "$northwall" list >/dev/full 2>"$tmp/err"
