@@ -67,8 +67,8 @@ static int do_tokenize(struct app *app, struct model *m, struct diag *d) {
     size_t len;
     int rc = read_input(app, &text, &len, d);
     if (rc) return rc;
-    int *ids = NULL, n = tokenizer_encode(m->tokenizer, text, len,
-                                          TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS), &ids, d);
+    int ends = app->spec.no_bos ? 0 : TOKENIZE_BOS | TOKENIZE_EOS; /* where the file asks for them */
+    int *ids = NULL, n = tokenizer_encode(m->tokenizer, text, len, TOKENIZE_SPECIAL | ends, &ids, d);
     for (int i = 0; i < n; i++)
         printf(i ? " %d" : "%d", ids[i]);
     if (n >= 0) putchar('\n');
@@ -165,7 +165,9 @@ const struct cmd cmd_model = {
         "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
         "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"
         "quantize    write a file at another storage type: --model IN --type TYPE --out FILE\n"
-        "tokenize    ids of --text, TEXTFILE or standard input, on one line; a vocabulary alone will do\n"
+        "tokenize    ids of --text, TEXTFILE or standard input, on one line, with the begin and end tokens that the "
+        "file\n"
+        "            asks for (--no-bos: neither); a vocabulary alone will do\n"
         "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens with a begin token first;\n"
         "            each token counts once (llama.cpp's program counts the second halves of windows: less)",
     .run = run,

@@ -26,6 +26,9 @@ ok "prompts: line ends and empty lines" grep -q 'prompt_ids":\[1,403\].*prompt_i
 ok "tokenize --text" [ "$("$northwall" model tokenize --model "$stories" --text 'Once upon a time')" = "1 403 407 261 378" ]
 ok "tokenize stdin" [ "$(printf 'Once upon a time' | "$northwall" model tokenize --model "$stories")" = "1 403 407 261 378" ]
 ok "tokenize with a vocabulary alone" [ "$("$northwall" model tokenize --no-bos --model "$data/ggml-vocab-gpt-2.gguf" --text 'Hello world')" = "15496 995" ]
+LC_ALL=C sed 's/\(add_eos_token\x07\x00\x00\x00\)\x00/\1\x01/' "$data/ggml-vocab-llama-spm.gguf" >"$tmp/eos.gguf"
+ok "tokenize with an end token" [ "$("$northwall" model tokenize --model "$tmp/eos.gguf" --text 'Hello world')" = "1 15043 3186 2" ]
+ok "tokenize without" [ "$("$northwall" model tokenize --no-bos --model "$tmp/eos.gguf" --text 'Hello world')" = "15043 3186" ]
 ok "info of a vocabulary alone" sh -c '"$1" model info --model "$2" | grep -q "cannot run this file"' _ "$northwall" "$data/ggml-vocab-llama-spm.gguf"
 ok "completion" sh -c '"$1" --complete run | grep -qx -- "--model="' _ "$northwall"
 ok "info" sh -c '"$1" model info --model "$2" | grep -q "8 heads (4 KV)"' _ "$northwall" "$stories"
