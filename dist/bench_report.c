@@ -110,10 +110,6 @@ static struct traffic traffic_of(const struct bench *b, const struct bench_row *
     return t;
 }
 
-static int over(const struct bench *b, const struct bench_row *r) {
-    return r->runner.plan->n_ranks * r->runner.plan->opts.decoder.threads > b->app->cores;
-}
-
 /* ---- text ---- */
 
 static const char *yes(int same) {
@@ -161,8 +157,8 @@ void bench_print_table(const struct bench *b) {
         if (ms.low <= ms.high) snprintf(interval, sizeof interval, "[%.2f, %.2f]", ms.low, ms.high);
         printf("%-14s %5d  %-9s %-9s  %6.2f %14s  %9.0f  %9.0f %9.1f  %6.1f%%  %s\n", r->runner.strategy.text,
                r->runner.plan->n_ranks, yes(r->tokens_same), yes(r->logits_same), ms.median, interval, pf.median,
-               t.bytes, t.messages, 100 * t.wait_share, over(b, r) ? "yes" : "no");
-        any_over |= over(b, r);
+               t.bytes, t.messages, 100 * t.wait_share, r->runner.oversubscribed ? "yes" : "no");
+        any_over |= r->runner.oversubscribed;
     }
     puts("\nHow to read it: \"same\" compares every generated token, and a hash of all logits of every step, with one "
          "rank;\n"
@@ -198,7 +194,7 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     printf("strategy %s (%s), %d rank%s x %d thread%s%s\n\n", r->runner.strategy.text, r->runner.why,
            r->runner.plan->n_ranks, r->runner.plan->n_ranks == 1 ? "" : "s", r->runner.plan->opts.decoder.threads,
            r->runner.plan->opts.decoder.threads == 1 ? "" : "s",
-           over(b, r) ? "; OVERSUBSCRIBED: times measure the scheduler as well" : "");
+           r->runner.oversubscribed ? "; OVERSUBSCRIBED: times measure the scheduler as well" : "");
     print_figure("prefill", figure(b, r, PREFILL_TOK), "tok/s", 1);
     print_figure("decode", figure(b, r, DECODE_TOK), "tok/s", 1);
     print_figure("latency", figure(b, r, MS_PER_TOKEN), "ms/tok", 3);
@@ -250,7 +246,7 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
     json_object_set_new(o, "strategy", json_string(r->runner.strategy.text));
     json_object_set_new(o, "ranks", json_integer(r->runner.plan->n_ranks));
     json_object_set_new(o, "threads_per_rank", json_integer(r->runner.plan->opts.decoder.threads));
-    json_object_set_new(o, "oversubscribed", json_boolean(over(b, r)));
+    json_object_set_new(o, "oversubscribed", json_boolean(r->runner.oversubscribed));
     json_object_set_new(o, "kind", json_string("measured"));
     json_object_set_new(o, "n", json_integer(b->repeat));
     json_object_set_new(o, "tokens_verified", flag(r->tokens_same < 0 ? -1 : r->tokens_same && r->logits_same));

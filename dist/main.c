@@ -53,9 +53,27 @@ static void complete(const char *what) {
         puts(presets[i]->name);
 }
 
-static int cores_allowed(void) {
+static cpu_set_t cores_allowed(void) {
     cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return set;
+    CPU_ZERO(&set);
+    CPU_SET(0, &set);
+    return set;
+}
+
+/* mpirun may bind each rank to cores of its own: what a node's ranks may use is the union. */
+static void find_node(struct app *app, int mpi) {
+    cpu_set_t all = cores_allowed();
+    app->node = app->rank;
+    if (mpi) {
+        MPI_Comm node;
+        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+        MPI_Allreduce(MPI_IN_PLACE, &all, (int)sizeof all, MPI_BYTE, MPI_BOR, node);
+        MPI_Bcast(&app->node, 1, MPI_INT, 0, node);
+        MPI_Comm_free(&node);
+    }
+    app->cores = CPU_COUNT(&all);
+    app->node_leader = app->node == app->rank;
 }
 
 static int dispatch(struct app *app, int argc, char **argv, struct diag *d) {
@@ -89,17 +107,7 @@ static void start_ranks(struct app *app, int mpi) {
     app->world = mpi ? link_mpi_new(MPI_COMM_WORLD, NULL) : link_self_new();
     app->rank = app->world->rank;
     app->size = app->world->size;
-    app->cores = cores_allowed();
-    int on_node = app->size, node_rank = app->rank;
-    if (mpi) {
-        MPI_Comm node;
-        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-        MPI_Comm_size(node, &on_node);
-        MPI_Comm_rank(node, &node_rank);
-        MPI_Comm_free(&node);
-    }
-    app->node_leader = node_rank == 0;
-    app->oversubscribed = agree_max(app->world, on_node > app->cores, NULL) > 0;
+    find_node(app, mpi);
 }
 
 int main(int argc, char **argv) {

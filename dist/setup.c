@@ -106,6 +106,18 @@ static void note_context(const struct app *app, const struct model *m, const str
         p->opts.decoder.n_ctx, m->shape.n_ctx);
 }
 
+/* Do the ranks of the link, of `threads` threads each, outnumber the cores of some node? Collective over it. */
+static int outnumber_cores(const struct app *app, struct link *l, int threads) {
+    int *node = malloc((size_t)l->size * sizeof *node), here = 0;
+    if (err_agree(l, node ? 0 : ERR_MEMORY, NULL) == 0) {
+        agree_allgather(l, &app->node, sizeof app->node, node);
+        for (int i = 0; i < l->size; i++)
+            here += node[i] == app->node;
+    }
+    free(node);
+    return agree_max(l, here * threads > app->cores, NULL) > 0;
+}
+
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
@@ -115,6 +127,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
     if (!rc) {
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
         if (r->link) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
+        if (r->link) r->oversubscribed = outnumber_cores(app, r->link, r->plan->opts.decoder.threads);
         rc = err_agree(app->world, rc, d);
     }
     if (rc) runner_close(r);

@@ -94,7 +94,7 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
     return o;
 }
 
-static void print_json(const struct app *app, const struct model *m, const struct prompts *p, const struct runner *run,
+static void print_json(const struct model *m, const struct prompts *p, const struct runner *run,
                        const struct engine_result *r) {
     json_t *seqs = json_array();
     for (int s = 0; s < r->n_seqs; s++)
@@ -109,7 +109,7 @@ static void print_json(const struct app *app, const struct model *m, const struc
         json_object_update_new(o, json_pack("{s:s, s:f, s:f, s:b}", "timing_kind", "measured, one run",
                                             "prefill_tok_per_s", (double)r->prefill_tokens / r->prefill_seconds,
                                             "decode_tok_per_s", (double)r->decode_tokens / r->decode_seconds,
-                                            "oversubscribed", app->oversubscribed));
+                                            "oversubscribed", run->oversubscribed));
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
@@ -131,7 +131,7 @@ static void print_stats(const struct app *app, const struct runner *run, const s
     if (app->spec.quiet) return;
     fprintf(stderr, "\nstrategy %s (%s), %d rank%s%s\n", run->strategy.text, run->why, run->plan->n_ranks,
             run->plan->n_ranks == 1 ? "" : "s",
-            app->oversubscribed ? ", more ranks than cores: times measure the scheduler too" : "");
+            run->oversubscribed ? ", more ranks than cores: times measure the scheduler too" : "");
     fprintf(stderr, "prefill %llu tokens in %.3f s, %.1f tok/s; decode %llu tokens in %.3f s",
             (unsigned long long)r->prefill_tokens, r->prefill_seconds, (double)r->prefill_tokens / r->prefill_seconds,
             (unsigned long long)r->decode_tokens, r->decode_seconds);
@@ -160,7 +160,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     if (app->rank == 0) {
         if (s.live) fputc('\n', stdout);
         if (app->spec.json)
-            print_json(app, m, p, run, &r);
+            print_json(m, p, run, &r);
         else if (!m->shape.causal)
             print_encodings(p, m, &r);
         else if (!s.live)

@@ -43,4 +43,13 @@ done
 ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
 "$northwall" model perplexity --model "$kjv" --text "In the beginning God created the heaven and the earth." --json >"$tmp/ppl" 2>/dev/null
 ok "perplexity --json" grep -q '"mean_nll_nats"' "$tmp/ppl"
+# Ranks bound to a core each have two cores together.
+bound() { # COMMAND OPTIONS...: prints what it says of "oversubscribed"
+    "$mpiexec" --bind-to core -n 2 "$northwall" "$@" -m "$kjv" --tp 2 --prompt "And" -n 4 --json >"$tmp/bound" 2>/dev/null
+    field "$tmp/bound" oversubscribed
+}
+if [ "$(nproc)" -ge 2 ]; then
+    ok "ranks bound to cores: bench" [ "$(bound bench --repeat 1 --no-verify)" = '"oversubscribed":false' ]
+    ok "ranks bound to cores: run" [ "$(bound run)" = '"oversubscribed":false' ]
+fi
 finish

@@ -32,9 +32,9 @@ struct app {
     struct run_spec spec;
     struct link *world;
     int rank, size; /* world's */
-    int oversubscribed; /* more ranks on this node than cores it may use */
-    int cores;
-    int node_leader; /* the first rank of its node */
+    int cores; /* that the ranks of this node may use, together */
+    int node; /* world rank of the node's first rank */
+    int node_leader; /* 1: this rank is that one */
 };
 
 struct cmd {

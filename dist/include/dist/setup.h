@@ -12,6 +12,7 @@ struct runner {
     struct plan *plan;
     struct link *link; /* its ranks; NULL on ranks that take no part */
     struct engine *engine; /* NULL likewise */
+    int oversubscribed; /* some node has more threads of these ranks than cores; known on its ranks */
 };
 
 /* Options of the plan: what the command line says, and what the prompts need (p NULL: one chunk a sequence, --batch
