@@ -87,9 +87,7 @@ static void add_step(struct traffic *t, enum step_kind k, double s, double wait)
 
 static struct traffic traffic_of(const struct bench *b, const struct bench_row *r) {
     struct traffic t = {0};
-    double tokens = (double)r->decode_tokens * b->repeat, waited = 0, wall = 0, least = 1e300;
-    for (int i = 0; i < b->repeat; i++)
-        wall += r->samples[i].decode_s;
+    double tokens = (double)r->decode_tokens * b->repeat, waited = 0, least = 1e300;
     for (int k = 0; k < r->runner.plan->n_ranks; k++) {
         const struct engine_stats *s = &r->stats[k];
         double mine = 0;
@@ -106,7 +104,7 @@ static struct traffic traffic_of(const struct bench *b, const struct bench_row *
             t.waited_for = k;
         }
     }
-    t.wait_share = waited / (wall * r->runner.plan->n_ranks);
+    t.wait_share = t.total > 0 ? waited / t.total : 0; /* of the same time as the shares by kind of step */
     return t;
 }
 

@@ -379,8 +379,8 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
         run_job(e);
     else
         run_encoder(e);
-    double t_end = engine_now();
     collect(e, r);
+    double t_end = engine_now(); /* rank 0 has the tokens of every replica */
     finish_result(e, r, t_end);
     rc = agree_tokens(e, d);
     if (rc) engine_result_fini(r);

@@ -52,4 +52,9 @@ if [ "$(nproc)" -ge 2 ]; then
     ok "ranks bound to cores: bench" [ "$(bound bench --repeat 1 --no-verify)" = '"oversubscribed":false' ]
     ok "ranks bound to cores: run" [ "$(bound run)" = '"oversubscribed":false' ]
 fi
+# Shares are of one whole; decoding so short that the pipeline's start and end weigh most.
+ranks 4 bench -m "$kjv" --pp 4 --prompt "And" -n 3 --repeat 1 --no-verify --json >"$tmp/short" 2>/dev/null
+waits=$(tr -d ' \n' <"$tmp/short" | grep -oE '"(wait_share|share_collective_wait|share_pipeline_bubble)":[^,}]*' | head -n 3 | cut -d: -f2 | tr '\n' ' ')
+ok "waiting, of which in collectives and bubble: $waits" awk -v w="$waits" \
+    'BEGIN { split(w, a, " "); exit !(a[1] > 0 && a[1] <= 1 && a[2] + a[3] <= a[1] + 1e-9) }'
 finish
