@@ -15,18 +15,19 @@ static int read_u64(const char *dir, const char *file, uint64_t *out) {
     return ok ? 0 : -1;
 }
 
-/* Domains "intel-rapl:N" are packages; "intel-rapl:N:M" lie inside them and would count twice, but for dram. */
+/* Domains "intel-rapl:N" are packages, or psys: the whole platform, packages included. "intel-rapl:N:M" lie inside a
+ * package. Packages and dram are counted; the others would count twice. */
 static int counts_apart(const char *dir, const char *name) {
     const char *colon = strchr(name, ':');
     if (!colon) return 0;
-    if (!strchr(colon + 1, ':')) return 1;
+    int package = !strchr(colon + 1, ':');
     char path[256], label[32] = "";
     snprintf(path, sizeof path, "%s/name", dir);
     FILE *f = fopen(path, "r");
-    if (!f) return 0;
+    if (!f) return package;
     int got = fscanf(f, "%31s", label);
     fclose(f);
-    return got == 1 && !strcmp(label, "dram");
+    return package ? strcmp(label, "psys") != 0 : got == 1 && !strcmp(label, "dram");
 }
 
 static void add_domain(struct energy_meter *m, const char *root, const char *name) {

@@ -38,8 +38,9 @@ int main(void) {
     domain("intel-rapl:1", "package-1", "9000000", "10000000");
     domain("intel-rapl:0:0", "core", "500000", "10000000");
     domain("intel-rapl:0:1", "dram", "100000", "10000000");
+    domain("intel-rapl:3", "psys\n", "7000000", "10000000"); /* the platform: holds the packages */
     put("intel-rapl:2", "name", "broken");
-    CHECK(energy_open(&m, root) == 3, "two packages and dram, not core, not broken: %d", m.n);
+    CHECK(energy_open(&m, root) == 3, "two packages and dram, not core, not psys, not broken: %d", m.n);
     CHECK(energy_start(&m) == 0, "start");
     put("intel-rapl:0", "energy_uj", "3500000"); /* 2.5 J */
     put("intel-rapl:1", "energy_uj", "2000000"); /* wrapped: 1 + 2 = 3 J */
