@@ -142,12 +142,15 @@ void bench_print_table(const struct bench *b) {
     print_header(b);
     printf("\n%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "strategy", "ranks", "same", "same",
            "ms/token, median", "prefill", "bytes", "messages", "time", "over-");
-    printf("%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "", "", "tokens?", "logits?", "[95 % interval]",
-           "tok/s", "/token", "/token", "waiting", "subscribed?");
+    double sure = figure(b, &b->row[0], MS_PER_TOKEN).confidence;
+    char covers[32] = "";
+    if (sure > 0) snprintf(covers, sizeof covers, "[%.1f %% interval]", 100 * sure);
+    printf("%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "", "", "tokens?", "logits?", covers, "tok/s",
+           "/token", "/token", "waiting", "subscribed?");
     int any_over = 0;
     for (int i = 0; i < b->n_rows; i++) {
         const struct bench_row *r = &b->row[i];
-        if (i == 1 && !b->app->spec.no_verify && !strcmp(r->runner.strategy.text, "1"))
+        if (i == 1 && !b->app->spec.no_verify && !strcmp(r->runner.strategy.text, "1") && r->logits_same)
             continue; /* the reference again */
         struct stats_median ms = figure(b, r, MS_PER_TOKEN), pf = figure(b, r, PREFILL_TOK);
         struct traffic t = traffic_of(b, r);
@@ -214,7 +217,7 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
         printf("  waiting %.1f %% of the ranks' time; rank %d waited least: the others waited for it\n",
                100 * t.wait_share, t.waited_for);
     if (r->tokens_same >= 0)
-        printf("verified against one rank: %d tokens %s, logits of each step %s\n", r->compared,
+        printf("verified against one rank in every run: %d tokens %s, logits of each step %s\n", r->compared,
                r->tokens_same ? "identical" : "DIFFER", r->logits_same ? "identical to the bit" : "DIFFER");
     else
         printf("not verified (--no-verify)\n");
@@ -246,7 +249,9 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
     json_object_set_new(o, "threads_per_rank", json_integer(r->runner.plan->opts.decoder.threads));
     json_object_set_new(o, "oversubscribed", json_boolean(r->runner.oversubscribed));
     json_object_set_new(o, "kind", json_string("measured"));
+    double sure = figure(b, r, MS_PER_TOKEN).confidence;
     json_object_set_new(o, "n", json_integer(b->repeat));
+    json_object_set_new(o, "interval_confidence", sure > 0 ? json_real(sure) : json_null());
     json_object_set_new(o, "tokens_verified", flag(r->tokens_same < 0 ? -1 : r->tokens_same && r->logits_same));
     json_object_set_new(o, "tokens_identical", flag(r->tokens_same));
     json_object_set_new(o, "logits_identical", flag(r->logits_same));

@@ -106,7 +106,23 @@ static double probe_all(struct bench_row *r, const struct probe *probe) {
     return all;
 }
 
-/* One run of one row, on its ranks. Rep -1 is the warm-up, whose result is what gets verified. */
+/* Tokens and hashes of a run of row r against those of one rank; a difference in any run stays. Rank 0. */
+static void compare(const struct bench *b, struct bench_row *r, const struct engine_result *run) {
+    const struct engine_result *ref = &b->row[0].first;
+    int tokens = ref->n_seqs == run->n_seqs && ref->n_new == run->n_new, logits = tokens;
+    for (int s = 0; tokens && s < ref->n_seqs; s++) {
+        size_t at = (size_t)s * (size_t)ref->n_new, n = (size_t)ref->n_out[s];
+        tokens &= ref->n_out[s] == run->n_out[s];
+        if (!tokens) break;
+        tokens &= !memcmp(ref->out + at, run->out + at, n * sizeof *ref->out);
+        logits &= !memcmp(ref->logit_hash + at, run->logit_hash + at, n * sizeof *ref->logit_hash);
+        r->compared += (int)n;
+    }
+    r->tokens_same = r->tokens_same != 0 && tokens;
+    r->logits_same = r->logits_same != 0 && tokens && logits;
+}
+
+/* One run of one row, on its ranks. Rep -1 is the warm-up, whose tokens are shown; every run is verified. */
 static int measure(struct bench *b, struct bench_row *r, int rep, const struct probe *probe,
                    struct energy_meter *energy, struct diag *d) {
     struct engine_job job;
@@ -114,10 +130,10 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
     struct link *l = r->runner.link;
     runner_job(&job, b->app, &b->prompts);
     double before = probe_all(r, probe);
-    energy_start(energy);
+    int started = energy_start(energy) == 0;
     int rc = engine_generate(r->runner.engine, &job, &res, d);
     if (rc) return rc;
-    int broken = agree_sum(l, energy_update(energy) != 0) > 0;
+    int broken = agree_sum(l, !started || energy_update(energy) != 0) > 0;
     double joules = 1e-6 * (double)agree_sum(l, (uint64_t)(1e6 * energy->joules));
     if (broken) b->energy_domains = 0; /* a counter went away: no figure rather than a wrong one */
     double after = probe_all(r, probe);
@@ -137,22 +153,11 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
         for (int i = 0; i < l->size; i++)
             add_stats(&r->stats[i], &all[i]);
     }
+    if (!rc && !b->app->spec.no_verify && b->app->rank == 0) compare(b, r, rep < 0 ? &r->first : &res);
     free(all);
     engine_result_fini(&res);
     if (!rc && interrupted) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
     return rc;
-}
-
-static void compare(const struct bench_row *ref, struct bench_row *r) {
-    const struct engine_result *a = &ref->first, *b = &r->first;
-    r->tokens_same = r->logits_same = a->n_seqs == b->n_seqs && a->n_new == b->n_new;
-    for (int s = 0; r->tokens_same && s < a->n_seqs; s++) {
-        size_t at = (size_t)s * (size_t)a->n_new, n = (size_t)a->n_out[s];
-        r->tokens_same &= a->n_out[s] == b->n_out[s] && !memcmp(a->out + at, b->out + at, n * sizeof *a->out);
-        r->logits_same &=
-            a->n_out[s] == b->n_out[s] && !memcmp(a->logit_hash + at, b->logit_hash + at, n * sizeof *a->logit_hash);
-        r->compared += (int)n;
-    }
 }
 
 /* Repetitions outside, strategies inside: neighbours in time are compared. Ranks that take no part wait, quietly. */
@@ -191,8 +196,6 @@ static int verify(struct bench *b, struct diag *d) {
     if (b->app->spec.no_verify) return 0;
     int bad = 0;
     if (b->app->rank == 0) {
-        for (int i = 0; i < b->n_rows; i++)
-            compare(&b->row[0], &b->row[i]);
         for (int i = 0; i < b->n_rows; i++)
             bad |= !b->row[i].tokens_same || !b->row[i].logits_same;
     }
@@ -251,10 +254,11 @@ const struct cmd cmd_bench = {
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads mode kv "
                "temperature top-k top-p seed no-bos mem kernels repeat no-verify flip-weight json quiet",
-    .notes = "Each figure is a median over --repeat runs with its 95 % interval by binomial ranks. The read bandwidth "
+    .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "
+             "bandwidth "
              "of the\n"
-             "same cores is probed before and after each run. Every strategy's tokens and logits are compared with "
-             "those of\n"
-             "one rank; a difference ends the command with a nonzero status.",
+             "same cores is probed before and after each run. The tokens and logits of every run of every "
+             "strategy are\n"
+             "compared with those of one rank; a difference ends the command with a nonzero status.",
     .run = run,
 };

@@ -43,6 +43,11 @@ done
 ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
 "$northwall" model perplexity --model "$kjv" --text "In the beginning God created the heaven and the earth." --json >"$tmp/ppl" 2>/dev/null
 ok "perplexity --json" grep -q '"mean_nll_nats"' "$tmp/ppl"
+# One flipped bit on one rank: the result is still printed, and is not a success.
+ranks 2 bench --model "$kjv" --strategies tp2 --prompt "And" -n 8 --repeat 1 --flip-weight 1 --json >"$tmp/flip" 2>/dev/null
+ok "flipped weight: status" [ $? != 0 ]
+ok "flipped weight: one rank is the reference, tp2 differs" \
+    [ "$(grep -o '"tokens_verified": [a-z]*' "$tmp/flip" | cut -d' ' -f2 | tr '\n' ' ')" = "true false false " ]
 # Ranks bound to a core each have two cores together.
 bound() { # COMMAND OPTIONS...: prints what it says of "oversubscribed"
     "$mpiexec" --bind-to core -n 2 "$northwall" "$@" -m "$kjv" --tp 2 --prompt "And" -n 4 --json >"$tmp/bound" 2>/dev/null
