@@ -109,18 +109,33 @@ static void print_shape(const struct model_shape *s, FILE *out) {
     sentence("weights", text, out);
 }
 
+/* What layers take, and the output layer: float weights meet float activations whatever the mode (order.h rule 4). */
+static void print_acts(const struct plan *p, char *buf, size_t cap) {
+    static const char *const act[] = {[ACT_F32] = "float", [ACT_I8] = "int8", [ACT_I4] = "int4"};
+    const struct model_shape *s = &p->shape;
+    const struct decoder_opts *o = &p->opts.decoder;
+    const struct tensor_type *head = shape_type(s, ROLE_HEAD, 0);
+    int n_float = 0, n_integer = 0;
+    for (int l = 0; l < s->n_layers; l++)
+        for (int r = ROLE_Q; r <= ROLE_DOWN; r++)
+            if (s->layer_type[l][r] >= 0) *(tensor_types[s->layer_type[l][r]]->is_float ? &n_float : &n_integer) += 1;
+    int mixed = n_float && n_integer && o->linear_bits != ACT_F32;
+    size_t n = (size_t)snprintf(buf, cap, "%s activations into layers%s", n_integer ? act[o->linear_bits] : "float",
+                                mixed ? " (float where the weights are)" : "");
+    if (s->causal)
+        snprintf(buf + n, cap - n, ", %s into the output layer", head && head->is_float ? "float" : act[o->head_bits]);
+}
+
 static void print_opts(const struct plan *p, FILE *out) {
     static const char *const kv[] = {[KV_F16] = "f16", [KV_I8] = "int8", [KV_I4] = "int4"};
-    static const char *const act[] = {[ACT_F32] = "float", [ACT_I8] = "int8", [ACT_I4] = "int4"};
     const struct decoder_opts *o = &p->opts.decoder;
-    char text[512], head[64] = "", micro[64] = "";
-    if (p->shape.causal) snprintf(head, sizeof head, ", %s into the output layer", act[o->head_bits]);
+    char text[512], acts[128], micro[64] = "";
+    print_acts(p, acts, sizeof acts);
     if (p->n_stages > 1)
         snprintf(micro, sizeof micro, "; %d micro-batch%s in flight", p->opts.n_micro,
                  p->opts.n_micro == 1 ? "" : "es");
-    snprintf(text, sizeof text,
-             "%s activations into layers%s; KV cache %s for %d sequence%s of %d positions; up to %d tokens a pass%s",
-             act[o->linear_bits], head, kv[o->kv], o->n_seqs, plural(o->n_seqs), o->n_ctx, o->max_tokens, micro);
+    snprintf(text, sizeof text, "%s; KV cache %s for %d sequence%s of %d positions; up to %d tokens a pass%s", acts,
+             kv[o->kv], o->n_seqs, plural(o->n_seqs), o->n_ctx, o->max_tokens, micro);
     sentence("computes", text, out);
 }
 

@@ -94,6 +94,26 @@ static void test_grouped(void) {
     plan_free(p);
 }
 
+/* Float weights meet float activations whatever the mode says. */
+static void test_float_weights(void) {
+    struct plan *p = make("tinyllama-1.1b", "tp2");
+    struct model_shape *s = &p->shape;
+    int f16 = 0;
+    while (strcmp(tensor_types[f16]->name, "F16"))
+        f16++;
+    s->layer_type[1][ROLE_DOWN] = (int8_t)f16;
+    char *text = text_of(p, 0);
+    CHECK(strstr(text, "int8 activations into layers (float where the weights are), int8 into the"), "%s", text);
+    free(text);
+    for (int l = 0; l < s->n_layers; l++)
+        for (int r = ROLE_Q; r <= ROLE_DOWN; r++)
+            if (s->layer_type[l][r] >= 0) s->layer_type[l][r] = (int8_t)f16;
+    text = text_of(p, 0);
+    CHECK(strstr(text, "float activations into layers, int8 into the"), "%s", text);
+    free(text);
+    plan_free(p);
+}
+
 /* Kinds of ranks beyond the first few are left to JSON. */
 static void test_many_kinds(void) {
     struct plan *p = make("gpt2", "tp13");
@@ -189,6 +209,7 @@ static void test_random(void) {
 int main(int argc, char **argv) {
     test_golden(argc > 1 && !strcmp(argv[1], "--update"));
     test_grouped();
+    test_float_weights();
     test_many_kinds();
     test_random();
     return check_report("partition-text");
