@@ -6,6 +6,8 @@ _northwall() {
     done
     if [[ $prev == "$program" ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$("$program" --complete 2>/dev/null)" -- "$cur")
+    elif [[ $command == model && $prev == model ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$("$program" model --help 2>/dev/null | sed -n '/^usage/ { s/.* model //; s/ .*//; s/|/ /gp }')" -- "$cur")
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$("$program" --complete "$command" 2>/dev/null)" -- "$cur")
     elif [[ $prev == --model || $prev == -m ]]; then
