@@ -135,9 +135,9 @@ static void print_stats(const struct app *app, const struct runner *run, const s
     fprintf(stderr, "prefill %llu tokens in %.3f s, %.1f tok/s; decode %llu tokens in %.3f s",
             (unsigned long long)r->prefill_tokens, r->prefill_seconds, (double)r->prefill_tokens / r->prefill_seconds,
             (unsigned long long)r->decode_tokens, r->decode_seconds);
-    if (r->decode_tokens)
-        fprintf(stderr, ", %.1f tok/s, %.3f ms/token", (double)r->decode_tokens / r->decode_seconds,
-                1e3 * r->decode_seconds / (double)r->decode_tokens);
+    if (r->decode_tokens) fprintf(stderr, ", %.1f tok/s", (double)r->decode_tokens / r->decode_seconds);
+    if (r->decode_tokens && r->n_seqs == 1)
+        fprintf(stderr, ", %.3f ms/token", 1e3 * r->decode_seconds / (double)r->decode_tokens);
     fprintf(stderr, " (measured, one run)\nall ranks agree on every token\n");
     if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
 }

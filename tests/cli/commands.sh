@@ -31,6 +31,13 @@ ok "tokenize with an end token" [ "$("$northwall" model tokenize --model "$tmp/e
 ok "tokenize without" [ "$("$northwall" model tokenize --no-bos --model "$tmp/eos.gguf" --text 'Hello world')" = "15043 3186" ]
 ok "info of a vocabulary alone" sh -c '"$1" model info --model "$2" | grep -q "cannot run this file"' _ "$northwall" "$data/ggml-vocab-llama-spm.gguf"
 ok "completion" sh -c '"$1" --complete run | grep -qx -- "--model="' _ "$northwall"
+completed=$(
+    . "$source/dist/completion/northwall.bash"
+    COMP_WORDS=("$northwall" model t) COMP_CWORD=2
+    _northwall
+    echo "${COMPREPLY[*]}"
+)
+ok "completion of what model does: $completed" [ "$completed" = tokenize ]
 ok "info" sh -c '"$1" model info --model "$2" | grep -q "8 heads (4 KV)"' _ "$northwall" "$stories"
 ok "info of a preset" sh -c '"$1" model info --model llama3-70b | grep -q "80 layers"' _ "$northwall"
 "$northwall" model quantize --model "$kjv" --type Q4_0 --out "$tmp/q4.gguf" -q 2>/dev/null
