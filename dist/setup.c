@@ -118,6 +118,45 @@ static int outnumber_cores(const struct app *app, struct link *l, int threads) {
     return agree_max(l, here * threads > app->cores, NULL) > 0;
 }
 
+/* Memory that this node can still give, or 0 where the system does not tell. */
+static double node_available(void) {
+    unsigned long long kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && !kib && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) != 1) kib = 0;
+    if (f) fclose(f);
+    return 1024.0 * (double)kib;
+}
+
+/* What this rank's node holds for the ranks of the link. Linux grants memory that is not there, so that this has to be
+ * asked before the load. Collective over the link: no rank has begun to load. */
+static int check_node(const struct app *app, const struct plan *p, struct link *l, struct diag *d) {
+    double available = node_available(), weights = 0, kv = 0, work = 0;
+    char have[24], all[24], w[24], k[24], o[24];
+    int *node = malloc((size_t)l->size * sizeof *node), here = 0;
+    int rc = err_agree(l, node ? 0 : diag_set(d, ERR_MEMORY, "no memory for the table of nodes"), d);
+    if (!rc) agree_allgather(l, &app->node, sizeof app->node, node);
+    for (int i = 0; i < l->size && !rc; i++) {
+        if (node[i] != app->node) continue;
+        const struct plan_rank *r = &p->ranks[i];
+        here++;
+        weights += (double)r->bytes.weights;
+        kv += (double)r->bytes.kv;
+        work += (double)(r->bytes.work + r->engine_bytes);
+    }
+    free(node);
+    if (!rc && available > 0 && weights + kv + work > available)
+        rc = diag_set(
+            d, ERR_MEMORY,
+            "%d rank%s of one node need %s = weights %s + KV cache %s + workspace %s, but it has %s available: "
+            "use more nodes, a smaller model, a shorter --ctx or a smaller --kv type",
+            here, here == 1 ? "" : "s", text_bytes(all, sizeof all, weights + kv + work),
+            text_bytes(w, sizeof w, weights), text_bytes(k, sizeof k, kv), text_bytes(o, sizeof o, work),
+            text_bytes(have, sizeof have, available));
+    return err_agree(l, rc, d);
+}
+
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
@@ -126,8 +165,9 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
     if (!rc) note_context(app, m, r->plan);
     if (!rc) {
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
-        if (r->link) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
-        if (r->link) r->oversubscribed = outnumber_cores(app, r->link, r->plan->opts.decoder.threads);
+        if (r->link) rc = check_node(app, r->plan, r->link, d);
+        if (r->link && !rc) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
+        if (r->link && !rc) r->oversubscribed = outnumber_cores(app, r->link, r->plan->opts.decoder.threads);
         rc = err_agree(app->world, rc, d);
     }
     if (rc) runner_close(r);

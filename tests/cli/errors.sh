@@ -27,6 +27,9 @@ for n in 1 3; do
     fails "wrong ranks ($n)" 6 "needs 4 ranks" $n run --model "$stories" --tp 4
     fails "too many stages ($n)" 6 "" $n run --model "$stories" --strategy pp$((n * 7))
     fails "memory ($n)" 6 "MiB" $n run --model "$kjv" --mem 100KiB
+    if [ "$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)" -lt 250000000 ]; then
+        fails "more than the node has ($n)" 5 "available" $n run --model llama3-70b --quant f32 --prompt a
+    fi
     fails "context ($n)" 8 "context" $n run --model "$stories" --ctx 4 --prompt "Once upon a time there was a" -n 5
     ok "context: no text ($n)" [ ! -s "$tmp/out" ]
     fails "zero byte in prompts ($n)" 2 "line 2 holds a zero byte" $n run --model "$stories" --prompts "$tmp/zero" -n 5
