@@ -67,10 +67,9 @@ static void settle(struct pairtree_node *list, int *slot, int *n, struct pairtre
     }
 }
 
-int pairtree_merge(int n_leaves, const struct pairtree_node *left, int nl, const struct pairtree_node *right, int nr,
+int pairtree_merge(const struct pairtree_node *left, int nl, const struct pairtree_node *right, int nr,
                    struct pairtree_node out[PAIRTREE_MAX_NODES], int out_slot[PAIRTREE_MAX_NODES],
                    struct pairtree_join joins[PAIRTREE_MAX_NODES], int *n_joins) {
-    (void)n_leaves; /* which nodes are siblings does not depend on it */
     struct pairtree_node list[2 * PAIRTREE_MAX_NODES];
     int slot[2 * PAIRTREE_MAX_NODES], n = 0;
     *n_joins = 0;

@@ -75,7 +75,8 @@ int app_strategy(struct strategy *st, const struct app *app, const struct model_
     return strategy_parse(st, text, d);
 }
 
-/* "w4a8" or "a8": activations into linear layers; a4 is the NorthPole recipe: INT8 output layer and SiLU. */
+/* "w4a8" or "a8": activations into linear layers; a4 is the NorthPole recipe: INT8 output layer and SiLU, INT4
+ * cache unless another is asked for. */
 static int parse_mode(struct decoder_opts *o, const char *mode, const struct model_shape *s, struct diag *d) {
     static const struct {
         const char *name;
@@ -124,8 +125,10 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     o->max_tokens = (int)r->chunk;
     o->threads = (int)threads_wanted(r);
     o->seed = (uint64_t)r->seed;
-    int rc = parse_kv(o, r->kv, d);
-    return rc ? rc : parse_mode(o, r->mode ? r->mode : "a8", s, d);
+    int rc = parse_mode(o, r->mode ? r->mode : "a8", s, d);
+    if (rc) return rc;
+    /* the recipe has attention products in INT4, which takes an INT4 cache */
+    return parse_kv(o, r->kv ? r->kv : o->linear_bits == ACT_I4 ? "int4" : "f16", d);
 }
 
 struct sampler_params app_sampling(const struct app *app) {

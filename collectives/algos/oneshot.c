@@ -53,7 +53,7 @@ static int add_all(struct sched_builder *b, const struct coll_shape *shape, int 
         for (int i = 0; i < n_next; i++)
             slot[n + i] = r == rank ? i : received + i;
         if (r != rank) received += n_next;
-        n = pairtree_merge(shape->n_leaves, list, n, next, n_next, out, out_slot, joins, &n_joins);
+        n = pairtree_merge(list, n, next, n_next, out, out_slot, joins, &n_joins);
         for (int i = 0; i < n_joins; i++) {
             int a = slot[joins[i].a], c = slot[joins[i].b], into_a = a >= b->s->n_in;
             sched_add(b, 0, into_a ? a : c, into_a ? c : a);

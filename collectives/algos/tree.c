@@ -91,7 +91,7 @@ static void pack(struct build *t) {
  * being sent. Two held nodes are never siblings, as lists are maximal. */
 static void join(struct build *t, const struct held *got) {
     struct held *h = &t->h;
-    int n_leaves = t->shape->n_leaves, got_left = got->end <= h->begin, n_joins;
+    int got_left = got->end <= h->begin, n_joins;
     const struct held *left = got_left ? got : h, *right = got_left ? h : got;
     struct held out = {.begin = left->begin, .end = right->end};
     struct pairtree_join joins[PAIRTREE_MAX_NODES];
@@ -100,7 +100,7 @@ static void join(struct build *t, const struct held *got) {
         slot[i] = i < left->n ? left->slot[i] : right->slot[i - left->n];
         ours[i] = (i < left->n) != got_left;
     }
-    out.n = pairtree_merge(n_leaves, left->node, left->n, right->node, right->n, out.node, out_slot, joins, &n_joins);
+    out.n = pairtree_merge(left->node, left->n, right->node, right->n, out.node, out_slot, joins, &n_joins);
     for (int i = 0; i < n_joins; i++) {
         int a = joins[i].a, b = joins[i].b, into_a = ours[b];
         sched_add(&t->b, t->round, into_a ? slot[a] : slot[b], into_a ? slot[b] : slot[a]);

@@ -113,7 +113,7 @@ static void check_merge(int n, int begin, int mid, int end) {
         slot[i] = value_by_definition(n, left[i].level, left[i].index, 9);
     for (int i = 0; i < nr; i++)
         slot[nl + i] = value_by_definition(n, right[i].level, right[i].index, 9);
-    int count = pairtree_merge(n, left, nl, right, nr, out, out_slot, joins, &n_joins);
+    int count = pairtree_merge(left, nl, right, nr, out, out_slot, joins, &n_joins);
     CHECK(same_nodes(out, count, want, pairtree_cover(n, begin, end, want)), "[%d,%d,%d) of %d", begin, mid, end, n);
     CHECK(n_joins == nl + nr - count, "%d joins of %d + %d into %d", n_joins, nl, nr, count);
     for (int i = 0; i < n_joins; i++)
@@ -156,7 +156,7 @@ static void test_many_leaves(void) {
         if (begin >= end) continue;
         int mid = begin + (int)(rng_u64(10, i) % (uint64_t)(end - begin + 1));
         int nl = pairtree_cover(n, begin, mid, left), nr = pairtree_cover(n, mid, end, right);
-        int count = pairtree_merge(n, left, nl, right, nr, out, out_slot, joins, &n_joins);
+        int count = pairtree_merge(left, nl, right, nr, out, out_slot, joins, &n_joins);
         CHECK(same_nodes(out, count, want, pairtree_cover(n, begin, end, want)), "[%d,%d,%d) of %d", begin, mid, end,
               n);
         CHECK(nl <= PAIRTREE_MAX_NODES && nr <= PAIRTREE_MAX_NODES && n_joins <= PAIRTREE_MAX_NODES, "bounds");

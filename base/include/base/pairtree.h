@@ -55,7 +55,7 @@ int pairtree_sum(int n_leaves, int begin, int end, const float *leaf, float out[
 struct pairtree_join {
     int a, b;
 };
-int pairtree_merge(int n_leaves, const struct pairtree_node *left, int nl, const struct pairtree_node *right, int nr,
+int pairtree_merge(const struct pairtree_node *left, int nl, const struct pairtree_node *right, int nr,
                    struct pairtree_node out[PAIRTREE_MAX_NODES], int out_slot[PAIRTREE_MAX_NODES],
                    struct pairtree_join joins[PAIRTREE_MAX_NODES], int *n_joins);
 

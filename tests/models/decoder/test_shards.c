@@ -88,7 +88,7 @@ static int merge(struct group *grp, int n_leaves, int heads, float **parts, size
         CHECK(n_own == (heads ? grp->dec[r]->attn_nodes : grp->dec[r]->ffn_nodes), "nodes of rank %d", r);
         for (int i = 0; i < n_own; i++)
             value[n + i] = parts[r] + (size_t)i * len;
-        int n_out = pairtree_merge(n_leaves, list, n, own, n_own, out, slot, joins, &n_joins);
+        int n_out = pairtree_merge(list, n, own, n_own, out, slot, joins, &n_joins);
         for (int j = 0; j < n_joins; j++)
             for (size_t i = 0; i < len; i++)
                 value[joins[j].a][i] += value[joins[j].b][i];

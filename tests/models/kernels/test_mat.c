@@ -50,7 +50,7 @@ static void part_merge(int n_leaves, struct part *a, struct part *b, size_t size
     struct pairtree_join joins[PAIRTREE_MAX_NODES];
     struct pairtree_node out[PAIRTREE_MAX_NODES];
     int slot[PAIRTREE_MAX_NODES], n_joins;
-    int n = pairtree_merge(n_leaves, a->nodes, a->n, b->nodes, b->n, out, slot, joins, &n_joins);
+    int n = pairtree_merge(a->nodes, a->n, b->nodes, b->n, out, slot, joins, &n_joins);
     float *v = gen_alloc((size_t)(a->n + b->n) * size * sizeof *v), *all = gen_alloc((size_t)n * size * sizeof *v);
     memcpy(v, a->v, (size_t)a->n * size * sizeof *v);
     memcpy(v + (size_t)a->n * size, b->v, (size_t)b->n * size * sizeof *v);
