@@ -37,20 +37,30 @@ static struct heaviest heaviest(const int *begin, int size, int share) {
     return most;
 }
 
-/* Whole KV groups hold no KV head twice and cut fewer subtrees; single heads are more even in weights, but a rank may
- * read more of the cache. Single heads are dealt where the heaviest rank has fewer weights by it and no more cache: 32
- * heads, 8 KV heads, 5 ranks: 4 8 4 8 8      32 heads, 4 KV heads, 3 ranks: 10 11 11, not 8 8 16              */
-void split_heads(const struct model_shape *s, int size, int *begin) {
-    int groups = s->n_kv_heads, share = s->n_heads / s->n_kv_heads;
+/* Whole KV groups; where there are more ranks than groups, each group's heads go to ranks of their own. */
+static void split_groups(int groups, int share, int size, int *begin) {
     for (int i = 0; i <= size; i++)
         begin[i] = split_begin(groups, size, i) * share;
+    for (int g = 0; g < groups && size > groups; g++) {
+        int first = split_begin(size, groups, g), end = split_begin(size, groups, g + 1);
+        for (int i = first; i < end; i++)
+            begin[i] = g * share + split_begin(share, end - first, i - first);
+    }
+}
+
+/* Whole KV groups hold no KV head twice and cut fewer subtrees; single heads are more even in weights, but a rank may
+ * read more of the cache. Single heads are dealt where the heaviest rank has fewer weights by it and no more cache: 32
+ * heads, 8 KV heads, 5 ranks: 4 8 4 8 8      32 heads, 4 KV heads, 3 ranks: 10 11 11, not 8 8 16
+ * Past the number of KV heads they are copied: 14 heads, 2 KV heads, 5 ranks: 3 4, 2 2 3                            */
+void split_heads(const struct model_shape *s, int size, int *begin) {
+    int groups = s->n_kv_heads, share = s->n_heads / s->n_kv_heads;
+    split_groups(groups, share, size, begin);
     struct heaviest grouped = heaviest(begin, size, share);
     for (int i = 0; i <= size; i++)
         begin[i] = split_begin(s->n_heads, size, i);
     struct heaviest single = heaviest(begin, size, share);
     if (single.rows < grouped.rows && single.kv <= grouped.kv) return;
-    for (int i = 0; i <= size; i++)
-        begin[i] = split_begin(groups, size, i) * share;
+    split_groups(groups, share, size, begin);
 }
 
 int split_layer_kinds(const struct model_shape *s, int *kind) {

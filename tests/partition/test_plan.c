@@ -549,14 +549,15 @@ static void test_even(void) {
     }
 }
 
-/* Heads: whole KV groups unless single ones relieve the heaviest rank. */
+/* Heads: whole KV groups unless single ones relieve the heaviest rank; past the number of KV heads no rank is idle. */
 static void test_heads(void) {
     static const struct {
         int heads, kv, size, begin[6];
     } cases[] = {
         {32, 8, 4, {0, 8, 16, 24, 32}}, {32, 8, 5, {0, 4, 12, 16, 24, 32}}, {32, 4, 3, {0, 10, 21, 32}},
-        {32, 8, 3, {0, 8, 20, 32}},     {8, 4, 5, {0, 0, 2, 4, 6, 8}},      {2, 1, 4, {0, 0, 1, 1, 2}},
-        {9, 3, 2, {0, 4, 9}},           {12, 12, 5, {0, 2, 4, 7, 9, 12}},
+        {32, 8, 3, {0, 8, 20, 32}},     {8, 4, 5, {0, 2, 4, 6, 7, 8}},      {2, 1, 4, {0, 0, 1, 1, 2}},
+        {9, 3, 2, {0, 4, 9}},           {12, 12, 5, {0, 2, 4, 7, 9, 12}},   {14, 2, 5, {0, 3, 7, 9, 11, 14}},
+        {14, 2, 3, {0, 7, 10, 14}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model_shape s;
