@@ -38,13 +38,23 @@ static int check_vocab(const struct model *m, struct diag *d) {
                     n, m->shape.n_vocab);
 }
 
+/* A file may say that it has no vocabulary, as those of `model synth` do: text is then taken as bytes. */
+static int has_vocab(const struct gguf *g) {
+    struct gguf_str kind = {0};
+    struct diag ignored = {0};
+    if (!g) return 0;
+    if (gguf_get_str(g, "tokenizer.ggml.model", &kind, &ignored)) return 1; /* the tokenizer tells what is wrong */
+    return !(kind.len == 4 && !memcmp(kind.data, "none", 4)) && !(kind.len == 8 && !memcmp(kind.data, "no_vocab", 8));
+}
+
 int model_open_parts(struct model *m, const struct app *app, int parts, struct diag *d) {
     memset(m, 0, sizeof *m);
     int rc = err_agree(app->world, open_local(m, app, parts, d), d);
     if (!rc) rc = agree_same(app->world, hash_bytes(&m->shape, sizeof m->shape, 0), "the model's shape", d);
     if (!rc && parts & MODEL_TOKENIZER && app->rank == 0)
-        rc = m->file ? tokenizer_new(&m->tokenizer, m->file, d)
-                     : tokenizer_new_bytes(&m->tokenizer, m->shape.n_vocab, d);
+        rc = has_vocab(m->file) || (m->file && !(parts & MODEL_SHAPE))
+                 ? tokenizer_new(&m->tokenizer, m->file, d)
+                 : tokenizer_new_bytes(&m->tokenizer, m->shape.n_vocab, d);
     if (!rc && parts & MODEL_SHAPE && m->tokenizer) rc = check_vocab(m, d);
     rc = err_agree(app->world, rc, d);
     if (rc) model_close(m);

@@ -49,6 +49,7 @@ static void put_metadata(struct gguf_writer *w, const struct model_shape *s) {
     gguf_writer_str(w, "general.architecture", s->arch, strlen(s->arch));
     gguf_writer_str(w, "general.name", s->name, strlen(s->name));
     gguf_writer_int(w, "general.quantization_version", GGUF_U32, 2);
+    gguf_writer_str(w, "tokenizer.ggml.model", "none", 4);
     put_int(w, s, "block_count", s->n_layers);
     put_int(w, s, "context_length", s->n_ctx);
     put_int(w, s, "embedding_length", s->d_model);

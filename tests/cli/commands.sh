@@ -42,6 +42,10 @@ ok "info" sh -c '"$1" model info --model "$2" | grep -q "8 heads (4 KV)"' _ "$no
 ok "info of a preset" sh -c '"$1" model info --model llama3-70b | grep -q "80 layers"' _ "$northwall"
 "$northwall" model quantize --model "$kjv" --type Q4_0 --out "$tmp/q4.gguf" -q 2>/dev/null
 ok "quantize" sh -c '"$1" run --model "$2" -n 4 -q >/dev/null' _ "$northwall" "$tmp/q4.gguf"
+"$northwall" model synth --model smollm-135m --quant Q4_0 --out "$tmp/synth.gguf" -q 2>/dev/null
+"$northwall" run --model smollm-135m --quant Q4_0 --prompt ab -n 2 --json -q >"$tmp/preset" 2>/dev/null
+"$northwall" run --model "$tmp/synth.gguf" --prompt ab -n 2 --json -q >"$tmp/synth" 2>/dev/null
+ok "a preset written to a file runs as it does in place" [ -n "$(field "$tmp/synth" logits_hash)" -a "$(field "$tmp/synth" logits_hash)" = "$(field "$tmp/preset" logits_hash)" ]
 ok "northpole plan" sh -c '"$1" plan --model granite-3b-northpole --strategy "stages:1*14/1,2/0" | grep -q "16 ranks"' _ "$northwall"
 "$northwall" bench --model "$kjv" -n 8 --n-prompt 16 --repeat 6 --json >"$tmp/bench" 2>/dev/null
 for key in decode_tok_per_s prefill_tok_per_s read_GBps fraction_of_read_bw comm_bytes_per_tok comm_messages_per_tok tokens_verified; do
