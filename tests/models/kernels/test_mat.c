@@ -46,7 +46,7 @@ struct part {
     float *v; /* [n][size] */
 };
 
-static void part_merge(int n_leaves, struct part *a, struct part *b, size_t size) {
+static void part_merge(struct part *a, struct part *b, size_t size) {
     struct pairtree_join joins[PAIRTREE_MAX_NODES];
     struct pairtree_node out[PAIRTREE_MAX_NODES];
     int slot[PAIRTREE_MAX_NODES], n_joins;
@@ -78,7 +78,7 @@ static void check_shards(const struct gen_matrix *m, enum act_bits bits) {
         struct mat w = gen_shard(m, leaf0, leaf1);
         struct part p = {.n = pairtree_cover(n, leaf0, leaf1, p.nodes)};
         p.v = gen_product(m, &w, bits);
-        part_merge(n, &sum, &p, size);
+        part_merge(&sum, &p, size);
     }
     CHECK(sum.n == 1 && !memcmp(sum.v, want, size * sizeof *want), "sum of shards: %s", what);
     free(want), free(sum.v);
