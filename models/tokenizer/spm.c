@@ -35,6 +35,7 @@ static uint32_t score_order(float score) {
 }
 
 static void mark_joints(struct spm *s, const char *text, size_t len) {
+    if (!len) return;
     size_t c = lead_len(text, len);
     for (size_t i = 0; i + c < len;) {
         size_t next = lead_len(text + i + c, len - i - c);

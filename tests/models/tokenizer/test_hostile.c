@@ -131,6 +131,26 @@ static void test_odd_tokens(void) {
     tokenizer_free(t);
 }
 
+/* Tokens without any text: nothing of a text can be met, but nothing may be read either. */
+static void test_empty_tokens(const char *model) {
+    const char *const empty[] = {"", "", "", ""};
+    const float zero[4] = {0};
+    struct fake f = {0};
+    struct tokenizer *t;
+    struct diag d = {0};
+    int *ids = NULL;
+    fake_str(&f, "tokenizer.ggml.model", model);
+    fake_str(&f, "tokenizer.ggml.pre", "gpt-2");
+    fake_strs(&f, "tokenizer.ggml.tokens", empty, 4);
+    fake_floats(&f, "tokenizer.ggml.scores", zero, 4);
+    fake_strs(&f, "tokenizer.ggml.merges", empty, 0);
+    CHECK(fake_tokenizer(&f, &t, &d) == 0, "%s: %s", model, d.text);
+    int n = tokenizer_encode(t, "ab", 2, 0, &ids, &d);
+    CHECK(n >= 0, "%s: %d tokens, '%s'", model, n, d.text);
+    free(ids);
+    tokenizer_free(t);
+}
+
 static void test_text_size(void) {
     struct tokenizer *t;
     struct diag d = {0};
@@ -144,6 +164,9 @@ int main(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_case(&cases[i]);
     test_odd_tokens();
+    test_empty_tokens("llama");
+    test_empty_tokens("gpt2");
+    test_empty_tokens("bert");
     test_text_size();
     return check_report("tokenizer-hostile");
 }
