@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "collectives/agree.h"
 #include "collectives/link_mpi.h"
@@ -76,31 +77,38 @@ static void find_node(struct app *app, int mpi) {
     app->node_leader = app->node == app->rank;
 }
 
-static int dispatch(struct app *app, int argc, char **argv, struct diag *d) {
+/* What the command line asks for: a command, or text to print (NULL). Local. */
+static int parse(struct app *app, int argc, char **argv, const struct cmd **out, struct diag *d) {
     char names[256];
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        if (app->rank == 0) help(argc < 2 ? stderr : stdout);
-        return argc < 2 ? diag_set(d, ERR_USAGE, "no command given") : 0;
-    }
-    if (!strcmp(argv[1], "--version")) {
-        if (app->rank == 0) printf("northwall %s\n", NW_VERSION);
-        return 0;
-    }
-    if (!strcmp(argv[1], "--complete")) {
-        if (app->rank == 0) complete(argv[2]);
-        return 0;
-    }
-    const struct cmd *c = cmd_find(argv[1]);
-    if (!c)
-        return diag_set(d, ERR_USAGE, "unknown command '%.40s': commands are %s", argv[1],
-                        text_names(names, sizeof names, (const void *const *)cmds));
-    int rc = opts_parse(&app->spec, c, argc - 2, argv + 2, d);
+    *out = NULL;
+    if (argc < 2) return diag_set(d, ERR_USAGE, "no command given: northwall --help lists them");
+    static const char *const texts[] = {"--help", "-h", "help", "--version", "--complete"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!strcmp(argv[1], texts[i])) return 0;
+    const struct cmd *c = *out = cmd_find(argv[1]);
+    if (c) return opts_parse(&app->spec, c, argc - 2, argv + 2, d);
+    return diag_set(d, ERR_USAGE, "unknown command '%.40s': commands are %s", argv[1],
+                    text_names(names, sizeof names, (const void *const *)cmds));
+}
+
+/* Ranks that were asked for different things would wait for each other for ever: told apart before anything else. */
+static int dispatch(struct app *app, int argc, char **argv, struct diag *d) {
+    const struct cmd *c;
+    int rc = err_agree(app->world, parse(app, argc, argv, &c, d), d);
+    uint64_t asked = rc ? 0 : c ? opts_hash(&app->spec, c) : hash_bytes(argv[1], strlen(argv[1]), 0);
+    if (!rc) rc = agree_same(app->world, asked, "the command line (--model, --threads and --kernels may)", d);
     if (rc) return rc;
-    if (app->spec.help) {
-        if (app->rank == 0) opts_help(c, stdout);
-        return 0;
-    }
-    return c->run(app, d);
+    if (c && !app->spec.help) return c->run(app, d);
+    if (app->rank != 0) return 0;
+    if (c)
+        opts_help(c, stdout);
+    else if (!strcmp(argv[1], "--version"))
+        printf("northwall %s\n", NW_VERSION);
+    else if (!strcmp(argv[1], "--complete"))
+        complete(argv[2]);
+    else
+        help(stdout);
+    return 0;
 }
 
 static void start_ranks(struct app *app, int mpi) {

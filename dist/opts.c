@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "bench.h"
 #include "dist/app.h"
@@ -128,7 +129,8 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
         const char *word = argv[i];
         int dashes = word[0] == '-' && word[1] ? 1 + (word[1] == '-') : 0;
         if (!dashes) {
-            if (s->n_args == 8) return diag_set(d, ERR_USAGE, "too many words: '%.64s'", word);
+            if (s->n_args == c->max_args)
+                return diag_set(d, ERR_USAGE, "unexpected word '%.64s': see northwall %s --help", word, c->name);
             s->args[s->n_args++] = word;
             continue;
         }
@@ -143,6 +145,27 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
         if (rc) return rc;
     }
     return 0;
+}
+
+static uint64_t hash_text(const char *text, uint64_t seed) {
+    return text ? hash_bytes(text, strlen(text), seed + 1) : hash_mix(seed);
+}
+
+uint64_t opts_hash(const struct run_spec *s, const struct cmd *c) {
+    static const char *const local = "model threads kernels"; /* each rank may have its own */
+    uint64_t hash = hash_text(c->name, 0);
+    for (int i = 0; i < N_OPTS; i++) {
+        const char *at = (const char *)s + table[i].offset;
+        switch (listed(local, table[i].name) ? -1 : (int)table[i].kind) {
+        case OPT_STR: hash = hash_text(*(const char *const *)at, hash); break;
+        case OPT_INT: hash = hash_bytes(at, sizeof(long), hash); break;
+        case OPT_REAL: hash = hash_bytes(at, sizeof(double), hash); break;
+        case OPT_FLAG: hash = hash_bytes(at, sizeof(int), hash); break;
+        }
+    }
+    for (int i = 0; i < s->n_args; i++)
+        hash = hash_text(s->args[i], hash);
+    return hash;
 }
 
 void opts_help(const struct cmd *c, FILE *out) {

@@ -170,5 +170,6 @@ const struct cmd cmd_model = {
         "            asks for (--no-bos: neither); a vocabulary alone will do\n"
         "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens with a begin token first;\n"
         "            each token counts once (llama.cpp's program counts the second halves of windows: less)",
+    .max_args = 2,
     .run = run,
 };

@@ -38,6 +38,25 @@ for n in 1 3; do
     fails "flipped weight ($n)" 7 "verification failed" $n bench --model "$kjv" -n 8 --repeat 1 --flip-weight $((n - 1)) --json
     ok "flipped weight ($n): tokens_verified" grep -q '"tokens_verified": false' "$tmp/out"
 done
+# asks NAME TEXT OF-RANK-0 -- OF-RANK-1: ranks that were asked for different things say so and end
+asks() {
+    local name=$1 text=$2 first=() at=3
+    for ((; at <= $#; at++)); do [ "${!at}" = -- ] && break; done
+    first=("${@:3:at-3}")
+    timeout 20 "$mpiexec" -n 1 "$northwall" "${first[@]}" : -n 1 "$northwall" "${@:at+1}" >"$tmp/out" 2>"$tmp/err"
+    local got=$?
+    ok "$name: status $got" [ $got != 0 -a $got != 124 ]
+    ok "$name: one line that says '$text'" [ "$(grep -c '^northwall: ' "$tmp/err")" = 1 -a "$(grep -cF -- "$text" "$tmp/err")" -ge 1 ]
+    ok "$name: no text" [ ! -s "$tmp/out" ]
+}
+one=(run --model "$stories" -n 4 -q)
+asks "bad option on rank 1" "--ctx" "${one[@]}" -- "${one[@]}" --ctx 4x
+asks "bad option on rank 0" "--ctx" "${one[@]}" --ctx 4x -- "${one[@]}"
+asks "help on one rank" "differ in the command line" "${one[@]}" -- run --help
+asks "another command on one rank" "differ in the command line" "${one[@]}" -- list
+asks "other repetitions on one rank" "differ in the command line" bench --model "$stories" --repeat 1 -- bench --model "$stories" --repeat 2
+asks "model command on one rank" "differ in the command line" "${one[@]}" -- model info --model "$stories"
+fails "stray word" 2 "unexpected word 'time'" 1 run --model "$stories" time
 fails "unwritable output" 4 "/nonexistent" 1 model quantize --model "$stories" --type Q8_0 --out /nonexistent/x.gguf
 fails "full disk" 4 "" 1 model quantize --model "$kjv" --type Q4_0 --out /dev/full
 fails "perplexity of more tokens than rows" 3 "511 rows" 1 model perplexity --model "$tmp/rows.gguf" --text Once

@@ -24,7 +24,7 @@ struct run_spec {
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window;
     double temperature, top_p;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify;
-    const char *args[8]; /* words that are no options */
+    const char *args[2]; /* words that are no options */
     int n_args;
 };
 
@@ -42,12 +42,15 @@ struct cmd {
     const char *usage; /* words after "northwall NAME" */
     const char *options; /* names of the options it takes, separated by spaces */
     const char *notes; /* paragraphs under the options, or NULL */
+    int max_args; /* words that are no options, 2 at most */
     int (*run)(struct app *app, struct diag *d);
 };
 extern const struct cmd *const cmds[];
 
 /* Parses argv after the subcommand. ERR_USAGE names the word. Local. */
 int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, struct diag *d);
+/* Of the command and all options that ranks must share. Local. */
+uint64_t opts_hash(const struct run_spec *s, const struct cmd *c);
 void opts_help(const struct cmd *c, FILE *out);
 /* All option names of a subcommand, for shell completion. */
 void opts_names(const struct cmd *c, FILE *out);
