@@ -1,10 +1,12 @@
 /* northwall: argv -> subcommand on every rank -> one exit path, the same status everywhere. */
+#include <fcntl.h>
 #include <mpi.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/text.h"
@@ -14,10 +16,20 @@
 
 volatile int app_stop;
 
+/* Phases look at app_stop where they can end in good order; what does not within GRACE_S is ended here. Under MPI the
+ * other ranks then end with this one. */
+enum { GRACE_S = 2 };
+
+static void end_now(int sig) {
+    static const char text[] = "northwall: interrupted by a signal: no result\n";
+    if (sig == SIGALRM && write(2, text, sizeof text - 1) < 0) _exit(130);
+    _exit(130);
+}
+
 static void on_signal(int sig) {
-    (void)sig;
-    if (app_stop) _exit(130); /* asked twice: at once */
+    if (app_stop) end_now(sig); /* asked twice: at once */
     app_stop = 1;
+    alarm(GRACE_S);
 }
 
 /* Launchers tell each process so by these variables; without one, a single rank needs no MPI. */
@@ -118,12 +130,26 @@ static void start_ranks(struct app *app, int mpi) {
     find_node(app, mpi);
 }
 
+/* No file that is opened later may take the number of a standard stream that came closed; writes to it still fail. */
+static void fill_closed_streams(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2) close(fd);
+}
+
 int main(int argc, char **argv) {
+    fill_closed_streams();
     int mpi = launched();
     if (mpi) MPI_Init(&argc, &argv);
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* as under nohup */
+        sigaction(SIGHUP, &act, NULL);
+    signal(SIGALRM, end_now);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error, reported as such */
 
@@ -131,7 +157,11 @@ int main(int argc, char **argv) {
     struct diag d = {0};
     start_ranks(&app, mpi);
     int rc = dispatch(&app, argc, argv, &d);
-    if (app.rank == 0 && fflush(stdout) != 0 && !rc) rc = diag_set(&d, ERR_IO, "standard output: write error");
+    if (app.rank == 0 && (fflush(stdout) != 0 || ferror(stdout)) && (!rc || rc == ERR_INTERRUPTED)) {
+        d = (struct diag){0}; /* whoever prints stops the run when output is lost */
+        rc = diag_set(&d, ERR_IO,
+                      "standard output: cannot write: full, or its reader is gone; the output is incomplete");
+    }
     rc = err_agree(app.world, rc, &d);
     if (rc && app.rank == 0) fprintf(stderr, "northwall: %s\n", d.text[0] ? d.text : err_text(rc));
     link_free(app.world);

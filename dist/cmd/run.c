@@ -33,7 +33,7 @@ static void on_token(void *user, int seq, int index, int id) {
     s->count++;
     if (s->live) {
         print_piece(s->model, id, index == 0 && opens(s->prompts, s->model, seq), stdout);
-        fflush(stdout);
+        if (fflush(stdout) != 0) app_stop = 1; /* nobody reads on */
     } else if (!s->app->spec.quiet && isatty(2) && seq == 0) {
         fprintf(stderr, "\r%d tokens", s->count);
     }

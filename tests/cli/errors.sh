@@ -65,4 +65,15 @@ fails "unknown type" 2 "Q99" 1 model quantize --model "$stories" --type Q99 --ou
 ok "no partial file" [ -z "$(ls "$tmp" | grep 'x.gguf')" ]
 "$northwall" list >/dev/full 2>"$tmp/err"
 ok "full standard output" [ $? = 4 ]
+for how in -q --json "-q --batch 2"; do # under mpirun, standard output is mpirun's
+    "$northwall" run --model "$stories" -n 20 $how >/dev/full 2>"$tmp/err"
+    ok "full standard output, run $how" [ $? = 4 -a "$(grep -c '^northwall: standard output' "$tmp/err")" = 1 ]
+done
+"$northwall" plan --model "$stories" --json >/dev/full 2>"$tmp/err"
+ok "full standard output, plan --json" [ $? = 4 ]
+"$northwall" run --model "$stories" -n 3 -q >&- 2>"$tmp/err"
+ok "closed standard output" [ $? = 4 ]
+timeout 10 "$northwall" run --model "$stories" -n 100000 --ctx 200000 --ignore-eos -q 2>"$tmp/err" | head -c 5 >/dev/null
+status=${PIPESTATUS[0]}
+ok "a reader that leaves ends the run (status $status)" [ "$status" = 4 ]
 finish

@@ -42,4 +42,28 @@ kill -INT $job
 wait $job
 ok "interrupted, one rank: status 130" [ $? = 130 ]
 ok "interrupted, one rank: said so" grep -q interrupted "$tmp/err"
+
+# Phases that look for no signal end all the same: a prompt of 40000 tokens is read in one go.
+for _ in $(seq 10000); do printf 'Once upon a time '; done >"$tmp/long"
+ends() { # NAME SIGNAL PID: within 5 s of the signal, with status 130 and one line
+    local began
+    began=$(date +%s%N)
+    kill -"$2" "$3"
+    wait $job
+    local status=$? took=$((($(date +%s%N) - began) / 1000000))
+    ok "$1: status $status" [ $status = 130 ]
+    ok "$1: within 5 s ($took ms)" [ $took -lt 5000 ]
+    ok "$1: said so" [ "$(grep -c '^northwall: .*interrupted' "$tmp/err")" = 1 ]
+}
+long=(run --model "$stories" --prompts "$tmp/long" -n 2 -q)
+for signal in INT TERM HUP; do
+    "$northwall" "${long[@]}" >/dev/null 2>"$tmp/err" &
+    job=$!
+    sleep 1
+    ends "SIG$signal while it reads a prompt" $signal $job
+done
+"$mpiexec" -n 3 "$northwall" "${long[@]}" >/dev/null 2>"$tmp/err" &
+job=$!
+sleep 3
+ends "SIGTERM to rank 1 while it reads a prompt" TERM "$(pid_of_rank 1)"
 finish

@@ -86,7 +86,7 @@ struct prompts {
 int prompts_load(struct prompts *p, const struct app *app, const struct model *m, struct diag *d);
 void prompts_free(struct prompts *p);
 
-/* Nonzero once SIGINT or SIGTERM came. */
+/* Nonzero once SIGINT, SIGTERM or SIGHUP came, or once the text cannot be written any more. */
 extern volatile int app_stop;
 
 #endif
