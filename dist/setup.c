@@ -18,11 +18,12 @@ static int parse_size(const char *s, size_t *out, struct diag *d) {
     double v = strtod(s, &end);
     while (*end == ' ')
         end++;
-    for (size_t i = 0; end != s && v > 0 && i < sizeof units / sizeof *units; i++)
-        if (!strcmp(end, units[i].unit)) {
-            *out = (size_t)(v * units[i].factor);
-            return 0;
-        }
+    for (size_t i = 0; end != s && v > 0 && i < sizeof units / sizeof *units; i++) {
+        double bytes = v * units[i].factor;
+        if (strcmp(end, units[i].unit) || !(bytes >= 1 && bytes < 0x1p62)) continue;
+        *out = (size_t)bytes;
+        return 0;
+    }
     return diag_set(d, ERR_USAGE, "--mem '%.40s': expected a size such as 192MiB or 2GB", s);
 }
 
@@ -69,6 +70,10 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     int tokens = p ? longest(p) : (int)app->spec.chunk;
     if (!m->shape.causal) o->decoder.max_tokens = tokens; /* an encoder sees a sequence at once */
     if (!o->decoder.n_ctx) o->decoder.n_ctx = tokens + (m->shape.causal ? (int)app->spec.n_predict : 0);
+    if (p && tokens > o->decoder.n_ctx)
+        return diag_set(d, ERR_RANGE,
+                        "a prompt has %d tokens, but the context holds %d: raise --ctx or shorten the prompt", tokens,
+                        o->decoder.n_ctx);
     if (m->shape.n_positions && o->decoder.n_ctx > m->shape.n_positions)
         return diag_set(d, ERR_RANGE,
                         "a context of %d positions is needed, but the model's position table has %d: lower -n or --ctx",
@@ -77,7 +82,7 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     if (o->n_micro > per_replica) o->n_micro = per_replica;
     int seqs_of_micro = (per_replica + o->n_micro - 1) / o->n_micro;
     if (o->decoder.max_tokens < seqs_of_micro) o->decoder.max_tokens = seqs_of_micro;
-    if (o->decoder.max_tokens > o->decoder.n_ctx * seqs_of_micro)
+    if (o->decoder.max_tokens > (int64_t)o->decoder.n_ctx * seqs_of_micro)
         o->decoder.max_tokens = o->decoder.n_ctx * seqs_of_micro;
     rc = check_lengths(p, o->decoder.n_ctx, d);
     struct sampler_params sampling = app_sampling(app);
@@ -86,13 +91,16 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
 }
 
 static int make_plan(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
-                     int need_all, struct diag *d) {
+                     int need_all, int flip, struct diag *d) {
     struct plan_opts o;
     int need = strategy_ranks(&r->strategy), rc = setup_plan_opts(&o, app, m, p, &r->strategy, d);
     if (rc) return rc;
     if (need > app->size || (need_all && need != app->size))
         return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s, but %d %s started: use mpirun -n %d",
                         r->strategy.text, need, need == 1 ? "" : "s", app->size, app->size == 1 ? "was" : "were", need);
+    if (flip >= app->size)
+        return diag_set(d, ERR_USAGE, "--flip-weight %d: there is no such rank, %d %s started", flip, app->size,
+                        app->size == 1 ? "was" : "were");
     return plan_make(&r->plan, &m->shape, &r->strategy, need, &o, d);
 }
 
@@ -161,7 +169,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
     r->strategy = *st;
-    int rc = err_agree(app->world, make_plan(r, app, m, p, need_all, d), d);
+    int rc = err_agree(app->world, make_plan(r, app, m, p, need_all, flip, d), d);
     if (!rc) note_context(app, m, r->plan);
     if (!rc) {
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);

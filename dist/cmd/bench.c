@@ -36,12 +36,13 @@ static int add_list(struct bench *b, const char *list, struct diag *d) {
     if (strlen(list) >= sizeof copy) return diag_set(d, ERR_USAGE, "--strategies: list too long");
     strcpy(copy, list);
     char *save = NULL;
-    int rc = 0;
+    int rc = 0, before = b->n_rows;
     for (char *word = strtok_r(copy, ",", &save); word && !rc; word = strtok_r(NULL, ",", &save)) {
         struct strategy st;
         rc = strategy_parse(&st, word, d);
         if (!rc) rc = add_row(b, &st, "as asked", 0, (int)b->app->spec.flip, d);
     }
+    if (!rc && b->n_rows == before) rc = diag_set(d, ERR_USAGE, "--strategies '%.40s': no strategy in it", list);
     return rc;
 }
 

@@ -56,6 +56,14 @@ asks "help on one rank" "differ in the command line" "${one[@]}" -- run --help
 asks "another command on one rank" "differ in the command line" "${one[@]}" -- list
 asks "other repetitions on one rank" "differ in the command line" bench --model "$stories" --repeat 1 -- bench --model "$stories" --repeat 2
 asks "model command on one rank" "differ in the command line" "${one[@]}" -- model info --model "$stories"
+fails "no strategy in a list" 2 "no strategy in it" 1 bench --model "$stories" --strategies , --repeat 1 -n 2
+fails "empty list of strategies" 2 "no strategy in it" 1 bench --model "$stories" --strategies '' --no-verify
+fails "a weight to flip on no rank" 2 "no such rank" 1 bench --model "$stories" --flip-weight 1 -n 2
+for size in inf 1e-9 1e30TiB nan -1 ''; do
+    fails "--mem '$size'" 2 "expected a size" 1 run --model "$stories" --mem "$size" -n 2
+done
+fails "more positions than can be counted" 6 "KV cache" 1 plan --model "$stories" --ctx 16777216 --batch 65536 --mem 1GiB
+ok "no text before an error" [ "$(timeout 10 "$northwall" run --model "$stories" --ctx 4 --prompt "Once upon a time there was" 2>/dev/null | wc -c)" = 0 ]
 fails "stray word" 2 "unexpected word 'time'" 1 run --model "$stories" time
 fails "unwritable output" 4 "/nonexistent" 1 model quantize --model "$stories" --type Q8_0 --out /nonexistent/x.gguf
 fails "full disk" 4 "" 1 model quantize --model "$kjv" --type Q4_0 --out /dev/full
