@@ -17,6 +17,7 @@ struct bytes {
 
 struct gguf_writer {
     char *path, *temp; /* target with links resolved; temporary name beside it */
+    int nameless; /* the file has no name yet: whatever ends the program leaves nothing behind */
     FILE *file;
     struct diag why; /* first error */
     struct bytes pairs, infos, sizes; /* sizes: one uint64_t of data bytes a tensor */
@@ -269,22 +270,50 @@ static int resolve(const char *path, char **target, mode_t *mode, struct diag *d
     return *target ? 0 : cannot_write(path, errno, d);
 }
 
-/* Creates a file beside the target that nobody else has. */
-static int open_temp(struct gguf_writer *w, mode_t mode, struct diag *d) {
-    size_t cap = strlen(w->path) + 48;
-    w->temp = malloc(cap);
-    if (!w->temp) return cannot_write(w->path, ENOMEM, d);
-    int fd = -1;
-    for (int i = 0; fd < 0 && i < 1000; i++) {
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+}
+
+/* A file without a name in the target's folder, where the file system has such; it gets one when it is complete. */
+static int open_nameless(const struct gguf_writer *w, mode_t mode) {
+    char *folder = access("/proc/self/fd", X_OK) ? NULL : folder_of(w->path);
+    int fd = folder ? open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode) : -1;
+    free(folder);
+    return fd;
+}
+
+/* Finds a name beside the target that nobody else has: for a new file, or for the nameless one fd. Returns the new
+ * file's descriptor or fd, -1 with errno set on failure. */
+static int take_name(struct gguf_writer *w, size_t cap, int fd, mode_t mode) {
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    for (int i = 0; i < 1000; i++) {
         snprintf(w->temp, cap, "%s.%ld-%d.tmp", w->path, (long)getpid(), i);
-        fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (fd < 0 && errno != EEXIST) break;
+        int got = fd < 0 ? open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+                         : linkat(AT_FDCWD, self, AT_FDCWD, w->temp, AT_SYMLINK_FOLLOW);
+        if (got >= 0) return fd < 0 ? got : fd;
+        if (errno != EEXIST) break;
     }
+    return -1;
+}
+
+static size_t temp_cap(const struct gguf_writer *w) {
+    return strlen(w->path) + 48;
+}
+
+/* Creates a file beside the target. */
+static int open_temp(struct gguf_writer *w, mode_t mode, struct diag *d) {
+    w->temp = malloc(temp_cap(w));
+    if (!w->temp) return cannot_write(w->path, ENOMEM, d);
+    int fd = open_nameless(w, mode);
+    w->nameless = fd >= 0;
+    if (fd < 0) fd = take_name(w, temp_cap(w), -1, mode);
     if (fd >= 0 && (w->file = fdopen(fd, "wb"))) return 0;
     int rc = cannot_write(w->path, errno, d);
     if (fd >= 0) {
         close(fd);
-        unlink(w->temp);
+        if (!w->nameless) unlink(w->temp);
     }
     return rc;
 }
@@ -316,8 +345,7 @@ int gguf_writer_open(struct gguf_writer **out, const char *path, struct diag *d)
 
 /* Makes the rename itself durable. Some file systems cannot sync a folder: then it is as durable as they make it. */
 static void sync_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    char *folder = folder_of(path);
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         (void)fsync(fd);
@@ -333,6 +361,10 @@ static int finish(struct gguf_writer *w) {
         rc = diag_set(&w->why, ERR_INTERNAL, "%s: data of %llu of its %llu tensors did not come", w->path,
                       (unsigned long long)(w->n_tensors - w->tensor), (unsigned long long)w->n_tensors);
     if (!rc && (fflush(w->file) || fsync(fileno(w->file)))) rc = io_failed(w, "write");
+    if (!rc && w->nameless) {
+        if (take_name(w, temp_cap(w), fileno(w->file), 0) < 0) return io_failed(w, "name it");
+        w->nameless = 0;
+    }
     return rc;
 }
 
@@ -341,10 +373,10 @@ int gguf_writer_close(struct gguf_writer *w, int commit, struct diag *d) {
     int rc = commit ? finish(w) : 0;
     if (fclose(w->file) && commit && !rc) rc = io_failed(w, "write");
     if (commit && !rc && rename(w->temp, w->path)) rc = io_failed(w, "rename to its name");
-    if (!commit || rc)
-        unlink(w->temp);
-    else
+    if (commit && !rc)
         sync_folder(w->path);
+    else if (!w->nameless)
+        unlink(w->temp);
     if (rc) rc = diag_set(d, w->why.code, "%s", w->why.text);
     free_writer(w);
     return rc;

@@ -43,6 +43,18 @@ wait $job
 ok "interrupted, one rank: status 130" [ $? = 130 ]
 ok "interrupted, one rank: said so" grep -q interrupted "$tmp/err"
 
+# A file in the making has no name yet: even SIGKILL leaves nothing behind, and what was there stays.
+echo kept >"$tmp/there.gguf"
+"$northwall" model synth --model tinyllama-1.1b --quant q4_0 --out "$tmp/there.gguf" -q 2>/dev/null &
+job=$!
+sleep 1
+left=$(ls "$tmp" | grep -c there) # 2 where the file system knows no files without a name
+kill -9 $job
+wait $job 2>/dev/null
+ok "killed while writing: nothing left behind" [ "$(ls "$tmp" | grep -c there)" = "$left" ]
+rm -f "$tmp"/there.gguf.*
+ok "killed while writing: the old file stays" [ "$(cat "$tmp/there.gguf")" = kept ]
+
 # Phases that look for no signal end all the same: a prompt of 40000 tokens is read in one go.
 for _ in $(seq 10000); do printf 'Once upon a time '; done >"$tmp/long"
 ends() { # NAME SIGNAL PID: within 5 s of the signal, with status 130 and one line
