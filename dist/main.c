@@ -22,14 +22,24 @@ enum { GRACE_S = 2 };
 
 static void end_now(int sig) {
     static const char text[] = "northwall: interrupted by a signal: no result\n";
-    if (sig == SIGALRM && write(2, text, sizeof text - 1) < 0) _exit(130);
-    _exit(130);
+    ssize_t ignored = sig == SIGALRM ? write(2, text, sizeof text - 1) : 0;
+    (void)ignored;
+    _exit(err_exit_status(ERR_INTERRUPTED));
 }
 
 static void on_signal(int sig) {
     if (app_stop) end_now(sig); /* asked twice: at once */
     app_stop = 1;
     alarm(GRACE_S);
+}
+
+/* A page of a mapped file is gone: somebody cut the file short, or its disk fails. */
+static void on_bus_error(int sig) {
+    static const char text[] = "northwall: the model file was cut short or cannot be read any more while in use: "
+                               "write models under another name, then rename\n";
+    ssize_t ignored = write(2, text, sizeof text - 1);
+    (void)ignored, (void)sig;
+    _exit(err_exit_status(ERR_IO));
 }
 
 /* Launchers tell each process so by these variables; without one, a single rank needs no MPI. */
@@ -150,6 +160,7 @@ int main(int argc, char **argv) {
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* as under nohup */
         sigaction(SIGHUP, &act, NULL);
     signal(SIGALRM, end_now);
+    signal(SIGBUS, on_bus_error);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error, reported as such */
 

@@ -43,6 +43,19 @@ wait $job
 ok "interrupted, one rank: status 130" [ $? = 130 ]
 ok "interrupted, one rank: said so" grep -q interrupted "$tmp/err"
 
+for n in 1 3; do
+    cp "$kjv" "$tmp/shrinks.gguf"
+    if [ $n = 1 ]; then set -- "$northwall"; else set -- "$mpiexec" -n $n "$northwall"; fi
+    "$@" run --model "$tmp/shrinks.gguf" -n 100000 --ctx 200000 --ignore-eos -q >"$tmp/out" 2>"$tmp/err" &
+    job=$!
+    for _ in $(seq 300); do [ -s "$tmp/out" ] && break; sleep 0.1; done
+    truncate -s 100000 "$tmp/shrinks.gguf"
+    wait $job
+    status=$?
+    ok "a model file cut short while in use ($n): status $status" [ $status = 4 ]
+    ok "a model file cut short while in use ($n): said so" grep -q "cut short" "$tmp/err"
+done
+
 # A file in the making has no name yet: even SIGKILL leaves nothing behind, and what was there stays.
 echo kept >"$tmp/there.gguf"
 "$northwall" model synth --model tinyllama-1.1b --quant q4_0 --out "$tmp/there.gguf" -q 2>/dev/null &
