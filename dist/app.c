@@ -51,6 +51,7 @@ int model_open_parts(struct model *m, const struct app *app, int parts, struct d
     memset(m, 0, sizeof *m);
     int rc = err_agree(app->world, open_local(m, app, parts, d), d);
     if (!rc) rc = agree_same(app->world, hash_bytes(&m->shape, sizeof m->shape, 0), "the model's shape", d);
+    if (!rc) rc = agree_same(app->world, m->file ? gguf_fingerprint(m->file) : 0, "the model file", d);
     if (!rc && parts & MODEL_TOKENIZER && app->rank == 0)
         rc = has_vocab(m->file) || (m->file && !(parts & MODEL_SHAPE))
                  ? tokenizer_new(&m->tokenizer, m->file, d)

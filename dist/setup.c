@@ -70,10 +70,6 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     int tokens = p ? longest(p) : (int)app->spec.chunk;
     if (!m->shape.causal) o->decoder.max_tokens = tokens; /* an encoder sees a sequence at once */
     if (!o->decoder.n_ctx) o->decoder.n_ctx = tokens + (m->shape.causal ? (int)app->spec.n_predict : 0);
-    if (p && tokens > o->decoder.n_ctx)
-        return diag_set(d, ERR_RANGE,
-                        "a prompt has %d tokens, but the context holds %d: raise --ctx or shorten the prompt", tokens,
-                        o->decoder.n_ctx);
     if (m->shape.n_positions && o->decoder.n_ctx > m->shape.n_positions)
         return diag_set(d, ERR_RANGE,
                         "a context of %d positions is needed, but the model's position table has %d: lower -n or --ctx",

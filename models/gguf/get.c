@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key) {
     struct gguf_kv wanted = {.key = {key, strlen(key)}};
     const struct gguf_kv *p = &wanted, **hit;
@@ -88,6 +90,15 @@ int gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out, st
     if (kv->kind != GGUF_STRING) return unfit(g, kv, "a text", d);
     *out = kv->value.str;
     return 0;
+}
+
+uint64_t gguf_fingerprint(const struct gguf *g) {
+    uint64_t hash = hash_bytes(g->map, g->data_offset, g->file_bytes);
+    for (uint64_t i = 0; i < g->n_tensors; i++) {
+        const struct gguf_tensor *t = &g->tensors[i];
+        if (t->data) hash = hash_bytes(t->data, t->bytes < 256 ? t->bytes : 256, hash);
+    }
+    return hash;
 }
 
 int64_t gguf_item_int(const struct gguf_kv *kv, uint64_t i) {

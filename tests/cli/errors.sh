@@ -64,6 +64,9 @@ for size in inf 1e-9 1e30TiB nan -1 ''; do
 done
 fails "more positions than can be counted" 6 "KV cache" 1 plan --model "$stories" --ctx 16777216 --batch 65536 --mem 1GiB
 ok "no text before an error" [ "$(timeout 10 "$northwall" run --model "$stories" --ctx 4 --prompt "Once upon a time there was" 2>/dev/null | wc -c)" = 0 ]
+# the same header, other weights
+perl -0777 -pe 's/.{4}$/abcd/s; substr($_, length($_) - 300000, 300000) =~ tr/\x00-\xff/\x01-\xff\x00/' "$stories" >"$tmp/other.gguf"
+asks "another file on one rank" "differ in the model file" "${one[@]}" -- run --model "$tmp/other.gguf" -n 4 -q
 fails "stray word" 2 "unexpected word 'time'" 1 run --model "$stories" time
 fails "unwritable output" 4 "/nonexistent" 1 model quantize --model "$stories" --type Q8_0 --out /nonexistent/x.gguf
 fails "full disk" 4 "" 1 model quantize --model "$kjv" --type Q4_0 --out /dev/full

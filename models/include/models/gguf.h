@@ -88,6 +88,8 @@ int gguf_open(struct gguf **out, const char *path, struct diag *d);
  * tests, broadcast headers. */
 int gguf_open_memory(struct gguf **out, const void *bytes, size_t n, const char *name, struct diag *d);
 void gguf_close(struct gguf *g); /* NULL accepted */
+/* A number that tells files apart without reading them whole: of the header, and of the first bytes of each tensor. */
+uint64_t gguf_fingerprint(const struct gguf *g);
 
 /* Binary search; NULL if absent. */
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key);
