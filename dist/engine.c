@@ -340,6 +340,9 @@ static int agree_tokens(struct engine *e, struct diag *d) {
     int rc = agree_same(e->replica, sum, "the tokens", &mine);
     if (!rc && e->mismatch)
         rc = diag_set(&mine, ERR_MISMATCH, "stage %d: a pass or token message did not match", e->me->stage);
+    if (!rc && e->stopping & STOP_NAN)
+        rc = diag_set(&mine, ERR_FORMAT, "%s: the logits are not numbers: the model's weights hold NaN or infinities",
+                      e->plan->shape.name);
     if (rc) diag_set(d, rc, "%s", mine.text);
     return err_agree(e->world, rc, d);
 }
@@ -348,7 +351,7 @@ static void finish_result(struct engine *e, struct engine_result *r, double t_en
     if (e->t_prefill_end == 0) e->t_prefill_end = t_end;
     r->prefill_seconds = e->t_prefill_end - e->t_start;
     r->decode_seconds = t_end - e->t_prefill_end;
-    r->interrupted = agree_sum(e->world, (uint64_t)e->stopping) != 0;
+    r->interrupted = agree_sum(e->world, (uint64_t)(e->stopping & STOP_ASKED)) != 0;
     for (int s = 0; s < r->n_seqs; s++) {
         r->prefill_tokens += (uint64_t)e->job->prompt_len[s];
         if (r->n_out[s] > 1) r->decode_tokens += (uint64_t)r->n_out[s] - 1;

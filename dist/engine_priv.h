@@ -23,10 +23,13 @@ struct pass_token {
     int32_t id, slot, pos, want; /* slot: sequence within the replica */
 };
 
+/* Why the sampling ranks end a job early, as bits. */
+enum stop { STOP_ASKED = 1, STOP_NAN = 2 };
+
 /* Sampled tokens on their way back to stage 0: header, then n_want of struct token_entry. */
 struct token_header {
     int32_t micro, n;
-    int32_t stop; /* the sampling ranks were asked to stop */
+    int32_t stop; /* enum stop */
     int32_t unused;
 };
 struct token_entry {

@@ -23,6 +23,8 @@ static struct prediction score(const float *logits, int n_vocab, int token) {
     return p;
 }
 
+enum { DEFAULT_WINDOW = 256 };
+
 /* Buffers of one window. */
 struct window {
     int *id, *seq, *pos;
@@ -81,10 +83,14 @@ int perplexity_measure(struct perplexity *out, const struct app *app, const stru
     memset(out, 0, sizeof *out);
     int bos = tokenizer_adds_bos(m->tokenizer) && !app->spec.no_bos ? tokenizer_bos(m->tokenizer) : -1,
         extra = bos >= 0;
-    int window = (int)app->spec.window, body = window - extra;
-    if (m->shape.n_ctx && window > m->shape.n_ctx)
-        return diag_set(d, ERR_RANGE, "--window %d is longer than the model's context of %d", window, m->shape.n_ctx);
-    if (n < 2 || body < 1) return diag_set(d, ERR_USAGE, "the text has %d tokens: at least 2 are needed", n);
+    int window = (int)app->spec.window, n_ctx = m->shape.n_ctx, skip = (int)app->spec.skip;
+    if (!window) window = n_ctx && n_ctx < DEFAULT_WINDOW ? n_ctx : DEFAULT_WINDOW;
+    int body = window - extra;
+    if (n_ctx && window > n_ctx)
+        return diag_set(d, ERR_RANGE, "--window %d is longer than the model's context of %d", window, n_ctx);
+    if (n < skip + 2 || body < 1)
+        return diag_set(d, ERR_USAGE, "the text has %d tokens: at least %d are needed", n, skip + 2);
+    if (skip > window - 2) return diag_set(d, ERR_USAGE, "--skip %d leaves nothing of a window of %d", skip, window);
     struct window w = {.chunk = window < 64 ? window : 64};
     struct decoder *dec = NULL;
     int max_windows = (n + body - 1) / body, *window_n = calloc((size_t)max_windows, sizeof *window_n);
@@ -107,11 +113,17 @@ int perplexity_measure(struct perplexity *out, const struct app *app, const stru
         memcpy(tokens + extra, ids + at, (size_t)k * sizeof *ids);
         if (k + extra < 2) break;
         run_window(dec, &w, tokens, k + extra, out->at + out->n);
-        out->n += window_n[out->n_windows++] = k + extra - 1;
+        int counted = k + extra - 1 - skip;
+        if (counted < 1) break;
+        memmove(out->at + out->n, out->at + out->n + skip, (size_t)counted * sizeof *out->at);
+        out->n += window_n[out->n_windows++] = counted;
         if (!app->spec.quiet && isatty(2)) fprintf(stderr, "\r%d of %d tokens", at + k, n);
     }
     if (!rc && app_stop) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
     if (!rc) summarize(out, window_n);
+    if (!rc && !isfinite(out->mean_nll))
+        rc = diag_set(d, ERR_FORMAT, "%s: the logits are not numbers: its weights hold NaN or infinities",
+                      app->spec.model);
     out->window = window;
     out->seconds = engine_now() - t;
     decoder_close(dec);

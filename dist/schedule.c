@@ -84,5 +84,5 @@ void schedule_take(struct engine *e) {
         }
         take_one(e, t);
     }
-    if (e->sampled_head.stop) e->stopping = 1;
+    e->stopping |= e->sampled_head.stop;
 }

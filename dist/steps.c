@@ -147,8 +147,9 @@ static size_t offer_bytes(const struct engine *e) {
     return sizeof(uint64_t) + (size_t)e->plan->opts.top_candidates * sizeof(struct candidate);
 }
 
-static void write_offers(struct engine *e) {
-    int rows = e->me->shard.vocab1 - e->me->shard.vocab0;
+/* Returns the reason to stop, if there is one. */
+static int64_t write_offers(struct engine *e) {
+    int rows = e->me->shard.vocab1 - e->me->shard.vocab0, numbers = 1;
     for (int w = 0; w < e->head.n_want; w++) {
         const float *logits = e->logits + (size_t)w * (size_t)rows;
         char *at = e->gather_mine + sizeof(int64_t) + (size_t)w * offer_bytes(e);
@@ -156,7 +157,10 @@ static void write_offers(struct engine *e) {
         memcpy(at, &hash, sizeof hash);
         sampler_best(logits, rows, e->me->shard.vocab0, (struct candidate *)(at + sizeof hash),
                      e->plan->opts.top_candidates);
+        for (int i = 0; i < rows; i++)
+            numbers &= logits[i] == logits[i];
     }
+    return (e->job->stop && *e->job->stop ? STOP_ASKED : 0) | (numbers ? 0 : STOP_NAN);
 }
 
 /* Hash and draw of wanted token w from the offers of all ranks of the group. */
@@ -183,15 +187,14 @@ static void run_sample(struct engine *e, int layer) {
     (void)layer;
     if (!e->head.n_want) return;
     size_t bytes = sizeof(int64_t) + (size_t)e->head.n_want * offer_bytes(e);
-    int64_t stop = e->job->stop && *e->job->stop;
+    int64_t stop = write_offers(e);
     memcpy(e->gather_mine, &stop, sizeof stop);
-    write_offers(e);
     agree_allgather(e->group, e->gather_mine, bytes, e->gather_all);
 
     e->sampled_head = (struct token_header){.micro = e->head.micro, .n = e->head.n_want};
     for (int r = 0; r < e->group->size; r++) {
         memcpy(&stop, e->gather_all + (size_t)r * bytes, sizeof stop);
-        e->sampled_head.stop |= stop != 0;
+        e->sampled_head.stop |= (int32_t)stop;
     }
     int w = 0;
     for (int i = 0; i < e->head.n; i++) {

@@ -98,14 +98,16 @@ static void perplexity_json(const struct app *app, const struct perplexity *p) {
     json_decref(o);
 }
 
+/* bits_per_byte 0: some of the text does not count. */
 static void print_perplexity(const struct perplexity *p, double bits_per_byte) {
     printf("perplexity %.4f ", p->perplexity);
     if (p->high > 0)
         printf("[%.4f, %.4f] (measured; 95 %% interval over", p->low, p->high);
     else
         printf("(measured; too few windows for an interval:");
-    printf(" %d windows of %d tokens), %d tokens, %.4f bits a byte, %.1f tok/s\n", p->n_windows, p->window, p->n,
-           bits_per_byte, p->n / p->seconds);
+    printf(" %d windows of %d tokens), %d tokens", p->n_windows, p->window, p->n);
+    if (bits_per_byte > 0) printf(", %.4f bits a byte", bits_per_byte);
+    printf(", %.1f tok/s\n", p->n / p->seconds);
 }
 
 static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
@@ -125,7 +127,7 @@ static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
     if (app->spec.json)
         perplexity_json(app, &p);
     else
-        print_perplexity(&p, p.mean_nll * p.n / 0.69314718055994530942 / (double)len);
+        print_perplexity(&p, app->spec.skip ? 0 : p.mean_nll * p.n / 0.69314718055994530942 / (double)len);
     perplexity_fini(&p);
     return 0;
 }
@@ -160,7 +162,7 @@ const struct cmd cmd_model = {
     .name = "model",
     .summary = "info | synth | quantize | tokenize | perplexity",
     .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
-    .options = "model quant type head-type out text window seed threads mode kv no-bos kernels all json quiet",
+    .options = "model quant type head-type out text window skip seed threads mode kv no-bos kernels all json quiet",
     .notes =
         "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
         "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"
@@ -169,7 +171,7 @@ const struct cmd cmd_model = {
         "file\n"
         "            asks for (--no-bos: neither); a vocabulary alone will do\n"
         "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens with a begin token first;\n"
-        "            each token counts once (llama.cpp's program counts the second halves of windows: less)",
+        "            each token counts once, but for --skip (llama.cpp's program at -c 512: --window 512 --skip 255)",
     .max_args = 2,
     .run = run,
 };

@@ -53,6 +53,10 @@ for key in decode_tok_per_s prefill_tok_per_s read_GBps fraction_of_read_bw comm
 done
 ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
 "$northwall" model perplexity --model "$kjv" --text "In the beginning God created the heaven and the earth." --json >"$tmp/ppl" 2>/dev/null
+verse="In the beginning God created the heaven and the earth. And the earth was without form"
+n_ids=$("$northwall" model tokenize --model "$kjv" --no-bos --text "$verse" | wc -w)
+counted=$("$northwall" model perplexity --model "$kjv" --window 16 --skip 7 --text "$verse" --json 2>/dev/null | sed -n 's/.*"tokens": \([0-9]*\),/\1/p')
+ok "--skip: 7 predictions of each of two windows do not count" [ "$counted" = $((n_ids - 14)) ]
 ok "perplexity --json" grep -q '"mean_nll_nats"' "$tmp/ppl"
 # One flipped bit on one rank: the result is still printed, and is not a success.
 ranks 2 bench --model "$kjv" --strategies tp2 --prompt "And" -n 8 --repeat 1 --flip-weight 1 --json >"$tmp/flip" 2>/dev/null

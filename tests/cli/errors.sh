@@ -10,6 +10,9 @@ printf 'GARBAGE!' >"$tmp/garbage.gguf"
 LC_ALL=C sed 's/\(llama\.vocab_size\x04\x00\x00\x00\)\x00\x02/\1\xff\x01/
 s/\(token_embd\.weight\x02\x00\x00\x00\x40\x00\x00\x00\x00\x00\x00\x00\)\x00\x02/\1\xff\x01/' "$stories" >"$tmp/rows.gguf"
 printf 'Once\nupon\0a time\n' >"$tmp/zero"
+# not a number in the last bytes of the last tensor
+cp "$stories" "$tmp/nan.gguf"
+printf '\377\377\377\377' | dd of="$tmp/nan.gguf" bs=1 seek=$(($(stat -c %s "$stories") - 4)) conv=notrunc 2>/dev/null
 
 for n in 1 3; do
     fails "no command ($n)" 2 "unknown command" $n frobnicate
@@ -23,6 +26,7 @@ for n in 1 3; do
     fails "garbage ($n)" 3 "garbage.gguf" $n run --model "$tmp/garbage.gguf"
     fails "empty file ($n)" 3 "empty.gguf" $n run --model "$tmp/empty.gguf"
     fails "fewer rows than tokens ($n)" 3 "512 tokens, but token_embd.weight only 511" $n run --model "$tmp/rows.gguf"
+    fails "not a number ($n)" 3 "not numbers" $n run --model "$tmp/nan.gguf" --prompt Once
     fails "unknown preset ($n)" 2 "nosuch" $n run --model nosuch
     fails "wrong ranks ($n)" 6 "needs 4 ranks" $n run --model "$stories" --tp 4
     fails "too many stages ($n)" 6 "" $n run --model "$stories" --strategy pp$((n * 7))
@@ -71,6 +75,8 @@ fails "stray word" 2 "unexpected word 'time'" 1 run --model "$stories" time
 fails "unwritable output" 4 "/nonexistent" 1 model quantize --model "$stories" --type Q8_0 --out /nonexistent/x.gguf
 fails "full disk" 4 "" 1 model quantize --model "$kjv" --type Q4_0 --out /dev/full
 fails "perplexity of more tokens than rows" 3 "511 rows" 1 model perplexity --model "$tmp/rows.gguf" --text Once
+fails "perplexity of NaN" 3 "not numbers" 1 model perplexity --model "$tmp/nan.gguf" --text "Once upon a time"
+fails "perplexity of nothing" 2 "leaves nothing" 1 model perplexity --model "$stories" --window 8 --skip 7 --text "Once upon a time, there was a little girl"
 fails "perplexity of an encoder" 3 "encoder" 1 model perplexity --model bert-base --text Once
 fails "unknown type" 2 "Q99" 1 model quantize --model "$stories" --type Q99 --out "$tmp/x.gguf"
 ok "no partial file" [ -z "$(ls "$tmp" | grep 'x.gguf')" ]
