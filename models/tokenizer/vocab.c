@@ -50,7 +50,7 @@ static int reserve(struct strtab *s, size_t len) {
         s->cap = cap;
     }
     size_t need = s->begin[s->n] + len;
-    if (need > s->cap_bytes) {
+    if (need >= s->cap_bytes) { /* an empty text has an address too */
         size_t cap = need * 2 + 4096;
         char *bytes = realloc(s->bytes, cap);
         if (!bytes) return -1;
