@@ -192,10 +192,25 @@ static int read_texts(struct prompts *p, const struct run_spec *s, struct diag *
     return 0;
 }
 
-static int encode_texts(struct prompts *p, const struct app *app, const struct model *m, struct diag *d) {
+/* n_random ids in place of prompt i, drawn from the seed. */
+static int draw_ids(struct prompts *p, int i, const struct app *app, const struct model *m, int n_random,
+                    struct diag *d) {
+    p->ids[i] = malloc((size_t)n_random * sizeof **p->ids);
+    if (!p->ids[i]) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+    for (int k = 0; k < n_random; k++)
+        p->ids[i][k] = (int)(rng_u64((uint64_t)app->spec.seed + (uint64_t)i, (uint64_t)k) % (uint64_t)m->shape.n_vocab);
+    p->len[i] = n_random;
+    return 0;
+}
+
+static int encode_texts(struct prompts *p, const struct app *app, const struct model *m, int n_random,
+                        struct diag *d) {
     p->ids = calloc((size_t)p->n, sizeof *p->ids);
     p->len = calloc((size_t)p->n, sizeof *p->len);
     if (!p->ids || !p->len) return diag_set(d, ERR_MEMORY, "no memory for prompts");
+    for (int i = 0, rc; n_random && i < p->n; i++)
+        if ((rc = draw_ids(p, i, app, m, n_random, d))) return rc;
+    if (n_random) return 0;
     int flags = TOKENIZE_SPECIAL | (app->spec.no_bos ? 0 : TOKENIZE_BOS) | (m->shape.causal ? 0 : TOKENIZE_EOS);
     for (int i = 0; i < p->n; i++) {
         int n = tokenizer_encode(m->tokenizer, p->text[i], strlen(p->text[i]), flags, &p->ids[i], d);
@@ -234,12 +249,12 @@ static int share_ints(const struct app *app, int **v, int *n, struct diag *d) {
     return rc;
 }
 
-int prompts_load(struct prompts *p, const struct app *app, const struct model *m, struct diag *d) {
+int prompts_load(struct prompts *p, const struct app *app, const struct model *m, int n_random, struct diag *d) {
     memset(p, 0, sizeof *p);
     int rc = 0;
     if (app->rank == 0) {
         rc = read_texts(p, &app->spec, d);
-        if (!rc) rc = encode_texts(p, app, m, d);
+        if (!rc) rc = encode_texts(p, app, m, app->spec.prompt || app->spec.prompts ? 0 : n_random, d);
         if (!rc) rc = list_end_ids(p, app, m, d);
     }
     rc = err_agree(app->world, rc, d);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "collectives/agree.h"
 #include "dist/energy.h"
 #include "dist/probe.h"
@@ -60,22 +59,6 @@ static int open_rows(struct bench *b, struct diag *d) {
     if (s->strategies) return add_list(b, s->strategies, d);
     rc = app_strategy(&st, b->app, &b->model.shape, b->app->size, why, sizeof why, d);
     return rc ? rc : add_row(b, &st, why, 1, (int)s->flip, d);
-}
-
-/* Without a prompt: ids drawn from the seed. */
-static int default_prompt(struct bench *b, struct diag *d) {
-    const struct run_spec *s = &b->app->spec;
-    if (s->prompt || s->prompts) return 0;
-    for (int i = 0; i < b->prompts.n; i++) {
-        int *ids = malloc((size_t)s->n_prompt * sizeof *ids);
-        if (!ids) return diag_set(d, ERR_MEMORY, "no memory for prompts");
-        for (int k = 0; k < s->n_prompt; k++)
-            ids[k] = (int)(rng_u64((uint64_t)s->seed + (uint64_t)i, (uint64_t)k) % (uint64_t)b->model.shape.n_vocab);
-        free(b->prompts.ids[i]);
-        b->prompts.ids[i] = ids;
-        b->prompts.len[i] = (int)s->n_prompt;
-    }
-    return 0;
 }
 
 /* ---- measuring ---- */
@@ -238,10 +221,9 @@ static int run(struct app *app, struct diag *d) {
     if (!b.model.shape.causal)
         rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: bench measures generation; northwall run encodes",
                       b.model.shape.name);
-    if (!rc) rc = prompts_load(&b.prompts, app, &b.model, d);
+    if (!rc) rc = prompts_load(&b.prompts, app, &b.model, (int)app->spec.n_prompt, d);
     if (!rc) {
-        rc = err_agree(app->world, default_prompt(&b, d), d);
-        if (!rc) rc = bench_rows(&b, d);
+        rc = bench_rows(&b, d);
         prompts_free(&b.prompts);
     }
     model_close(&b.model);

@@ -182,7 +182,7 @@ static int run(struct app *app, struct diag *d) {
     char why[256];
     int rc = model_open(&m, app, d);
     if (rc) return rc;
-    rc = prompts_load(&p, app, &m, d);
+    rc = prompts_load(&p, app, &m, 0, d);
     if (!rc) {
         rc = err_agree(app->world, app_strategy(&st, app, &m.shape, app->size, why, sizeof why, d), d);
         if (!rc) rc = runner_open(&runner, app, &m, &p, &st, 1, (int)app->spec.flip, d);

@@ -76,14 +76,15 @@ int app_strategy(struct strategy *st, const struct app *app, const struct model_
                  size_t cap, struct diag *d);
 struct sampler_params app_sampling(const struct app *app);
 
-/* Prompts as token ids on every rank (tokenized on rank 0 and broadcast). Collective. */
+/* Prompts as token ids on every rank (tokenized on rank 0 and broadcast). Without --prompt or --prompts each is n_random
+ * ids drawn from the seed, or if that is 0 empty: a begin token. Collective. */
 struct prompts {
     int n;
     int **ids, *len;
     char **text; /* rank 0 */
     int *end_ids, n_end_ids;
 };
-int prompts_load(struct prompts *p, const struct app *app, const struct model *m, struct diag *d);
+int prompts_load(struct prompts *p, const struct app *app, const struct model *m, int n_random, struct diag *d);
 void prompts_free(struct prompts *p);
 
 /* Nonzero once SIGINT, SIGTERM or SIGHUP came, or once the text cannot be written any more. */
