@@ -203,8 +203,7 @@ static int draw_ids(struct prompts *p, int i, const struct app *app, const struc
     return 0;
 }
 
-static int encode_texts(struct prompts *p, const struct app *app, const struct model *m, int n_random,
-                        struct diag *d) {
+static int encode_texts(struct prompts *p, const struct app *app, const struct model *m, int n_random, struct diag *d) {
     p->ids = calloc((size_t)p->n, sizeof *p->ids);
     p->len = calloc((size_t)p->n, sizeof *p->len);
     if (!p->ids || !p->len) return diag_set(d, ERR_MEMORY, "no memory for prompts");
