@@ -105,7 +105,7 @@ static int64_t table_bytes(const struct model_shape *s, const struct shard_spec 
 static int64_t kv_weight_bytes(const struct model_shape *s, const struct shard_spec *spec) {
     int64_t n = 0;
     for (int l = spec->layer0; l < spec->layer1; l++)
-        n += shard_role_bytes(s, spec, ROLE_K, l) + shard_role_bytes(s, spec, ROLE_V, l);
+        n += (int64_t)(shard_part_bytes(s, spec, ROLE_K, l) + shard_part_bytes(s, spec, ROLE_V, l));
     return n;
 }
 

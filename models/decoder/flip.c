@@ -1,6 +1,5 @@
 /* flip.c - one wrong bit in one weight, to show that the verification notices. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -62,34 +61,23 @@ static int flip_in_block(const struct mat *m, float step, uint8_t *block, int co
     return best > 0 ? 0 : -1;
 }
 
-/* The matrix in memory that may be written: a copy of the matrix, unless it is our own already. */
-static uint8_t *own_matrix(struct decoder *dec, struct mat *m) {
-    struct decoder_priv *p = dec->priv;
-    const uint8_t *begin = p->weights_mem;
-    if (m->data == p->flip_mem || (m->data >= begin && m->data < begin + p->private_bytes))
-        return (uint8_t *)(uintptr_t)m->data;
-    size_t bytes = (size_t)m->rows * m->stride;
-    if (p->flip_mem) return NULL; /* one view is copied at most */
-    p->flip_mem = malloc(bytes);
-    if (!p->flip_mem) return NULL;
-    memcpy(p->flip_mem, m->data, bytes);
-    m->data = p->flip_mem;
-    return p->flip_mem;
-}
-
 int decoder_flip_weight(struct decoder *dec, uint64_t which) {
     struct mat *m = pick(dec, which);
-    uint8_t *data = m ? own_matrix(dec, m) : NULL;
-    if (!data) return -1;
-    int begin, end, block = m->type->block;
+    if (!m) return -1;
+    int begin, end, block = m->type->block, bytes = m->type->block_bytes;
     used_cols(m, &begin, &end);
     for (uint64_t attempt = 0; attempt < 64; attempt++) {
         uint64_t r = rng_u64(which, attempt);
         int row = (int)(r % (uint64_t)m->rows), col = begin + (int)((r >> 32) % (uint64_t)(end - begin));
+        uint8_t stored[256];
         col = col / block * block;
-        float step = m->row_step ? m->row_step[row] : 1;
-        uint8_t *at = data + (size_t)row * m->stride + tensor_type_row_bytes(m->type, col);
-        if (flip_in_block(m, step, at, col) == 0) return 0;
+        size_t at = tensor_type_row_bytes(m->type, col);
+        for (int i = 0; i < bytes; i++)
+            stored[i] = *mat_byte(m, row, at + (size_t)i);
+        if (flip_in_block(m, m->row_step ? m->row_step[row] : 1, stored, col)) continue;
+        for (int i = 0; i < bytes; i++) /* matrices lie in memory of the decoder's own */
+            *(uint8_t *)(uintptr_t)mat_byte(m, row, at + (size_t)i) = stored[i];
+        return 0;
     }
     return -1;
 }

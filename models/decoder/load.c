@@ -1,4 +1,6 @@
-/* load.c - the weights of a shard: views of a mapped file, compact copies of column shards, or synthetic numbers. */
+/* load.c - the weights of a shard, packed once into memory of our own: from a mapped file, or synthetic numbers. Tables
+ * that are read by single rows (embeddings) stay where they are, in the file or nowhere: a synthetic row is generated
+ * when it is read. */
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -9,11 +11,12 @@
 
 #include "priv.h"
 
+enum { PIECE_BYTES = 4 << 20 }; /* of a file that are mapped in at a time */
+
 struct loader {
     struct decoder *dec;
     const struct gguf *g; /* NULL: synthetic */
     struct arena arena; /* base NULL: measuring */
-    float *scratch; /* threads x the widest row, for synthetic weights */
     size_t done;
     struct diag *d;
 };
@@ -29,24 +32,12 @@ struct mat *decoder_mat(struct decoder *dec, enum role role, int layer) {
     }
 }
 
-/* True if a matrix takes memory of our own. Embeddings are read by single rows and stay where they are, unless they
- * serve as the output layer too. */
-static int is_private(const struct loader *ld, enum role role, const struct shard_part *part) {
-    const struct decoder *dec = ld->dec;
-    if (!ld->g || !part_is_row_shard(&dec->shape, role, part)) return 1;
-    int whole_reads = role_in_layer(role) || role == ROLE_HEAD;
-    if (role == ROLE_EMBED) whole_reads = dec->shape.tied_head && dec->spec.vocab1 > dec->spec.vocab0;
-    return dec->opts.private_weights && whole_reads;
-}
-
-/* Asks for the pages of a view now rather than in the first step. Advice only: failure costs nothing but time. */
-static void touch_pages(const void *at, size_t bytes) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)at / page * page;
-    size_t len = (uintptr_t)at + bytes - begin;
-#ifdef MADV_POPULATE_READ
-    if (madvise((void *)begin, len, MADV_POPULATE_READ) == 0) return;
-#endif
-    (void)madvise((void *)begin, len, MADV_WILLNEED);
+/* Advice for the whole pages of [at, at + bytes), or all that it touches. Failure costs nothing but time. */
+static void advise(const uint8_t *at, size_t bytes, int whole_pages, int advice) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)at, end = begin + bytes;
+    begin = (whole_pages ? begin + page - 1 : begin) / page * page;
+    end = (whole_pages ? end : end + page - 1) / page * page;
+    if (begin < end) (void)madvise((void *)begin, end - begin, advice);
 }
 
 /* The F32 tensor `name``suffix` of at least n values; NULL if there is none. */
@@ -70,53 +61,80 @@ static int read_steps(struct loader *ld, struct mat *m, const char *name, int ro
                     (double)m->act_step);
 }
 
-/* Rows of a file: a view, or with dst a copy of columns [col0, col1). */
-static int read_rows(struct loader *ld, struct mat *m, const char *name, int row0, int cols, int col0, int col1,
-                     uint8_t *dst) {
+/* First stored byte of row row0 of a tensor with at least `rows` rows from there on; NULL and a diagnostic if not. */
+static const uint8_t *find_rows(struct loader *ld, const char *name, const struct tensor_type *type, int row0, int rows,
+                                int cols) {
     const struct gguf_tensor *t = gguf_tensor_find(ld->g, name);
-    size_t row_bytes = tensor_type_row_bytes(m->type, cols), part = tensor_type_row_bytes(m->type, col1 - col0);
-    if (!t || !t->data || t->bytes < ((size_t)row0 + (size_t)m->rows) * row_bytes)
-        return diag_set(ld->d, ERR_FORMAT, "%s: tensor %s is missing or too short", ld->g->path, name);
-    const uint8_t *src = t->data + (size_t)row0 * row_bytes + tensor_type_row_bytes(m->type, col0);
-    if (!dst) {
-        m->data = src;
-        m->stride = row_bytes;
-        return 0;
+    size_t row_bytes = tensor_type_row_bytes(type, cols);
+    if (t && t->data && t->bytes >= ((size_t)row0 + (size_t)rows) * row_bytes)
+        return t->data + (size_t)row0 * row_bytes;
+    diag_set(ld->d, ERR_FORMAT, "%s: tensor %s is missing or too short", ld->g->path, name);
+    return NULL;
+}
+
+/* Rows from row0 on (a multiple of MAT_PANEL) of a matrix that begins at dst: as they are, or in panels. */
+static void place_rows(const struct mat *m, const uint8_t *src, size_t stride, int row0, int n_rows, int cols,
+                       uint8_t *dst) {
+    if (m->in_panels) mat_pack(m->type, src, stride, n_rows, cols, dst + (size_t)(row0 / MAT_PANEL) * m->stride);
+    for (int r = 0; !m->in_panels && r < n_rows; r++)
+        memcpy(dst + (size_t)(row0 + r) * m->stride, src + (size_t)r * stride, m->stride);
+}
+
+/* Rows [row0, row1) from a mapped file, piece by piece: pages are let go when they have been read, so that the file is
+ * never in this process's memory as a whole. */
+static void copy_rows(const struct mat *m, const uint8_t *src, size_t stride, int row0, int row1, int cols,
+                      uint8_t *dst) {
+    int step = (int)(PIECE_BYTES / stride) / MAT_PANEL * MAT_PANEL;
+    size_t part = tensor_type_row_bytes(m->type, cols);
+    if (step < MAT_PANEL) step = MAT_PANEL;
+    for (int r = row0; r < row1; r += step) {
+        int n = row1 - r < step ? row1 - r : step;
+        const uint8_t *at = src + (size_t)r * stride;
+        size_t bytes = (size_t)(n - 1) * stride + part;
+#ifdef MADV_POPULATE_READ
+        advise(at, bytes, 0, MADV_POPULATE_READ);
+#else
+        advise(at, bytes, 0, MADV_WILLNEED);
+#endif
+        place_rows(m, at, stride, r, n, cols, dst);
+        advise(at, bytes, 1, MADV_DONTNEED);
     }
-#pragma omp parallel for num_threads(ld->dec->opts.threads) schedule(static)
-    for (int r = 0; r < m->rows; r++)
-        memcpy(dst + (size_t)r * part, src + (size_t)r * row_bytes, part);
-    m->data = dst;
-    m->stride = part;
-    return 0;
 }
 
-static void generate(struct loader *ld, struct mat *m, const char *name, int row0, int cols, int col0, int col1,
-                     uint8_t *dst, float *steps) {
-    m->data = dst;
-    m->stride = tensor_type_row_bytes(m->type, col1 - col0);
-    struct synth_piece piece = {.type = m->type,
-                                .tensor = name,
-                                .seed = ld->dec->opts.seed,
-                                .row0 = row0,
-                                .rows = m->rows,
-                                .cols = cols,
-                                .col0 = col0,
-                                .col1 = col1,
-                                .dst = dst,
-                                .stride = m->stride,
-                                .steps = steps};
-    synth_fill(&piece, ld->dec->opts.threads, ld->scratch);
+/* Rows [row0, row1) of a synthetic matrix, a panel at a time. */
+static void make_rows(const struct synth_piece *p, const struct mat *m, int row0, int row1, uint8_t *stored,
+                      float *floats, uint8_t *dst) {
+    size_t bytes = tensor_type_row_bytes(p->type, p->col1 - p->col0);
+    for (int r = row0; r < row1; r += MAT_PANEL) {
+        int n = row1 - r < MAT_PANEL ? row1 - r : MAT_PANEL;
+        for (int i = 0; i < n; i++)
+            synth_store(p, r + i, stored + (size_t)i * bytes, floats);
+        place_rows(m, stored, bytes, r, n, p->col1 - p->col0, dst);
+    }
 }
 
-/* A tied output layer beside its embedding: a range of its rows. */
-static int share_embedding(struct decoder *dec) {
-    struct mat *head = &dec->priv->head;
-    *head = dec->priv->embed;
-    head->rows = dec->spec.vocab1 - dec->spec.vocab0;
-    head->data += (size_t)dec->spec.vocab0 * head->stride;
-    if (head->row_step) head->row_step += dec->spec.vocab0;
-    return mat_prepare(head) ? ERR_INTERNAL : 0;
+/* Fills a matrix from `src` (its rows `stride` bytes apart), or if that is NULL from its synthetic description. Threads
+ * take the rows that they will multiply, so that memory lies near them. */
+static int fill_matrix(struct loader *ld, const struct mat *m, const uint8_t *src, size_t stride,
+                       const struct synth_piece *synth, uint8_t *dst) {
+    int cols = synth->col1 - synth->col0, failed = 0;
+    size_t row_bytes = round_up64(tensor_type_row_bytes(m->type, cols) * MAT_PANEL);
+#pragma omp parallel num_threads(ld->dec->opts.threads) if (ld->dec->opts.threads > 1)
+    {
+        int n = omp_get_num_threads(), i = omp_get_thread_num();
+        int row0 = rows_split(m->rows, i, n), row1 = rows_split(m->rows, i + 1, n);
+        uint8_t *scratch = NULL;
+        if (src) {
+            copy_rows(m, src, stride, row0, row1, cols, dst);
+        } else if ((scratch = malloc(row_bytes + (size_t)synth->cols * sizeof(float)))) {
+            make_rows(synth, m, row0, row1, scratch, (float *)(void *)(scratch + row_bytes), dst);
+        } else {
+#pragma omp atomic write
+            failed = 1;
+        }
+        free(scratch);
+    }
+    return failed ? diag_set(ld->d, ERR_MEMORY, "no memory for a row of synthetic weights a thread") : 0;
 }
 
 static int report(struct loader *ld, size_t bytes) {
@@ -126,39 +144,73 @@ static int report(struct loader *ld, size_t bytes) {
     return diag_set(ld->d, ERR_INTERRUPTED, "interrupted while loading the weights");
 }
 
+/* A table is not packed: its rows are read one by one. */
+static int load_table(struct loader *ld, enum role role, struct mat *m, const char *name, int row0) {
+    if (ld->g) {
+        m->data = find_rows(ld, name, m->type, row0, m->rows, m->axis.cols);
+        if (!m->data) return ERR_FORMAT;
+    }
+    m->stride = tensor_type_row_bytes(m->type, m->axis.cols);
+    *decoder_mat(ld->dec, role, 0) = *m;
+    return 0;
+}
+
+static int load_product(struct loader *ld, enum role role, int layer, struct mat *m, const char *name, int row0,
+                        uint8_t *dst) {
+    const struct model_shape *s = &ld->dec->shape;
+    struct shard_part part;
+    int rows, cols, col0, col1;
+    const uint8_t *src = NULL;
+    shard_part(s, &ld->dec->spec, role, layer, &part);
+    shape_role_size(s, role, &rows, &cols);
+    part_stored_cols(s, role, layer, &part, &col0, &col1);
+    struct synth_piece synth = {.type = m->type,
+                                .tensor = name,
+                                .seed = ld->dec->opts.seed,
+                                .row0 = row0,
+                                .cols = cols,
+                                .col0 = col0,
+                                .col1 = col1,
+                                .steps = (float *)(uintptr_t)m->row_step};
+    if (ld->g) {
+        src = find_rows(ld, name, m->type, row0, m->rows, cols);
+        if (!src) return ERR_FORMAT;
+        src += tensor_type_row_bytes(m->type, col0);
+    }
+    m->in_panels = !m->type->is_float;
+    m->stride = tensor_type_row_bytes(m->type, col1 - col0) * (m->in_panels ? MAT_PANEL : 1);
+    m->data = dst;
+    int rc = fill_matrix(ld, m, src, tensor_type_row_bytes(m->type, cols), &synth, dst);
+    if (!rc && mat_prepare(m)) rc = diag_set(ld->d, ERR_INTERNAL, "shard of %s is not coherent", name);
+    *decoder_mat(ld->dec, role, layer) = *m;
+    return rc;
+}
+
 static int load_matrix(struct loader *ld, enum role role, int layer) {
     struct decoder *dec = ld->dec;
     const struct model_shape *s = &dec->shape;
     struct shard_part part;
     char name[SHAPE_NAME_LEN];
-    int rows, cols, col0, col1, rc = 0;
+    int col0, col1, rc = 0;
     if (!shard_part(s, &dec->spec, role, layer, &part)) return 0;
-    if (role == ROLE_HEAD && s->tied_head && dec->spec.embed) return ld->arena.base ? share_embedding(dec) : 0;
-    shape_role_size(s, role, &rows, &cols);
     int row0 = shape_role_tensor(s, role, layer, name) + part.row0;
     part_stored_cols(s, role, layer, &part, &col0, &col1);
-
     struct mat m = {.type = shape_type(s, role, layer),
                     .rows = part.row1 - part.row0,
                     .first_col = col0,
                     .axis = part.axis,
                     .leaf0 = part.leaf0,
                     .leaf1 = part.leaf1};
-    size_t bytes = (size_t)m.rows * tensor_type_row_bytes(m.type, col1 - col0);
-    uint8_t *dst = is_private(ld, role, &part) ? arena_take(&ld->arena, bytes) : NULL;
-    float *steps = m.type->per_channel ? arena_take(&ld->arena, (size_t)m.rows * sizeof(float)) : NULL;
+    uint8_t *dst = role_is_table(role) ? NULL : arena_take(&ld->arena, mat_bytes(m.type, m.rows, col1 - col0));
+    int has_steps = m.type->per_channel && (ld->g || !role_is_table(role)); /* a synthetic row makes its own */
+    float *steps = has_steps ? arena_take(&ld->arena, (size_t)m.rows * sizeof(float)) : NULL;
     if (!ld->arena.base) return 0;
 
     m.row_step = steps;
-    if (!ld->g)
-        generate(ld, &m, name, row0, cols, col0, col1, dst, steps);
-    else
-        rc = read_rows(ld, &m, name, row0, cols, col0, col1, dst);
-    if (!rc && ld->g && steps) rc = read_steps(ld, &m, name, row0, steps);
-    if (!rc && !dst && role != ROLE_EMBED) touch_pages(m.data, bytes);
-    if (!rc && mat_prepare(&m)) rc = diag_set(ld->d, ERR_INTERNAL, "shard of %s is not coherent", name);
-    *decoder_mat(dec, role, layer) = m;
-    return rc ? rc : report(ld, bytes);
+    if (ld->g && steps) rc = read_steps(ld, &m, name, row0, steps);
+    if (!rc && role_is_table(role)) rc = load_table(ld, role, &m, name, row0);
+    if (!rc && !role_is_table(role)) rc = load_product(ld, role, layer, &m, name, row0, dst);
+    return rc ? rc : report(ld, shard_part_bytes(s, &dec->spec, role, layer));
 }
 
 static int read_vector(struct loader *ld, const char *name, int first, int n, float *dst) {
@@ -202,31 +254,13 @@ static int load_all(struct loader *ld) {
     return rc;
 }
 
-/* The widest row that is generated. */
-static size_t widest(const struct model_shape *s) {
-    int max = 0;
-    for (int r = 0; r < ROLE_COUNT; r++) {
-        int rows, cols;
-        shape_role_size(s, (enum role)r, &rows, &cols);
-        if (cols > max) max = cols;
-    }
-    return (size_t)max;
-}
-
 int weights_load(struct decoder *dec, const struct gguf *g, struct diag *d) {
     struct loader ld = {.dec = dec, .g = g, .d = d};
     struct decoder_priv *p = dec->priv;
     int rc = load_all(&ld);
     if (rc) return rc;
-    p->private_bytes = ld.arena.used;
-    rc = memory_reserve(&p->weights_mem, p->private_bytes, "weights", d);
+    rc = memory_reserve(&p->weights_mem, ld.arena.used, "weights", d);
     if (rc) return rc;
-    if (!g) {
-        ld.scratch = malloc((size_t)dec->opts.threads * widest(&dec->shape) * sizeof *ld.scratch);
-        if (!ld.scratch) return diag_set(d, ERR_MEMORY, "no memory for a row of synthetic weights a thread");
-    }
     ld.arena = (struct arena){.base = p->weights_mem};
-    rc = load_all(&ld);
-    free(ld.scratch);
-    return rc;
+    return load_all(&ld);
 }

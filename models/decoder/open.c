@@ -154,7 +154,6 @@ void decoder_close(struct decoder *dec) {
     free(dec->priv->weights_mem);
     free(dec->priv->kv_mem);
     free(dec->priv->work_mem);
-    free(dec->priv->flip_mem);
     free(dec->priv);
     free(dec);
 }

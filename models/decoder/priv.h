@@ -1,7 +1,7 @@
 /* priv.h - what the files of this folder share.
  *
- * One shard lives in three blocks of memory: weights (column shards, vectors, row steps; all of it when synthetic),
- * cache and work. The same functions that carve them from memory measure them for the plan, with no memory behind. */
+ * One shard lives in three blocks of memory: weights (packed matrices, vectors, row steps), cache and work. The same
+ * functions that carve them from memory measure them for the plan, with no memory behind. */
 #ifndef MODELS_DECODER_PRIV_H
 #define MODELS_DECODER_PRIV_H
 
@@ -24,7 +24,8 @@ struct group_list {
 
 struct decoder_priv {
     struct decoder_layer *layers; /* [layer1 - layer0] */
-    struct mat embed, pos_embed, type_embed, head;
+    struct mat embed, pos_embed, type_embed; /* read by rows; data is NULL where they are synthetic */
+    struct mat head;
     const float *vec[VEC_COUNT];
     struct group_list model, heads, ffn; /* groups of the K axes: d_model, this shard's heads, its FFN columns */
     int *kv_of; /* [heads] row of the cache that a head reads */
@@ -36,10 +37,9 @@ struct decoder_priv {
     float *gate, *up; /* [max_tokens][ffn columns]; the product lies in `up` */
     void *act; /* quantized activations of one product */
     float *cos, *sin; /* [n_ctx][rope_dim/2] */
-    float *row; /* [d_model] of the embedding step */
+    float *row, *stored_row; /* [d_model] of the embedding step */
     float *h, *part[2]; /* [max_tokens][d_model], of decoder_forward: whole shards only */
-    size_t private_bytes; /* of the weights block */
-    void *weights_mem, *kv_mem, *work_mem, *flip_mem;
+    void *weights_mem, *kv_mem, *work_mem;
 };
 
 /* A measuring tape, or with base != NULL a block to carve from: pieces of whole 64 bytes. */
@@ -57,8 +57,11 @@ int memory_reserve(void **out, size_t bytes, const char *what, struct diag *d);
 void part_stored_cols(const struct model_shape *s, enum role role, int layer, const struct shard_part *p, int *col0,
                       int *col1);
 
-/* True if the part has all columns: its rows are then a view of a file. */
-int part_is_row_shard(const struct model_shape *s, enum role role, const struct shard_part *p);
+/* Embeddings: read by single rows, never multiplied. */
+int role_is_table(enum role role);
+
+/* Bytes of a matrix as the decoder keeps it. */
+size_t mat_bytes(const struct tensor_type *type, int rows, int cols);
 
 /* True if a shard holds a vector at all. */
 int shard_has_vec(const struct model_shape *s, const struct shard_spec *spec, enum vec vec);
@@ -81,19 +84,21 @@ int weights_load(struct decoder *dec, const struct gguf *g, struct diag *d);
 /* The matrix of a role in a layer (0 for roles of the model). */
 struct mat *decoder_mat(struct decoder *dec, enum role role, int layer);
 
-/* Rows [row0, row1) of a synthetic matrix with `cols` columns, quantized: columns [col0, col1) at dst with `stride`,
- * and for per-channel types the steps of the rows. row0 counts in the stored tensor. scratch: cols floats a thread. */
+/* A synthetic matrix with `cols` columns of which [col0, col1) are kept; row 0 is row0 of the stored tensor. */
 struct synth_piece {
     const struct tensor_type *type;
     const char *tensor;
     uint64_t seed;
     int64_t row0;
-    int rows, cols, col0, col1;
-    uint8_t *dst;
-    size_t stride;
-    float *steps; /* [rows] or NULL */
+    int cols, col0, col1;
+    float *steps; /* of the rows, per-channel types; NULL: not wanted */
 };
-void synth_fill(const struct synth_piece *p, int threads, float *scratch);
+/* Row `row`, as stored, at dst; its step is noted, and returned. scratch: cols floats. */
+float synth_store(const struct synth_piece *p, int row, uint8_t *dst, float *scratch);
+
+/* First row of share i of n when rows are split over threads: a multiple of 32, so that threads write whole cache lines
+ * and own whole panels. */
+int rows_split(int rows, int i, int n);
 
 /* Products of one quantized input, rows split over the threads; y[node*ldnode + t*ldy + row]. */
 struct product {

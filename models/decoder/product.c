@@ -3,8 +3,7 @@
 
 #include "priv.h"
 
-/* Row at which part i of n begins: multiples of 32, so that threads write whole cache lines. */
-static int split(int rows, int i, int n) {
+int rows_split(int rows, int i, int n) {
     int pieces = (rows + ORDER_GROUP - 1) / ORDER_GROUP;
     int at = (int)((int64_t)pieces * i / n) * ORDER_GROUP;
     return at < rows ? at : rows;
@@ -12,7 +11,7 @@ static int split(int rows, int i, int n) {
 
 static void run_share(const struct act *a, const struct product *p, int n, int i, int threads) {
     for (int j = 0; j < n; j++) {
-        int row0 = split(p[j].w->rows, i, threads), row1 = split(p[j].w->rows, i + 1, threads);
+        int row0 = rows_split(p[j].w->rows, i, threads), row1 = rows_split(p[j].w->rows, i + 1, threads);
         if (row0 < row1) mat_mul(p[j].w, a, row0, row1, p[j].y, p[j].ldy, p[j].ldnode);
     }
 }

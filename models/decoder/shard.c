@@ -95,10 +95,12 @@ void part_stored_cols(const struct model_shape *s, enum role role, int layer, co
     *col1 = end < cols ? (int)end : cols;
 }
 
-int part_is_row_shard(const struct model_shape *s, enum role role, const struct shard_part *p) {
-    int rows, cols;
-    shape_role_size(s, role, &rows, &cols);
-    return p->col0 == 0 && p->col1 == cols;
+int role_is_table(enum role role) {
+    return role == ROLE_EMBED || role == ROLE_POS_EMBED || role == ROLE_TYPE_EMBED;
+}
+
+size_t mat_bytes(const struct tensor_type *type, int rows, int cols) {
+    return type->is_float ? (size_t)rows * tensor_type_row_bytes(type, cols) : mat_panels_bytes(type, rows, cols);
 }
 
 int shard_has_vec(const struct model_shape *s, const struct shard_spec *spec, enum vec vec) {
@@ -123,25 +125,27 @@ static size_t vec_bytes(const struct model_shape *s, const struct shard_spec *sp
     return n;
 }
 
-/* Bytes of one part: its rows, and apart from them the steps of the rows. */
-static size_t part_bytes(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer) {
+size_t shard_part_bytes(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer) {
     struct shard_part p;
     if (!shard_part(s, spec, role, layer, &p)) return 0;
-    if (role == ROLE_HEAD && s->tied_head && spec->embed) return 0; /* rows of the embedding */
-    size_t all = shape_part_bytes(s, role, layer, p.row0, p.row1, p.col0, p.col1);
-    size_t steps = shape_type(s, role, layer)->per_channel ? (size_t)(p.row1 - p.row0) * sizeof(float) : 0;
-    return round_up64(all - steps) + round_up64(steps);
+    const struct tensor_type *type = shape_type(s, role, layer);
+    int col0, col1, rows = p.row1 - p.row0;
+    part_stored_cols(s, role, layer, &p, &col0, &col1);
+    if (role == ROLE_EMBED && s->tied_head) rows -= spec->vocab1 - spec->vocab0; /* counted as the output layer's */
+    size_t bytes = role_is_table(role) ? (size_t)rows * tensor_type_row_bytes(type, col1 - col0)
+                                       : mat_bytes(type, rows, col1 - col0);
+    return round_up64(bytes) + round_up64(type->per_channel ? (size_t)rows * sizeof(float) : 0);
 }
 
 static size_t weight_bytes(const struct model_shape *s, const struct shard_spec *spec) {
     size_t n = vec_bytes(s, spec);
     for (int r = 0; r < ROLE_COUNT; r++) {
         if (!role_in_layer((enum role)r)) {
-            n += part_bytes(s, spec, (enum role)r, 0);
+            n += shard_part_bytes(s, spec, (enum role)r, 0);
             continue;
         }
         for (int l = spec->layer0; l < spec->layer1; l++)
-            n += part_bytes(s, spec, (enum role)r, l);
+            n += shard_part_bytes(s, spec, (enum role)r, l);
     }
     return n;
 }
@@ -228,6 +232,7 @@ void work_carve(struct decoder *dec, struct decoder_priv *p, struct arena *a) {
     p->cos = arena_take(a, table);
     p->sin = arena_take(a, table);
     p->row = arena_take(a, spec->embed ? (size_t)s->d_model * sizeof(float) : 0);
+    p->stored_row = arena_take(a, spec->embed ? (size_t)s->d_model * sizeof(float) : 0);
     size_t whole = shard_is_whole(s, spec) ? model : 0;
     p->h = arena_take(a, whole);
     p->part[0] = arena_take(a, whole);

@@ -41,9 +41,19 @@ static const float *sublayer_input(struct decoder *dec, int n, const float *h, c
     return dec->priv->x;
 }
 
-static void read_row(const struct mat *m, int row, float *dst) {
-    const uint8_t *src = m->data + (size_t)row * m->stride;
-    m->type->dequantize(src, m->row_step ? m->row_step[row] : 1, dst, m->axis.cols);
+/* A row of a table: from the file, or made anew. */
+static void read_row(const struct decoder *dec, enum role role, const struct mat *m, int row, float *dst) {
+    float step = m->row_step ? m->row_step[row] : 1;
+    const uint8_t *src = m->data ? m->data + (size_t)row * m->stride : NULL;
+    if (!src) {
+        char name[SHAPE_NAME_LEN];
+        int row0 = shape_role_tensor(&dec->shape, role, 0, name), cols = m->axis.cols;
+        struct synth_piece p = {
+            .type = m->type, .tensor = name, .seed = dec->opts.seed, .row0 = row0, .cols = cols, .col1 = cols};
+        src = (const uint8_t *)dec->priv->stored_row;
+        step = synth_store(&p, row, (uint8_t *)dec->priv->stored_row, dst);
+    }
+    m->type->dequantize(src, step, dst, m->axis.cols);
 }
 
 static void add_row(float *h, const float *row, int n) {
@@ -55,15 +65,15 @@ void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h) {
     const struct model_shape *s = &dec->shape;
     struct decoder_priv *p = dec->priv;
     for (int t = 0; t < b->n; t++, h += s->d_model) {
-        read_row(&p->embed, b->id[t], h);
+        read_row(dec, ROLE_EMBED, &p->embed, b->id[t], h);
         for (int i = 0; i < s->d_model && s->embed_scale != 1; i++)
             h[i] = h[i] * s->embed_scale;
         if (p->type_embed.rows) {
-            read_row(&p->type_embed, 0, p->row);
+            read_row(dec, ROLE_TYPE_EMBED, &p->type_embed, 0, p->row);
             add_row(h, p->row, s->d_model);
         }
         if (p->pos_embed.rows) {
-            read_row(&p->pos_embed, b->pos[t], p->row);
+            read_row(dec, ROLE_POS_EMBED, &p->pos_embed, b->pos[t], p->row);
             add_row(h, p->row, s->d_model);
         }
         if (p->vec[VEC_EMBED_NORM]) norm_row(s, h, h, p->vec[VEC_EMBED_NORM], p->vec[VEC_EMBED_NORM_B], s->d_model);

@@ -2,7 +2,6 @@
  * under a 64-bit key a row, so that any piece can be made alone and eight columns go at a time. The hash is the
  * two-round multiply and xor-shift mixer of hash prospecting (C. Wellons), the key added between the rounds. */
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -62,17 +61,13 @@ void synth_vector(float *dst, uint64_t seed, enum vec vec, const char *tensor, i
         dst[i] = middle + dst[i];
 }
 
-static void fill_row(const struct synth_piece *p, int row, float *scratch) {
+float synth_store(const struct synth_piece *p, int row, uint8_t *dst, float *scratch) {
     int whole = p->type->per_channel; /* the step of a row depends on all of it */
     int begin = whole ? 0 : p->col0, end = whole ? p->cols : p->col1;
     float step = 1;
     synth_row(scratch, p->seed, p->tensor, p->row0 + row, p->cols, begin, end);
-    if (whole) p->steps[row] = step = tensor_type_row_step(p->type, scratch, p->cols);
-    p->type->quantize(scratch + (p->col0 - begin), step, p->dst + (size_t)row * p->stride, p->col1 - p->col0);
-}
-
-void synth_fill(const struct synth_piece *p, int threads, float *scratch) {
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int row = 0; row < p->rows; row++)
-        fill_row(p, row, scratch + (size_t)omp_get_thread_num() * (size_t)p->cols);
+    if (whole) step = tensor_type_row_step(p->type, scratch, p->cols);
+    if (p->steps) p->steps[row] = step;
+    p->type->quantize(scratch + (p->col0 - begin), step, dst, p->col1 - p->col0);
+    return step;
 }

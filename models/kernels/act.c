@@ -9,7 +9,8 @@ static size_t align64(size_t n) {
 size_t act_bytes(enum act_bits bits, int n_tokens, int n_groups) {
     size_t n = (size_t)n_tokens * (size_t)n_groups;
     if (bits == ACT_F32) return 0;
-    return align64(32 * n) + align64(2 * sizeof(int32_t) * n) + align64(sizeof(float) * n);
+    return align64(32 * n) + align64(2 * sizeof(int32_t) * n) + align64(sizeof(int32_t) * n) +
+           align64(sizeof(float) * n);
 }
 
 void act_place(struct act *a, enum act_bits bits, float act_step, const struct order_group *groups, int n_groups,
@@ -26,7 +27,8 @@ void act_place(struct act *a, enum act_bits bits, float act_step, const struct o
     if (bits == ACT_F32) return;
     a->q = (int8_t(*)[32])at;
     a->sum = (int32_t(*)[2])(at += align64(32 * n));
-    a->scale = (float *)(at += align64(2 * sizeof(int32_t) * n));
+    a->total = (int32_t *)(at += align64(2 * sizeof(int32_t) * n));
+    a->scale = (float *)(at += align64(sizeof(int32_t) * n));
 }
 
 INLINE float static_group(const float *x, int n, float step, float low, float high, int8_t *q) {
@@ -54,6 +56,7 @@ INLINE void quantize_one(const struct act *a, const struct order_group *g, const
             sum += q[16 * h + i];
         a->sum[at][h] = sum;
     }
+    a->total[at] = a->sum[at][0] + a->sum[at][1];
 }
 
 CLONED(void, act_quantize, (struct act * a, int tile0, int tile1), (a, tile0, tile1)) {

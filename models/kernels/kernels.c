@@ -53,8 +53,11 @@ static int data_fits(const struct mat *w) {
     int begin = order_leaf_begin(&w->axis, w->leaf0), end = order_leaf_begin(&w->axis, w->leaf1);
     if (w->leaf0 == w->leaf1 || !w->rows) return 1;
     int blocks = (end - w->first_col + w->type->block - 1) / w->type->block;
-    return w->data && w->first_col >= 0 && w->first_col % w->type->block == 0 && w->first_col <= begin &&
-           (w->rows == 1 || w->stride >= (size_t)blocks * (size_t)w->type->block_bytes);
+    size_t row_bytes = (size_t)blocks * (size_t)w->type->block_bytes;
+    int stride_fits = w->in_panels ? w->rows <= MAT_PANEL || w->stride >= MAT_PANEL * row_bytes
+                                   : w->rows == 1 || w->stride >= row_bytes;
+    return w->data && w->first_col >= 0 && w->first_col % w->type->block == 0 && w->first_col <= begin && stride_fits &&
+           (!w->in_panels || (!w->type->is_float && (uintptr_t)w->data % 32 == 0));
 }
 
 static int steps_fit(const struct mat *w) {

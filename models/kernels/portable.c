@@ -18,7 +18,9 @@ struct row_job {
 
 INLINE void unpack_at(const struct row_job *job, int col, struct weight_piece *p) {
     const struct tensor_type *type = job->w->type;
-    type->unpack(block_at(job->w, job->row, col), (col - job->w->first_col) % type->block / ORDER_GROUP, job->step, p);
+    uint8_t buf[BLOCK_MAX_BYTES];
+    type->unpack(block_at(job->w, job->row, col, buf), (col - job->w->first_col) % type->block / ORDER_GROUP, job->step,
+                 p);
 }
 
 INLINE void piece_dots(const struct weight_piece *p, const int8_t q[32], int32_t dot[2]) {
@@ -80,7 +82,7 @@ INLINE int leaf_int(const struct row_job *job, int g, float *acc) {
 /* Canonical floats of columns [begin, end) of a row. */
 INLINE void row_floats(const struct row_job *job, int begin, int end, float *dst) {
     if (job->w->type->is_float) {
-        job->w->type->dequantize(block_at(job->w, job->row, begin), 1, dst, end - begin);
+        job->w->type->dequantize(block_at(job->w, job->row, begin, NULL), 1, dst, end - begin);
         return;
     }
     for (int c = begin, next; c < end; c = next) {

@@ -7,10 +7,17 @@
 #include "kernels/clones.h"
 #include "models/kernels.h"
 
-/* Block that holds column col of a row. */
-INLINE const uint8_t *block_at(const struct mat *w, int row, int col) {
-    return w->data + (size_t)row * w->stride +
-           (size_t)((col - w->first_col) / w->type->block) * (size_t)w->type->block_bytes;
+enum { BLOCK_MAX_BYTES = 256 };
+
+/* Block `index` of a row in a panel (panel.c). */
+void block_gather(const struct mat *w, int row, size_t index, uint8_t *out);
+
+/* Block that holds column col of a row; buf [BLOCK_MAX_BYTES] may be used for it. */
+INLINE const uint8_t *block_at(const struct mat *w, int row, int col, uint8_t *buf) {
+    size_t index = (size_t)((col - w->first_col) / w->type->block);
+    if (!w->in_panels) return w->data + (size_t)row * w->stride + index * (size_t)w->type->block_bytes;
+    block_gather(w, row, index, buf);
+    return buf;
 }
 
 /* True if the float rule applies: float weights, or activations left as floats. */

@@ -104,6 +104,19 @@ static int64_t whole_bytes(const struct model_shape *s, enum role role, int laye
     return rows ? (int64_t)shape_part_bytes(s, role, layer, 0, rows, 0, cols) : 0;
 }
 
+/* K and V of a layer for some KV heads, as a rank keeps them: in panels of 16 rows if quantized, steps of rows apart,
+ * each in whole lines of 64 bytes. */
+static int64_t kv_held(const struct model_shape *s, int layer, int heads) {
+    int64_t n = 0;
+    for (int r = ROLE_K; r <= ROLE_V; r++) {
+        const struct tensor_type *type = shape_type(s, (enum role)r, layer);
+        size_t rows = (size_t)(heads * s->head_dim), steps = type->per_channel ? rows * sizeof(float) : 0;
+        size_t kept = type->is_float ? rows : (rows + 15) / 16 * 16;
+        n += (int64_t)((kept * tensor_type_row_bytes(type, s->d_model) + 63) / 64 * 64 + (steps + 63) / 64 * 64);
+    }
+    return n;
+}
+
 /* Bytes that are held more than once, from first principles. */
 static void check_replication(const struct plan *p) {
     const struct model_shape *s = &p->shape;
@@ -117,10 +130,10 @@ static void check_replication(const struct plan *p) {
         const struct plan_rank *r = &p->ranks[i];
         held += (int64_t)r->bytes.weights;
         for (int l = r->shard.layer0; l < r->shard.layer1; l++)
-            kv += (whole_bytes(s, ROLE_K, l) + whole_bytes(s, ROLE_V, l)) / s->n_kv_heads * (r->kv_head1 - r->kv_head0);
+            kv += kv_held(s, l, r->kv_head1 - r->kv_head0);
     }
     for (int l = 0; l < s->n_layers; l++)
-        kv -= whole_bytes(s, ROLE_K, l) + whole_bytes(s, ROLE_V, l);
+        kv -= kv_held(s, l, s->n_kv_heads);
     CHECK(got.held == held && got.held == got.model + got.embedding + got.kv_heads + got.other, "%s: parts",
           p->strategy.text);
     CHECK(got.embedding == embedding, "%s %s: embedding %lld, not %lld", s->name, p->strategy.text,
@@ -136,12 +149,10 @@ static void check_replication(const struct plan *p) {
 static void check_weights_read(const struct plan *p) {
     const struct model_shape *s = &p->shape;
     struct plan_pass pass = {.tokens = 1, .sampled = s->causal, .ctx_sum = 0};
-    struct plan_replication rep;
-    plan_replication(p, &rep);
-    double got = 0, want = (double)rep.kv_heads + (double)whole_bytes(s, ROLE_HEAD, 0), row = 0;
+    double got = 0, want = (double)whole_bytes(s, ROLE_HEAD, 0), row = 0;
     for (int l = 0; l < s->n_layers; l++)
         for (int r = ROLE_Q; r <= ROLE_UP; r++)
-            if (r != ROLE_O) want += (double)whole_bytes(s, (enum role)r, l);
+            if (r != ROLE_O && r != ROLE_K && r != ROLE_V) want += (double)whole_bytes(s, (enum role)r, l);
     for (int r = ROLE_EMBED; r <= ROLE_TYPE_EMBED; r++) {
         int rows, cols;
         shape_role_size(s, (enum role)r, &rows, &cols);
@@ -170,7 +181,8 @@ static void check_weights_read(const struct plan *p) {
         want += 4.0 * vectors * (r->shard.layer1 - r->shard.layer0);
         if (r->shard.embed) want += 4.0 * (shape_vec_size(s, VEC_EMBED_NORM) + shape_vec_size(s, VEC_EMBED_NORM_B));
         if (r->shard.final_norm) want += 4.0 * (shape_vec_size(s, VEC_OUT_NORM) + shape_vec_size(s, VEC_OUT_NORM_B));
-        for (int l = r->shard.layer0; l < r->shard.layer1; l++) { /* column shards, as stored */
+        for (int l = r->shard.layer0; l < r->shard.layer1; l++) { /* its KV heads; column shards, as stored */
+            want += (double)((whole_bytes(s, ROLE_K, l) + whole_bytes(s, ROLE_V, l)) / s->n_kv_heads * kv);
             want += (double)shape_part_bytes(s, ROLE_O, l, 0, s->d_model, r->shard.head0 * s->head_dim,
                                              r->shard.head1 * s->head_dim);
             want += (double)shape_part_bytes(s, ROLE_DOWN, l, 0, s->d_model, r->ffn0, r->ffn1);

@@ -9,19 +9,21 @@
 #include "models/order.h"
 #include "models/tensor_type.h"
 
-/* A shard of a weight matrix: some rows, some leaves of its K axis. Rows are views: nothing is owned. */
+/* A shard of a weight matrix: some rows, some leaves of its K axis. A view: nothing is owned. Rows lie as in the file,
+ * or 16 together in panels (mat_pack), which is how the fast kernels read quantized formats; results are the same. */
 struct mat {
     const struct tensor_type *type;
-    int rows;            /* rows of this shard */
+    int rows; /* rows of this shard */
     const uint8_t *data; /* row 0, at the block (32-column piece for block <= 32, 256 for K formats) of first column */
-    size_t stride;       /* bytes from row to row */
-    int first_col;       /* column of the whole matrix at which data starts: a multiple of max(block, 1) */
+    size_t stride; /* bytes from row to row, or from panel to panel */
+    int in_panels;
+    int first_col; /* column of the whole matrix at which data starts: a multiple of max(block, 1) */
     struct order_axis axis;
-    int leaf0, leaf1;        /* leaves of the axis this shard holds: columns [leaf_begin(leaf0), leaf_begin(leaf1)) */
-    const float *row_step;   /* per-channel types: [rows], else NULL */
-    float act_step;          /* static activation step, or 0 for dynamic scales */
-    const float *bias;       /* [rows] or NULL; not applied by mat_mul (it applies to the root) */
-    int n_nodes;             /* maximal subtrees of the shard's leaves: what mat_mul returns per row */
+    int leaf0, leaf1; /* leaves of the axis this shard holds: columns [leaf_begin(leaf0), leaf_begin(leaf1)) */
+    const float *row_step; /* per-channel types: [rows], else NULL */
+    float act_step; /* static activation step, or 0 for dynamic scales */
+    const float *bias; /* [rows] or NULL; not applied by mat_mul (it applies to the root) */
+    int n_nodes; /* maximal subtrees of the shard's leaves: what mat_mul returns per row */
 };
 
 enum act_bits { ACT_F32 = 0, ACT_I8 = 8, ACT_I4 = 4 }; /* a16, a8, a4 */
@@ -36,12 +38,13 @@ struct act {
     enum act_bits bits;
     int n_tokens, n_groups;
     const struct order_group *groups; /* [n_groups] */
-    const float *x;                   /* [n_tokens][ldx], x[t*ldx + (c - first column of leaf0)] */
+    const float *x; /* [n_tokens][ldx], x[t*ldx + (c - first column of leaf0)] */
     size_t ldx;
-    int8_t (*q)[32];    /* per tile: [n_groups][nt] */
-    int32_t (*sum)[2];  /* the same: sums of the piece's two halves of 16 columns */
-    float *scale;       /* the same */
-    float act_step;     /* static step used, or 0 */
+    int8_t (*q)[32]; /* per tile: [n_groups][nt] */
+    int32_t (*sum)[2]; /* the same: sums of the piece's two halves of 16 columns */
+    int32_t *total; /* the same: of the whole piece */
+    float *scale; /* the same */
+    float act_step; /* static step used, or 0 */
 };
 
 /* Bytes of the buffer that act_init carves q, scale and sum from. */
@@ -61,21 +64,39 @@ struct attn_args;
 
 /* One implementation of the hot loops. */
 struct kernel_set {
-    const char *name;        /* "portable", "avx2", ... */
-    int (*available)(void);  /* on this CPU */
+    const char *name; /* "portable", "avx2", ... */
+    int (*available)(void); /* on this CPU */
     void (*mat_mul)(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy, size_t ldnode);
     void (*attention)(const struct attn_args *args);
 };
 
 /* y[node*ldnode + t*ldy + row] = sum of maximal subtree `node` (0..w->n_nodes-1) of row `row` and token t,
- * for rows [row0, row1). Work is proportional to the rows, so callers split rows over threads. For quantized types with
- * a->bits == ACT_F32, and for float types whatever a->bits, the float rule is used. w with no leaves writes nothing. */
+ * for rows [row0, row1). Work is proportional to the rows, so callers split rows over threads; row0 of a matrix in
+ * panels is a multiple of MAT_PANEL. For quantized types with a->bits == ACT_F32, and for float types whatever a->bits,
+ * the float rule is used. w with no leaves writes nothing. */
 void mat_mul(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy, size_t ldnode);
 
 /* Fills in n_nodes and checks that the shard is coherent; 0 or -1. Per-channel types need row_step; act_step is theirs
  * alone, and a leaf with it has at most MAT_STATIC_COLS columns, so that its integer sum fits 32 bits. */
 enum { MAT_STATIC_COLS = 131071, MAT_MAX_LEAVES = 4096 };
 int mat_prepare(struct mat *w);
+
+/* Panels. 16 rows are stored together, block after block. A block of a panel has first, where the size of the format's
+ * block is no whole number of 32-bit words, the odd 16-bit number (type->half_at) of the 16 rows, then word after word
+ * of the rest, each for the 16 rows:
+ *
+ *     Q4_0     d of rows 0-15 | columns 0-3, 16-19 of rows 0-15 | columns 4-7, 20-23 of rows 0-15 | ...
+ *
+ * so that a vector of 32-bit lanes has rows as lanes, and a product reads memory in one sequence. Rows past the last
+ * are zeros. Only quantized types have panels. */
+enum { MAT_PANEL = 16 };
+size_t mat_panels_bytes(const struct tensor_type *type, int rows, int cols); /* of a whole matrix or a column shard */
+/* Packs n_rows rows of cols columns, `stride` bytes apart, into panels from dst (aligned to 32) on. */
+void mat_pack(const struct tensor_type *type, const uint8_t *src, size_t stride, int n_rows, int cols, uint8_t *dst);
+/* Where byte `at` of a row (as stored in the file, from the row's first byte here) lies. */
+const uint8_t *mat_byte(const struct mat *w, int row, size_t at);
+/* The canonical floats of the first n columns of a row; w->first_col is 0. Local. */
+void mat_row_floats(const struct mat *w, int row, int n, float *dst);
 
 /* Norms: y[i] over n values; weight and bias [n] (bias may be NULL). y may be x. */
 void norm_rms(float *y, const float *x, const float *weight, int n, float eps);
@@ -92,7 +113,7 @@ struct kv_cache {
     float *k_scale, *v_scale;
 };
 size_t kv_cache_bytes(enum kv_type type, int n_kv_heads, int head_dim, int n_ctx); /* all four arrays */
-void kv_cache_place(struct kv_cache *c, void *buf);                               /* buf of that size, aligned to 64 */
+void kv_cache_place(struct kv_cache *c, void *buf); /* buf of that size, aligned to 64 */
 /* Stores k and v [n_kv_heads][head_dim] at a position. */
 void kv_cache_put(struct kv_cache *c, int pos, const float *k, const float *v);
 
@@ -100,13 +121,13 @@ enum { ATTN_MAX_HEAD_DIM = 1024 };
 
 struct attn_args {
     const struct kv_cache *cache;
-    const float *q;      /* [n_heads][head_dim], after rope */
-    float *out;          /* [n_heads][head_dim] */
-    int n_heads;         /* query heads of this shard */
-    const int *kv_of;    /* [n_heads] row of the cache each query head reads */
-    int n_visible;       /* positions 0..n_visible-1 are seen */
+    const float *q; /* [n_heads][head_dim], after rope */
+    float *out; /* [n_heads][head_dim] */
+    int n_heads; /* query heads of this shard */
+    const int *kv_of; /* [n_heads] row of the cache each query head reads */
+    int n_visible; /* positions 0..n_visible-1 are seen */
     float scale;
-    enum act_bits bits;  /* mode: ACT_I4 uses integer products where the cache is integer */
+    enum act_bits bits; /* mode: ACT_I4 uses integer products where the cache is integer */
 };
 void attention(const struct attn_args *args);
 

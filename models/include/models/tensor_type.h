@@ -36,14 +36,15 @@ struct weight_piece {
 };
 
 struct tensor_type {
-    const char *name;   /* "Q4_K" */
-    int ggml_id;        /* number in GGUF; -1 for I4 and I8 per-channel */
-    int block;          /* weights of a block: 1 (float types), 32 or 256 */
+    const char *name; /* "Q4_K" */
+    int ggml_id; /* number in GGUF; -1 for I4 and I8 per-channel */
+    int block; /* weights of a block: 1 (float types), 32 or 256 */
     int block_bytes;
-    int is_float;       /* F32 F16 BF16 */
-    int per_channel;    /* I4 I8: steps lie outside the rows */
-    int has_min;        /* Q4_1 Q5_1 Q4_K Q5_K */
-    double bits;        /* of a weight, scales included */
+    int half_at; /* where block_bytes % 4 is 2: offset of the 16-bit number that, taken out, leaves whole words */
+    int is_float; /* F32 F16 BF16 */
+    int per_channel; /* I4 I8: steps lie outside the rows */
+    int has_min; /* Q4_1 Q5_1 Q4_K Q5_K */
+    double bits; /* of a weight, scales included */
     /* Canonical float value of n weights (n a multiple of block) from src (any alignment); per-channel types take the
      * row's step. */
     void (*dequantize)(const void *src, float step, float *dst, int64_t n);

@@ -61,6 +61,7 @@ const struct tensor_type tensor_type_q6_k = {
     .ggml_id = 14,
     .block = 256,
     .block_bytes = BYTES,
+    .half_at = 208,
     .bits = 6.5625,
     .dequantize = dequantize,
     .quantize = quantize,

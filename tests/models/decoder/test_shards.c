@@ -383,7 +383,6 @@ static void check_types(void) {
         struct gguf *g = tiny_file(&s, o.seed);
         check_cuts(&s, g, o, 1, (uint64_t)i + 60);
         o.linear_bits = bits[(i + 1) % 3];
-        o.private_weights = i % 2;
         int slow = tensor_types[i]->block > 32 && strcmp(tensor_types[i]->name, "Q4_K") != 0; /* to generate */
         check_cuts(&s, i % 2 || slow ? g : NULL, o, 1, (uint64_t)i + 80);
         gguf_close(g);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/hash.h"
@@ -60,6 +61,18 @@ static double product_time(const struct mat *w, enum act_bits bits, int tokens, 
     return best;
 }
 
+/* On huge pages, as the engine has them. */
+static void pack(struct mat *w, int cols) {
+    size_t page = (size_t)2 << 20, bytes = mat_panels_bytes(w->type, w->rows, cols);
+    uint8_t *mem = aligned_alloc(page, (bytes + page - 1) / page * page);
+    madvise(mem, bytes, MADV_HUGEPAGE);
+    mat_pack(w->type, w->data, w->stride, w->rows, cols, mem);
+    free((void *)w->data);
+    w->data = mem;
+    w->stride *= MAT_PANEL;
+    w->in_panels = 1;
+}
+
 static void bench_type(const struct tensor_type *type, int rows, int cols, enum act_bits bits, float act_step) {
     float *step = malloc(sizeof *step * (size_t)rows);
     for (int r = 0; r < rows; r++)
@@ -73,8 +86,9 @@ static void bench_type(const struct tensor_type *type, int rows, int cols, enum 
                     .act_step = act_step};
     w.leaf1 = w.axis.n_leaves;
     if (!type->per_channel) w.row_step = NULL, w.act_step = 0;
+    if (!type->is_float) pack(&w, cols);
     if (mat_prepare(&w)) exit(1);
-    double bytes = (double)w.stride * rows, ops = 2.0 * rows * (double)cols;
+    double bytes = (double)tensor_type_row_bytes(type, cols) * rows, ops = 2.0 * rows * (double)cols;
     double round, one = product_time(&w, bits, 1, &round);
     w.rows = rows < 256 ? rows : 256;
     double many = product_time(&w, bits, 128, &round), part = (double)w.rows / rows;

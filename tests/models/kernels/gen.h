@@ -114,6 +114,24 @@ static inline struct mat gen_shard(const struct gen_matrix *m, int leaf0, int le
     return w;
 }
 
+/* The same shard in panels, its bytes in *mem (to be freed). Float types stay rows. */
+static inline struct mat gen_panels(const struct mat *rows, uint8_t **mem) {
+    struct mat w = *rows;
+    *mem = NULL;
+    if (w.type->is_float) return w;
+    int block = w.type->block;
+    int cols = (order_leaf_begin(&w.axis, w.leaf1) - w.first_col + block - 1) / block * block;
+    w.in_panels = 1;
+    w.stride = MAT_PANEL * tensor_type_row_bytes(w.type, cols);
+    w.data = *mem = gen_alloc(mat_panels_bytes(w.type, w.rows, cols));
+    int middle = gen_int(w.rows / MAT_PANEL + 1) * MAT_PANEL;
+    mat_pack(w.type, rows->data, rows->stride, middle, cols, *mem);
+    mat_pack(w.type, rows->data + (size_t)middle * rows->stride, rows->stride, w.rows - middle, cols,
+             *mem + (size_t)(middle / MAT_PANEL) * w.stride);
+    if (mat_prepare(&w)) abort();
+    return w;
+}
+
 /* Product of a shard: [nodes][tokens][rows], to be freed. */
 static inline float *gen_product(const struct gen_matrix *m, const struct mat *w, enum act_bits bits) {
     int n = order_group_count(&w->axis, w->leaf0, w->leaf1);
@@ -124,7 +142,7 @@ static inline float *gen_product(const struct gen_matrix *m, const struct mat *w
     struct act a;
     order_groups(&w->axis, w->leaf0, w->leaf1, groups);
     act_init(&a, bits, m->act_step, groups, n, m->x + order_leaf_begin(&w->axis, w->leaf0), m->ldx, m->tokens, buf);
-    int middle = gen_int(m->rows + 1);
+    int middle = gen_int(m->rows + 1) / MAT_PANEL * MAT_PANEL;
     mat_mul(w, &a, 0, middle, y, (size_t)m->rows, ldnode);
     mat_mul(w, &a, middle, m->rows, y, (size_t)m->rows, ldnode);
     free(groups), free(buf);

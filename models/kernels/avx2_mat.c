@@ -1,0 +1,137 @@
+/* Quantized weights in panels, with AVX2: panel_mat.h over vectors of 8 rows. */
+#include "kernels/avx2.h"
+
+enum { LANES = 8, DECODE_VECTORS = 2 };
+
+typedef __m256i vi;
+typedef __m256 vf;
+
+INLINE vi vi_load(const void *p) {
+    return _mm256_loadu_si256(p);
+}
+
+INLINE vi vi_set(uint32_t v) {
+    return _mm256_set1_epi32((int)v);
+}
+
+INLINE vi vi_and(vi a, vi b) {
+    return _mm256_and_si256(a, b);
+}
+
+INLINE vi vi_or(vi a, vi b) {
+    return _mm256_or_si256(a, b);
+}
+
+INLINE vi vi_add(vi a, vi b) {
+    return _mm256_add_epi32(a, b);
+}
+
+INLINE vi vi_sub(vi a, vi b) {
+    return _mm256_sub_epi32(a, b);
+}
+
+INLINE vi vi_mul(vi a, vi b) {
+    return _mm256_mullo_epi32(a, b);
+}
+
+INLINE vi vi_sll(vi v, int n) {
+    return _mm256_slli_epi32(v, n);
+}
+
+INLINE vi vi_srl(vi v, int n) {
+    return _mm256_srli_epi32(v, n);
+}
+
+INLINE vi vi_sra(vi v, int n) {
+    return _mm256_srai_epi32(v, n);
+}
+
+INLINE vf vf_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+
+INLINE void vf_store(float *p, vf v) {
+    _mm256_storeu_ps(p, v);
+}
+
+INLINE vf vf_set(float v) {
+    return _mm256_set1_ps(v);
+}
+
+INLINE vf vf_add(vf a, vf b) {
+    return _mm256_add_ps(a, b);
+}
+
+INLINE vf vf_mul(vf a, vf b) {
+    return _mm256_mul_ps(a, b);
+}
+
+INLINE vf vf_fma(vf a, vf b, vf c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+INLINE vf vf_int(vi v) {
+    return _mm256_cvtepi32_ps(v);
+}
+
+INLINE vf vf_neg(vf v) {
+    return _mm256_xor_ps(v, _mm256_set1_ps(-0.0f));
+}
+
+INLINE vf vf_halves(const uint8_t *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+INLINE vf vf_low_half(vi v) {
+    __m256i packed = _mm256_packus_epi32(_mm256_and_si256(v, _mm256_set1_epi32(0xffff)), _mm256_setzero_si256());
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0xd8)));
+}
+
+INLINE vf vf_high_half(vi v) {
+    return vf_low_half(_mm256_srli_epi32(v, 16));
+}
+
+INLINE vi broadcast4(const int8_t *x) {
+    return _mm256_set1_epi32((int)load_u32(x));
+}
+
+/* Pairs of products of 4, 5, 6 bits with 7 bits stay below 2^15 when 8, 4, 2 of them are added:
+ * 15 * 127 * 16 = 30480, 31 * 127 * 8 = 31496, 63 * 127 * 4 = 32004. (-128 of a static step: 15 * 128 * 16 = 30720.) */
+INLINE vi dot_unsigned(const vi q[8], const int8_t *x, int k0, int k1, int bits) {
+    int run = bits == 4 ? 8 : bits == 5 ? 4 : 2;
+    vi sum = _mm256_setzero_si256();
+    for (int k = k0; k < k1; k += run) {
+        vi part = _mm256_maddubs_epi16(q[k], broadcast4(x + 4 * k));
+        for (int i = k + 1; i < k + run && i < k1; i++)
+            part = _mm256_add_epi16(part, _mm256_maddubs_epi16(q[i], broadcast4(x + 4 * i)));
+        vi words = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
+        sum = k == k0 ? words : _mm256_add_epi32(sum, words);
+    }
+    return sum;
+}
+
+/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit
+ * numbers.
+ */
+INLINE vi dot_signed(const vi q[8], const int8_t *x, int is_static) {
+    vi sum = _mm256_setzero_si256();
+    for (int k = 0; k < 8; k++) {
+        vi v = broadcast4(x + 4 * k), part;
+        if (is_static) {
+            part = _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(q[k], 8), 8),
+                                     _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8));
+            part = _mm256_add_epi32(part, _mm256_madd_epi16(_mm256_srai_epi16(q[k], 8), _mm256_srai_epi16(v, 8)));
+        } else {
+            part = _mm256_maddubs_epi16(_mm256_abs_epi8(q[k]), _mm256_sign_epi8(v, q[k]));
+            part = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
+        }
+        sum = k ? _mm256_add_epi32(sum, part) : part;
+    }
+    return sum;
+}
+
+#include "kernels/panel_mat.h"
+
+panel_kernel *avx2_panel_kernel(const struct tensor_type *type, int floats, int is_static) {
+    return find_kernel(type, floats, is_static);
+}

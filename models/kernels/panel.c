@@ -1,0 +1,93 @@
+/* Rows in panels (kernels.h): packing, and reading single rows again. */
+#include "kernels/types/types.h"
+#include "kernels/walk.h"
+
+/* Bytes before the words in a block of a panel. */
+static int halves_bytes(const struct tensor_type *type) {
+    return type->block_bytes % 4 ? 2 * MAT_PANEL : 0;
+}
+
+size_t mat_panels_bytes(const struct tensor_type *type, int rows, int cols) {
+    size_t padded = ((size_t)rows + MAT_PANEL - 1) / MAT_PANEL * MAT_PANEL;
+    return padded * tensor_type_row_bytes(type, cols);
+}
+
+/* One block of 16 rows; all the sizes are constants where this is inlined. */
+INLINE void pack_block(const uint8_t *const row[MAT_PANEL], size_t at, int bytes, int half_at, uint8_t *dst) {
+    int skip = bytes % 4;
+    for (int r = 0; skip && r < MAT_PANEL; r++)
+        memcpy(dst + 2 * r, row[r] + at + half_at, 2);
+    dst += skip ? 2 * MAT_PANEL : 0;
+    for (int word = 0; word < bytes / 4; word++, dst += 4 * MAT_PANEL) {
+        int from = 4 * word + (skip && 4 * word >= half_at ? 2 : 0);
+        for (int r = 0; r < MAT_PANEL; r++)
+            memcpy(dst + 4 * r, row[r] + at + from, 4);
+    }
+}
+
+INLINE void pack_panel(const uint8_t *const row[MAT_PANEL], size_t n_blocks, int bytes, int half_at, uint8_t *dst) {
+    for (size_t b = 0; b < n_blocks; b++, dst += (size_t)bytes * MAT_PANEL)
+        pack_block(row, b * (size_t)bytes, bytes, half_at, dst);
+}
+
+/* Fewer rows than a panel has, with zeros for the rest. */
+static void pack_last(const struct tensor_type *type, const uint8_t *src, size_t stride, int n_rows, size_t n_blocks,
+                      uint8_t *dst) {
+    static const uint8_t zeros[BLOCK_MAX_BYTES];
+    size_t bytes = (size_t)type->block_bytes;
+    for (size_t b = 0; b < n_blocks; b++, dst += bytes * MAT_PANEL) {
+        const uint8_t *row[MAT_PANEL];
+        for (int r = 0; r < MAT_PANEL; r++)
+            row[r] = r < n_rows ? src + (size_t)r * stride + b * bytes : zeros;
+        pack_block(row, 0, type->block_bytes, type->half_at, dst);
+    }
+}
+
+void mat_pack(const struct tensor_type *type, const uint8_t *src, size_t stride, int n_rows, int cols, uint8_t *dst) {
+    size_t n_blocks = (size_t)(cols / type->block), panel = n_blocks * (size_t)type->block_bytes * MAT_PANEL;
+    for (; n_rows >= MAT_PANEL; n_rows -= MAT_PANEL, src += MAT_PANEL * stride, dst += panel) {
+        const uint8_t *row[MAT_PANEL];
+        for (int r = 0; r < MAT_PANEL; r++)
+            row[r] = src + (size_t)r * stride;
+        switch (type->block_bytes) { /* the same, with constants */
+        case 18: pack_panel(row, n_blocks, 18, 0, dst); break;
+        case 34: pack_panel(row, n_blocks, 34, 0, dst); break;
+        case 144: pack_panel(row, n_blocks, 144, 0, dst); break;
+        default: pack_panel(row, n_blocks, type->block_bytes, type->half_at, dst);
+        }
+    }
+    if (n_rows) pack_last(type, src, stride, n_rows, n_blocks, dst);
+}
+
+const uint8_t *mat_byte(const struct mat *w, int row, size_t at) {
+    if (!w->in_panels) return w->data + (size_t)row * w->stride + at;
+    size_t bytes = (size_t)w->type->block_bytes, lane = (size_t)row % MAT_PANEL, in = at % bytes;
+    size_t half_at = bytes % 4 ? (size_t)w->type->half_at : bytes;
+    const uint8_t *block = w->data + (size_t)row / MAT_PANEL * w->stride + at / bytes * bytes * MAT_PANEL;
+    if (in >= half_at && in < half_at + 2) return block + 2 * lane + (in - half_at);
+    in -= in > half_at ? 2 : 0;
+    return block + halves_bytes(w->type) + in / 4 * 4 * MAT_PANEL + 4 * lane + in % 4;
+}
+
+void block_gather(const struct mat *w, int row, size_t index, uint8_t *out) {
+    size_t bytes = (size_t)w->type->block_bytes, lane = (size_t)row % MAT_PANEL;
+    size_t half_at = (size_t)w->type->half_at, halves = (size_t)halves_bytes(w->type);
+    const uint8_t *block = w->data + (size_t)row / MAT_PANEL * w->stride + index * bytes * MAT_PANEL;
+    for (size_t word = 0; word < bytes / 4; word++)
+        memcpy(out + 4 * word + (halves && 4 * word >= half_at ? 2 : 0),
+               block + halves + 4 * MAT_PANEL * word + 4 * lane, 4);
+    if (halves) memcpy(out + half_at, block + 2 * lane, 2);
+}
+
+void mat_row_floats(const struct mat *w, int row, int n, float *dst) {
+    float step = w->row_step ? w->row_step[row] : 1;
+    if (!w->in_panels) {
+        w->type->dequantize(w->data + (size_t)row * w->stride, step, dst, n);
+        return;
+    }
+    for (int c = 0; c < n; c += w->type->block) {
+        uint8_t block[BLOCK_MAX_BYTES];
+        block_gather(w, row, (size_t)(c / w->type->block), block);
+        w->type->dequantize(block, step, dst + c, w->type->block);
+    }
+}
