@@ -3,19 +3,9 @@
 
 #include "kernels/avx2_job.h"
 
-extern const struct kernel_set kernel_set_portable;
-
 static void mat_mul_avx2(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy,
                          size_t ldnode) {
-    panel_kernel *kernel = NULL;
-    if (w->type->is_float)
-        kernel = avx2_float_kernel(w->type);
-    else if (w->in_panels && (x->act_step == 0 || w->type->per_channel))
-        kernel = avx2_panel_kernel(w->type, uses_floats(w, x), uses_static_step(w, x));
-    if (kernel)
-        panel_mat_mul(w, x, row0, row1, y, ldy, ldnode, kernel);
-    else
-        kernel_set_portable.mat_mul(w, x, row0, row1, y, ldy, ldnode);
+    panel_mat_mul(w, x, row0, row1, y, ldy, ldnode, avx2_panel_kernel, avx2_float_kernel);
 }
 
 /* __builtin_cpu_supports also asks whether the system saves the registers; F16C it does not know everywhere. */

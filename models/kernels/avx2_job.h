@@ -4,7 +4,6 @@
 
 #include "kernels/panel_job.h"
 
-/* Kernels of a format, NULL if there is none here. */
 panel_kernel_find avx2_panel_kernel; /* quantized weights in panels */
 panel_kernel *avx2_float_kernel(const struct tensor_type *type); /* float weights, as rows */
 

@@ -113,7 +113,8 @@ INLINE vi dot_unsigned(const vi q[8], const int8_t *x, int k0, int k1, int bits)
 /* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit
  * numbers.
  */
-INLINE vi dot_signed(const vi q[8], const int8_t *x, int is_static) {
+INLINE vi dot_signed(const vi q[8], const int8_t *x, int32_t total, int is_static) {
+    (void)total;
     vi sum = _mm256_setzero_si256();
     for (int k = 0; k < 8; k++) {
         vi v = broadcast4(x + 4 * k), part;

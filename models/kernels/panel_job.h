@@ -19,13 +19,26 @@ struct panel_job {
 /* Computes `row` on and returns how many rows it did: a whole number of vectors, of which the last may be padding. */
 typedef int panel_kernel(const struct panel_job *job);
 
-/* A product with quantized weights in panels; floats: by the float rule. */
+/* The kernel of a format, NULL if there is none. Quantized weights lie in panels; floats: by the float rule. */
 typedef panel_kernel *panel_kernel_find(const struct tensor_type *type, int floats, int is_static);
+typedef panel_kernel *float_kernel_find(const struct tensor_type *type); /* float weights, as rows */
 
-/* Rows in blocks that stay in the second-level cache while tiles of tokens pass. */
+extern const struct kernel_set kernel_set_portable;
+
+/* Rows in blocks that stay in the second-level cache while tiles of tokens pass. What a set has no kernel for is left
+ * to the portable one. */
 INLINE void panel_mat_mul(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy,
-                          size_t ldnode, panel_kernel *kernel) {
+                          size_t ldnode, panel_kernel_find *find, float_kernel_find *find_float) {
     enum { ROW_BLOCK = 64 };
+    panel_kernel *kernel = NULL;
+    if (w->type->is_float)
+        kernel = find_float(w->type);
+    else if (w->in_panels && (x->act_step == 0 || w->type->per_channel))
+        kernel = find(w->type, uses_floats(w, x), uses_static_step(w, x));
+    if (!kernel) {
+        kernel_set_portable.mat_mul(w, x, row0, row1, y, ldy, ldnode);
+        return;
+    }
     uint8_t joins[MAT_MAX_LEAVES];
     shard_joins(w, joins);
     for (int r0 = row0; r0 < row1; r0 += ROW_BLOCK)

@@ -183,7 +183,7 @@ INLINE vi without_offset(vi dot, int32_t sum, const struct form *f) {
 }
 
 INLINE vi dot32(const struct tile *w, const struct act *x, size_t at, const struct form *f) {
-    if (f->is_signed) return dot_signed(w->q, x->q[at], f->is_static);
+    if (f->is_signed) return dot_signed(w->q, x->q[at], x->total[at], f->is_static);
     return without_offset(dot_unsigned(w->q, x->q[at], 0, 8, f->bits), x->total[at], f);
 }
 
