@@ -1,5 +1,9 @@
 /* Quantized weights in panels, with AVX-512 VNNI: panel_mat.h over the 16 rows of a panel. */
+#ifdef NW_PLAIN_C /* the tests, on any machine */
+#include "models/kernels/simde_more.h"
+#else
 #include <immintrin.h>
+#endif
 
 #include "kernels/avx512_job.h"
 #include "kernels/half.h"
