@@ -1,4 +1,4 @@
-/* Speed of one core: bench_kernels [rows cols [kernel set]]. Decode: GB/s of weights read for one token, from a matrix
+/* Speed of one core: bench_kernels [rows cols [kernel set [type]]]. Decode: GB/s of weights read for one token, from a matrix
  * larger than the caches if rows * cols says so. Prefill: GOP/s (two operations a weight and token) for 128 tokens. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,12 +131,13 @@ int main(int argc, char **argv) {
     if (kernels_select(argc > 3 ? argv[3] : NULL)) return 1;
     printf("%s: %d x %d\n", kernels_selected(), rows, cols);
     for (const struct tensor_type *const *t = tensor_types; *t; t++) {
+        if (argc > 4 && strcmp(argv[4], (*t)->name)) continue;
         if (!(*t)->is_float) bench_type(*t, rows, cols, ACT_I8, 0);
         if ((*t)->per_channel) bench_type(*t, rows, cols, ACT_I8, 0.05f);
         bench_type(*t, rows, cols, ACT_F32, 0);
     }
-    for (int kv = KV_F16; kv <= KV_I4; kv++)
+    for (int kv = argc > 4 ? KV_I4 + 1 : KV_F16; kv <= KV_I4; kv++)
         bench_attention((enum kv_type)kv, ACT_I8, 32, 8, 128, 2048);
-    bench_attention(KV_I8, ACT_I4, 32, 8, 128, 2048);
+    if (argc <= 4) bench_attention(KV_I8, ACT_I4, 32, 8, 128, 2048);
     return 0;
 }
