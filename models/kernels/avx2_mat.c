@@ -91,44 +91,37 @@ INLINE vf vf_high_half(vi v) {
     return vf_low_half(_mm256_srli_epi32(v, 16));
 }
 
-INLINE vi broadcast4(const int8_t *x) {
-    return _mm256_set1_epi32((int)load_u32(x));
-}
-
 /* Pairs of products of 4, 5, 6 bits with 7 bits stay below 2^15 when 8, 4, 2 of them are added:
  * 15 * 127 * 16 = 30480, 31 * 127 * 8 = 31496, 63 * 127 * 4 = 32004. (-128 of a static step: 15 * 128 * 16 = 30720.) */
-INLINE vi dot_unsigned(const vi q[8], const int8_t *x, int k0, int k1, int bits) {
-    int run = bits == 4 ? 8 : bits == 5 ? 4 : 2;
-    vi sum = _mm256_setzero_si256();
-    for (int k = k0; k < k1; k += run) {
-        vi part = _mm256_maddubs_epi16(q[k], broadcast4(x + 4 * k));
-        for (int i = k + 1; i < k + run && i < k1; i++)
-            part = _mm256_add_epi16(part, _mm256_maddubs_epi16(q[i], broadcast4(x + 4 * i)));
-        vi words = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
-        sum = k == k0 ? words : _mm256_add_epi32(sum, words);
-    }
-    return sum;
+#define DOT_RUN(bits) ((bits) == 4 ? 8 : (bits) == 5 ? 4 : 2)
+
+typedef __m256i vd; /* of 16 bits */
+
+INLINE vd dot_first(vi q, vi x4) {
+    return _mm256_maddubs_epi16(q, x4);
 }
 
-/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit
- * numbers.
+INLINE vd dot_next(vd sum, vi q, vi x4) {
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(q, x4));
+}
+
+INLINE vi dot_sum(vd sum) {
+    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+}
+
+enum { DOT_SIGNED_OFFSET = 0 };
+
+/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit numbers.
  */
-INLINE vi dot_signed(const vi q[8], const int8_t *x, int32_t total, int is_static) {
-    (void)total;
-    vi sum = _mm256_setzero_si256();
-    for (int k = 0; k < 8; k++) {
-        vi v = broadcast4(x + 4 * k), part;
-        if (is_static) {
-            part = _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(q[k], 8), 8),
-                                     _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8));
-            part = _mm256_add_epi32(part, _mm256_madd_epi16(_mm256_srai_epi16(q[k], 8), _mm256_srai_epi16(v, 8)));
-        } else {
-            part = _mm256_maddubs_epi16(_mm256_abs_epi8(q[k]), _mm256_sign_epi8(v, q[k]));
-            part = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
-        }
-        sum = k ? _mm256_add_epi32(sum, part) : part;
+INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
+    if (!is_static) {
+        vi pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x4, q));
+        return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
     }
-    return sum;
+    vi even = _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(q, 8), 8),
+                                _mm256_srai_epi16(_mm256_slli_epi16(x4, 8), 8));
+    vi odd = _mm256_madd_epi16(_mm256_srai_epi16(q, 8), _mm256_srai_epi16(x4, 8));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
 }
 
 #include "kernels/panel_mat.h"

@@ -97,28 +97,29 @@ INLINE vf vf_high_half(vi v) {
     return vf_low_half(_mm512_srli_epi32(v, 16));
 }
 
-INLINE vi broadcast4(const int8_t *x) {
-    return _mm512_set1_epi32((int)load_u32(x));
+/* Nothing overflows; two chains of four, as an instruction takes several cycles. */
+#define DOT_RUN(bits) 4
+
+typedef __m512i vd;
+
+INLINE vd dot_first(vi q, vi x4) {
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, x4);
 }
 
-/* Two chains, as an instruction takes several cycles. */
-INLINE vi dot_unsigned(const vi q[8], const int8_t *x, int k0, int k1, int bits) {
-    vi even = _mm512_setzero_si512(), odd = even;
-    (void)bits;
-    for (int k = k0; k < k1; k += 2) {
-        even = _mm512_dpbusd_epi32(even, q[k], broadcast4(x + 4 * k));
-        odd = _mm512_dpbusd_epi32(odd, q[k + 1], broadcast4(x + 4 * k + 4));
-    }
-    return _mm512_add_epi32(even, odd);
+INLINE vd dot_next(vd sum, vi q, vi x4) {
+    return _mm512_dpbusd_epi32(sum, q, x4);
+}
+
+INLINE vi dot_sum(vd sum) {
+    return sum;
 }
 
 /* q + 128 is unsigned. */
-INLINE vi dot_signed(const vi q[8], const int8_t *x, int32_t total, int is_static) {
-    vi up[8];
+enum { DOT_SIGNED_OFFSET = 7 };
+
+INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
     (void)is_static;
-    for (int k = 0; k < 8; k++)
-        up[k] = _mm512_xor_si512(q[k], _mm512_set1_epi8((char)0x80));
-    return _mm512_sub_epi32(dot_unsigned(up, x, 0, 8, 8), _mm512_slli_epi32(vi_set((uint32_t)total), 7));
+    return _mm512_dpbusd_epi32(sum, _mm512_xor_si512(q, _mm512_set1_epi32((int)0x80808080u)), x4);
 }
 
 #include "kernels/panel_mat.h"

@@ -1,16 +1,23 @@
 #include "models/kernels.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kernels/round.h"
 
-/* Set by kernels_select; NULL picks the first that is available at each use. */
+/* Set by kernels_select; NULL: the fastest that is available. */
 static const struct kernel_set *selected;
 
+/* Found once: in a virtual machine asking the CPU what it can do takes as long as a small product. Threads that meet here
+ * first find the same. */
 static const struct kernel_set *fastest(void) {
+    static _Atomic(const struct kernel_set *) found;
+    const struct kernel_set *set = atomic_load_explicit(&found, memory_order_relaxed);
+    if (set) return set;
     const struct kernel_set *const *k = kernel_sets;
     while (!(*k)->available())
         k++;
+    atomic_store_explicit(&found, *k, memory_order_relaxed);
     return *k;
 }
 

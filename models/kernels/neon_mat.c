@@ -92,26 +92,28 @@ INLINE vf vf_high_half(vi v) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vshrn_n_u32(v, 16)));
 }
 
-INLINE vi dot_bytes(const vi q[8], const int8_t *x, int k0, int k1) {
-    int32x4_t even = vdupq_n_s32(0), odd = even;
-    for (int k = k0; k < k1; k += 2) {
-        int8x16_t x0 = vreinterpretq_s8_s32(vld1q_dup_s32((const void *)(x + 4 * k)));
-        int8x16_t x1 = vreinterpretq_s8_s32(vld1q_dup_s32((const void *)(x + 4 * k + 4)));
-        even = vdotq_s32(even, vreinterpretq_s8_u32(q[k]), x0);
-        odd = vdotq_s32(odd, vreinterpretq_s8_u32(q[k + 1]), x1);
-    }
-    return vreinterpretq_u32_s32(vaddq_s32(even, odd));
+/* Nothing overflows; weights of fewer than 8 bits are the same as signed bytes. */
+#define DOT_RUN(bits) 4
+
+typedef int32x4_t vd;
+
+INLINE vd dot_next(vd sum, vi q, vi x4) {
+    return vdotq_s32(sum, vreinterpretq_s8_u32(q), vreinterpretq_s8_u32(x4));
 }
 
-/* Fewer than 8 bits: the same as signed bytes. */
-INLINE vi dot_unsigned(const vi q[8], const int8_t *x, int k0, int k1, int bits) {
-    (void)bits;
-    return dot_bytes(q, x, k0, k1);
+INLINE vd dot_first(vi q, vi x4) {
+    return dot_next(vdupq_n_s32(0), q, x4);
 }
 
-INLINE vi dot_signed(const vi q[8], const int8_t *x, int32_t total, int is_static) {
-    (void)total, (void)is_static;
-    return dot_bytes(q, x, 0, 8);
+INLINE vi dot_sum(vd sum) {
+    return vreinterpretq_u32_s32(sum);
+}
+
+enum { DOT_SIGNED_OFFSET = 0 };
+
+INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
+    (void)is_static;
+    return dot_sum(dot_next(vreinterpretq_s32_u32(sum), q, x4));
 }
 
 #include "kernels/panel_mat.h"

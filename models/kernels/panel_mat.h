@@ -15,9 +15,11 @@
  *   vi_load vi_set vi_and vi_or vi_sub vi_add vi_mul vi_sll vi_srl vi_sra    words; shifts by a number
  *   vf_load vf_store vf_set vf_add vf_mul vf_fma vf_int (from vi) vf_neg
  *   vf_halves(p)             LANES binary16 numbers at p; vf_low_half(vi), vf_high_half(vi): of each word
- *   dot_unsigned(q, x, k0, k1, range)   sums of columns [4 k0, 4 k1): stored bytes, at most as wide as range says,
- * times signed bytes |x| <= 127 dot_signed(q, x, is_static)         of all 32 columns: signed bytes; is_static: x may
- * be -128 */
+ *   vd                       sums in the making of products of bytes: unsigned weights times |x| <= 127
+ *   dot_first(q, x4), dot_next(vd, q, x4), dot_sum(vd)    four columns more; as words at last
+ *   DOT_RUN(bits)            how often that may be repeated (2, 4 or 8) with weights of so many bits
+ *   dot_signed(vi, q, x4, is_static)    adds products of signed bytes; is_static: x may be -128. Sums are too large by
+ *                            the sum of x shifted left by DOT_SIGNED_OFFSET, if that is not 0 */
 #ifndef KERNELS_PANEL_MAT_H
 #define KERNELS_PANEL_MAT_H
 
@@ -25,9 +27,8 @@
 
 enum { VECTORS = MAT_PANEL / LANES }; /* of a panel */
 
-/* 32 columns of LANES rows. d, m, scale, min: tensor_type.h's numbers for each row, the integers as floats. */
-struct tile {
-    vi q[8];
+/* The numbers of a piece of LANES rows that are not columns: tensor_type.h's d, m, scale, min, the integers as floats. */
+struct units {
     vf d, m, scale[2], min;
 };
 
@@ -37,6 +38,10 @@ struct place {
     int index; /* piece of the block */
 };
 
+/* How a format is read: its units (d is the row's step before), and columns [4k, 4k + 4) as bytes. */
+typedef void units_load(struct units *u, const struct place *p);
+typedef vi columns_load(const struct place *p, int k);
+
 INLINE vi word_at(const struct place *p, int word) {
     return vi_load(p->words + 4 * MAT_PANEL * word);
 }
@@ -45,77 +50,37 @@ INLINE vi low_nibbles(vi v) {
     return vi_and(v, vi_set(0x0f0f0f0f));
 }
 
-INLINE vi high_nibbles(vi v) {
-    return low_nibbles(vi_srl(v, 4));
+/* From four words of nibbles: low ones columns 0-15, high ones columns 16-31. */
+INLINE vi nibbles(const struct place *p, int first_word, int k) {
+    vi v = word_at(p, first_word + k % 4);
+    return low_nibbles(k < 4 ? v : vi_srl(v, 4));
 }
 
-/* Four words of nibbles from `word` on: low ones columns 0-15, high ones columns 16-31. */
-INLINE void load_nibbles(struct tile *t, const struct place *p, int word) {
-    for (int k = 0; k < 4; k++) {
-        vi v = word_at(p, word + k);
-        t->q[k] = low_nibbles(v);
-        t->q[k + 4] = high_nibbles(v);
-    }
+/* 16 for the columns whose bit is set: column c has bit c. The product puts bits 0-3 at bits 0, 8, 16, 24. */
+INLINE vi fifth_bits(vi bits, int k) {
+    vi spread = vi_mul(vi_and(vi_srl(bits, 4 * k), vi_set(15)), vi_set(0x00204081));
+    return vi_sll(vi_and(spread, vi_set(0x01010101)), 4);
 }
 
-INLINE void load_bytes(struct tile *t, const struct place *p, int word) {
-    for (int k = 0; k < 8; k++)
-        t->q[k] = word_at(p, word + k);
+INLINE void units_d(struct units *u, const struct place *p) {
+    u->d = vf_halves(p->halves);
 }
 
-/* Adds 16 to the columns whose bit is set: column c has bit c. The product puts bits 0-3 at bits 0, 8, 16, 24. */
-INLINE void add_fifth_bits(struct tile *t, vi bits) {
-    for (int k = 0; k < 8; k++) {
-        vi spread = vi_mul(vi_and(vi_srl(bits, 4 * k), vi_set(15)), vi_set(0x00204081));
-        t->q[k] = vi_or(t->q[k], vi_sll(vi_and(spread, vi_set(0x01010101)), 4));
-    }
+INLINE void units_dm(struct units *u, const struct place *p) {
+    u->d = vf_low_half(word_at(p, 0));
+    u->m = vf_high_half(word_at(p, 0));
 }
 
-typedef void tile_load(struct tile *t, const struct place *p);
-
-INLINE void load_q4_0(struct tile *t, const struct place *p) {
-    t->d = vf_halves(p->halves);
-    load_nibbles(t, p, 0);
-}
-
-INLINE void load_q4_1(struct tile *t, const struct place *p) {
-    t->d = vf_low_half(word_at(p, 0));
-    t->m = vf_high_half(word_at(p, 0));
-    load_nibbles(t, p, 1);
-}
-
-INLINE void load_q5_0(struct tile *t, const struct place *p) {
-    t->d = vf_halves(p->halves);
-    load_nibbles(t, p, 1);
-    add_fifth_bits(t, word_at(p, 0));
-}
-
-INLINE void load_q5_1(struct tile *t, const struct place *p) {
-    t->d = vf_low_half(word_at(p, 0));
-    t->m = vf_high_half(word_at(p, 0));
-    load_nibbles(t, p, 2);
-    add_fifth_bits(t, word_at(p, 1));
-}
-
-INLINE void load_q8_0(struct tile *t, const struct place *p) {
-    t->d = vf_halves(p->halves);
-    load_bytes(t, p, 0);
-}
-
-INLINE void load_i4(struct tile *t, const struct place *p) {
-    load_nibbles(t, p, 0);
-}
-
-INLINE void load_i8(struct tile *t, const struct place *p) {
-    load_bytes(t, p, 0);
+INLINE void units_step(struct units *u, const struct place *p) {
+    (void)u, (void)p;
 }
 
 /* Q4_K and Q5_K: units of the superblock, and the six-bit scale and minimum of the piece (types/super.c). */
-INLINE void load_scale6(struct tile *t, const struct place *p) {
+INLINE void units_k(struct units *u, const struct place *p) {
     int shift = 8 * (p->index & 3);
     vi scale = vi_srl(word_at(p, 1), shift), min = vi_srl(word_at(p, 2), shift);
-    t->d = vf_low_half(word_at(p, 0));
-    t->m = vf_neg(vf_high_half(word_at(p, 0)));
+    u->d = vf_low_half(word_at(p, 0));
+    u->m = vf_neg(vf_high_half(word_at(p, 0)));
     if (p->index < 4) {
         scale = vi_and(scale, vi_set(63));
         min = vi_and(min, vi_set(63));
@@ -124,33 +89,8 @@ INLINE void load_scale6(struct tile *t, const struct place *p) {
         scale = vi_or(vi_and(vi_srl(scale, 2), high), vi_and(low, nibble));
         min = vi_or(vi_and(vi_srl(min, 2), high), vi_and(vi_srl(low, 4), nibble));
     }
-    t->scale[0] = vf_int(scale);
-    t->min = vf_int(min);
-}
-
-/* Nibbles of 32 consecutive bytes from `word` on. */
-INLINE void load_nibbles_k(struct tile *t, const struct place *p, int word, int high) {
-    for (int k = 0; k < 8; k++)
-        t->q[k] = low_nibbles(vi_srl(word_at(p, word + k), 4 * high));
-}
-
-/* Bits [shift, shift + width of mask) of 32 consecutive bytes become bits 4 and up. */
-INLINE void add_high_bits(struct tile *t, const struct place *p, int word, int shift, uint32_t mask) {
-    for (int k = 0; k < 8; k++) {
-        vi bits = vi_and(vi_srl(word_at(p, word + k), shift), vi_set(mask * 0x01010101u));
-        t->q[k] = vi_or(t->q[k], vi_sll(bits, 4));
-    }
-}
-
-INLINE void load_q4_k(struct tile *t, const struct place *p) {
-    load_scale6(t, p);
-    load_nibbles_k(t, p, 4 + 8 * (p->index / 2), p->index & 1);
-}
-
-INLINE void load_q5_k(struct tile *t, const struct place *p) {
-    load_scale6(t, p);
-    load_nibbles_k(t, p, 12 + 8 * (p->index / 2), p->index & 1);
-    add_high_bits(t, p, 4, p->index, 1);
+    u->scale[0] = vf_int(scale);
+    u->min = vf_int(min);
 }
 
 /* Signed byte `index` of words, as floats. */
@@ -158,18 +98,59 @@ INLINE vf signed_byte(vi words, int index) {
     return vf_int(vi_sra(vi_sll(words, 24 - 8 * index), 24));
 }
 
-INLINE void load_q6_k(struct tile *t, const struct place *p) {
+INLINE void units_q6_k(struct units *u, const struct place *p) {
+    vi scales = word_at(p, 48 + p->index / 2);
+    u->d = vf_halves(p->halves);
+    u->scale[0] = signed_byte(scales, 2 * (p->index & 1));
+    u->scale[1] = signed_byte(scales, 2 * (p->index & 1) + 1);
+}
+
+INLINE vi columns_q4_0(const struct place *p, int k) {
+    return nibbles(p, 0, k);
+}
+
+INLINE vi columns_q4_1(const struct place *p, int k) {
+    return nibbles(p, 1, k);
+}
+
+INLINE vi columns_q5_0(const struct place *p, int k) {
+    return vi_or(nibbles(p, 1, k), fifth_bits(word_at(p, 0), k));
+}
+
+INLINE vi columns_q5_1(const struct place *p, int k) {
+    return vi_or(nibbles(p, 2, k), fifth_bits(word_at(p, 1), k));
+}
+
+INLINE vi columns_bytes(const struct place *p, int k) {
+    return word_at(p, k);
+}
+
+/* Nibbles of 32 consecutive bytes, and above them bits [shift, shift + width of mask) of 32 others. */
+INLINE vi nibbles_k(const struct place *p, int word, int high, int k) {
+    return low_nibbles(vi_srl(word_at(p, word + k), 4 * high));
+}
+
+INLINE vi high_bits(const struct place *p, int word, int shift, uint32_t mask, int k) {
+    return vi_sll(vi_and(vi_srl(word_at(p, word + k), shift), vi_set(mask * 0x01010101u)), 4);
+}
+
+INLINE vi columns_q4_k(const struct place *p, int k) {
+    return nibbles_k(p, 4 + 8 * (p->index / 2), p->index & 1, k);
+}
+
+INLINE vi columns_q5_k(const struct place *p, int k) {
+    return vi_or(nibbles_k(p, 12 + 8 * (p->index / 2), p->index & 1, k), high_bits(p, 4, p->index, 1, k));
+}
+
+INLINE vi columns_q6_k(const struct place *p, int k) {
     int half = p->index / 4, part = p->index % 4;
-    t->d = vf_halves(p->halves);
-    t->scale[0] = signed_byte(word_at(p, 48 + p->index / 2), 2 * (p->index & 1));
-    t->scale[1] = signed_byte(word_at(p, 48 + p->index / 2), 2 * (p->index & 1) + 1);
-    load_nibbles_k(t, p, 16 * half + 8 * (part % 2), part / 2);
-    add_high_bits(t, p, 32 + 8 * half, 2 * part, 3);
+    return vi_or(nibbles_k(p, 16 * half + 8 * (part % 2), part / 2, k), high_bits(p, 32 + 8 * half, 2 * part, 3, k));
 }
 
 /* What a format's formula has beside d: constants of each instance of the kernel. */
 struct form {
-    tile_load *load;
+    units_load *units;
+    columns_load *columns;
     int is_signed, bits; /* stored bytes: signed, or unsigned with so many bits */
     int offset; /* stored integers are q + 2^offset; 0: they are q */
     int scaled; /* an integer scale for the piece; 2: one for each half of 16 columns */
@@ -178,33 +159,69 @@ struct form {
     int block, block_bytes, half_bytes;
 };
 
-INLINE vi without_offset(vi dot, int32_t sum, const struct form *f) {
-    return f->offset ? vi_sub(dot, vi_sll(vi_set((uint32_t)sum), f->offset)) : dot;
-}
+/* 32 columns in registers, for several tokens. */
+struct tile {
+    struct units u;
+    vi q[8];
+};
 
-INLINE vi dot32(const struct tile *w, const struct act *x, size_t at, const struct form *f) {
-    if (f->is_signed) return dot_signed(w->q, x->q[at], x->total[at], f->is_static);
-    return without_offset(dot_unsigned(w->q, x->q[at], 0, 8, f->bits), x->total[at], f);
-}
-
-/* The integer part of the formula as a float: at most 2^24, so each operation is exact. */
-INLINE vf scaled_dot(const struct tile *w, const struct act *x, size_t at, const struct form *f) {
-    if (f->scaled < 2) {
-        vf dot = vf_int(dot32(w, x, at, f));
-        return f->scaled ? vf_mul(dot, w->scale[0]) : dot;
+/* Dot products of `vectors` vectors of rows with a token's columns: of all 32, or of one half. q holds the columns; if it
+ * is NULL they are read in the order in which they are used, so that few registers are live. */
+INLINE void dots(const struct place *p, const vi *q, int vectors, const struct act *x, size_t at, int half,
+                 const struct form *f, vi out[]) {
+    static const int both[8] = {0, 4, 1, 5, 2, 6, 3, 7}; /* nibbles of one word follow each other */
+    int n = half < 0 ? 8 : 4, run = DOT_RUN(f->bits);
+    vd part[DECODE_VECTORS];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+        int k = half < 0 ? both[i] : 4 * half + i;
+        vi x4 = vi_set(load_u32(x->q[at] + 4 * k));
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) {
+            vi columns = q ? q[k] : f->columns(&p[v], k);
+            if (f->is_signed) {
+                out[v] = dot_signed(i ? out[v] : vi_set(0), columns, x4, f->is_static);
+                continue;
+            }
+            part[v] = i % run ? dot_next(part[v], columns, x4) : dot_first(columns, x4);
+            if ((i + 1) % run == 0) out[v] = i < run ? dot_sum(part[v]) : vi_add(out[v], dot_sum(part[v]));
+        }
     }
-    vi low = without_offset(dot_unsigned(w->q, x->q[at], 0, 4, f->bits), x->sum[at][0], f);
-    vi high = without_offset(dot_unsigned(w->q, x->q[at], 4, 8, f->bits), x->sum[at][1], f);
-    return vf_fma(vf_int(low), w->scale[0], vf_mul(vf_int(high), w->scale[1]));
+    int shift = f->is_signed ? DOT_SIGNED_OFFSET : f->offset;
+    vi sum = vi_sll(vi_set((uint32_t)(half < 0 ? x->total[at] : x->sum[at][half])), shift);
+    for (int v = 0; shift && v < vectors; v++)
+        out[v] = vi_sub(out[v], sum);
 }
 
-INLINE vf chain_step(const struct tile *w, const struct act *x, size_t at, vf acc, const struct form *f) {
-    vf xs = vf_set(x->scale[at]);
-    acc = vf_fma(scaled_dot(w, x, at, f), vf_mul(w->d, xs), acc);
+/* The formula of tensor_type.h. The integer part is at most 2^24 as a float, so each operation on it is exact. */
+INLINE vf chain_step(const struct units *u, vi dot, vi high, const struct act *x, size_t at, vf acc,
+                     const struct form *f) {
+    vf xs = vf_set(x->scale[at]), value = vf_int(dot);
+    if (f->scaled == 1) value = vf_mul(value, u->scale[0]);
+    if (f->scaled == 2) value = vf_fma(value, u->scale[0], vf_mul(vf_int(high), u->scale[1]));
+    acc = vf_fma(value, vf_mul(u->d, xs), acc);
     if (!f->has_min) return acc;
     vf total = vf_set((float)x->total[at]);
-    if (f->scaled) total = vf_mul(total, w->min);
-    return vf_fma(total, vf_mul(w->m, xs), acc);
+    if (f->scaled) total = vf_mul(total, u->min);
+    return vf_fma(total, vf_mul(u->m, xs), acc);
+}
+
+/* Sums of vectors of rows for one token, moving along a leaf: floats, or integers with a static step. */
+struct sums {
+    vf acc;
+    vi sum;
+};
+
+INLINE void group_step(const struct place *p, const struct units *u, const vi *q, int vectors, const struct act *x,
+                       size_t at, const struct form *f, struct sums *const s[]) {
+    vi dot[DECODE_VECTORS], high[DECODE_VECTORS];
+    dots(p, q, vectors, x, at, f->scaled == 2 ? 0 : -1, f, dot);
+    if (f->scaled == 2) dots(p, q, vectors, x, at, 1, f, high);
+    for (int v = 0; v < vectors; v++)
+        if (f->is_static)
+            s[v]->sum = vi_add(s[v]->sum, dot[v]);
+        else
+            s[v]->acc = chain_step(&u[v], dot[v], f->scaled == 2 ? high[v] : dot[v], x, at, s[v]->acc, f);
 }
 
 /* Vectors of consecutive rows on their way through a leaf. */
@@ -227,53 +244,89 @@ INLINE void rows_begin(const struct panel_job *job, int vectors, struct rows *r)
     }
 }
 
-INLINE void tile_at(struct tile *t, const struct rows *r, int v, int col, const struct form *f) {
-    const uint8_t *block = r->at[v] + (size_t)(col / f->block) * (size_t)(f->block_bytes * MAT_PANEL);
-    struct place p = {block + 2 * r->lane[v], block + f->half_bytes + 4 * r->lane[v], col % f->block / ORDER_GROUP};
-    t->d = r->step[v];
-    f->load(t, &p);
+INLINE struct place place_at(const struct rows *r, int v, unsigned col, const struct form *f) {
+    unsigned in_panel = (unsigned)f->block_bytes * MAT_PANEL;
+    const uint8_t *block = r->at[v] + (size_t)(col / (unsigned)f->block) * in_panel;
+    return (struct place){block + 2 * r->lane[v], block + f->half_bytes + 4 * r->lane[v],
+                          (int)(col % (unsigned)f->block / ORDER_GROUP)};
 }
 
-/* Groups [g, end) of one leaf for nt tokens: sums [nt][vectors * LANES]. */
-INLINE void leaf_int(const struct panel_job *job, const struct rows *r, int vectors, int nt, int g, int end,
-                     const struct form *f, float *out) {
+INLINE struct units units_at(const struct rows *r, int v, const struct place *p, const struct form *f) {
+    struct units u = {.d = r->step[v]};
+    f->units(&u, p);
+    return u;
+}
+
+INLINE void store_sums(const struct rows *r, int v, const struct sums *s, const struct act *x, const struct form *f,
+                       float *out) {
+    vf unit = vf_mul(r->step[v], vf_set(x->act_step));
+    vf_store(out, f->is_static ? vf_mul(vf_int(s->sum), unit) : s->acc);
+}
+
+INLINE unsigned group_col(const struct panel_job *job, int g) {
+    return (unsigned)(job->x->groups[g].begin - job->w->first_col);
+}
+
+/* All leaves for the one token of the tile: a loop over groups that does not stop at leaves, as they may be short. */
+INLINE void leaves_one(const struct panel_job *job, const struct rows *r, int vectors, const struct form *f,
+                       struct sum_stack *stack) {
     const struct act *x = job->x;
-    vf acc[DECODE_VECTORS][ACT_TILE];
-    vi sum[DECODE_VECTORS][ACT_TILE];
-    for (int v = 0; v < vectors; v++)
-        for (int t = 0; t < nt; t++)
-            acc[v][t] = vf_set(0), sum[v][t] = vi_set(0);
-    for (; g < end; g++) {
-        int col = x->groups[g].begin - job->w->first_col;
-        size_t at = (size_t)job->tile0 * (size_t)x->n_groups + (size_t)g * (size_t)nt;
+    struct sums s[DECODE_VECTORS], *to[DECODE_VECTORS];
+    size_t at = (size_t)job->tile0 * (size_t)x->n_groups;
+    for (int v = 0; v < vectors; v++) {
+        s[v] = (struct sums){vf_set(0), vi_set(0)};
+        to[v] = &s[v];
+    }
+    for (int g = 0; g < x->n_groups; g++) {
+        struct place p[DECODE_VECTORS];
+        struct units u[DECODE_VECTORS];
         for (int v = 0; v < vectors; v++) {
-            struct tile w;
-            tile_at(&w, r, v, col, f);
-            for (int t = 0; t < nt; t++) {
-                if (f->is_static)
-                    sum[v][t] = vi_add(sum[v][t], dot32(&w, x, at + (size_t)t, f));
-                else
-                    acc[v][t] = chain_step(&w, x, at + (size_t)t, acc[v][t], f);
-            }
+            p[v] = place_at(r, v, group_col(job, g), f);
+            u[v] = units_at(r, v, &p[v], f);
+        }
+        group_step(p, u, NULL, vectors, x, at + (size_t)g, f, to);
+        int leaf = x->groups[g].leaf;
+        if (g + 1 < x->n_groups && x->groups[g + 1].leaf == leaf) continue;
+        for (int v = 0; v < vectors; v++) {
+            store_sums(r, v, &s[v], x, f, stack_slot(stack) + v * LANES);
+            s[v] = (struct sums){vf_set(0), vi_set(0)};
+        }
+        stack_push(stack, job->joins[leaf - job->w->leaf0]);
+    }
+}
+
+/* Groups [g, end) of one leaf for nt tokens and one vector: sums [nt][LANES]. */
+INLINE void leaf_tile(const struct panel_job *job, const struct rows *r, int g, int end, const struct form *f,
+                      float *out) {
+    struct sums s[ACT_TILE];
+    int nt = job->nt;
+    for (int t = 0; t < nt; t++)
+        s[t] = (struct sums){vf_set(0), vi_set(0)};
+    for (; g < end; g++) {
+        struct place p = place_at(r, 0, group_col(job, g), f);
+        struct tile w = {.u = units_at(r, 0, &p, f)};
+        size_t at = (size_t)job->tile0 * (size_t)job->x->n_groups + (size_t)g * (size_t)nt;
+        for (int k = 0; k < 8; k++)
+            w.q[k] = f->columns(&p, k);
+        for (int t = 0; t < nt; t++) {
+            struct sums *to = &s[t];
+            group_step(&p, &w.u, w.q, 1, job->x, at + (size_t)t, f, &to);
         }
     }
-    for (int v = 0; v < vectors; v++)
-        for (int t = 0; t < nt; t++) {
-            if (f->is_static) acc[v][t] = vf_mul(vf_int(sum[v][t]), vf_mul(r->step[v], vf_set(x->act_step)));
-            vf_store(out + (t * vectors + v) * LANES, acc[v][t]);
-        }
+    for (int t = 0; t < nt; t++)
+        store_sums(r, 0, &s[t], job->x, f, out + t * LANES);
 }
 
 /* Canonical values of the 32 columns (tensor_type.h). */
-INLINE void tile_floats(const struct tile *t, const struct form *f, vf out[ORDER_GROUP]) {
+INLINE void piece_floats(const struct place *p, const struct units *u, const struct form *f, vf out[ORDER_GROUP]) {
     for (int c = 0; c < ORDER_GROUP; c++) {
-        vi v = t->q[c / 4];
+        vi v = f->columns(p, c / 4);
         int shift = 8 * (c % 4);
         vf q = vf_int(f->is_signed ? vi_sra(vi_sll(v, 24 - shift), 24) : vi_and(vi_srl(v, shift), vi_set(255)));
         if (f->offset) q = vf_add(q, vf_set(-(float)(1 << f->offset)));
-        vf unit = f->scaled ? vf_mul(t->d, t->scale[f->scaled == 2 ? c / 16 : 0]) : t->d;
+        vf unit = f->scaled ? vf_mul(u->d, u->scale[f->scaled == 2 ? c / 16 : 0]) : u->d;
         out[c] = vf_mul(unit, q);
-        if (f->has_min) out[c] = vf_add(out[c], f->scaled ? vf_mul(t->m, t->min) : t->m);
+        if (f->has_min) out[c] = vf_add(out[c], f->scaled ? vf_mul(u->m, u->min) : u->m);
     }
 }
 
@@ -315,9 +368,9 @@ INLINE void leaf_float(const struct panel_job *job, const struct rows *r, int le
         int start = c / ORDER_GROUP * ORDER_GROUP;
         next = end - start <= CHUNK ? end : start + CHUNK;
         for (int col = start; col < next; col += ORDER_GROUP) {
-            struct tile tile;
-            tile_at(&tile, r, 0, col - w->first_col, f);
-            tile_floats(&tile, f, buf + (col - start));
+            struct place p = place_at(r, 0, (unsigned)(col - w->first_col), f);
+            struct units u = units_at(r, 0, &p, f);
+            piece_floats(&p, &u, f, buf + (col - start));
         }
         lanes_step(buf + (c - start), job->x->x + (size_t)job->tile0 * job->x->ldx + (c - first), next - c,
                    (c - begin) % ORDER_LANES, job->nt, job->x->ldx, acc);
@@ -334,21 +387,25 @@ INLINE void store_rows(const struct panel_job *job, const struct sum_stack *stac
                    stack->v + (size_t)node * (size_t)stack->width + width * t, (size_t)rows * sizeof(float));
 }
 
-/* `vectors` and, when it is 1, nt are constants where this is inlined. */
-INLINE int tile_run(const struct panel_job *job, int vectors, int nt, int floats, const struct form *f) {
+enum rule { RULE_ONE, RULE_TILE, RULE_FLOAT };
+
+/* `vectors` and the rule are constants where this is inlined. */
+INLINE int tile_run(const struct panel_job *job, int vectors, enum rule rule, const struct form *f) {
     const struct mat *w = job->w;
     const struct act *x = job->x;
     float sums[PAIRTREE_MAX_NODES * ACT_TILE * LANES]; /* DECODE_VECTORS are fewer than ACT_TILE */
+    int nt = rule == RULE_ONE ? 1 : job->nt;
     struct sum_stack stack = {0, vectors * LANES * nt, sums};
     struct rows r;
     rows_begin(job, vectors, &r);
-    for (int leaf = w->leaf0, g = 0, end; leaf < w->leaf1; leaf++, g = end) {
-        for (end = g; end < x->n_groups && x->groups[end].leaf == leaf;)
+    if (rule == RULE_ONE) leaves_one(job, &r, vectors, f, &stack);
+    for (int leaf = w->leaf0, g = 0, end; rule != RULE_ONE && leaf < w->leaf1; leaf++, g = end) {
+        for (end = g; rule == RULE_TILE && end < x->n_groups && x->groups[end].leaf == leaf;)
             end++;
-        if (floats)
-            leaf_float(job, &r, leaf, f, stack_slot(&stack));
+        if (rule == RULE_TILE)
+            leaf_tile(job, &r, g, end, f, stack_slot(&stack));
         else
-            leaf_int(job, &r, vectors, nt, g, end, f, stack_slot(&stack));
+            leaf_float(job, &r, leaf, f, stack_slot(&stack));
         stack_push(&stack, job->joins[leaf - w->leaf0]);
     }
     store_rows(job, &stack, vectors * LANES, nt);
@@ -356,25 +413,25 @@ INLINE int tile_run(const struct panel_job *job, int vectors, int nt, int floats
 }
 
 INLINE int tile_int(const struct panel_job *job, const struct form *f) {
-    if (job->nt > 1) return tile_run(job, 1, job->nt, 0, f);
-    if (job->rows > (DECODE_VECTORS - 1) * LANES) return tile_run(job, DECODE_VECTORS, 1, 0, f);
-    return tile_run(job, 1, 1, 0, f);
+    if (job->nt > 1) return tile_run(job, 1, RULE_TILE, f);
+    if (job->rows > (DECODE_VECTORS - 1) * LANES) return tile_run(job, DECODE_VECTORS, RULE_ONE, f);
+    return tile_run(job, 1, RULE_ONE, f);
 }
 
-/* name, tensor type, static, {load, signed, bits, offset, scaled, has_min, static, block, bytes, bytes of halves} */
+/* name, tensor type, static, {units, columns, signed, bits, offset, scaled, min, static, block, bytes, of halves} */
 #define FORMS(X)                                                                                                       \
-    X(q4_0, q4_0, 0, {load_q4_0, 0, 4, 3, 0, 0, 0, 32, 18, 32})                                                        \
-    X(q4_1, q4_1, 0, {load_q4_1, 0, 4, 0, 0, 1, 0, 32, 20, 0})                                                         \
-    X(q5_0, q5_0, 0, {load_q5_0, 0, 5, 4, 0, 0, 0, 32, 22, 32})                                                        \
-    X(q5_1, q5_1, 0, {load_q5_1, 0, 5, 0, 0, 1, 0, 32, 24, 0})                                                         \
-    X(q8_0, q8_0, 0, {load_q8_0, 1, 8, 0, 0, 0, 0, 32, 34, 32})                                                        \
-    X(q4_k, q4_k, 0, {load_q4_k, 0, 4, 0, 1, 1, 0, 256, 144, 0})                                                       \
-    X(q5_k, q5_k, 0, {load_q5_k, 0, 5, 0, 1, 1, 0, 256, 176, 0})                                                       \
-    X(q6_k, q6_k, 0, {load_q6_k, 0, 6, 5, 2, 0, 0, 256, 210, 32})                                                      \
-    X(i4, i4, 0, {load_i4, 0, 4, 3, 0, 0, 0, 32, 16, 0})                                                               \
-    X(i8, i8, 0, {load_i8, 1, 8, 0, 0, 0, 0, 32, 32, 0})                                                               \
-    X(i4_static, i4, 1, {load_i4, 0, 4, 3, 0, 0, 1, 32, 16, 0})                                                        \
-    X(i8_static, i8, 1, {load_i8, 1, 8, 0, 0, 0, 1, 32, 32, 0})
+    X(q4_0, q4_0, 0, {units_d, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 18, 32})                                            \
+    X(q4_1, q4_1, 0, {units_dm, columns_q4_1, 0, 4, 0, 0, 1, 0, 32, 20, 0})                                            \
+    X(q5_0, q5_0, 0, {units_d, columns_q5_0, 0, 5, 4, 0, 0, 0, 32, 22, 32})                                            \
+    X(q5_1, q5_1, 0, {units_dm, columns_q5_1, 0, 5, 0, 0, 1, 0, 32, 24, 0})                                            \
+    X(q8_0, q8_0, 0, {units_d, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 34, 32})                                           \
+    X(q4_k, q4_k, 0, {units_k, columns_q4_k, 0, 4, 0, 1, 1, 0, 256, 144, 0})                                           \
+    X(q5_k, q5_k, 0, {units_k, columns_q5_k, 0, 5, 0, 1, 1, 0, 256, 176, 0})                                           \
+    X(q6_k, q6_k, 0, {units_q6_k, columns_q6_k, 0, 6, 5, 2, 0, 0, 256, 210, 32})                                       \
+    X(i4, i4, 0, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 16, 0})                                              \
+    X(i8, i8, 0, {units_step, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 32, 0})                                             \
+    X(i4_static, i4, 1, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 1, 32, 16, 0})                                       \
+    X(i8_static, i8, 1, {units_step, columns_bytes, 1, 8, 0, 0, 0, 1, 32, 32, 0})
 
 #define X(name, type, fixed, ...)                                                                                      \
     extern const struct tensor_type tensor_type_##type;                                                                \
@@ -384,7 +441,7 @@ INLINE int tile_int(const struct panel_job *job, const struct form *f) {
     }                                                                                                                  \
     static int float_##name(const struct panel_job *job) {                                                             \
         static const struct form f = __VA_ARGS__;                                                                      \
-        return tile_run(job, 1, job->nt, 1, &f);                                                                       \
+        return tile_run(job, 1, RULE_FLOAT, &f);                                                                       \
     }
 FORMS(X)
 #undef X
