@@ -1,7 +1,7 @@
 /* Quantized weights in panels, with AVX2: panel_mat.h over vectors of 8 rows. */
 #include "kernels/avx2.h"
 
-enum { LANES = 8, DECODE_VECTORS = 2 };
+enum { LANES = 8 };
 
 typedef __m256i vi;
 typedef __m256 vf;

@@ -8,7 +8,7 @@
 #include "kernels/avx512_job.h"
 #include "kernels/half.h"
 
-enum { LANES = 16, DECODE_VECTORS = 2 };
+enum { LANES = 16 };
 
 typedef __m512i vi;
 typedef __m512 vf;

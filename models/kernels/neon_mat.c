@@ -3,7 +3,7 @@
 
 #include "kernels/neon_job.h"
 
-enum { LANES = 4, DECODE_VECTORS = 4 };
+enum { LANES = 4 };
 
 typedef uint32x4_t vi;
 typedef float32x4_t vf;

@@ -25,11 +25,12 @@ typedef panel_kernel *float_kernel_find(const struct tensor_type *type); /* floa
 
 extern const struct kernel_set kernel_set_portable;
 
+enum { PANEL_ROW_BLOCK = 64 };
+
 /* Rows in blocks that stay in the second-level cache while tiles of tokens pass. What a set has no kernel for is left
  * to the portable one. */
 INLINE void panel_mat_mul(const struct mat *w, const struct act *x, int row0, int row1, float *y, size_t ldy,
                           size_t ldnode, panel_kernel_find *find, float_kernel_find *find_float) {
-    enum { ROW_BLOCK = 64 };
     panel_kernel *kernel = NULL;
     if (w->type->is_float)
         kernel = find_float(w->type);
@@ -41,9 +42,9 @@ INLINE void panel_mat_mul(const struct mat *w, const struct act *x, int row0, in
     }
     uint8_t joins[MAT_MAX_LEAVES];
     shard_joins(w, joins);
-    for (int r0 = row0; r0 < row1; r0 += ROW_BLOCK)
+    for (int r0 = row0; r0 < row1; r0 += PANEL_ROW_BLOCK)
         for (int t = 0; t < x->n_tokens; t += ACT_TILE) {
-            int r1 = row1 - r0 < ROW_BLOCK ? row1 : r0 + ROW_BLOCK;
+            int r1 = row1 - r0 < PANEL_ROW_BLOCK ? row1 : r0 + PANEL_ROW_BLOCK;
             int nt = x->n_tokens - t < ACT_TILE ? x->n_tokens - t : ACT_TILE;
             for (int r = r0; r < r1;)
                 r += kernel(&(struct panel_job){w, x, r, r1 - r, t, nt, y, ldy, ldnode, joins});

@@ -10,7 +10,7 @@
  * a tile. Sums inside a group are exact integers, so their order is free.
  *
  * A set defines before it includes this:
- *   LANES, DECODE_VECTORS    rows of a vector; vectors that one token's pass takes together
+ *   LANES                    rows of a vector
  *   vi, vf                   LANES 32-bit integers, floats
  *   vi_load vi_set vi_and vi_or vi_sub vi_add vi_mul vi_sll vi_srl vi_sra    words; shifts by a number
  *   vf_load vf_store vf_set vf_add vf_mul vf_fma vf_int (from vi) vf_neg
@@ -25,9 +25,13 @@
 
 #include "kernels/panel_job.h"
 
-enum { VECTORS = MAT_PANEL / LANES }; /* of a panel */
+enum {
+    VECTORS = MAT_PANEL / LANES, /* of a panel */
+    DECODE_PANELS = 4, /* that one token's pass reads side by side: PANEL_ROW_BLOCK holds them */
+};
 
-/* The numbers of a piece of LANES rows that are not columns: tensor_type.h's d, m, scale, min, the integers as floats. */
+/* The numbers of a piece of LANES rows that are not columns: tensor_type.h's d, m, scale, min, the integers as floats.
+ */
 struct units {
     vf d, m, scale[2], min;
 };
@@ -165,13 +169,13 @@ struct tile {
     vi q[8];
 };
 
-/* Dot products of `vectors` vectors of rows with a token's columns: of all 32, or of one half. q holds the columns; if it
- * is NULL they are read in the order in which they are used, so that few registers are live. */
+/* Dot products of `vectors` vectors of rows with a token's columns: of all 32, or of one half. q holds the columns; if
+ * it is NULL they are read in the order in which they are used, so that few registers are live. */
 INLINE void dots(const struct place *p, const vi *q, int vectors, const struct act *x, size_t at, int half,
                  const struct form *f, vi out[]) {
     static const int both[8] = {0, 4, 1, 5, 2, 6, 3, 7}; /* nibbles of one word follow each other */
     int n = half < 0 ? 8 : 4, run = DOT_RUN(f->bits);
-    vd part[DECODE_VECTORS];
+    vd part[VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) {
         int k = half < 0 ? both[i] : 4 * half + i;
@@ -214,7 +218,7 @@ struct sums {
 
 INLINE void group_step(const struct place *p, const struct units *u, const vi *q, int vectors, const struct act *x,
                        size_t at, const struct form *f, struct sums *const s[]) {
-    vi dot[DECODE_VECTORS], high[DECODE_VECTORS];
+    vi dot[VECTORS], high[VECTORS];
     dots(p, q, vectors, x, at, f->scaled == 2 ? 0 : -1, f, dot);
     if (f->scaled == 2) dots(p, q, vectors, x, at, 1, f, high);
     for (int v = 0; v < vectors; v++)
@@ -226,9 +230,9 @@ INLINE void group_step(const struct place *p, const struct units *u, const vi *q
 
 /* Vectors of consecutive rows on their way through a leaf. */
 struct rows {
-    const uint8_t *at[DECODE_VECTORS]; /* first block of the vector's panel */
-    int lane[DECODE_VECTORS]; /* its first row there */
-    vf step[DECODE_VECTORS]; /* per-channel types */
+    const uint8_t *at[DECODE_PANELS * VECTORS]; /* first block of the vector's panel */
+    int lane[DECODE_PANELS * VECTORS]; /* its first row there */
+    vf step[DECODE_PANELS * VECTORS]; /* per-channel types */
 };
 
 INLINE void rows_begin(const struct panel_job *job, int vectors, struct rows *r) {
@@ -267,27 +271,31 @@ INLINE unsigned group_col(const struct panel_job *job, int g) {
     return (unsigned)(job->x->groups[g].begin - job->w->first_col);
 }
 
-/* All leaves for the one token of the tile: a loop over groups that does not stop at leaves, as they may be short. */
-INLINE void leaves_one(const struct panel_job *job, const struct rows *r, int vectors, const struct form *f,
+/* All leaves for the one token of the tile: a loop over groups that does not stop at leaves, as they may be short. The
+ * panels are read side by side: memory gives more to several streams than to one. */
+INLINE void leaves_one(const struct panel_job *job, const struct rows *r, int panels, int vectors, const struct form *f,
                        struct sum_stack *stack) {
     const struct act *x = job->x;
-    struct sums s[DECODE_VECTORS], *to[DECODE_VECTORS];
+    struct sums s[DECODE_PANELS * VECTORS];
     size_t at = (size_t)job->tile0 * (size_t)x->n_groups;
-    for (int v = 0; v < vectors; v++) {
+    for (int v = 0; v < panels * vectors; v++)
         s[v] = (struct sums){vf_set(0), vi_set(0)};
-        to[v] = &s[v];
-    }
     for (int g = 0; g < x->n_groups; g++) {
-        struct place p[DECODE_VECTORS];
-        struct units u[DECODE_VECTORS];
-        for (int v = 0; v < vectors; v++) {
-            p[v] = place_at(r, v, group_col(job, g), f);
-            u[v] = units_at(r, v, &p[v], f);
+#pragma GCC unroll 1
+        for (int panel = 0; panel < panels; panel++) {
+            struct place p[VECTORS];
+            struct units u[VECTORS];
+            struct sums *to[VECTORS];
+            for (int v = 0; v < vectors; v++) {
+                p[v] = place_at(r, panel * vectors + v, group_col(job, g), f);
+                u[v] = units_at(r, panel * vectors + v, &p[v], f);
+                to[v] = &s[panel * vectors + v];
+            }
+            group_step(p, u, NULL, vectors, x, at + (size_t)g, f, to);
         }
-        group_step(p, u, NULL, vectors, x, at + (size_t)g, f, to);
         int leaf = x->groups[g].leaf;
         if (g + 1 < x->n_groups && x->groups[g + 1].leaf == leaf) continue;
-        for (int v = 0; v < vectors; v++) {
+        for (int v = 0; v < panels * vectors; v++) {
             store_sums(r, v, &s[v], x, f, stack_slot(stack) + v * LANES);
             s[v] = (struct sums){vf_set(0), vi_set(0)};
         }
@@ -389,16 +397,16 @@ INLINE void store_rows(const struct panel_job *job, const struct sum_stack *stac
 
 enum rule { RULE_ONE, RULE_TILE, RULE_FLOAT };
 
-/* `vectors` and the rule are constants where this is inlined. */
-INLINE int tile_run(const struct panel_job *job, int vectors, enum rule rule, const struct form *f) {
+/* panels, vectors of each and the rule are constants where this is inlined. */
+INLINE int tile_run(const struct panel_job *job, int panels, int vectors, enum rule rule, const struct form *f) {
     const struct mat *w = job->w;
     const struct act *x = job->x;
-    float sums[PAIRTREE_MAX_NODES * ACT_TILE * LANES]; /* DECODE_VECTORS are fewer than ACT_TILE */
-    int nt = rule == RULE_ONE ? 1 : job->nt;
-    struct sum_stack stack = {0, vectors * LANES * nt, sums};
+    float sums[PAIRTREE_MAX_NODES * ACT_TILE * LANES]; /* panels * vectors are fewer than ACT_TILE */
+    int nt = rule == RULE_ONE ? 1 : job->nt, width = panels * vectors * LANES;
+    struct sum_stack stack = {0, width * nt, sums};
     struct rows r;
-    rows_begin(job, vectors, &r);
-    if (rule == RULE_ONE) leaves_one(job, &r, vectors, f, &stack);
+    rows_begin(job, panels * vectors, &r);
+    if (rule == RULE_ONE) leaves_one(job, &r, panels, vectors, f, &stack);
     for (int leaf = w->leaf0, g = 0, end; rule != RULE_ONE && leaf < w->leaf1; leaf++, g = end) {
         for (end = g; rule == RULE_TILE && end < x->n_groups && x->groups[end].leaf == leaf;)
             end++;
@@ -408,14 +416,14 @@ INLINE int tile_run(const struct panel_job *job, int vectors, enum rule rule, co
             leaf_float(job, &r, leaf, f, stack_slot(&stack));
         stack_push(&stack, job->joins[leaf - w->leaf0]);
     }
-    store_rows(job, &stack, vectors * LANES, nt);
-    return vectors * LANES;
+    store_rows(job, &stack, width, nt);
+    return width;
 }
 
 INLINE int tile_int(const struct panel_job *job, const struct form *f) {
-    if (job->nt > 1) return tile_run(job, 1, RULE_TILE, f);
-    if (job->rows > (DECODE_VECTORS - 1) * LANES) return tile_run(job, DECODE_VECTORS, RULE_ONE, f);
-    return tile_run(job, 1, RULE_ONE, f);
+    if (job->nt > 1) return tile_run(job, 1, 1, RULE_TILE, f);
+    if (job->rows > (DECODE_PANELS * VECTORS - 1) * LANES) return tile_run(job, DECODE_PANELS, VECTORS, RULE_ONE, f);
+    return tile_run(job, 1, 1, RULE_ONE, f);
 }
 
 /* name, tensor type, static, {units, columns, signed, bits, offset, scaled, min, static, block, bytes, of halves} */
@@ -441,7 +449,7 @@ INLINE int tile_int(const struct panel_job *job, const struct form *f) {
     }                                                                                                                  \
     static int float_##name(const struct panel_job *job) {                                                             \
         static const struct form f = __VA_ARGS__;                                                                      \
-        return tile_run(job, 1, RULE_FLOAT, &f);                                                                       \
+        return tile_run(job, 1, 1, RULE_FLOAT, &f);                                                                    \
     }
 FORMS(X)
 #undef X
