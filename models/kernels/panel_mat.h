@@ -28,6 +28,7 @@
 enum {
     VECTORS = MAT_PANEL / LANES, /* of a panel */
     DECODE_PANELS = 4, /* that one token's pass reads side by side: PANEL_ROW_BLOCK holds them */
+    PREFETCH_GROUPS = 8,
 };
 
 /* The numbers of a piece of LANES rows that are not columns: tensor_type.h's d, m, scale, min, the integers as floats.
@@ -271,6 +272,17 @@ INLINE unsigned group_col(const struct panel_job *job, int g) {
     return (unsigned)(job->x->groups[g].begin - job->w->first_col);
 }
 
+/* Near the end of four panels the next four are asked for, as the hardware notices a new stream too late. Beyond the
+ * matrix this does nothing or a little good. */
+INLINE void prefetch_next(const struct panel_job *job, const uint8_t *panel, int g, const struct form *f) {
+    size_t bytes = (size_t)(f->block_bytes * MAT_PANEL * ORDER_GROUP / f->block);
+    int ahead = g + PREFETCH_GROUPS - job->x->n_groups;
+    if (ahead < 0) return;
+    const uint8_t *next = panel + DECODE_PANELS * job->w->stride + (size_t)ahead * bytes;
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(next + i);
+}
+
 /* All leaves for the one token of the tile: a loop over groups that does not stop at leaves, as they may be short. The
  * panels are read side by side: memory gives more to several streams than to one. */
 INLINE void leaves_one(const struct panel_job *job, const struct rows *r, int panels, int vectors, const struct form *f,
@@ -292,6 +304,7 @@ INLINE void leaves_one(const struct panel_job *job, const struct rows *r, int pa
                 to[v] = &s[panel * vectors + v];
             }
             group_step(p, u, NULL, vectors, x, at + (size_t)g, f, to);
+            if (panels > 1) prefetch_next(job, r->at[panel * vectors], g, f);
         }
         int leaf = x->groups[g].leaf;
         if (g + 1 < x->n_groups && x->groups[g + 1].leaf == leaf) continue;
