@@ -37,32 +37,35 @@ void probe_fini(struct probe *p) {
 /* A vector of 64 bytes whatever the machine: the compiler maps it to what it has. */
 typedef uint64_t line __attribute__((vector_size(64)));
 
-/* Sums [0, n) lines as `streams` interleaved runs. */
+/* Sums lines [0, run) of `streams` runs that lie one after the other. Four sums are enough to keep the loads going, and
+ * few enough to stay in registers. */
+static inline __attribute__((always_inline)) uint64_t read_runs(const line *v, size_t run, size_t streams) {
+    line sum[4] = {{0}};
+    if (streams == 1)
+        for (size_t i = 0; i + 4 <= run; i += 4)
+            for (size_t k = 0; k < 4; k++)
+                sum[k] += v[i + k];
+    else
+        for (size_t i = 0; i < run; i++)
+            for (size_t s = 0; s < streams; s++)
+                sum[s % 4] += v[s * run + i];
+    uint64_t total = 0;
+    for (int k = 0; k < 4; k++)
+        for (int j = 0; j < 8; j++)
+            total += sum[k][j];
+    return total;
+}
+
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
 static uint64_t
 read_lines(const line *v, size_t n, int streams) {
-    line sum[8] = {{0}};
-    size_t run = n / (size_t)streams;
-    if (streams == 1) {
-        for (size_t i = 0; i + 4 <= n; i += 4)
-            for (int k = 0; k < 4; k++)
-                sum[k] += v[i + (size_t)k];
-    } else if (streams == 4) {
-        for (size_t i = 0; i < run; i++)
-            for (size_t s = 0; s < 4; s++)
-                sum[s] += v[s * run + i];
-    } else {
-        for (size_t i = 0; i < run; i++)
-            for (size_t s = 0; s < 8; s++)
-                sum[s] += v[s * run + i];
+    switch (streams) {
+    case 1: return read_runs(v, n, 1);
+    case 4: return read_runs(v, n / 4, 4);
+    default: return read_runs(v, n / 8, 8);
     }
-    uint64_t total = 0;
-    for (int k = 0; k < 8; k++)
-        for (int j = 0; j < 8; j++)
-            total += sum[k][j];
-    return total;
 }
 
 double probe_read_Bps(const struct probe *p, int threads, int *streams) {

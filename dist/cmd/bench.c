@@ -10,7 +10,7 @@
 #include "dist/energy.h"
 #include "dist/probe.h"
 
-static const size_t probe_bytes = (size_t)96 << 20;
+static const size_t probe_bytes = (size_t)256 << 20; /* several times the last-level cache of a core */
 
 /* ---- opening ---- */
 
