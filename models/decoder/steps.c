@@ -116,19 +116,32 @@ static void set_visible(struct decoder *dec, const struct token_batch *b) {
         p->visible[t] = dec->shape.causal ? b->pos[t] + 1 : p->seq_len[b->seq[t]];
 }
 
-/* Attention of token t for the query heads that read KV head j of this shard. */
+enum { ATTEND_TOKENS = 16 }; /* consecutive tokens of one sequence that read the cache together */
+
+/* Whether a tile of tokens starts at t: at a multiple of its size, and where the sequence changes. */
+static int tile_starts(const struct token_batch *b, int t) {
+    return t % ATTEND_TOKENS == 0 || b->seq[t] != b->seq[t - 1];
+}
+
+/* Attention of the tile from token t on, for the query heads that read KV head j of this shard. */
 static void attend(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t, int j) {
     const struct model_shape *s = &dec->shape;
     struct decoder_priv *p = dec->priv;
     int share = s->n_heads / s->n_kv_heads, kv = dec->kv_head0 + j, head0 = dec->spec.head0, head1 = dec->spec.head1;
     int first = kv * share > head0 ? kv * share : head0, last = (kv + 1) * share < head1 ? (kv + 1) * share : head1;
-    size_t at = ((size_t)t * (size_t)(head1 - head0) + (size_t)(first - head0)) * (size_t)s->head_dim;
+    int end = t + 1;
+    while (end < b->n && !tile_starts(b, end))
+        end++;
+    size_t ld = (size_t)(head1 - head0) * (size_t)s->head_dim;
+    size_t at = (size_t)t * ld + (size_t)(first - head0) * (size_t)s->head_dim;
     struct attn_args args = {.cache = &L->kv[b->seq[t]],
                              .q = p->q + at,
                              .out = p->o + at,
+                             .ld = ld,
+                             .n_queries = end - t,
                              .n_heads = last - first,
                              .kv_of = p->kv_of + (first - head0),
-                             .n_visible = p->visible[t],
+                             .n_visible = p->visible + t,
                              .scale = s->attn_scale,
                              .bits = dec->opts.linear_bits};
     attention(&args);
@@ -149,7 +162,7 @@ void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b)
     set_visible(dec, b);
 #pragma omp parallel for num_threads(dec->opts.threads) schedule(dynamic) if (dec->opts.threads > 1)
     for (int i = 0; i < b->n * n_kv; i++)
-        attend(dec, L, b, i / n_kv, i % n_kv);
+        if (tile_starts(b, i / n_kv)) attend(dec, L, b, i / n_kv, i % n_kv);
 }
 
 /* A row-parallel product: parts [nodes][n][d_model]. */

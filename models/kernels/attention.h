@@ -1,9 +1,10 @@
 /* attention.h - the walk over the cache of order.h rule 8, shared by the kernel sets: they bring the loops over
  * positions and dimensions.
  *
- *   query heads that read one cache head go together:   for each block of 32 positions
- *                                                           for each of these heads: scores, weights, values
- *   so a block is read from memory once. */
+ *   query heads that read one cache head, of           for each block of 32 positions
+ *   several queries, are rows that go together:            scores, weights, values of all rows that see the block
+ *
+ * so a block is read from memory once for all of them. Rows that see as many of its positions go into one call. */
 #ifndef KERNELS_ATTENTION_H
 #define KERNELS_ATTENTION_H
 
@@ -14,129 +15,109 @@
 #include "kernels/round.h"
 #include "models/mathf.h"
 
-enum { ATTN_HEADS = 8, ATTN_GROUPS = ATTN_MAX_HEAD_DIM / ORDER_GROUP };
+enum { ATTN_ROWS = 32, ATTN_GROUPS = ATTN_MAX_HEAD_DIM / ORDER_GROUP };
 
-/* One query head on its way through the cache. */
-struct attn_head {
+/* One head of one query on its way through the cache. */
+struct attn_row {
+    float s[ORDER_KV_BLOCK]; /* of the block: scores, then weights; only those of seen positions mean anything */
     const float *q;
     float *o;
-    float m, l;
+    int visible;
+    float m, l, c; /* c: factor of what was summed before the block */
     float q_scale[ATTN_GROUPS];
+    int32_t q_sum[ATTN_GROUPS];
     int8_t q_int[ATTN_GROUPS][32]; /* zeros past head_dim */
 };
 
-/* The loops of a kernel set. All positions are `count` <= 32 consecutive rows from `first`. */
+/* The loops of a kernel set: n rows and `count` <= 32 positions. */
 struct attn_loops {
-    /* s[j] = dot(q, k_j): 16 lanes over head_dim */
-    void (*dot_half)(const struct attn_head *h, const uint16_t *k, int head_dim, int count, float *s);
-    /* s[j] = chain over groups of 32 */
-    void (*dot_int)(const struct attn_head *h, const struct kv_rows *k, int head_dim, int count, float *s);
-    /* o_d = o_d * c, then o_d = fmaf(p[j], v_jd, o_d) in order */
-    void (*add_half)(float *o, const uint16_t *v, const float *p, float c, int head_dim, int count);
-    /* the same for the n <= 32 dimensions of group g, w[j] = p[j] * scale of row j there */
-    void (*add_int)(float *o, const struct kv_rows *v, int g, const float *w, float c, int n, int count);
-    /* o_d = fmaf((float)(sum of u[j] * v_jd), step, o_d * c) */
-    void (*add_int4)(float *o, const struct kv_rows *v, int g, const int8_t *u, float step, float c, int n, int count);
+    void (*dot_half)(struct attn_row *r, int n, const struct kv_rows *k, int head_dim, int count); /* -> s */
+    void (*dot_int)(struct attn_row *r, int n, const struct kv_rows *k, int head_dim, int count);
+    /* s, m, l -> s, m, l, c: one row */
+    void (*weigh)(struct attn_row *r, float scale, int count);
+    void (*add_half)(struct attn_row *r, int n, const struct kv_rows *v, int head_dim, int count); /* s, c -> o */
+    void (*add_int)(struct attn_row *r, int n, const struct kv_rows *v, int head_dim, int count);
+    void (*add_int4)(struct attn_row *r, int n, const struct kv_rows *v, int head_dim, int count); /* mode a4 */
 };
 
-INLINE void head_init(struct attn_head *h, const struct attn_args *a, int index) {
+/* Dimensions of group g. */
+INLINE int group_width(int head_dim, int g) {
+    return head_dim - g * ORDER_GROUP < ORDER_GROUP ? head_dim - g * ORDER_GROUP : ORDER_GROUP;
+}
+
+INLINE void row_init(struct attn_row *r, const struct attn_args *a, int query, int head) {
     int dim = a->cache->head_dim;
-    h->q = a->q + (size_t)index * (size_t)dim;
-    h->o = a->out + (size_t)index * (size_t)dim;
-    h->m = -INFINITY;
-    h->l = 0;
+    size_t at = (size_t)query * a->ld + (size_t)head * (size_t)dim;
+    r->q = a->q + at;
+    r->o = a->out + at;
+    r->visible = a->n_visible[query];
+    r->m = -INFINITY;
+    r->l = 0;
     for (int d = 0; d < dim; d++)
-        h->o[d] = 0;
+        r->o[d] = 0;
     if (a->cache->type == KV_F16) return;
     for (int g = 0; g * ORDER_GROUP < dim; g++) {
-        int n = dim - g * ORDER_GROUP < ORDER_GROUP ? dim - g * ORDER_GROUP : ORDER_GROUP;
-        memset(h->q_int[g], 0, sizeof h->q_int[g]);
-        h->q_scale[g] = quant_group(h->q + g * ORDER_GROUP, n, a->bits == ACT_I4 ? 7 : 127, h->q_int[g]);
+        memset(r->q_int[g], 0, sizeof r->q_int[g]);
+        r->q_scale[g] =
+            quant_group(r->q + g * ORDER_GROUP, group_width(dim, g), a->bits == ACT_I4 ? 7 : 127, r->q_int[g]);
+        r->q_sum[g] = 0;
+        for (int i = 0; i < ORDER_GROUP; i++)
+            r->q_sum[g] += r->q_int[g][i];
     }
 }
 
-/* Turns scores into weights p; m and l move on; returns the factor of what was summed before. */
-INLINE float head_weights(struct attn_head *h, float scale, int count, float *s) {
-    float m = h->m, lane[ORDER_LANES] = {0};
-    for (int j = 0; j < count; j++)
-        s[j] *= scale;
-    for (int j = 0; j < count; j++)
-        m = s[j] > m ? s[j] : m;
-    float c = h->m > -INFINITY ? math_expf(h->m - m) : 0;
-    for (int j = 0; j < count; j++)
-        s[j] -= m;
-    math_exp_vec(s, s, count);
-    for (int j = 0; j < count; j++)
-        lane[j % ORDER_LANES] += s[j];
-    h->l = fmaf(h->l, c, order_lanes_sum(lane));
-    h->m = m;
-    return c;
-}
-
-/* Integer weights 0..15 of mode a4; returns their step. */
-INLINE float weights_int4(const float *w, int count, int8_t *u) {
-    float max = 0, step, inv;
-    for (int j = 0; j < count; j++)
-        max = w[j] > max ? w[j] : max;
-    quant_scale(max, 15, &step, &inv);
-    for (int j = 0; j < count; j++) {
-        int32_t v = round_small(w[j] * inv);
-        u[j] = (int8_t)(v < 0 ? 0 : v > 15 ? 15 : v);
-    }
-    return step;
-}
-
-INLINE void head_values_int(struct attn_head *h, const struct attn_args *a, const struct kv_rows *v, int count,
-                            const float *p, float c, const struct attn_loops *loops) {
-    int dim = a->cache->head_dim;
-    for (int g = 0; g * ORDER_GROUP < dim; g++) {
-        int n = dim - g * ORDER_GROUP < ORDER_GROUP ? dim - g * ORDER_GROUP : ORDER_GROUP;
-        float w[ORDER_KV_BLOCK];
-        for (int j = 0; j < count; j++)
-            w[j] = p[j] * v->scale[(size_t)j * (size_t)v->n_scales + (size_t)g];
-        if (a->bits == ACT_I4) {
-            int8_t u[ORDER_KV_BLOCK] = {0};
-            float step = weights_int4(w, count, u);
-            loops->add_int4(h->o + g * ORDER_GROUP, v, g, u, step, c, n, count);
-        } else {
-            loops->add_int(h->o + g * ORDER_GROUP, v, g, w, c, n, count);
-        }
-    }
-}
-
-INLINE void head_block(struct attn_head *h, const struct attn_args *a, int kv_head, int first, int count,
+INLINE void rows_block(struct attn_row *r, int n, const struct attn_args *a, int kv_head, int first, int count,
                        const struct attn_loops *loops) {
-    const struct kv_cache *cache = a->cache;
-    float s[ORDER_KV_BLOCK];
-    if (cache->type == KV_F16) {
-        loops->dot_half(h, kv_half_row(cache, cache->k, kv_head, first), cache->head_dim, count, s);
-        float c = head_weights(h, a->scale, count, s);
-        loops->add_half(h->o, kv_half_row(cache, cache->v, kv_head, first), s, c, cache->head_dim, count);
-    } else {
-        struct kv_rows k = kv_int_rows(cache, cache->k, cache->k_scale, kv_head, first);
-        struct kv_rows v = kv_int_rows(cache, cache->v, cache->v_scale, kv_head, first);
-        loops->dot_int(h, &k, cache->head_dim, count, s);
-        float c = head_weights(h, a->scale, count, s);
-        head_values_int(h, a, &v, count, s, c, loops);
-    }
+    const struct kv_cache *c = a->cache;
+    struct kv_rows k = kv_rows_at(c, 0, kv_head, first), v = kv_rows_at(c, 1, kv_head, first);
+    if (c->type == KV_F16)
+        loops->dot_half(r, n, &k, c->head_dim, count);
+    else
+        loops->dot_int(r, n, &k, c->head_dim, count);
+    for (int i = 0; i < n; i++)
+        loops->weigh(&r[i], a->scale, count);
+    if (c->type == KV_F16)
+        loops->add_half(r, n, &v, c->head_dim, count);
+    else if (a->bits == ACT_I4)
+        loops->add_int4(r, n, &v, c->head_dim, count);
+    else
+        loops->add_int(r, n, &v, c->head_dim, count);
+}
+
+/* Positions of the block from `first` on that a row sees. */
+INLINE int row_count(const struct attn_row *r, int first) {
+    int left = r->visible - first;
+    return left < 0 ? 0 : left < ORDER_KV_BLOCK ? left : ORDER_KV_BLOCK;
+}
+
+INLINE void rows_walk(struct attn_row *r, int n, const struct attn_args *a, int kv_head,
+                      const struct attn_loops *loops) {
+    int visible = 0;
+    for (int i = 0; i < n; i++)
+        visible = r[i].visible > visible ? r[i].visible : visible;
+    for (int first = 0; first < visible; first += ORDER_KV_BLOCK)
+        for (int i = 0, end; i < n; i = end) {
+            int count = row_count(&r[i], first);
+            for (end = i + 1; end < n && row_count(&r[end], first) == count;)
+                end++;
+            if (count) rows_block(r + i, end - i, a, kv_head, first, count, loops);
+        }
+    for (int i = 0; i < n; i++)
+        for (int d = 0; d < a->cache->head_dim; d++)
+            r[i].o[d] /= r[i].l;
 }
 
 INLINE void attention_walk(const struct attn_args *a, const struct attn_loops *loops) {
-    struct attn_head heads[ATTN_HEADS];
-    for (int h0 = 0, n; h0 < a->n_heads; h0 += n) {
-        n = 1;
-        while (n < ATTN_HEADS && h0 + n < a->n_heads && a->kv_of[h0 + n] == a->kv_of[h0])
-            n++;
-        for (int i = 0; i < n; i++)
-            head_init(&heads[i], a, h0 + i);
-        for (int first = 0; first < a->n_visible; first += ORDER_KV_BLOCK) {
-            int count = a->n_visible - first < ORDER_KV_BLOCK ? a->n_visible - first : ORDER_KV_BLOCK;
-            for (int i = 0; i < n; i++)
-                head_block(&heads[i], a, a->kv_of[h0], first, count, loops);
+    struct attn_row rows[ATTN_ROWS];
+    for (int h0 = 0, heads; h0 < a->n_heads; h0 += heads) {
+        for (heads = 1; heads < ATTN_ROWS && h0 + heads < a->n_heads && a->kv_of[h0 + heads] == a->kv_of[h0];)
+            heads++;
+        for (int t = 0, n; t < a->n_queries;) {
+            for (n = 0; t < a->n_queries && n + heads <= ATTN_ROWS; t++)
+                for (int h = 0; h < heads; h++)
+                    row_init(&rows[n++], a, t, h0 + h);
+            rows_walk(rows, n, a, a->kv_of[h0], loops);
         }
-        for (int i = 0; i < n; i++)
-            for (int d = 0; d < a->cache->head_dim; d++)
-                heads[i].o[d] /= heads[i].l;
     }
 }
 

@@ -27,8 +27,9 @@ void kv_cache_place(struct kv_cache *c, void *buf) {
     c->v_scale = (float *)(at + 2 * values + scales_bytes(c->type, c->n_kv_heads, c->head_dim, c->n_ctx));
 }
 
-static void put_half(uint16_t *row, const float *x, int n) {
-    for (int i = 0; i < n; i++)
+static void put_half(const struct kv_cache *c, void *base, int head, int pos, const float *x) {
+    uint16_t *row = (uint16_t *)base + kv_row_index(c, head, pos) * (size_t)c->head_dim;
+    for (int i = 0; i < c->head_dim; i++)
         row[i] = float_to_half(x[i]);
 }
 
@@ -39,13 +40,11 @@ static void put_nibbles(uint8_t *row, const int8_t *q, int n) {
 
 /* Rounds a head's vector group by group (order.h rule 6). */
 static void put_int(const struct kv_cache *c, void *base, float *scales, int head, int pos, const float *x) {
-    size_t row = kv_row_index(c, head, pos);
-    uint8_t *dst = (uint8_t *)base + row * (size_t)kv_row_bytes(c->type, c->head_dim);
-    float *scale = scales + row * (size_t)kv_row_scales(c->type, c->head_dim);
+    uint8_t *dst = (uint8_t *)base + kv_row_index(c, head, pos) * (size_t)kv_row_bytes(c->type, c->head_dim);
     for (int d = 0; d < c->head_dim; d += ORDER_GROUP) {
         int8_t q[ORDER_GROUP];
         int n = c->head_dim - d < ORDER_GROUP ? c->head_dim - d : ORDER_GROUP;
-        scale[d / ORDER_GROUP] = quant_group(x + d, n, c->type == KV_I8 ? 127 : 7, q);
+        scales[kv_scale_index(c, head, d / ORDER_GROUP, pos)] = quant_group(x + d, n, c->type == KV_I8 ? 127 : 7, q);
         if (c->type == KV_I8)
             memcpy(dst + d, q, (size_t)n);
         else
@@ -57,8 +56,8 @@ void kv_cache_put(struct kv_cache *c, int pos, const float *k, const float *v) {
     for (int head = 0; head < c->n_kv_heads; head++) {
         const float *kh = k + (size_t)head * (size_t)c->head_dim, *vh = v + (size_t)head * (size_t)c->head_dim;
         if (c->type == KV_F16) {
-            put_half(kv_half_row(c, c->k, head, pos), kh, c->head_dim);
-            put_half(kv_half_row(c, c->v, head, pos), vh, c->head_dim);
+            put_half(c, c->k, head, pos, kh);
+            put_half(c, c->v, head, pos, vh);
         } else {
             put_int(c, c->k, c->k_scale, head, pos, kh);
             put_int(c, c->v, c->v_scale, head, pos, vh);

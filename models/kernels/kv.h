@@ -3,12 +3,14 @@
 #define KERNELS_KV_H
 
 #include "kernels/clones.h"
+#include "kernels/half.h"
 #include "models/kernels.h"
 
-/* Consecutive positions of one head of an integer cache. */
+/* Consecutive positions of one head. */
 struct kv_rows {
-    const uint8_t *q; /* [positions][bytes] */
-    const float *scale; /* [positions][n_scales] */
+    const uint8_t *q; /* [positions][bytes]: as stored */
+    const float *scale; /* [n_scales][scale_stride]: positions lie together; integer caches */
+    size_t scale_stride;
     int bytes, n_scales, nibbles;
 };
 
@@ -25,24 +27,36 @@ INLINE size_t kv_row_index(const struct kv_cache *c, int head, int pos) {
     return (size_t)head * (size_t)c->n_ctx + (size_t)pos;
 }
 
-INLINE uint16_t *kv_half_row(const struct kv_cache *c, void *base, int head, int pos) {
-    return (uint16_t *)base + kv_row_index(c, head, pos) * (size_t)c->head_dim;
+/* Scale of group g at position pos, counted from the first head's array. */
+INLINE size_t kv_scale_index(const struct kv_cache *c, int head, int g, int pos) {
+    return ((size_t)head * (size_t)kv_row_scales(c->type, c->head_dim) + (size_t)g) * (size_t)c->n_ctx + (size_t)pos;
 }
 
-INLINE struct kv_rows kv_int_rows(const struct kv_cache *c, const void *base, const float *scales, int head, int pos) {
-    struct kv_rows r = {.bytes = kv_row_bytes(c->type, c->head_dim),
+/* Keys, or values, from position pos on. */
+INLINE struct kv_rows kv_rows_at(const struct kv_cache *c, int is_v, int head, int pos) {
+    struct kv_rows r = {.scale_stride = (size_t)c->n_ctx,
+                        .bytes = kv_row_bytes(c->type, c->head_dim),
                         .n_scales = kv_row_scales(c->type, c->head_dim),
                         .nibbles = c->type == KV_I4};
-    r.q = (const uint8_t *)base + kv_row_index(c, head, pos) * (size_t)r.bytes;
-    r.scale = scales + kv_row_index(c, head, pos) * (size_t)r.n_scales;
+    r.q = (const uint8_t *)(is_v ? c->v : c->k) + kv_row_index(c, head, pos) * (size_t)r.bytes;
+    if (r.n_scales) r.scale = (is_v ? c->v_scale : c->k_scale) + kv_scale_index(c, head, 0, pos);
     return r;
 }
 
 /* Element d of row j. */
+INLINE float kv_half(const struct kv_rows *r, int j, int d) {
+    return load_half(r->q + (size_t)j * (size_t)r->bytes + 2 * (size_t)d);
+}
+
 INLINE int kv_int(const struct kv_rows *r, int j, int d) {
     const uint8_t *row = r->q + (size_t)j * (size_t)r->bytes;
     if (!r->nibbles) return (int8_t)row[d];
     return (row[d / 2] >> (d & 1 ? 4 : 0) & 15) - 8;
+}
+
+/* Of group g at row j. */
+INLINE float kv_scale(const struct kv_rows *r, int j, int g) {
+    return r->scale[(size_t)g * r->scale_stride + (size_t)j];
 }
 
 #endif

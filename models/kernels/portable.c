@@ -154,56 +154,120 @@ CLONED(void, mat_mul_portable,
         }
 }
 
-INLINE void dot_half(const struct attn_head *h, const uint16_t *k, int head_dim, int count, float *s) {
-    for (int j = 0; j < count; j++, k += head_dim) {
-        float lane[ORDER_LANES] = {0};
-        for (int d = 0; d < head_dim; d++)
-            lane[d % ORDER_LANES] = fmaf(h->q[d], half_to_float(k[d]), lane[d % ORDER_LANES]);
-        s[j] = order_lanes_sum(lane);
-    }
-}
-
-INLINE void dot_int(const struct attn_head *h, const struct kv_rows *k, int head_dim, int count, float *s) {
-    for (int j = 0; j < count; j++) {
-        float acc = 0;
-        for (int g = 0; g < k->n_scales; g++) {
-            int32_t dot = 0;
-            for (int d = g * ORDER_GROUP; d < head_dim && d < (g + 1) * ORDER_GROUP; d++)
-                dot += kv_int(k, j, d) * h->q_int[g][d % ORDER_GROUP];
-            acc = fmaf((float)dot, k->scale[j * k->n_scales + g] * h->q_scale[g], acc);
-        }
-        s[j] = acc;
-    }
-}
-
-INLINE void add_half(float *o, const uint16_t *v, const float *p, float c, int head_dim, int count) {
+INLINE float dot_half_one(const struct attn_row *r, const struct kv_rows *k, int j, int head_dim) {
+    float lane[ORDER_LANES] = {0};
     for (int d = 0; d < head_dim; d++)
-        o[d] *= c;
-    for (int j = 0; j < count; j++, v += head_dim)
-        for (int d = 0; d < head_dim; d++)
-            o[d] = fmaf(p[j], half_to_float(v[d]), o[d]);
+        lane[d % ORDER_LANES] = fmaf(r->q[d], kv_half(k, j, d), lane[d % ORDER_LANES]);
+    return order_lanes_sum(lane);
 }
 
-INLINE void add_int(float *o, const struct kv_rows *v, int g, const float *w, float c, int n, int count) {
-    for (int d = 0; d < n; d++)
-        o[d] *= c;
+INLINE void dot_half(struct attn_row *r, int n, const struct kv_rows *k, int head_dim, int count) {
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < count; j++)
+            r[i].s[j] = dot_half_one(&r[i], k, j, head_dim);
+}
+
+INLINE float dot_int_one(const struct attn_row *r, const struct kv_rows *k, int j, int head_dim) {
+    float acc = 0;
+    for (int g = 0; g < k->n_scales; g++) {
+        int32_t dot = 0;
+        for (int d = g * ORDER_GROUP; d < head_dim && d < (g + 1) * ORDER_GROUP; d++)
+            dot += kv_int(k, j, d) * r->q_int[g][d % ORDER_GROUP];
+        acc = fmaf((float)dot, kv_scale(k, j, g) * r->q_scale[g], acc);
+    }
+    return acc;
+}
+
+INLINE void dot_int(struct attn_row *r, int n, const struct kv_rows *k, int head_dim, int count) {
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < count; j++)
+            r[i].s[j] = dot_int_one(&r[i], k, j, head_dim);
+}
+
+INLINE void weigh(struct attn_row *r, float scale, int count) {
+    float m = r->m, lane[ORDER_LANES] = {0}, *s = r->s;
     for (int j = 0; j < count; j++)
-        for (int d = 0; d < n; d++)
+        s[j] *= scale;
+    for (int j = 0; j < count; j++)
+        m = s[j] > m ? s[j] : m;
+    r->c = r->m > -INFINITY ? math_expf(r->m - m) : 0;
+    for (int j = 0; j < count; j++)
+        s[j] -= m;
+    math_exp_vec(s, s, count);
+    for (int j = 0; j < count; j++)
+        lane[j % ORDER_LANES] += s[j];
+    r->l = fmaf(r->l, r->c, order_lanes_sum(lane));
+    r->m = m;
+}
+
+INLINE void add_half(struct attn_row *r, int n, const struct kv_rows *v, int head_dim, int count) {
+    for (int i = 0; i < n; i++) {
+        float *o = r[i].o;
+        for (int d = 0; d < head_dim; d++)
+            o[d] *= r[i].c;
+        for (int j = 0; j < count; j++)
+            for (int d = 0; d < head_dim; d++)
+                o[d] = fmaf(r[i].s[j], kv_half(v, j, d), o[d]);
+    }
+}
+
+/* w[j] = weight times scale of the value in group g. */
+INLINE void scaled_weights(const struct attn_row *r, const struct kv_rows *v, int g, int count, float *w) {
+    for (int j = 0; j < count; j++)
+        w[j] = r->s[j] * kv_scale(v, j, g);
+}
+
+INLINE void add_int_group(struct attn_row *r, const struct kv_rows *v, int g, int width, int count) {
+    float w[ORDER_KV_BLOCK], *o = r->o + g * ORDER_GROUP;
+    scaled_weights(r, v, g, count, w);
+    for (int d = 0; d < width; d++)
+        o[d] *= r->c;
+    for (int j = 0; j < count; j++)
+        for (int d = 0; d < width; d++)
             o[d] = fmaf(w[j], (float)kv_int(v, j, g * ORDER_GROUP + d), o[d]);
 }
 
-INLINE void add_int4(float *o, const struct kv_rows *v, int g, const int8_t *u, float step, float c, int n, int count) {
-    for (int d = 0; d < n; d++) {
+INLINE void add_int(struct attn_row *r, int n, const struct kv_rows *v, int head_dim, int count) {
+    for (int i = 0; i < n; i++)
+        for (int g = 0; g < v->n_scales; g++)
+            add_int_group(&r[i], v, g, group_width(head_dim, g), count);
+}
+
+/* Integer weights 0..15 of mode a4; returns their step. */
+INLINE float weights_int4(const float *w, int count, int32_t *u) {
+    float max = 0, step, inv;
+    for (int j = 0; j < count; j++)
+        max = w[j] > max ? w[j] : max;
+    quant_scale(max, 15, &step, &inv);
+    for (int j = 0; j < count; j++) {
+        int32_t v = round_small(w[j] * inv);
+        u[j] = v < 0 ? 0 : v > 15 ? 15 : v;
+    }
+    return step;
+}
+
+INLINE void add_int4_group(struct attn_row *r, const struct kv_rows *v, int g, int width, int count) {
+    float w[ORDER_KV_BLOCK], *o = r->o + g * ORDER_GROUP;
+    int32_t u[ORDER_KV_BLOCK];
+    scaled_weights(r, v, g, count, w);
+    float step = weights_int4(w, count, u);
+    for (int d = 0; d < width; d++) {
         int32_t sum = 0;
         for (int j = 0; j < count; j++)
             sum += u[j] * kv_int(v, j, g * ORDER_GROUP + d);
-        o[d] = fmaf((float)sum, step, o[d] * c);
+        o[d] = fmaf((float)sum, step, o[d] * r->c);
     }
+}
+
+INLINE void add_int4(struct attn_row *r, int n, const struct kv_rows *v, int head_dim, int count) {
+    for (int i = 0; i < n; i++)
+        for (int g = 0; g < v->n_scales; g++)
+            add_int4_group(&r[i], v, g, group_width(head_dim, g), count);
 }
 
 static void attention_portable(const struct attn_args *a);
 CLONED(void, attention_portable, (const struct attn_args *a), (a)) {
-    static const struct attn_loops loops = {dot_half, dot_int, add_half, add_int, add_int4};
+    static const struct attn_loops loops = {dot_half, dot_int, weigh, add_half, add_int, add_int4};
     attention_walk(a, &loops);
 }
 

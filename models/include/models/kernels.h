@@ -108,7 +108,7 @@ struct kv_cache {
     enum kv_type type;
     int n_kv_heads, head_dim, n_ctx;
     /* f16: [n_kv_heads][n_ctx][head_dim] uint16_t. i8/i4: q as [..][head_dim] int8 / two to a byte (j low, j+1
-     * high, + 8), scale one float per 32 of head_dim: [n_kv_heads][n_ctx][ceil(head_dim/32)] */
+     * high, + 8), scale one float per 32 of head_dim: [n_kv_heads][ceil(head_dim/32)][n_ctx] */
     void *k, *v;
     float *k_scale, *v_scale;
 };
@@ -119,13 +119,16 @@ void kv_cache_put(struct kv_cache *c, int pos, const float *k, const float *v);
 
 enum { ATTN_MAX_HEAD_DIM = 1024 };
 
+/* Queries of one sequence. Each is computed as if alone; together they read the cache once. */
 struct attn_args {
     const struct kv_cache *cache;
-    const float *q; /* [n_heads][head_dim], after rope */
-    float *out; /* [n_heads][head_dim] */
+    const float *q; /* [n_queries][n_heads][head_dim], after rope; queries ld floats apart */
+    float *out; /* the same shape */
+    size_t ld;
+    int n_queries;
     int n_heads; /* query heads of this shard */
-    const int *kv_of; /* [n_heads] row of the cache each query head reads */
-    int n_visible; /* positions 0..n_visible-1 are seen */
+    const int *kv_of; /* [n_heads] row of the cache each query head reads; heads that read one lie together */
+    const int *n_visible; /* [n_queries] >= 1: positions 0..n_visible-1 are seen */
     float scale;
     enum act_bits bits; /* mode: ACT_I4 uses integer products where the cache is integer */
 };

@@ -99,31 +99,36 @@ static void bench_type(const struct tensor_type *type, int rows, int cols, enum 
     free(step);
 }
 
-static void bench_attention(enum kv_type kv, enum act_bits bits, int heads, int kv_heads, int dim, int n) {
+/* Attention of some queries of one sequence, the last of which sees n positions. */
+static void bench_attention(enum kv_type kv, enum act_bits bits, int queries, int heads, int kv_heads, int dim, int n) {
     static const char *const names[] = {"f16", "i8", "i4"};
     struct kv_cache c = {.type = kv, .n_kv_heads = kv_heads, .head_dim = dim, .n_ctx = n};
+    size_t width = (size_t)(heads * dim), total = width * (size_t)queries;
     void *buf = aligned_alloc(64, kv_cache_bytes(kv, kv_heads, dim, n));
-    float *q = malloc(sizeof *q * (size_t)(heads * dim)), *out = malloc(sizeof *out * (size_t)(heads * dim));
-    int *kv_of = malloc(sizeof *kv_of * (size_t)heads);
-    double best = 1e9;
+    float *q = malloc(sizeof *q * total), *out = malloc(sizeof *out * total);
+    int *kv_of = malloc(sizeof *kv_of * (size_t)heads), *visible = malloc(sizeof *visible * (size_t)queries);
+    double best = 1e9, pairs = 0;
     kv_cache_place(&c, buf);
-    for (int i = 0; i < heads * dim; i++)
+    for (size_t i = 0; i < total; i++)
         q[i] = rng_unit(5, (uint64_t)i) - 0.5f;
     for (int h = 0; h < heads; h++)
         kv_of[h] = h * kv_heads / heads;
+    for (int t = 0; t < queries; t++)
+        pairs += visible[t] = n - queries + 1 + t;
     for (int p = 0; p < n; p++)
         kv_cache_put(&c, p, q, q);
-    for (int i = 0; i < 5; i++) {
-        struct attn_args a = {&c, q, out, heads, kv_of, n, 0.1f, bits};
+    struct attn_args a = {&c, q, out, width, queries, heads, kv_of, visible, 0.1f, bits};
+    for (int i = 0; i < 10; i++) {
         double t = now();
         attention(&a);
         t = now() - t;
         best = t < best ? t : best;
     }
-    printf("attention %-3s a%-2d %d heads on %d, dim %d, %d positions: %.3f ms, %.2f GB/s of cache, %.1f GOP/s\n",
-           names[kv], bits ? bits : 16, heads, kv_heads, dim, n, best * 1e3,
-           (double)kv_cache_bytes(kv, kv_heads, dim, n) / best / 1e9, 4.0 * heads * dim * n / best / 1e9);
-    free(buf), free(q), free(out), free(kv_of);
+    printf("attention %-3s a%-2d %d queries, %d heads on %d, dim %d, %d positions: %.3f ms, %.2f GB/s of cache, "
+           "%.1f GOP/s\n",
+           names[kv], bits ? bits : 16, queries, heads, kv_heads, dim, n, best * 1e3,
+           (double)kv_cache_bytes(kv, kv_heads, dim, n) / best / 1e9, 4.0 * heads * dim * pairs / best / 1e9);
+    free(buf), free(q), free(out), free(kv_of), free(visible);
 }
 
 int main(int argc, char **argv) {
@@ -136,8 +141,11 @@ int main(int argc, char **argv) {
         if ((*t)->per_channel) bench_type(*t, rows, cols, ACT_I8, 0.05f);
         bench_type(*t, rows, cols, ACT_F32, 0);
     }
-    for (int kv = argc > 4 ? KV_I4 + 1 : KV_F16; kv <= KV_I4; kv++)
-        bench_attention((enum kv_type)kv, ACT_I8, 32, 8, 128, 2048);
-    if (argc <= 4) bench_attention(KV_I8, ACT_I4, 32, 8, 128, 2048);
+    for (int queries = 1; queries <= 64 && argc <= 4; queries += 63)
+        for (int heads = 32; heads >= 8; heads -= 24)
+            for (int kv = KV_F16; kv <= KV_I4; kv++) {
+                bench_attention((enum kv_type)kv, ACT_I8, queries, heads, 8, 128, 2048);
+                if (kv != KV_F16) bench_attention((enum kv_type)kv, ACT_I4, queries, heads, 8, 128, 2048);
+            }
     return 0;
 }

@@ -34,7 +34,15 @@ static void problem_free(struct problem *p) {
 
 static float *problem_run(const struct problem *p, int visible, float scale, enum act_bits bits) {
     float *out = gen_floats((size_t)(p->n_heads * p->cache.head_dim), 1);
-    struct attn_args a = {&p->cache, p->q, out, p->n_heads, p->kv_of, visible, scale, bits};
+    struct attn_args a = {.cache = &p->cache,
+                          .q = p->q,
+                          .out = out,
+                          .n_queries = 1,
+                          .n_heads = p->n_heads,
+                          .kv_of = p->kv_of,
+                          .n_visible = &visible,
+                          .scale = scale,
+                          .bits = bits};
     attention(&a);
     return out;
 }
@@ -45,7 +53,7 @@ static double cached(const struct kv_cache *c, int is_v, int head, int pos, int 
     const void *base = is_v ? c->v : c->k;
     const float *scale = is_v ? c->v_scale : c->k_scale;
     if (c->type == KV_F16) return f16_to_f32(((const uint16_t *)base)[row * dim + col]);
-    float s = scale[row * ((dim + 31) / 32) + col / 32];
+    float s = scale[((size_t)head * ((dim + 31) / 32) + col / 32) * (size_t)c->n_ctx + (size_t)pos];
     if (c->type == KV_I8) return (double)s * ((const int8_t *)base)[row * dim + col];
     int byte = ((const uint8_t *)base)[row * ((dim + 1) / 2) + col / 2];
     return (double)s * ((d % 2 ? byte >> 4 : byte & 15) - 8);
@@ -59,8 +67,8 @@ static double rounding_loss(const struct kv_cache *c, int head, int d, const dou
     for (int first = 0; first < visible; first += 32) {
         double largest = 0, integers = 0;
         for (int j = first; j < visible && j < first + 32; j++) {
-            size_t row = (size_t)head * (size_t)c->n_ctx + (size_t)j;
-            double step = c->v_scale[row * (size_t)((c->head_dim + 31) / 32) + (size_t)d / 32];
+            size_t group = (size_t)head * (size_t)((c->head_dim + 31) / 32) + (size_t)d / 32;
+            double step = c->v_scale[group * (size_t)c->n_ctx + (size_t)j];
             largest = fmax(largest, s[j] * step);
             integers += fabs(cached(c, 1, head, j, d)) / step;
         }
@@ -184,7 +192,15 @@ static void test_independence(void) {
                 kv_cache_put(&p.cache, pos, p.v, p.k);
             float *after = problem_run(&p, n, 0.1f, ACT_I4);
             CHECK(!memcmp(after, before[n], 480 * sizeof *after), "cache %d: %d visible", type, n);
-            struct attn_args one = {&p.cache, p.q + 4 * 80, after, 1, p.kv_of + 4, n, 0.1f, ACT_I4};
+            struct attn_args one = {.cache = &p.cache,
+                                    .q = p.q + 4 * 80,
+                                    .out = after,
+                                    .n_queries = 1,
+                                    .n_heads = 1,
+                                    .kv_of = p.kv_of + 4,
+                                    .n_visible = &n,
+                                    .scale = 0.1f,
+                                    .bits = ACT_I4};
             attention(&one);
             CHECK(!memcmp(after, before[n] + 4 * 80, 80 * sizeof *after), "cache %d: head 4 alone", type);
             free(after), free(before[n]);
