@@ -70,6 +70,8 @@ INLINE void rows_block(struct attn_row *r, int n, const struct attn_args *a, int
                        const struct attn_loops *loops) {
     const struct kv_cache *c = a->cache;
     struct kv_rows k = kv_rows_at(c, 0, kv_head, first), v = kv_rows_at(c, 1, kv_head, first);
+    k.ahead = v.q;
+    v.ahead = k.q + ORDER_KV_BLOCK * k.bytes;
     if (c->type == KV_F16)
         loops->dot_half(r, n, &k, c->head_dim, count);
     else

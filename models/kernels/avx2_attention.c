@@ -53,8 +53,11 @@ INLINE void lanes_half(const struct attn_row *r, int n, const uint8_t *const k[8
     for (; d + 8 <= dim; d += ORDER_LANES) {
         for (int p = 0; p < each; p++)
             kv[p] = halves8(k[p] + 2 * d);
-        for (int i = 0; i < 8; i++)
-            acc[i] = _mm256_fmadd_ps(_mm256_loadu_ps(r[i / each].q + d), kv[i % each], acc[i]);
+        for (int i = 0; i < n; i++) {
+            __m256 q = _mm256_loadu_ps(r[i].q + d);
+            for (int p = 0; p < each; p++)
+                acc[i * each + p] = _mm256_fmadd_ps(q, kv[p], acc[i * each + p]);
+        }
     }
     if (d >= dim) return;
     __m256i mask = first_lanes(dim - d); /* lanes past the end stay as they are, to the sign of zero */
@@ -86,12 +89,14 @@ INLINE void dot_half_tile(struct attn_row *r, int n, const struct kv_rows *k, in
 static void dot_half(struct attn_row *r, int n, const struct kv_rows *k, int dim, int count) {
     for (int next; n; n -= next, r += next) {
         next = rows_next(n);
-        for (int j = 0; j < count; j += 8 / next)
+        for (int j = 0; j < count; j += 8 / next) {
+            kv_ask(k, j, j + 8 / next);
             switch (next) {
             case 4: dot_half_tile(r, 4, k, j, dim, count); break;
             case 2: dot_half_tile(r, 2, k, j, dim, count); break;
             default: dot_half_tile(r, 1, k, j, dim, count);
             }
+        }
     }
 }
 
@@ -114,24 +119,22 @@ INLINE void words_of_positions(const uint8_t *const row[8], int at, __m256i out[
 
 /* Group g of the keys of 8 positions, positions as lanes. Bytes: word i has columns 4i..4i+3. Nibbles: unsigned, words
  * of columns 8i, 8i+2, 8i+4, 8i+6, then of 8i+1, ... */
-INLINE void load_keys(const struct kv_rows *k, int g, int width, int j, int count, __m256i out[8]) {
+INLINE void load_keys(const uint8_t *const row[8], int nibbles, int g, int width, __m256i out[8]) {
     uint8_t buf[8][ORDER_GROUP];
-    const uint8_t *row[8];
-    int bytes = k->nibbles ? (width + 1) / 2 : width;
-    for (int i = 0; i < 8; i++) {
-        row[i] = row_at(k, j + i, count) + g * (k->nibbles ? 16 : 32);
-        if (width == ORDER_GROUP) continue;
+    const uint8_t *padded[8];
+    int at = g * (nibbles ? 16 : 32), bytes = nibbles ? (width + 1) / 2 : width;
+    for (int i = 0; width < ORDER_GROUP && i < 8; i++) {
         memset(buf[i], 0, sizeof buf[i]);
-        memcpy(buf[i], row[i], (size_t)bytes);
-        row[i] = buf[i];
+        padded[i] = memcpy(buf[i], row[i] + at, (size_t)bytes);
     }
-    if (!k->nibbles) {
-        words_of_positions(row, 0, out);
-        words_of_positions(row, 16, out + 4);
+    if (width < ORDER_GROUP) row = padded, at = 0;
+    if (!nibbles) {
+        words_of_positions(row, at, out);
+        words_of_positions(row, at + 16, out + 4);
         return;
     }
     __m256i two[4], mask = _mm256_set1_epi8(15);
-    words_of_positions(row, 0, two);
+    words_of_positions(row, at, two);
     for (int i = 0; i < 4; i++) {
         out[2 * i] = _mm256_and_si256(two[i], mask);
         out[2 * i + 1] = _mm256_and_si256(_mm256_srli_epi16(two[i], 4), mask);
@@ -165,24 +168,25 @@ INLINE void dot_int_tile(struct attn_row *r, int n, __m256i keys[2][8], int nibb
         load_query(&r[i], g, nibbles, q[i]);
         acc[i][0] = acc[i][1] = _mm256_setzero_si256();
     }
-    for (int w = 0; w < 8; w++)
-        for (int p = 0; p < 2; p++) {
-            __m256i k = keys[p][w], size = nibbles ? k : _mm256_abs_epi8(k);
-            for (int i = 0; i < n; i++) {
-                __m256i x = _mm256_set1_epi32((int)load_u32(q[i] + 4 * w));
+    for (int w = 0; w < 8; w++) {
+        __m256i k[2] = {keys[0][w], keys[1][w]};
+        __m256i size[2] = {_mm256_abs_epi8(k[0]), _mm256_abs_epi8(k[1])};
+        for (int i = 0; i < n; i++) {
+            __m256i x = _mm256_set1_epi32((int)load_u32(q[i] + 4 * w));
+            for (int p = 0; p < 2; p++) {
                 if (nibbles) {
-                    acc[i][p] = _mm256_add_epi16(acc[i][p], _mm256_maddubs_epi16(k, x));
+                    acc[i][p] = _mm256_add_epi16(acc[i][p], _mm256_maddubs_epi16(k[p], x));
                 } else {
-                    __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, k));
+                    __m256i pairs = _mm256_maddubs_epi16(size[p], _mm256_sign_epi8(x, k[p]));
                     acc[i][p] = _mm256_add_epi32(acc[i][p], _mm256_madd_epi16(pairs, ones));
                 }
             }
         }
+    }
     for (int i = 0; i < n; i++)
         for (int p = 0; p < 2; p++) {
             __m256i dot = acc[i][p];
-            if (nibbles)
-                dot = _mm256_sub_epi32(_mm256_madd_epi16(dot, ones), _mm256_set1_epi32(8 * r[i].q_sum[g]));
+            if (nibbles) dot = _mm256_sub_epi32(_mm256_madd_epi16(dot, ones), _mm256_set1_epi32(8 * r[i].q_sum[g]));
             score_step(&r[i], j + 8 * p, g, dot, scale);
         }
 }
@@ -196,31 +200,44 @@ INLINE const float *block_scales(const struct kv_rows *v, int g, int count, floa
     return buf;
 }
 
-INLINE void dot_int_group(struct attn_row *r, int n, const struct kv_rows *k, int nibbles, int g, int width, int count) {
-    float buf[ORDER_KV_BLOCK];
-    const float *scale = block_scales(k, g, count, buf);
+/* Group g of n rows, 16 positions from j on. */
+INLINE void dot_int_group(struct attn_row *r, int n, const uint8_t *const row[16], int nibbles, int j, int g, int width,
+                          const float *scale) {
+    __m256i keys[2][8];
+    load_keys(row, nibbles, g, width, keys[0]);
+    load_keys(row + 8, nibbles, g, width, keys[1]);
+    for (int next; n; n -= next, r += next) {
+        next = rows_next(n);
+        switch (next) {
+        case 4: dot_int_tile(r, 4, keys, nibbles, j, g, scale); break;
+        case 2: dot_int_tile(r, 2, keys, nibbles, j, g, scale); break;
+        default: dot_int_tile(r, 1, keys, nibbles, j, g, scale);
+        }
+    }
+}
+
+INLINE void dot_int_block(struct attn_row *r, int n, const struct kv_rows *k, int nibbles, int dim, int count) {
     for (int j = 0; j < count; j += 16) {
-        __m256i keys[2][8];
-        load_keys(k, g, width, j, count, keys[0]);
-        load_keys(k, g, width, j + 8, count, keys[1]);
-        for (int i = 0, next; i < n; i += next) {
-            next = rows_next(n - i);
-            switch (next) {
-            case 4: dot_int_tile(r + i, 4, keys, nibbles, j, g, scale); break;
-            case 2: dot_int_tile(r + i, 2, keys, nibbles, j, g, scale); break;
-            default: dot_int_tile(r + i, 1, keys, nibbles, j, g, scale);
-            }
+        const uint8_t *row[16];
+        for (int i = 0; i < 16; i++)
+            row[i] = row_at(k, j + i, count);
+        for (int g = 0; g < k->n_scales; g++) {
+            float buf[ORDER_KV_BLOCK];
+            const float *scale = block_scales(k, g, count, buf);
+            kv_ask(k, j + 16 * g / k->n_scales, j + 16 * (g + 1) / k->n_scales);
+            if (group_width(dim, g) == ORDER_GROUP)
+                dot_int_group(r, n, row, nibbles, j, g, ORDER_GROUP, scale);
+            else
+                dot_int_group(r, n, row, nibbles, j, g, group_width(dim, g), scale);
         }
     }
 }
 
 static void dot_int(struct attn_row *r, int n, const struct kv_rows *k, int dim, int count) {
-    for (int g = 0; g < k->n_scales; g++) {
-        if (k->nibbles)
-            dot_int_group(r, n, k, 1, g, group_width(dim, g), count);
-        else
-            dot_int_group(r, n, k, 0, g, group_width(dim, g), count);
-    }
+    if (k->nibbles)
+        dot_int_block(r, n, k, 1, dim, count);
+    else
+        dot_int_block(r, n, k, 0, dim, count);
 }
 
 /* e^x as math_expf has it, operation by operation (mathf.c). */
@@ -380,9 +397,17 @@ INLINE void add_group(struct attn_row *r, int n, const struct kv_rows *rows, enu
         add_rows(r, next = rows_next(n), g, width, scale, FLOATS, v, count);
 }
 
+/* Group g's share of the block that is wanted next. */
+INLINE void ask_share(const struct kv_rows *v, int g, int dim) {
+    int groups = (dim + ORDER_GROUP - 1) / ORDER_GROUP;
+    kv_ask(v, ORDER_KV_BLOCK * g / groups, ORDER_KV_BLOCK * (g + 1) / groups);
+}
+
 INLINE void add_groups(struct attn_row *r, int n, const struct kv_rows *v, enum source from, int dim, int count) {
-    for (int g = 0; g * ORDER_GROUP < dim; g++)
+    for (int g = 0; g * ORDER_GROUP < dim; g++) {
+        ask_share(v, g, dim);
         add_group(r, n, v, from, g, group_width(dim, g), count);
+    }
 }
 
 static void add_half(struct attn_row *r, int n, const struct kv_rows *v, int dim, int count) {
@@ -396,17 +421,21 @@ static void add_int(struct attn_row *r, int n, const struct kv_rows *v, int dim,
         add_groups(r, n, v, BYTES, dim, count);
 }
 
-/* Integer weights 0..15 of the 32 positions, 0 past the last; returns their step. */
-INLINE float weights_int4(const struct attn_row *r, const float *scale, int count, uint8_t u[ORDER_KV_BLOCK]) {
-    __m256 w[4], max = _mm256_setzero_ps(), magic = _mm256_set1_ps(0x1.8p23f);
-    __m256i v[4];
-    float step, inv;
+/* Weights times scales of the 32 positions of a row; returns the largest, at least 0. */
+INLINE float weights_scaled(const struct attn_row *r, const float *scale, __m256 w[4]) {
+    __m256 max = _mm256_setzero_ps();
     for (int i = 0; i < 4; i++) {
         w[i] = _mm256_mul_ps(_mm256_loadu_ps(r->s + 8 * i), _mm256_loadu_ps(scale + 8 * i));
         max = _mm256_max_ps(w[i], max);
     }
-    quant_scale(largest(max), 15, &step, &inv);
-    for (int i = 0; i < 4; i++) { /* round_small */
+    return largest(max);
+}
+
+/* Integer weights 0..15 (round_small), 0 past the last position. */
+INLINE void weights_round(const __m256 w[4], float inv, int count, uint8_t u[ORDER_KV_BLOCK]) {
+    __m256 magic = _mm256_set1_ps(0x1.8p23f);
+    __m256i v[4];
+    for (int i = 0; i < 4; i++) {
         __m256 sum = _mm256_add_ps(_mm256_mul_ps(w[i], _mm256_set1_ps(inv)), magic);
         v[i] = _mm256_sub_epi32(_mm256_castps_si256(sum), _mm256_castps_si256(magic));
         v[i] = _mm256_min_epi32(_mm256_max_epi32(v[i], _mm256_setzero_si256()), _mm256_set1_epi32(15));
@@ -415,7 +444,14 @@ INLINE float weights_int4(const struct attn_row *r, const float *scale, int coun
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256((__m256i *)u, bytes);
-    return step;
+}
+
+/* Steps and inverses of four rows: quant_scale(max, 15). */
+INLINE void weights_steps(const float max[4], float step[4], float inv[4]) {
+    __m128 m = _mm_loadu_ps(max), top = _mm_set1_ps(15), up = _mm_div_ps(top, m);
+    __m128 ok = _mm_and_ps(_mm_cmpgt_ps(m, _mm_setzero_ps()), _mm_cmplt_ps(up, _mm_set1_ps(INFINITY)));
+    _mm_storeu_ps(step, _mm_and_ps(ok, _mm_div_ps(m, top)));
+    _mm_storeu_ps(inv, _mm_and_ps(ok, up));
 }
 
 /* 16 bytes of two nibbles, low one first. */
@@ -471,11 +507,15 @@ INLINE void add_int4_row(float *o, int width, float c, float step, const __m256i
 
 INLINE void add_int4_rows(struct attn_row *r, int n, const struct kv_rows *v, int g, int width, int count) {
     uint8_t u[TOGETHER][ORDER_KV_BLOCK];
-    float buf[ORDER_KV_BLOCK], step[TOGETHER];
+    float buf[ORDER_KV_BLOCK], max[TOGETHER] = {0}, step[TOGETHER], inv[TOGETHER];
     const float *scale = block_scales(v, g, count, buf);
+    __m256 w[TOGETHER][4];
     __m256i a[TOGETHER][2], b[TOGETHER][2];
     for (int i = 0; i < n; i++)
-        step[i] = weights_int4(&r[i], scale, count, u[i]);
+        max[i] = weights_scaled(&r[i], scale, w[i]);
+    weights_steps(max, step, inv);
+    for (int i = 0; i < n; i++)
+        weights_round(w[i], inv[i], count, u[i]);
     add_pairs(u, n, v, g, width, 0, count, a);
     add_pairs(u, n, v, g, width, 16, count, b);
     for (int i = 0; i < n; i++)
@@ -496,6 +536,7 @@ INLINE void add_int4_group(struct attn_row *r, int n, const struct kv_rows *v, i
 static void add_int4(struct attn_row *r, int n, const struct kv_rows *v, int dim, int count) {
     for (int g = 0; g < v->n_scales; g++) {
         int width = group_width(dim, g);
+        ask_share(v, g, dim);
         if (width == ORDER_GROUP)
             add_int4_group(r, n, v, g, ORDER_GROUP, count);
         else

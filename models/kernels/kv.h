@@ -11,6 +11,7 @@ struct kv_rows {
     const uint8_t *q; /* [positions][bytes]: as stored */
     const float *scale; /* [n_scales][scale_stride]: positions lie together; integer caches */
     size_t scale_stride;
+    const uint8_t *ahead; /* the block that is wanted next, to be asked for while this one is worked on */
     int bytes, n_scales, nibbles;
 };
 
@@ -41,6 +42,13 @@ INLINE struct kv_rows kv_rows_at(const struct kv_cache *c, int is_v, int head, i
     r.q = (const uint8_t *)(is_v ? c->v : c->k) + kv_row_index(c, head, pos) * (size_t)r.bytes;
     if (r.n_scales) r.scale = (is_v ? c->v_scale : c->k_scale) + kv_scale_index(c, head, 0, pos);
     return r;
+}
+
+/* Asks for rows [j0, j1) of the block that is wanted next. */
+INLINE void kv_ask(const struct kv_rows *r, int j0, int j1) {
+    const uint8_t *end = r->ahead + (size_t)j1 * (size_t)r->bytes;
+    for (const uint8_t *at = r->ahead + (size_t)j0 * (size_t)r->bytes; at < end; at += 64)
+        __builtin_prefetch(at);
 }
 
 /* Element d of row j. */

@@ -1,5 +1,6 @@
-/* Speed of one core: bench_kernels [rows cols [kernel set [type]]]. Decode: GB/s of weights read for one token, from a matrix
- * larger than the caches if rows * cols says so. Prefill: GOP/s (two operations a weight and token) for 128 tokens. */
+/* Speed of one core: bench_kernels [rows cols [kernel set [type]]]. Decode: GB/s of weights read for one token, from a
+ * matrix larger than the caches if rows * cols says so. Prefill: GOP/s (two operations a weight and token) for 128
+ * tokens. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -148,7 +148,7 @@ static void check_sets(const struct problem *p, int visible, float scale, enum a
 }
 
 static void test_random(void) {
-    static const int dims[] = {8, 32, 64, 80, 96, 128, 1, 7, 24, 31, 33, 50, 256};
+    static const int dims[] = {8, 32, 64, 80, 96, 100, 128, 1, 7, 24, 31, 33, 50, 256};
     static const enum act_bits modes[] = {ACT_F32, ACT_I8, ACT_I4};
     gen_seed(41);
     for (int type = KV_F16; type <= KV_I4; type++)
@@ -164,6 +164,61 @@ static void test_random(void) {
                 }
                 problem_free(&p);
             }
+}
+
+/* Positions that queries of a tile see: those of a prompt, or around the ends of blocks, in any order. */
+static void gen_visible(int *visible, int n, int n_ctx) {
+    int causal = gen_int(2), last = n + gen_int(n_ctx - n + 1);
+    for (int t = 0; t < n; t++) {
+        int near = 32 * gen_int(n_ctx / 32 + 1) + gen_int(3) - 1;
+        visible[t] = causal ? last - n + 1 + t : near < 1 ? 1 : near > n_ctx ? n_ctx : near;
+    }
+}
+
+/* Queries together, over all kernel sets, against the portable kernel with one query at a time. */
+static void check_queries(const struct problem *p, int n, const int *visible, enum act_bits bits) {
+    int width = p->n_heads * p->cache.head_dim;
+    size_t ld = (size_t)(width + gen_int(5)), bytes = (size_t)width * sizeof(float);
+    float *q = gen_floats(ld * (size_t)n, 1.5f), *want = gen_floats(ld * (size_t)n, 1),
+          *got = gen_alloc(ld * (size_t)n * 4);
+    struct attn_args a = {&p->cache, q, want, ld, n, p->n_heads, p->kv_of, visible, 0.2f, bits};
+    kernels_select("portable");
+    for (int t = 0; t < n; t++) {
+        struct attn_args one = a;
+        one.q += (size_t)t * ld, one.out += (size_t)t * ld, one.n_visible += t, one.n_queries = 1, one.ld = 0;
+        attention(&one);
+    }
+    a.out = got;
+    for (const struct kernel_set *const *k = kernel_sets; *k; k++) {
+        if (kernels_select((*k)->name)) continue;
+        memset(got, 0xff, ld * (size_t)n * sizeof *got);
+        attention(&a);
+        for (int t = 0; t < n; t++)
+            CHECK(!memcmp(got + (size_t)t * ld, want + (size_t)t * ld, bytes),
+                  "%s: cache %d a%d dim %d, %d heads on %d, query %d of %d sees %d", (*k)->name, p->cache.type, bits,
+                  p->cache.head_dim, p->n_heads, p->cache.n_kv_heads, t, n, visible[t]);
+    }
+    kernels_select(NULL);
+    free(q), free(want), free(got);
+}
+
+static void test_queries(void) {
+    static const int dims[] = {8, 80, 96, 100, 64, 128, 13};
+    gen_seed(49);
+    for (int type = KV_F16; type <= KV_I4; type++)
+        for (int share = 1; share <= 9; share++)
+            for (int i = 0; i < 4; i++) {
+                int n_kv = 1 + gen_int(2), n = 1 + gen_int(14), n_ctx = n + gen_int(110), visible[14];
+                struct problem p = problem_new((enum kv_type)type, n_kv * share, n_kv, dims[gen_int(7)], n_ctx);
+                for (int bits = 0; bits <= 8; bits += 4) {
+                    gen_visible(visible, n, n_ctx);
+                    check_queries(&p, n, visible, (enum act_bits)bits);
+                }
+                problem_free(&p);
+            }
+    struct problem p = problem_new(KV_I8, 40, 1, 32, 40); /* more heads than go together */
+    check_queries(&p, 2, (const int[]){33, 40}, ACT_I8);
+    problem_free(&p);
 }
 
 /* In mode a4 the weights are integers: one position alone gets weight 15/15, so its values come out as stored. */
@@ -320,6 +375,7 @@ static void test_bits(void) {
 
 int main(void) {
     test_random();
+    test_queries();
     test_int4_weights();
     test_independence();
     test_cache();
