@@ -26,19 +26,6 @@ INLINE __m256 halves_first(const uint8_t *p, int n) {
     return halves8(v);
 }
 
-/* The last three steps of order_lanes_sum for 8 vectors of 8 lanes: result i is the sum of t[i]. */
-INLINE __m256 reduce8(const __m256 t[8]) {
-    __m256 four[4], two[2];
-    for (int i = 0; i < 4; i++) /* [t0 lanes 0-3 | t1 lanes 0-3] + lanes 4-7 */
-        four[i] = _mm256_add_ps(_mm256_permute2f128_ps(t[2 * i], t[2 * i + 1], 0x20),
-                                _mm256_permute2f128_ps(t[2 * i], t[2 * i + 1], 0x31));
-    for (int i = 0; i < 2; i++) /* [t0 t2 | t1 t3], two lanes of each */
-        two[i] = _mm256_add_ps(_mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44),
-                               _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xee));
-    __m256 one = _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xdd));
-    return _mm256_permutevar8x32_ps(one, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* from [0 2 4 6 | 1 3 5 7] */
-}
-
 /* Positions past the last repeat it. */
 INLINE const uint8_t *row_at(const struct kv_rows *k, int j, int count) {
     return k->q + (size_t)(j < count ? j : count - 1) * (size_t)k->bytes;
