@@ -458,7 +458,8 @@ INLINE __m256i group_ints(const uint8_t *row, int nibbles, int width) {
 
 /* Sums over 16 positions as 16-bit numbers, |u * v| <= 15 * 128, for columns 0-7, 16-23 and 8-15, 24-31. */
 INLINE void add_pairs(const uint8_t (*u)[ORDER_KV_BLOCK], int n, const struct kv_rows *v, int g, int width, int first,
-                      int count, __m256i acc[TOGETHER][2]) {
+                      int count, __m256i sum[TOGETHER][2]) {
+    __m256i acc[TOGETHER][2];
     for (int i = 0; i < n; i++)
         acc[i][0] = acc[i][1] = _mm256_setzero_si256();
     for (int j = first; j < first + 16 && j < count; j += 2) {
@@ -472,6 +473,7 @@ INLINE void add_pairs(const uint8_t (*u)[ORDER_KV_BLOCK], int n, const struct kv
             acc[i][1] = _mm256_add_epi16(acc[i][1], _mm256_maddubs_epi16(w, high));
         }
     }
+    memcpy(sum, acc, (size_t)n * sizeof *acc);
 }
 
 /* o moves on by the sums of both halves of the block. */
