@@ -1,6 +1,7 @@
 /* Float weights, as rows (order.h rule 4). One token: 4 rows, their 16 virtual lanes in 8 registers, weights widened on
- * the way. More tokens: a piece of the rows is widened in a buffer, then lanes 0-7 and lanes 8-15 are passes of their
- * own, so that the 8 registers are the sums of 4 rows and 2 tokens and each load serves several of them. */
+ * the way. More tokens: a piece of the rows is widened in a buffer (floats are copied: rows a power of 2 apart would
+ * share few places of the cache), then lanes 0-7 and lanes 8-15 are passes of their own, so that the 8 registers are
+ * the sums of 4 rows and 2 tokens and each load serves several of them. */
 #include "kernels/avx2.h"
 
 enum { ROWS = 4, TOKENS = 2, QUADS = 4, CHUNK = 256 }; /* QUADS: fours of rows that share what is read of tokens */
@@ -128,8 +129,8 @@ INLINE void leaf_tokens(const struct leaf *l, int bytes, floats_load *load, floa
         const float *row[QUADS * ROWS];
         for (int r = 0; r < ROWS * l->quads; r++) {
             const uint8_t *at = l->w[r] + (size_t)c * (size_t)bytes;
-            row[r] = bytes == 4 ? (const float *)(const void *)at : buf[r];
-            if (bytes != 4) widen_row(at, m, bytes, load, buf[r]);
+            widen_row(at, m, bytes, load, buf[r]);
+            row[r] = buf[r];
         }
         for (int t = 0; t < l->nt; t += TOKENS)
             pair_step(l, row, t, c, m, lane[t / TOKENS]);
