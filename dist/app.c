@@ -1,6 +1,7 @@
 /* What subcommands share: model, strategy, options, prompts. */
 #include "dist/app.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -126,6 +127,22 @@ static long threads_wanted(const struct run_spec *s) {
     const char *env = getenv("OMP_NUM_THREADS");
     long n = s->threads ? s->threads : env ? strtol(env, NULL, 10) : 1;
     return n < 1 ? 1 : n > 1024 ? 1024 : n;
+}
+
+int app_bind(struct app *app, struct diag *d) {
+    const char *word = app->spec.bind;
+    int on = !strcmp(word, "on"), threads = (int)threads_wanted(&app->spec), narrow = 0;
+    if (!on && strcmp(word, "off"))
+        return err_agree(app->world, diag_set(d, ERR_USAGE, "--bind %.40s: valid are on and off", word), d);
+    int rc = topo_bind(&app->place, app->world, app->node, threads, on, &narrow, d);
+    if (rc) return rc;
+    app->cores = app->place.cores;
+    if (narrow && app->rank == 0 && !app->spec.quiet)
+        fprintf(stderr,
+                "northwall: note: %d of %d ranks may use fewer cores than they have threads: start them with mpirun "
+                "--bind-to none, or --map-by slot:PE=%d\n",
+                narrow, app->size, threads);
+    return 0;
 }
 
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d) {

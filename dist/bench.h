@@ -23,6 +23,7 @@ struct bench_row {
     int compared; /* tokens compared */
     uint64_t prefill_tokens, decode_tokens; /* of one run */
     int streams, huge; /* of the bandwidth probe */
+    struct decoder_memory memory; /* of all its ranks */
 };
 
 struct bench {
@@ -31,6 +32,7 @@ struct bench {
     struct prompts prompts;
     int n_rows, repeat;
     struct bench_row row[BENCH_MAX];
+    struct topo_place *places; /* [ranks of the world] */
     int energy_domains; /* on all nodes; 0: not measurable */
 };
 

@@ -171,6 +171,14 @@ void bench_print_table(const struct bench *b) {
             b->app->cores, b->app->cores == 1 ? "" : "s");
 }
 
+/* Where the threads ran; of many ranks the first few. */
+static void print_places(const struct bench *b, int n) {
+    printf("cores:");
+    for (int i = 0; i < n && i < 8; i++)
+        printf("%s rank %d on %s", i ? "," : "", i, b->places[i].list);
+    printf("%s; %s\n\n", n > 8 ? ", ..." : "", topo_text(b->places[0].state));
+}
+
 static void print_figure(const char *name, struct stats_median s, const char *unit, int digits) {
     printf("  %-26s %10.*f %-6s", name, digits, s.median, unit);
     if (s.low <= s.high)
@@ -192,10 +200,11 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     char a[24], c[24];
     long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
     print_header(b);
-    printf("strategy %s (%s), %d rank%s x %d thread%s%s\n\n", r->runner.strategy.text, r->runner.why,
+    printf("strategy %s (%s), %d rank%s x %d thread%s%s\n", r->runner.strategy.text, r->runner.why,
            r->runner.plan->n_ranks, r->runner.plan->n_ranks == 1 ? "" : "s", r->runner.plan->opts.decoder.threads,
            r->runner.plan->opts.decoder.threads == 1 ? "" : "s",
            r->runner.oversubscribed ? "; OVERSUBSCRIBED: times measure the scheduler as well" : "");
+    print_places(b, r->runner.plan->n_ranks);
     print_figure("prefill", figure(b, r, PREFILL_TOK), "tok/s", 1);
     print_figure("decode", figure(b, r, DECODE_TOK), "tok/s", 1);
     print_figure("latency", figure(b, r, MS_PER_TOKEN), "ms/tok", 3);
@@ -208,6 +217,8 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
                text_bytes(a, sizeof a, (double)l3));
     printf("  %-26s %s weights, %s cache\n", "read per token", text_bytes(a, sizeof a, w), text_bytes(c, sizeof c, kv));
     printf("  %-26s %.0f bytes in %.1f messages\n", "sent per token", t.bytes, t.messages);
+    printf("  %-26s %s, %s of it on huge pages\n", "packed weights", text_bytes(a, sizeof a, (double)r->memory.packed),
+           text_bytes(c, sizeof c, (double)r->memory.huge));
     if (b->energy_domains)
         print_figure("energy, prefill and decode", figure(b, r, JOULES), "J/tok", 4);
     else
@@ -266,6 +277,8 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
     else
         json_object_set_new(o, "energy_J_per_tok", json_null());
     json_object_set_new(o, "probe_streams", json_integer(r->streams));
+    json_object_set_new(o, "packed_weight_bytes", json_integer((json_int_t)r->memory.packed));
+    json_object_set_new(o, "packed_huge_page_bytes", json_integer((json_int_t)r->memory.huge));
     json_object_set_new(o, "probe_huge_pages", json_boolean(r->huge));
     json_object_set_new(o, "weight_bytes_per_tok", json_real(w));
     json_object_set_new(o, "kv_bytes_per_tok", json_real(kv));
@@ -282,6 +295,13 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
     return o;
 }
 
+static json_t *places_json(const struct bench *b) {
+    json_t *a = json_array();
+    for (int i = 0; i < b->app->size; i++)
+        json_array_append_new(a, json_string(b->places[i].list));
+    return a;
+}
+
 void bench_print_json(const struct bench *b) {
     json_t *rows = json_array(), *o = json_object();
     for (int i = 0; i < b->n_rows; i++)
@@ -292,6 +312,8 @@ void bench_print_json(const struct bench *b) {
     json_object_set_new(o, "prompt_tokens", json_integer(b->prompts.len[0]));
     json_object_set_new(o, "generated_tokens", json_integer(b->row[0].first.n_out[0]));
     json_object_set_new(o, "cores", json_integer(b->app->cores));
+    json_object_set_new(o, "cores_of_ranks", places_json(b));
+    json_object_set_new(o, "binding", json_string(topo_text(b->places[0].state)));
     json_object_set_new(o, "rows", rows);
     if (b->n_rows) json_object_update_missing_new(o, row_json(b, &b->row[b->n_rows - 1]));
     json_dumpf(o, stdout, JSON_INDENT(1));

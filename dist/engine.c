@@ -140,6 +140,12 @@ void engine_free(struct engine *e) {
     free(e);
 }
 
+void engine_memory(struct engine *e, struct decoder_memory *out) {
+    decoder_memory(e->dec, out);
+    out->packed = (size_t)agree_sum(e->world, out->packed);
+    out->huge = (size_t)agree_sum(e->world, out->huge);
+}
+
 /* ---- walking the plan ---- */
 
 /* What this rank's links have counted in all. */

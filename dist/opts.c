@@ -47,6 +47,8 @@ static const struct opt table[] = {
     {"batch", "b", "N", OPT_INT, FIELD(batch), 1, 65536, "1", "sequences generated at once"},
     {"threads", "t", "N", OPT_INT, FIELD(threads), 1, 1024, "0",
      "OpenMP threads of a rank (default: OMP_NUM_THREADS, or 1)"},
+    {"bind", NULL, "on|off", OPT_STR, FIELD(bind), 0, 0, "on",
+     "a core of its own for each thread, where a node has enough of them"},
     {"mode", NULL, "M", OPT_STR, FIELD(mode), 0, 0, NULL,
      "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float for float weights)"},
     {"kv", NULL, "TYPE", OPT_STR, FIELD(kv), 0, 0, NULL,

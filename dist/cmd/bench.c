@@ -174,6 +174,7 @@ static void close_rows(struct bench *b) {
         free(b->row[i].stats);
         runner_close(&b->row[i].runner);
     }
+    free(b->places);
 }
 
 static int verify(struct bench *b, struct diag *d) {
@@ -198,10 +199,19 @@ static void report(struct bench *b) {
     }
 }
 
+static int gather_places(struct bench *b, struct diag *d) {
+    b->places = calloc((size_t)b->app->size, sizeof *b->places);
+    int rc = err_agree(b->app->world, b->places ? 0 : diag_set(d, ERR_MEMORY, "no memory for the table of ranks"), d);
+    if (!rc) agree_allgather(b->app->world, &b->app->place, sizeof b->app->place, b->places);
+    return rc;
+}
+
 static int bench_rows(struct bench *b, struct diag *d) {
-    int rc = open_rows(b, d);
-    rc = err_agree(b->app->world, rc, d);
+    int rc = gather_places(b, d);
+    if (!rc) rc = err_agree(b->app->world, open_rows(b, d), d);
     if (!rc) rc = measure_all(b, d);
+    for (int i = 0; i < b->n_rows && !rc; i++)
+        if (b->row[i].runner.engine) engine_memory(b->row[i].runner.engine, &b->row[i].memory);
     if (!rc) {
         rc = verify(b, d);
         report(b);
@@ -216,7 +226,8 @@ static int run(struct app *app, struct diag *d) {
     b.app = app;
     b.repeat = (int)app->spec.repeat;
     app->spec.ignore_eos = 1;
-    int rc = model_open(&b.model, app, d);
+    int rc = app_bind(app, d);
+    if (!rc) rc = model_open(&b.model, app, d);
     if (rc) return rc;
     if (!b.model.shape.causal)
         rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: bench measures generation; northwall run encodes",
@@ -235,7 +246,7 @@ const struct cmd cmd_bench = {
     .summary = "measure prefill and decode, verified against one rank",
     .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
-               "batch threads mode kv "
+               "batch threads bind mode kv "
                "temperature top-k top-p seed no-bos mem kernels repeat no-verify flip-weight json quiet",
     .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "
              "bandwidth "

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "collectives/agree.h"
 #include "dist/setup.h"
 
@@ -127,8 +128,12 @@ static void note_full(const struct model *m, const struct prompts *p, const stru
                 full, r->n_seqs, run->plan->opts.decoder.n_ctx);
 }
 
-static void print_stats(const struct app *app, const struct runner *run, const struct engine_result *r) {
+static void print_stats(const struct app *app, struct runner *run, const struct engine_result *r) {
+    struct decoder_memory memory;
+    char packed[24], huge[24];
     if (app->spec.quiet) return;
+    engine_memory(run->engine, &memory);
+    if (app->rank != 0) return;
     fprintf(stderr, "\nstrategy %s (%s), %d rank%s%s\n", run->strategy.text, run->why, run->plan->n_ranks,
             run->plan->n_ranks == 1 ? "" : "s",
             run->oversubscribed ? ", more ranks than cores: times measure the scheduler too" : "");
@@ -138,7 +143,8 @@ static void print_stats(const struct app *app, const struct runner *run, const s
     if (r->decode_tokens) fprintf(stderr, ", %.1f tok/s", (double)r->decode_tokens / r->decode_seconds);
     if (r->decode_tokens && r->n_seqs == 1)
         fprintf(stderr, ", %.3f ms/token", 1e3 * r->decode_seconds / (double)r->decode_tokens);
-    fprintf(stderr, " (measured, one run)\nall ranks agree on every token\n");
+    fprintf(stderr, " (measured, one run)\nweights: %s packed in memory, %s of it on huge pages (measured)\nall ranks agree on every token\n",
+            text_bytes(packed, sizeof packed, (double)memory.packed), text_bytes(huge, sizeof huge, (double)memory.huge));
     if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
 }
 
@@ -167,8 +173,8 @@ static int generate(struct app *app, const struct model *m, const struct prompts
             print_texts(app, m, p, &r);
         fflush(stdout);
         if (!app->spec.quiet) note_full(m, p, run, &r);
-        print_stats(app, run, &r);
     }
+    print_stats(app, run, &r);
     int interrupted = r.interrupted;
     engine_result_fini(&r);
     return interrupted ? diag_set(d, ERR_INTERRUPTED, "interrupted by a signal after the last printed token") : 0;
@@ -180,7 +186,8 @@ static int run(struct app *app, struct diag *d) {
     struct runner runner = {0};
     struct strategy st;
     char why[256];
-    int rc = model_open(&m, app, d);
+    int rc = app_bind(app, d);
+    if (!rc) rc = model_open(&m, app, d);
     if (rc) return rc;
     rc = prompts_load(&p, app, &m, 0, d);
     if (!rc) {
@@ -201,7 +208,7 @@ const struct cmd cmd_run = {
     .name = "run",
     .summary = "generate text with a model split over the ranks",
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
-    .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads mode kv "
+    .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode kv "
                "temperature "
                "top-k top-p seed ignore-eos no-bos no-echo mem kernels json quiet flip-weight",
     .notes =

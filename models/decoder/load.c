@@ -259,8 +259,9 @@ int weights_load(struct decoder *dec, const struct gguf *g, struct diag *d) {
     struct decoder_priv *p = dec->priv;
     int rc = load_all(&ld);
     if (rc) return rc;
-    rc = memory_reserve(&p->weights_mem, ld.arena.used, "weights", d);
+    rc = memory_reserve(&p->weights_mem, ld.arena.used, 1, "weights", d);
     if (rc) return rc;
-    ld.arena = (struct arena){.base = p->weights_mem};
+    p->packed_bytes = ld.arena.used;
+    ld.arena = (struct arena){.base = p->weights_mem.at};
     return load_all(&ld);
 }

@@ -2,25 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "models/mathf.h"
 #include "priv.h"
-
-enum { HUGE_PAGE = 2 << 20 };
-
-int memory_reserve(void **out, size_t bytes, const char *what, struct diag *d) {
-    char text[32];
-    size_t align = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : 64;
-    if (bytes == 0) bytes = 64; /* an empty block still has an address */
-    if (posix_memalign(out, align, bytes) != 0) {
-        *out = NULL;
-        return diag_set(d, ERR_MEMORY, "no memory for %s of this shard: %s; use more ranks, a smaller model or context",
-                        what, text_bytes(text, sizeof text, (double)bytes));
-    }
-    if (align == HUGE_PAGE) (void)madvise(*out, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    return 0;
-}
 
 static int range_ok(int begin, int end, int max) {
     return begin >= 0 && begin <= end && end <= max;
@@ -94,10 +78,10 @@ static int check_factors(const struct decoder *dec, struct diag *d) {
 
 static int open_memory(struct decoder *dec, struct diag *d) {
     struct decoder_priv *p = dec->priv;
-    int rc = memory_reserve(&p->work_mem, dec->work_bytes, "activations", d);
-    if (!rc) rc = memory_reserve(&p->kv_mem, dec->kv_bytes, "the key/value cache", d);
+    int rc = memory_reserve(&p->work_mem, dec->work_bytes, 0, "activations", d);
+    if (!rc) rc = memory_reserve(&p->kv_mem, dec->kv_bytes, 0, "the key/value cache", d);
     if (rc) return rc;
-    struct arena work = {.base = p->work_mem}, kv = {.base = p->kv_mem};
+    struct arena work = {.base = p->work_mem.at}, kv = {.base = p->kv_mem.at};
     work_carve(dec, p, &work);
     kv_carve(dec, p, &kv);
     return 0;
@@ -151,11 +135,16 @@ int decoder_open(struct decoder **out, const struct model_shape *s, const struct
 
 void decoder_close(struct decoder *dec) {
     if (!dec) return;
-    free(dec->priv->weights_mem);
-    free(dec->priv->kv_mem);
-    free(dec->priv->work_mem);
+    memory_release(&dec->priv->weights_mem);
+    memory_release(&dec->priv->kv_mem);
+    memory_release(&dec->priv->work_mem);
     free(dec->priv);
     free(dec);
+}
+
+void decoder_memory(const struct decoder *dec, struct decoder_memory *out) {
+    size_t huge = memory_huge_bytes(&dec->priv->weights_mem), packed = dec->priv->packed_bytes;
+    *out = (struct decoder_memory){packed, huge < packed ? huge : packed};
 }
 
 static int check_token(const struct decoder *dec, const struct token_batch *b, int i, struct diag *d) {

@@ -22,6 +22,11 @@ struct group_list {
     int n;
 };
 
+struct memory {
+    void *at;
+    size_t mapped; /* bytes, where it is a mapping of its own; else 0 */
+};
+
 struct decoder_priv {
     struct decoder_layer *layers; /* [layer1 - layer0] */
     struct mat embed, pos_embed, type_embed; /* read by rows; data is NULL where they are synthetic */
@@ -39,7 +44,8 @@ struct decoder_priv {
     float *cos, *sin; /* [n_ctx][rope_dim/2] */
     float *row, *stored_row; /* [d_model] of the embedding step */
     float *h, *part[2]; /* [max_tokens][d_model], of decoder_forward: whole shards only */
-    void *weights_mem, *kv_mem, *work_mem;
+    struct memory weights_mem, kv_mem, work_mem;
+    size_t packed_bytes; /* of weights_mem */
 };
 
 /* A measuring tape, or with base != NULL a block to carve from: pieces of whole 64 bytes. */
@@ -50,8 +56,12 @@ struct arena {
 void *arena_take(struct arena *a, size_t bytes);
 size_t round_up64(size_t n);
 
-/* Memory aligned to 64 bytes or, when large, to huge pages, which are asked for. Freed with free. */
-int memory_reserve(void **out, size_t bytes, const char *what, struct diag *d);
+/* Memory aligned to 64 bytes or, when large, to huge pages, which are asked for; with set_aside, those that the system
+ * keeps for programs that name them come first. `what` is for the message. */
+int memory_reserve(struct memory *m, size_t bytes, int set_aside, const char *what, struct diag *d);
+void memory_release(struct memory *m);
+/* How much of a large block lies on huge pages now, as the system tells. */
+size_t memory_huge_bytes(const struct memory *m);
 
 /* One past the last column as stored, and first column as stored, of a part: whole blocks, at least 32 columns. */
 void part_stored_cols(const struct model_shape *s, enum role role, int layer, const struct shard_part *p, int *col0,

@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "collectives/link.h"
 #include "dist/sampler.h"
+#include "dist/topo.h"
 #include "models/gguf.h"
 #include "models/shape.h"
 #include "models/tokenizer.h"
@@ -19,7 +20,7 @@
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
-        *kernels, *mem;
+        *kernels, *mem, *bind;
     long tp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip;
     double temperature, top_p;
@@ -33,6 +34,7 @@ struct app {
     struct link *world;
     int rank, size; /* world's */
     int cores; /* that the ranks of this node may use, together */
+    struct topo_place place; /* of this rank's threads, once app_bind has been called */
     int node; /* world rank of the node's first rank */
     int node_leader; /* 1: this rank is that one */
 };
@@ -70,6 +72,9 @@ void model_close(struct model *m);
 
 /* Fills in the decoder's options from the command line (compute mode, kv type, context, threads). */
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d);
+/* Counts the node's cores and, as --bind says, gives each thread of this rank one of its own; says where a launcher
+ * left too few. To be called before threads touch memory. Collective. */
+int app_bind(struct app *app, struct diag *d);
 /* The strategy asked for by --strategy or --tp/--pp/--dp, or the default for n ranks with a sentence that explains it.
  */
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,

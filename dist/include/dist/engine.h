@@ -65,6 +65,9 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
                 struct diag *d);
 void engine_free(struct engine *e); /* collective when e is not NULL on all ranks */
 
+/* Where the weights of all ranks came to lie (decoder_memory), summed. Collective. */
+void engine_memory(struct engine *e, struct decoder_memory *out);
+
 /* Runs a job from empty caches. An encoder generates nothing: logit_hash[s * n_new] is then the hash_floats of sequence
  * s's last hidden states [tokens][d_model]. Collective; the result is complete on world rank 0 and agreed (token ids of
  * all ranks compared). Free with engine_result_fini. */

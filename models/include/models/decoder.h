@@ -84,6 +84,13 @@ int decoder_open(struct decoder **out, const struct model_shape *s, const struct
                  const struct decoder_opts *o, struct diag *d);
 void decoder_close(struct decoder *dec); /* NULL accepted */
 
+/* Where the weights came to lie, measured (/proc/self/smaps): the huge pages that were asked for are not always given.
+ * Small models have none. Takes milliseconds. */
+struct decoder_memory {
+    size_t packed, huge; /* bytes of the packed weights; of these, on huge pages */
+};
+void decoder_memory(const struct decoder *dec, struct decoder_memory *out);
+
 /* Checks a batch against vocabulary, sequences, positions and max_tokens: the steps below rely on it. Local. */
 int decoder_check_batch(const struct decoder *dec, const struct token_batch *b, struct diag *d);
 

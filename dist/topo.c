@@ -1,0 +1,220 @@
+#include "dist/topo.h"
+
+#include <hwloc.h>
+#include <hwloc/glibc-sched.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/agree.h"
+
+const char *topo_text(enum topo_state s) {
+    static const char *const texts[] = {
+#define X(name, text) text,
+        TOPO_STATES(X)
+#undef X
+    };
+    return texts[s];
+}
+
+void topo_list(const cpu_set_t *set, char *buf, size_t cap) {
+    size_t at = 0;
+    buf[0] = 0;
+    for (int first = 0; first < CPU_SETSIZE; first++) {
+        int last = first;
+        char one[32];
+        if (!CPU_ISSET(first, set)) continue;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, set))
+            last++;
+        size_t n = (size_t)snprintf(one, sizeof one, last > first ? "%s%d-%d" : "%s%d", at ? "," : "", first, last);
+        if (at + n + sizeof "..." > cap) {
+            snprintf(buf + at, cap - at, "...");
+            return;
+        }
+        memcpy(buf + at, one, n + 1);
+        at += n;
+        first = last;
+    }
+}
+
+/* ---- who gets which core ---- */
+
+/* The cores of a set, as indices; their number. */
+static int cores_in(const struct topo_cores *all, const cpu_set_t *set, int *index) {
+    int n = 0;
+    for (int i = 0; i < all->n; i++) {
+        cpu_set_t both;
+        CPU_AND(&both, &all->core[i], set);
+        if (!CPU_COUNT(&both)) continue;
+        if (index) index[n] = i;
+        n++;
+    }
+    return n;
+}
+
+/* Ranks that share this rank's cores: how many threads they have, and how many of them come before it. */
+struct sharing {
+    int threads, before, ranks, overlap;
+};
+
+static struct sharing find_sharing(const struct topo_rank *rank, int n, int me) {
+    struct sharing s = {0};
+    for (int i = 0; i < n; i++) {
+        cpu_set_t both;
+        CPU_AND(&both, &rank[i].allowed, &rank[me].allowed);
+        if (CPU_EQUAL(&rank[i].allowed, &rank[me].allowed)) {
+            if (i < me) s.before += rank[i].threads;
+            s.threads += rank[i].threads;
+            s.ranks++;
+        } else if (CPU_COUNT(&both)) {
+            s.overlap = 1;
+        }
+    }
+    return s;
+}
+
+/* Thread t of all that share n cores: they spread over them evenly, in order. */
+static int spread(int t, int threads, int n) {
+    return (int)((int64_t)t * n / threads);
+}
+
+static int threads_of(const struct topo_rank *rank, int n) {
+    int threads = 0;
+    for (int i = 0; i < n; i++)
+        threads += rank[i].threads;
+    return threads;
+}
+
+enum topo_state topo_choose(const struct topo_cores *all, const struct topo_rank *rank, int n, int me, int here,
+                            int core[TOPO_MAX_THREADS]) {
+    int mine[CPU_SETSIZE], cores = cores_in(all, &rank[me].allowed, mine), threads = threads_of(rank, n);
+    struct sharing s = find_sharing(rank, n, me);
+    if (!rank[me].bind) return TOPO_OFF;
+    if (threads > all->machine) return TOPO_FULL;
+    if (rank[me].threads > cores) return TOPO_NARROW;
+    if (s.overlap) return TOPO_OVERLAP;
+    if (threads > all->n || s.threads > cores) return TOPO_FULL;
+    for (int t = 0; t < rank[me].threads; t++)
+        core[t] = mine[spread(s.before + t, s.threads, cores)];
+    for (int i = 0; i < cores && s.threads == 1 && here >= 0; i++)
+        if (CPU_ISSET(here, &all->core[mine[i]])) core[0] = mine[i];
+    return TOPO_BOUND;
+}
+
+/* ---- what the machine has ---- */
+
+/* Objects of one kind alone: looking for devices and caches takes longer than all the rest. NULL: hwloc cannot tell. */
+static hwloc_topology_t topology_open(hwloc_obj_type_t kind) {
+    hwloc_topology_t t;
+    if (hwloc_topology_init(&t)) return NULL;
+    hwloc_topology_set_all_types_filter(t, HWLOC_TYPE_FILTER_KEEP_NONE);
+    hwloc_topology_set_type_filter(t, kind, HWLOC_TYPE_FILTER_KEEP_ALL);
+    if (hwloc_topology_load(t) == 0) return t;
+    hwloc_topology_destroy(t);
+    return NULL;
+}
+
+static void keep_core(struct topo_cores *all, const cpu_set_t *cpus, const cpu_set_t *node) {
+    CPU_AND(&all->core[all->n], cpus, node);
+    all->n += CPU_COUNT(&all->core[all->n]) > 0;
+}
+
+/* The cores among the CPUs of `node`; each CPU is one where nothing is known about cores. 0, or -1: no memory. */
+static int find_cores(struct topo_cores *all, const cpu_set_t *node) {
+    hwloc_topology_t t = topology_open(HWLOC_OBJ_CORE);
+    int n = t ? hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_CORE) : 0;
+    size_t most = (size_t)(n > CPU_SETSIZE ? n : CPU_SETSIZE);
+    *all = (struct topo_cores){.machine = n, .core = calloc(most, sizeof *all->core)};
+    for (int i = 0; i < n && all->core; i++) {
+        cpu_set_t cpus;
+        hwloc_obj_t core = hwloc_get_obj_by_type(t, HWLOC_OBJ_CORE, (unsigned)i);
+        if (hwloc_cpuset_to_glibc_sched_affinity(t, core->cpuset, &cpus, sizeof cpus) == 0) keep_core(all, &cpus, node);
+    }
+    int unknown = all->core && !all->n;
+    for (int i = 0; i < CPU_SETSIZE && unknown; i++) {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(i, &one);
+        keep_core(all, &one, node);
+    }
+    if (t) hwloc_topology_destroy(t);
+    if (all->machine < all->n) all->machine = all->n;
+    return all->core ? 0 : -1;
+}
+
+/* ---- binding ---- */
+
+/* Each thread binds itself; libgomp and libomp keep the threads of a team for the next one of its size. */
+static int bind_threads(const struct topo_cores *all, const struct topo_rank *me, const int *core, cpu_set_t *used) {
+    int failed = 0;
+    CPU_ZERO(used);
+#pragma omp parallel num_threads(me->threads) reduction(| : failed)
+    {
+        cpu_set_t cpus;
+        int t = omp_get_thread_num();
+        CPU_AND(&cpus, &all->core[core[t]], &me->allowed);
+        failed |= omp_get_num_threads() != me->threads || sched_setaffinity(0, sizeof cpus, &cpus) != 0;
+#pragma omp critical(topo_used)
+        CPU_OR(used, used, &cpus);
+    }
+    return failed;
+}
+
+static void unbind_threads(const struct topo_rank *me) {
+#pragma omp parallel num_threads(me->threads)
+    (void)sched_setaffinity(0, sizeof me->allowed, &me->allowed);
+}
+
+static struct topo_rank rank_here(int node, int threads, int bind) {
+    struct topo_rank me = {.node = node, .threads = threads < TOPO_MAX_THREADS ? threads : TOPO_MAX_THREADS, .bind = bind};
+    if (sched_getaffinity(0, sizeof me.allowed, &me.allowed) == 0) return me;
+    CPU_ZERO(&me.allowed);
+    CPU_SET(0, &me.allowed);
+    return me;
+}
+
+/* The ranks of this node, in front of the list; their number, this rank's place among them, and the CPUs of all. */
+static int keep_node(struct topo_rank *rank, int size, int node, int my_rank, int *me, cpu_set_t *cpus) {
+    int n = 0;
+    CPU_ZERO(cpus);
+    for (int i = 0; i < size; i++) {
+        if (rank[i].node != node) continue;
+        if (i == my_rank) *me = n;
+        CPU_OR(cpus, cpus, &rank[i].allowed);
+        rank[n++] = rank[i];
+    }
+    return n;
+}
+
+static void place_rank(struct topo_place *out, const struct topo_cores *all, const struct topo_rank *rank, int n, int me) {
+    int core[TOPO_MAX_THREADS];
+    cpu_set_t used = rank[me].allowed;
+    out->cores = all->n;
+    out->state = topo_choose(all, rank, n, me, sched_getcpu(), core);
+    if (out->state != TOPO_OFF && omp_get_proc_bind() != omp_proc_bind_false) out->state = TOPO_OPENMP;
+    if (out->state == TOPO_BOUND && bind_threads(all, &rank[me], core, &used)) {
+        unbind_threads(&rank[me]);
+        used = rank[me].allowed;
+        out->state = TOPO_REFUSED;
+    }
+    topo_list(&used, out->list, sizeof out->list);
+}
+
+int topo_bind(struct topo_place *out, struct link *l, int node, int threads, int bind, int *narrow, struct diag *d) {
+    struct topo_rank mine = rank_here(node, threads, bind), *rank = malloc((size_t)l->size * sizeof *rank);
+    struct topo_cores all = {0};
+    cpu_set_t cpus;
+    int me = 0;
+    *out = (struct topo_place){.cores = 1};
+    int rc = err_agree(l, rank ? 0 : diag_set(d, ERR_MEMORY, "no memory for the table of ranks"), d);
+    if (!rc) agree_allgather(l, &mine, sizeof mine, rank);
+    int n = rc ? 0 : keep_node(rank, l->size, node, l->rank, &me, &cpus);
+    if (!rc && find_cores(&all, &cpus)) rc = diag_set(d, ERR_MEMORY, "no memory for the table of cores");
+    rc = err_agree(l, rc, d);
+    if (!rc) place_rank(out, &all, rank, n, me);
+    if (!rc) *narrow = (int)agree_sum(l, out->state == TOPO_NARROW);
+    free(all.core);
+    free(rank);
+    return rc;
+}
