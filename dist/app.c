@@ -153,6 +153,7 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     o->max_tokens = (int)r->chunk;
     o->threads = (int)threads_wanted(r);
     o->seed = (uint64_t)r->seed;
+    o->cache_dir = r->weights_cache ? r->weights_cache : getenv("NORTHWALL_CACHE");
     int rc = parse_mode(o, r->mode ? r->mode : "a8", s, d);
     if (rc) return rc;
     /* the recipe has attention products in INT4, which takes an INT4 cache */

@@ -217,8 +217,8 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
                text_bytes(a, sizeof a, (double)l3));
     printf("  %-26s %s weights, %s cache\n", "read per token", text_bytes(a, sizeof a, w), text_bytes(c, sizeof c, kv));
     printf("  %-26s %.0f bytes in %.1f messages\n", "sent per token", t.bytes, t.messages);
-    printf("  %-26s %s, %s of it on huge pages\n", "packed weights", text_bytes(a, sizeof a, (double)r->memory.packed),
-           text_bytes(c, sizeof c, (double)r->memory.huge));
+    printf("  %-26s %s, %s of it on huge pages%s\n", "packed weights", text_bytes(a, sizeof a, (double)r->memory.packed),
+           text_bytes(c, sizeof c, (double)r->memory.huge), r->memory.cached ? "; read from the cache" : "");
     if (b->energy_domains)
         print_figure("energy, prefill and decode", figure(b, r, JOULES), "J/tok", 4);
     else
@@ -278,6 +278,7 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
         json_object_set_new(o, "energy_J_per_tok", json_null());
     json_object_set_new(o, "probe_streams", json_integer(r->streams));
     json_object_set_new(o, "packed_weight_bytes", json_integer((json_int_t)r->memory.packed));
+    json_object_set_new(o, "packed_from_cache_bytes", json_integer((json_int_t)r->memory.cached));
     json_object_set_new(o, "packed_huge_page_bytes", json_integer((json_int_t)r->memory.huge));
     json_object_set_new(o, "probe_huge_pages", json_boolean(r->huge));
     json_object_set_new(o, "weight_bytes_per_tok", json_real(w));

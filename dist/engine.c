@@ -1,5 +1,6 @@
 #include "dist/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -144,6 +145,17 @@ void engine_memory(struct engine *e, struct decoder_memory *out) {
     decoder_memory(e->dec, out);
     out->packed = (size_t)agree_sum(e->world, out->packed);
     out->huge = (size_t)agree_sum(e->world, out->huge);
+    out->cached = (size_t)agree_sum(e->world, out->cached);
+}
+
+int engine_cache_note(struct engine *e, char *note, size_t cap) {
+    int who;
+    char text[sizeof e->dec->cache_note];
+    memcpy(text, e->dec->cache_note, sizeof text);
+    if (agree_max(e->world, text[0] != 0, &who) == 0) return 0;
+    agree_bcast(e->world, who, text, sizeof text);
+    snprintf(note, cap, "%s", text);
+    return 1;
 }
 
 /* ---- walking the plan ---- */

@@ -75,6 +75,8 @@ static const struct opt table[] = {
     {"flip-weight", NULL, "RANK", OPT_INT, FIELD(flip), 0, 1048576, "-1",
      "flip one bit of one weight on a rank: the verification must notice"},
     {"mem", NULL, "SIZE", OPT_STR, FIELD(mem), 0, 0, NULL, "memory a rank may use, e.g. 192MiB (default: not limited)"},
+    {"weights-cache", NULL, "DIR", OPT_STR, FIELD(weights_cache), 0, 0, NULL,
+     "keep packed weights there for the next start (default: NORTHWALL_CACHE, or nowhere)"},
     {"kernels", NULL, "SET", OPT_STR, FIELD(kernels), 0, 0, "auto", "kernel set (northwall list)"},
     {"steps", NULL, NULL, OPT_FLAG, FIELD(steps), 0, 0, NULL, "show each step with its cost"},
     {"all", NULL, NULL, OPT_FLAG, FIELD(all), 0, 0, NULL, "show everything, long arrays too"},

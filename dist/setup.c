@@ -161,6 +161,13 @@ static int check_node(const struct app *app, const struct plan *p, struct link *
     return err_agree(l, rc, d);
 }
 
+/* A cache of weights that is of no use is no error. Collective over the runner's link. */
+static void note_cache(const struct app *app, struct runner *r) {
+    char note[512];
+    if (engine_cache_note(r->engine, note, sizeof note) && app->rank == 0 && !app->spec.quiet)
+        fprintf(stderr, "northwall: note: %s\n", note);
+}
+
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
@@ -171,6 +178,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
         if (r->link) rc = check_node(app, r->plan, r->link, d);
         if (r->link && !rc) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
+        if (r->link && !rc) note_cache(app, r);
         if (r->link && !rc) r->oversubscribed = outnumber_cores(app, r->link, r->plan->opts.decoder.threads);
         rc = err_agree(app->world, rc, d);
     }

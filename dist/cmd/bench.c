@@ -247,7 +247,7 @@ const struct cmd cmd_bench = {
     .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv "
-               "temperature top-k top-p seed no-bos mem kernels repeat no-verify flip-weight json quiet",
+               "temperature top-k top-p seed no-bos mem weights-cache kernels repeat no-verify flip-weight json quiet",
     .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "
              "bandwidth "
              "of the\n"

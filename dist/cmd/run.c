@@ -96,7 +96,7 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
 }
 
 static void print_json(const struct model *m, const struct prompts *p, const struct runner *run,
-                       const struct engine_result *r) {
+                       const struct decoder_memory *memory, const struct engine_result *r) {
     json_t *seqs = json_array();
     for (int s = 0; s < r->n_seqs; s++)
         json_array_append_new(seqs, sequence_json(m, p, run, r, s));
@@ -106,6 +106,9 @@ static void print_json(const struct model *m, const struct prompts *p, const str
         json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:o}", "northwall_version", NW_VERSION, "model",
                   m->shape.name, "strategy", run->strategy.text, "ranks", run->plan->n_ranks, "strategy_why", run->why,
                   "plan_hash", hash, "ranks_agree", 1, "interrupted", r->interrupted, "sequences", seqs);
+    json_object_update_new(o, json_pack("{s:I, s:I, s:I}", "packed_weight_bytes", (json_int_t)memory->packed,
+                                        "packed_huge_page_bytes", (json_int_t)memory->huge, "packed_from_cache_bytes",
+                                        (json_int_t)memory->cached));
     if (r->prefill_seconds > 0 && r->decode_seconds > 0 && r->decode_tokens)
         json_object_update_new(o, json_pack("{s:s, s:f, s:f, s:b}", "timing_kind", "measured, one run",
                                             "prefill_tok_per_s", (double)r->prefill_tokens / r->prefill_seconds,
@@ -128,12 +131,10 @@ static void note_full(const struct model *m, const struct prompts *p, const stru
                 full, r->n_seqs, run->plan->opts.decoder.n_ctx);
 }
 
-static void print_stats(const struct app *app, struct runner *run, const struct engine_result *r) {
-    struct decoder_memory memory;
+static void print_stats(const struct app *app, const struct runner *run, const struct decoder_memory *memory,
+                        const struct engine_result *r) {
     char packed[24], huge[24];
     if (app->spec.quiet) return;
-    engine_memory(run->engine, &memory);
-    if (app->rank != 0) return;
     fprintf(stderr, "\nstrategy %s (%s), %d rank%s%s\n", run->strategy.text, run->why, run->plan->n_ranks,
             run->plan->n_ranks == 1 ? "" : "s",
             run->oversubscribed ? ", more ranks than cores: times measure the scheduler too" : "");
@@ -143,8 +144,11 @@ static void print_stats(const struct app *app, struct runner *run, const struct 
     if (r->decode_tokens) fprintf(stderr, ", %.1f tok/s", (double)r->decode_tokens / r->decode_seconds);
     if (r->decode_tokens && r->n_seqs == 1)
         fprintf(stderr, ", %.3f ms/token", 1e3 * r->decode_seconds / (double)r->decode_tokens);
-    fprintf(stderr, " (measured, one run)\nweights: %s packed in memory, %s of it on huge pages (measured)\nall ranks agree on every token\n",
-            text_bytes(packed, sizeof packed, (double)memory.packed), text_bytes(huge, sizeof huge, (double)memory.huge));
+    fprintf(stderr, " (measured, one run)\nweights: %s packed in memory, %s of it on huge pages (measured)%s\nall ranks agree on every token\n",
+            text_bytes(packed, sizeof packed, (double)memory->packed), text_bytes(huge, sizeof huge, (double)memory->huge),
+            !memory->cached                  ? ""
+            : memory->cached < memory->packed ? "; of some ranks read from the cache"
+                                            : "; read from the cache");
     if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
 }
 
@@ -153,6 +157,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     struct stream s = {app, m, p, p->n == 1 && !app->spec.json && m->shape.causal, 0};
     struct engine_job job;
     struct engine_result r;
+    struct decoder_memory memory = {0};
     runner_job(&job, app, p);
     job.on_token = on_token;
     job.user = &s;
@@ -163,18 +168,19 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     }
     int rc = engine_generate(run->engine, &job, &r, d);
     if (rc) return rc;
+    if (app->spec.json || !app->spec.quiet) engine_memory(run->engine, &memory);
     if (app->rank == 0) {
         if (s.live) fputc('\n', stdout);
         if (app->spec.json)
-            print_json(m, p, run, &r);
+            print_json(m, p, run, &memory, &r);
         else if (!m->shape.causal)
             print_encodings(p, m, &r);
         else if (!s.live)
             print_texts(app, m, p, &r);
         fflush(stdout);
         if (!app->spec.quiet) note_full(m, p, run, &r);
+        print_stats(app, run, &memory, &r);
     }
-    print_stats(app, run, &r);
     int interrupted = r.interrupted;
     engine_result_fini(&r);
     return interrupted ? diag_set(d, ERR_INTERRUPTED, "interrupted by a signal after the last printed token") : 0;
@@ -210,7 +216,7 @@ const struct cmd cmd_run = {
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
     .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode kv "
                "temperature "
-               "top-k top-p seed ignore-eos no-bos no-echo mem kernels json quiet flip-weight",
+               "top-k top-p seed ignore-eos no-bos no-echo mem weights-cache kernels json quiet flip-weight",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
         "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"

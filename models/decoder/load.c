@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "priv.h"
+#include "cache.h"
 
 enum { PIECE_BYTES = 4 << 20 }; /* of a file that are mapped in at a time */
 
@@ -17,6 +17,7 @@ struct loader {
     struct decoder *dec;
     const struct gguf *g; /* NULL: synthetic */
     struct arena arena; /* base NULL: measuring */
+    struct cache cache;
     size_t done;
     struct diag *d;
 };
@@ -113,28 +114,61 @@ static void make_rows(const struct synth_piece *p, const struct mat *m, int row0
     }
 }
 
-/* Fills a matrix from `src` (its rows `stride` bytes apart), or if that is NULL from its synthetic description. Threads
- * take the rows that they will multiply, so that memory lies near them. */
-static int fill_matrix(struct loader *ld, const struct mat *m, const uint8_t *src, size_t stride,
-                       const struct synth_piece *synth, uint8_t *dst) {
-    int cols = synth->col1 - synth->col0, failed = 0;
+/* Bytes of rows [row0, row1): of whole panels, if there are panels. */
+static size_t rows_bytes(const struct mat *m, int row0, int row1) {
+    int unit = m->in_panels ? MAT_PANEL : 1;
+    return (size_t)((row1 + unit - 1) / unit - row0 / unit) * m->stride;
+}
+
+static uint8_t *rows_at(const struct mat *m, int row0, uint8_t *dst) {
+    return dst + rows_bytes(m, 0, row0);
+}
+
+/* In pieces that do not depend on the number of threads. */
+static void count_rows(struct cache *c, const struct mat *m, int row0, int row1, uint8_t *dst) {
+    for (int r = row0; c->on && r < row1; r += ORDER_GROUP)
+        cache_count(c, rows_at(m, r, dst), rows_bytes(m, r, row1 - r < ORDER_GROUP ? row1 : r + ORDER_GROUP));
+}
+
+/* Rows [row0, row1) of a matrix: from the cache, from `src` (its rows `stride` bytes apart), or if that is NULL from
+ * its synthetic description. -1: no memory. */
+static int fill_rows(struct loader *ld, const struct mat *m, const uint8_t *src, size_t stride,
+                     const struct synth_piece *synth, int row0, int row1, uint8_t *dst) {
+    int cols = synth->col1 - synth->col0;
     size_t row_bytes = round_up64(tensor_type_row_bytes(m->type, cols) * MAT_PANEL);
-#pragma omp parallel num_threads(ld->dec->opts.threads) if (ld->dec->opts.threads > 1)
-    {
-        int n = omp_get_num_threads(), i = omp_get_thread_num();
-        int row0 = rows_split(m->rows, i, n), row1 = rows_split(m->rows, i + 1, n);
-        uint8_t *scratch = NULL;
-        if (src) {
-            copy_rows(m, src, stride, row0, row1, cols, dst);
-        } else if ((scratch = malloc(row_bytes + (size_t)synth->cols * sizeof(float)))) {
-            make_rows(synth, m, row0, row1, scratch, (float *)(void *)(scratch + row_bytes), dst);
-        } else {
-#pragma omp atomic write
-            failed = 1;
-        }
+    if (row0 >= row1) return 0;
+    if (cache_is_read(&ld->cache)) {
+        cache_fetch(&ld->cache, rows_at(m, row0, dst), rows_bytes(m, row0, row1));
+    } else if (src) {
+        copy_rows(m, src, stride, row0, row1, cols, dst);
+    } else {
+        uint8_t *scratch = malloc(row_bytes + (size_t)synth->cols * sizeof(float));
+        if (!scratch) return -1;
+        make_rows(synth, m, row0, row1, scratch, (float *)(void *)(scratch + row_bytes), dst);
         free(scratch);
     }
+    count_rows(&ld->cache, m, row0, row1, dst);
+    return 0;
+}
+
+/* Threads take the rows that they will multiply, so that memory lies near them. */
+static int fill_matrix(struct loader *ld, const struct mat *m, const uint8_t *src, size_t stride,
+                       const struct synth_piece *synth, uint8_t *dst) {
+    int failed = 0;
+#pragma omp parallel num_threads(ld->dec->opts.threads) if (ld->dec->opts.threads > 1) reduction(| : failed)
+    {
+        int n = omp_get_num_threads(), i = omp_get_thread_num();
+        failed |= fill_rows(ld, m, src, stride, synth, rows_split(m->rows, i, n), rows_split(m->rows, i + 1, n), dst);
+    }
     return failed ? diag_set(ld->d, ERR_MEMORY, "no memory for a row of synthetic weights a thread") : 0;
+}
+
+/* Steps of synthetic rows are made with them, so that they are kept with them too; a file's are read from it. */
+static void keep_steps(struct loader *ld, const struct synth_piece *synth, int rows) {
+    size_t bytes = (size_t)rows * sizeof(float);
+    if (ld->g || !synth->steps) return;
+    if (cache_is_read(&ld->cache)) cache_fetch(&ld->cache, synth->steps, bytes);
+    cache_count(&ld->cache, synth->steps, bytes);
 }
 
 static int report(struct loader *ld, size_t bytes) {
@@ -181,6 +215,7 @@ static int load_product(struct loader *ld, enum role role, int layer, struct mat
     m->stride = tensor_type_row_bytes(m->type, col1 - col0) * (m->in_panels ? MAT_PANEL : 1);
     m->data = dst;
     int rc = fill_matrix(ld, m, src, tensor_type_row_bytes(m->type, cols), &synth, dst);
+    if (!rc) keep_steps(ld, &synth, m->rows);
     if (!rc && mat_prepare(m)) rc = diag_set(ld->d, ERR_INTERNAL, "shard of %s is not coherent", name);
     *decoder_mat(ld->dec, role, layer) = *m;
     return rc;
@@ -254,14 +289,33 @@ static int load_all(struct loader *ld) {
     return rc;
 }
 
+/* Fills the block that the arena stands for. */
+static int load_block(struct loader *ld) {
+    ld->arena = (struct arena){.base = ld->dec->priv->weights_mem.at};
+    ld->done = 0;
+    return load_all(ld);
+}
+
+static int load_cached(struct loader *ld) {
+    struct decoder *dec = ld->dec;
+    cache_open(&ld->cache, dec, ld->g);
+    int read = cache_is_read(&ld->cache), rc = load_block(ld);
+    if (!rc && read && !cache_read_ok(&ld->cache, dec)) {
+        read = 0;
+        rc = load_block(ld);
+    }
+    if (!rc && read) dec->cache = CACHE_READ;
+    if (!rc && !read && ld->cache.on) cache_store(&ld->cache, dec);
+    cache_close(&ld->cache);
+    return rc;
+}
+
 int weights_load(struct decoder *dec, const struct gguf *g, struct diag *d) {
     struct loader ld = {.dec = dec, .g = g, .d = d};
     struct decoder_priv *p = dec->priv;
     int rc = load_all(&ld);
-    if (rc) return rc;
-    rc = memory_reserve(&p->weights_mem, ld.arena.used, 1, "weights", d);
+    if (!rc) rc = memory_reserve(&p->weights_mem, ld.arena.used, 1, "weights", d);
     if (rc) return rc;
     p->packed_bytes = ld.arena.used;
-    ld.arena = (struct arena){.base = p->weights_mem.at};
-    return load_all(&ld);
+    return load_cached(&ld);
 }

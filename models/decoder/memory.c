@@ -2,6 +2,7 @@
  * the system makes when asked, or on plain pages. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "priv.h"
@@ -46,6 +47,8 @@ int memory_reserve(struct memory *m, size_t bytes, int set_aside, const char *wh
         if (at == MAP_FAILED) at = map_aligned(bytes, &m->mapped);
     } else if (posix_memalign(&at, 64, bytes ? bytes : 64)) { /* an empty block still has an address */
         at = MAP_FAILED;
+    } else {
+        memset(at, 0, bytes); /* as mappings are: gaps in the weights are written to the cache too */
     }
     if (at != MAP_FAILED) {
         m->at = at;

@@ -144,7 +144,7 @@ void decoder_close(struct decoder *dec) {
 
 void decoder_memory(const struct decoder *dec, struct decoder_memory *out) {
     size_t huge = memory_huge_bytes(&dec->priv->weights_mem), packed = dec->priv->packed_bytes;
-    *out = (struct decoder_memory){packed, huge < packed ? huge : packed};
+    *out = (struct decoder_memory){packed, huge < packed ? huge : packed, dec->cache == CACHE_READ ? packed : 0};
 }
 
 static int check_token(const struct decoder *dec, const struct token_batch *b, int i, struct diag *d) {

@@ -12,17 +12,41 @@ size_t mat_panels_bytes(const struct tensor_type *type, int rows, int cols) {
     return padded * tensor_type_row_bytes(type, cols);
 }
 
-/* One block of 16 rows; all the sizes are constants where this is inlined. */
+typedef uint32_t words4 __attribute__((vector_size(16)));
+
+static inline words4 words_load(const uint8_t *at) {
+    words4 v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+/* Four words of four rows: word i of them all goes to dst + i * stride. Any CPU with vectors of 16 bytes does this in
+ * registers. */
+INLINE void transpose_words(const uint8_t *const row[4], size_t at, uint8_t *dst, size_t stride) {
+    words4 a = words_load(row[0] + at), b = words_load(row[1] + at);
+    words4 c = words_load(row[2] + at), d = words_load(row[3] + at);
+    words4 ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    words4 cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    words4 out[4] = {__builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
+                     __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7)};
+    for (size_t i = 0; i < 4; i++)
+        memcpy(dst + i * stride, &out[i], sizeof out[i]);
+}
+
+/* One block of 16 rows; all the sizes are constants where this is inlined. A half stands before all words or behind
+ * them. */
 INLINE void pack_block(const uint8_t *const row[MAT_PANEL], size_t at, int bytes, int half_at, uint8_t *dst) {
-    int skip = bytes % 4;
-    for (int r = 0; skip && r < MAT_PANEL; r++)
+    int half = bytes % 4, words = bytes / 4, word = 0;
+    for (int r = 0; half && r < MAT_PANEL; r++)
         memcpy(dst + 2 * r, row[r] + at + half_at, 2);
-    dst += skip ? 2 * MAT_PANEL : 0;
-    for (int word = 0; word < bytes / 4; word++, dst += 4 * MAT_PANEL) {
-        int from = 4 * word + (skip && 4 * word >= half_at ? 2 : 0);
+    dst += half ? 2 * MAT_PANEL : 0;
+    at += half && !half_at ? 2 : 0;
+    for (; word + 4 <= words; word += 4, at += 16, dst += 16 * MAT_PANEL)
+        for (int r = 0; r < MAT_PANEL; r += 4)
+            transpose_words(row + r, at, dst + 4 * r, 4 * MAT_PANEL);
+    for (; word < words; word++, at += 4, dst += 4 * MAT_PANEL)
         for (int r = 0; r < MAT_PANEL; r++)
-            memcpy(dst + 4 * r, row[r] + at + from, 4);
-    }
+            memcpy(dst + 4 * r, row[r] + at, 4);
 }
 
 INLINE void pack_panel(const uint8_t *const row[MAT_PANEL], size_t n_blocks, int bytes, int half_at, uint8_t *dst) {

@@ -68,6 +68,9 @@ void engine_free(struct engine *e); /* collective when e is not NULL on all rank
 /* Where the weights of all ranks came to lie (decoder_memory), summed. Collective. */
 void engine_memory(struct engine *e, struct decoder_memory *out);
 
+/* What the lowest rank that had trouble with its cache of weights says; 0 if none had. Collective. */
+int engine_cache_note(struct engine *e, char *note, size_t cap);
+
 /* Runs a job from empty caches. An encoder generates nothing: logit_hash[s * n_new] is then the hash_floats of sequence
  * s's last hidden states [tokens][d_model]. Collective; the result is complete on world rank 0 and agreed (token ids of
  * all ranks compared). Free with engine_result_fini. */

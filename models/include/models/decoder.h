@@ -28,6 +28,7 @@ struct decoder_opts {
     int max_tokens; /* most tokens of one call */
     int threads; /* >= 1 */
     uint64_t seed; /* of synthetic weights */
+    const char *cache_dir; /* folder that keeps packed weights for later starts; NULL or empty: none */
     /* Called between matrices while decoder_open loads; nonzero stops it (ERR_INTERRUPTED). May be NULL. */
     int (*progress)(void *arg, size_t bytes_done, size_t bytes);
     void *progress_arg;
@@ -40,6 +41,9 @@ struct token_batch {
     const int *id, *seq, *pos;
 };
 
+/* What the folder of packed weights was good for. */
+enum cache_use { CACHE_NONE, CACHE_READ, CACHE_WRITTEN };
+
 struct decoder {
     struct model_shape shape;
     struct shard_spec spec;
@@ -48,6 +52,8 @@ struct decoder {
     int ffn0, ffn1; /* FFN columns held */
     int attn_nodes, ffn_nodes; /* maximal subtrees the two row-parallel products return (0 if nothing is held) */
     size_t weight_bytes, kv_bytes, work_bytes; /* what this shard holds: the same numbers that the plan computes */
+    enum cache_use cache;
+    char cache_note[512]; /* what was wrong with the cache and what was done, or empty: it never fails a load */
     struct decoder_priv *priv;
 };
 
@@ -88,6 +94,7 @@ void decoder_close(struct decoder *dec); /* NULL accepted */
  * Small models have none. Takes milliseconds. */
 struct decoder_memory {
     size_t packed, huge; /* bytes of the packed weights; of these, on huge pages */
+    size_t cached; /* of these, read from the cache */
 };
 void decoder_memory(const struct decoder *dec, struct decoder_memory *out);
 
