@@ -148,6 +148,10 @@ void engine_memory(struct engine *e, struct decoder_memory *out) {
     out->cached = (size_t)agree_sum(e->world, out->cached);
 }
 
+void engine_settle(struct engine *e, const volatile int *stop) {
+    decoder_settle(e->dec, stop);
+}
+
 int engine_cache_note(struct engine *e, char *note, size_t cap) {
     int who;
     char text[sizeof e->dec->cache_note];

@@ -191,6 +191,7 @@ static void place_rank(struct topo_place *out, const struct topo_cores *all, con
     int core[TOPO_MAX_THREADS];
     cpu_set_t used = rank[me].allowed;
     out->cores = all->n;
+    out->allowed = rank[me].allowed;
     out->state = topo_choose(all, rank, n, me, sched_getcpu(), core);
     if (out->state != TOPO_OFF && omp_get_proc_bind() != omp_proc_bind_false) out->state = TOPO_OPENMP;
     if (out->state == TOPO_BOUND && bind_threads(all, &rank[me], core, &used)) {

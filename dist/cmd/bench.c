@@ -209,6 +209,8 @@ static int gather_places(struct bench *b, struct diag *d) {
 static int bench_rows(struct bench *b, struct diag *d) {
     int rc = gather_places(b, d);
     if (!rc) rc = err_agree(b->app->world, open_rows(b, d), d);
+    for (int i = 0; i < b->n_rows && !rc; i++)
+        if (b->row[i].runner.engine) engine_settle(b->row[i].runner.engine, &app_stop);
     if (!rc) rc = measure_all(b, d);
     for (int i = 0; i < b->n_rows && !rc; i++)
         if (b->row[i].runner.engine) engine_memory(b->row[i].runner.engine, &b->row[i].memory);

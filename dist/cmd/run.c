@@ -1,7 +1,13 @@
 /* northwall run: generate text. */
 #include <jansson.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -152,6 +158,41 @@ static void print_stats(const struct app *app, const struct runner *run, const s
     if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
 }
 
+/* Joins small pages to huge ones beside the decoding, where the load was in haste: on any core, after the first tokens,
+ * and giving way to those who compute. */
+struct settler {
+    const struct app *app;
+    struct engine *engine;
+    pthread_t thread;
+    int running;
+    volatile int stop;
+    sem_t ended;
+};
+
+static void *settle(void *arg) {
+    struct settler *s = arg;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    if (sem_timedwait(&s->ended, &until) == 0) return NULL;
+    (void)sched_setaffinity(0, sizeof s->app->place.allowed, &s->app->place.allowed);
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+    engine_settle(s->engine, &s->stop);
+    return NULL;
+}
+
+static void settler_begin(struct settler *s) {
+    sem_init(&s->ended, 0, 0);
+    s->running = pthread_create(&s->thread, NULL, settle, s) == 0;
+}
+
+static void settler_end(struct settler *s) {
+    s->stop = 1;
+    sem_post(&s->ended);
+    if (s->running) pthread_join(s->thread, NULL);
+    sem_destroy(&s->ended);
+}
+
 static int generate(struct app *app, const struct model *m, const struct prompts *p, struct runner *run,
                     struct diag *d) {
     struct stream s = {app, m, p, p->n == 1 && !app->spec.json && m->shape.causal, 0};
@@ -166,7 +207,10 @@ static int generate(struct app *app, const struct model *m, const struct prompts
         fputs(p->text[0], stdout);
         fflush(stdout);
     }
+    struct settler settler = {.app = app, .engine = run->engine};
+    settler_begin(&settler);
     int rc = engine_generate(run->engine, &job, &r, d);
+    settler_end(&settler);
     if (rc) return rc;
     if (app->spec.json || !app->spec.quiet) engine_memory(run->engine, &memory);
     if (app->rank == 0) {

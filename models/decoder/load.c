@@ -73,6 +73,16 @@ static const uint8_t *find_rows(struct loader *ld, const char *name, const struc
     return NULL;
 }
 
+/* Bytes of rows [row0, row1): of whole panels, if there are panels. */
+static size_t rows_bytes(const struct mat *m, int row0, int row1) {
+    int unit = m->in_panels ? MAT_PANEL : 1;
+    return (size_t)((row1 + unit - 1) / unit - row0 / unit) * m->stride;
+}
+
+static uint8_t *rows_at(const struct mat *m, int row0, uint8_t *dst) {
+    return dst + rows_bytes(m, 0, row0);
+}
+
 /* Rows from row0 on (a multiple of MAT_PANEL) of a matrix that begins at dst: as they are, or in panels. */
 static void place_rows(const struct mat *m, const uint8_t *src, size_t stride, int row0, int n_rows, int cols,
                        uint8_t *dst) {
@@ -83,7 +93,7 @@ static void place_rows(const struct mat *m, const uint8_t *src, size_t stride, i
 
 /* Rows [row0, row1) from a mapped file, piece by piece: pages are let go when they have been read, so that the file is
  * never in this process's memory as a whole. */
-static void copy_rows(const struct mat *m, const uint8_t *src, size_t stride, int row0, int row1, int cols,
+static void copy_rows(struct memory *memory, const struct mat *m, const uint8_t *src, size_t stride, int row0, int row1, int cols,
                       uint8_t *dst) {
     int step = (int)(PIECE_BYTES / stride) / MAT_PANEL * MAT_PANEL;
     size_t part = tensor_type_row_bytes(m->type, cols);
@@ -97,6 +107,7 @@ static void copy_rows(const struct mat *m, const uint8_t *src, size_t stride, in
 #else
         advise(at, bytes, 0, MADV_WILLNEED);
 #endif
+        memory_touch(memory, rows_at(m, r, dst), rows_bytes(m, r, r + n));
         place_rows(m, at, stride, r, n, cols, dst);
         advise(at, bytes, 1, MADV_DONTNEED);
     }
@@ -114,16 +125,6 @@ static void make_rows(const struct synth_piece *p, const struct mat *m, int row0
     }
 }
 
-/* Bytes of rows [row0, row1): of whole panels, if there are panels. */
-static size_t rows_bytes(const struct mat *m, int row0, int row1) {
-    int unit = m->in_panels ? MAT_PANEL : 1;
-    return (size_t)((row1 + unit - 1) / unit - row0 / unit) * m->stride;
-}
-
-static uint8_t *rows_at(const struct mat *m, int row0, uint8_t *dst) {
-    return dst + rows_bytes(m, 0, row0);
-}
-
 /* In pieces that do not depend on the number of threads. */
 static void count_rows(struct cache *c, const struct mat *m, int row0, int row1, uint8_t *dst) {
     for (int r = row0; c->on && r < row1; r += ORDER_GROUP)
@@ -136,11 +137,13 @@ static int fill_rows(struct loader *ld, const struct mat *m, const uint8_t *src,
                      const struct synth_piece *synth, int row0, int row1, uint8_t *dst) {
     int cols = synth->col1 - synth->col0;
     size_t row_bytes = round_up64(tensor_type_row_bytes(m->type, cols) * MAT_PANEL);
+    struct memory *memory = &ld->dec->priv->weights_mem;
     if (row0 >= row1) return 0;
     if (cache_is_read(&ld->cache)) {
+        memory_touch(memory, rows_at(m, row0, dst), rows_bytes(m, row0, row1));
         cache_fetch(&ld->cache, rows_at(m, row0, dst), rows_bytes(m, row0, row1));
     } else if (src) {
-        copy_rows(m, src, stride, row0, row1, cols, dst);
+        copy_rows(memory, m, src, stride, row0, row1, cols, dst);
     } else {
         uint8_t *scratch = malloc(row_bytes + (size_t)synth->cols * sizeof(float));
         if (!scratch) return -1;

@@ -4,8 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "priv.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older ones refuse it, and nothing is lost */
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 
 enum { HUGE_PAGE = 2 << 20, HUGE_PAGE_LOG2 = 21 };
 
@@ -44,7 +52,7 @@ int memory_reserve(struct memory *m, size_t bytes, int set_aside, const char *wh
     void *at = MAP_FAILED;
     if (bytes >= 2 * (size_t)HUGE_PAGE) {
         if (set_aside) at = map_set_aside(bytes, &m->mapped);
-        if (at == MAP_FAILED) at = map_aligned(bytes, &m->mapped);
+        if (at == MAP_FAILED && (at = map_aligned(bytes, &m->mapped)) != MAP_FAILED) m->watched = 1;
     } else if (posix_memalign(&at, 64, bytes ? bytes : 64)) { /* an empty block still has an address */
         at = MAP_FAILED;
     } else {
@@ -56,6 +64,43 @@ int memory_reserve(struct memory *m, size_t bytes, int set_aside, const char *wh
     }
     return diag_set(d, ERR_MEMORY, "no memory for %s of this shard: %s; use more ranks, a smaller model or context",
                     what, text_bytes(text, sizeof text, (double)bytes));
+}
+
+/* ---- touching ---- */
+
+static double cpu_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Asks for one huge page; counts those that come slowly. A virtual machine whose host took its free memory back gets
+ * huge pages several times more slowly than small ones: after a few of them the rest is asked for in small pages, and
+ * memory_settle joins them once there is time. */
+static void touch_huge(struct memory *m, uint8_t *at) {
+    enum { SLOW_PAGES = 4 };
+    const double slow = 2.5e-3; /* small pages of the same size take about 1e-3 */
+    double t = cpu_seconds();
+    if (madvise(at, HUGE_PAGE, MADV_POPULATE_WRITE)) return;
+    int is_slow = cpu_seconds() - t > slow && !atomic_load(&m->small);
+    if (!is_slow || atomic_fetch_add(&m->slow, 1) + 1 != SLOW_PAGES) return;
+    atomic_store(&m->small, 1);
+    (void)madvise(m->at, m->mapped, MADV_NOHUGEPAGE); /* those that are huge stay so */
+}
+
+void memory_touch(struct memory *m, const void *at, size_t bytes) {
+    uintptr_t begin = round_up((uintptr_t)at, HUGE_PAGE), last = (uintptr_t)m->at + m->mapped;
+    if (!m->watched) return;
+    for (; begin < (uintptr_t)at + bytes && begin + HUGE_PAGE <= last; begin += HUGE_PAGE)
+        touch_huge(m, (uint8_t *)m->at + (begin - (uintptr_t)m->at));
+}
+
+void memory_settle(struct memory *m, const volatile int *stop) {
+    if (!atomic_load(&m->small)) return;
+    (void)madvise(m->at, m->mapped, MADV_HUGEPAGE);
+    for (size_t at = 0; at + HUGE_PAGE <= m->mapped && !(stop && *stop); at += HUGE_PAGE)
+        (void)madvise((uint8_t *)m->at + at, HUGE_PAGE, MADV_COLLAPSE);
+    if (!(stop && *stop)) atomic_store(&m->small, 0);
 }
 
 void memory_release(struct memory *m) {

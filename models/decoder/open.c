@@ -142,6 +142,10 @@ void decoder_close(struct decoder *dec) {
     free(dec);
 }
 
+void decoder_settle(struct decoder *dec, const volatile int *stop) {
+    memory_settle(&dec->priv->weights_mem, stop);
+}
+
 void decoder_memory(const struct decoder *dec, struct decoder_memory *out) {
     size_t huge = memory_huge_bytes(&dec->priv->weights_mem), packed = dec->priv->packed_bytes;
     *out = (struct decoder_memory){packed, huge < packed ? huge : packed, dec->cache == CACHE_READ ? packed : 0};

@@ -5,6 +5,8 @@
 #ifndef MODELS_DECODER_PRIV_H
 #define MODELS_DECODER_PRIV_H
 
+#include <stdatomic.h>
+
 #include "base/text.h"
 #include "models/decoder.h"
 #include "models/synth.h"
@@ -25,6 +27,8 @@ struct group_list {
 struct memory {
     void *at;
     size_t mapped; /* bytes, where it is a mapping of its own; else 0 */
+    int watched; /* huge pages were asked for, and may be slow to come */
+    atomic_int slow, small; /* huge pages that were; small ones are taken since */
 };
 
 struct decoder_priv {
@@ -59,6 +63,10 @@ size_t round_up64(size_t n);
 /* Memory aligned to 64 bytes or, when large, to huge pages, which are asked for; with set_aside, those that the system
  * keeps for programs that name them come first. `what` is for the message. */
 int memory_reserve(struct memory *m, size_t bytes, int set_aside, const char *what, struct diag *d);
+/* To be called by the thread that is about to write to [at, at + bytes) for the first time. */
+void memory_touch(struct memory *m, const void *at, size_t bytes);
+/* Joins small pages that were taken for haste. */
+void memory_settle(struct memory *m, const volatile int *stop);
 void memory_release(struct memory *m);
 /* How much of a large block lies on huge pages now, as the system tells. */
 size_t memory_huge_bytes(const struct memory *m);

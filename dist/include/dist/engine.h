@@ -68,6 +68,9 @@ void engine_free(struct engine *e); /* collective when e is not NULL on all rank
 /* Where the weights of all ranks came to lie (decoder_memory), summed. Collective. */
 void engine_memory(struct engine *e, struct decoder_memory *out);
 
+/* decoder_settle of this rank. Local. */
+void engine_settle(struct engine *e, const volatile int *stop);
+
 /* What the lowest rank that had trouble with its cache of weights says; 0 if none had. Collective. */
 int engine_cache_note(struct engine *e, char *note, size_t cap);
 

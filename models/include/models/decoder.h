@@ -98,6 +98,11 @@ struct decoder_memory {
 };
 void decoder_memory(const struct decoder *dec, struct decoder_memory *out);
 
+/* Where the load took small pages because huge ones came too slowly (a virtual machine short of memory from its host),
+ * joins them to huge ones now; takes a second per gigabyte or so. Another thread than the one that computes may call
+ * it; ends early once *stop is not 0. stop may be NULL. */
+void decoder_settle(struct decoder *dec, const volatile int *stop);
+
 /* Checks a batch against vocabulary, sequences, positions and max_tokens: the steps below rely on it. Local. */
 int decoder_check_batch(const struct decoder *dec, const struct token_batch *b, struct diag *d);
 
