@@ -217,8 +217,9 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
                text_bytes(a, sizeof a, (double)l3));
     printf("  %-26s %s weights, %s cache\n", "read per token", text_bytes(a, sizeof a, w), text_bytes(c, sizeof c, kv));
     printf("  %-26s %.0f bytes in %.1f messages\n", "sent per token", t.bytes, t.messages);
-    printf("  %-26s %s, %s of it on huge pages%s\n", "packed weights", text_bytes(a, sizeof a, (double)r->memory.packed),
-           text_bytes(c, sizeof c, (double)r->memory.huge), r->memory.cached ? "; read from the cache" : "");
+    printf("  %-26s %s, %s of it on huge pages%s\n", "packed weights",
+           text_bytes(a, sizeof a, (double)r->memory.packed), text_bytes(c, sizeof c, (double)r->memory.huge),
+           r->memory.cached ? "; read from the cache" : "");
     if (b->energy_domains)
         print_figure("energy, prefill and decode", figure(b, r, JOULES), "J/tok", 4);
     else

@@ -167,7 +167,8 @@ static void unbind_threads(const struct topo_rank *me) {
 }
 
 static struct topo_rank rank_here(int node, int threads, int bind) {
-    struct topo_rank me = {.node = node, .threads = threads < TOPO_MAX_THREADS ? threads : TOPO_MAX_THREADS, .bind = bind};
+    struct topo_rank me = {
+        .node = node, .threads = threads < TOPO_MAX_THREADS ? threads : TOPO_MAX_THREADS, .bind = bind};
     if (sched_getaffinity(0, sizeof me.allowed, &me.allowed) == 0) return me;
     CPU_ZERO(&me.allowed);
     CPU_SET(0, &me.allowed);
@@ -187,7 +188,8 @@ static int keep_node(struct topo_rank *rank, int size, int node, int my_rank, in
     return n;
 }
 
-static void place_rank(struct topo_place *out, const struct topo_cores *all, const struct topo_rank *rank, int n, int me) {
+static void place_rank(struct topo_place *out, const struct topo_cores *all, const struct topo_rank *rank, int n,
+                       int me) {
     int core[TOPO_MAX_THREADS];
     cpu_set_t used = rank[me].allowed;
     out->cores = all->n;

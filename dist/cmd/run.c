@@ -150,11 +150,14 @@ static void print_stats(const struct app *app, const struct runner *run, const s
     if (r->decode_tokens) fprintf(stderr, ", %.1f tok/s", (double)r->decode_tokens / r->decode_seconds);
     if (r->decode_tokens && r->n_seqs == 1)
         fprintf(stderr, ", %.3f ms/token", 1e3 * r->decode_seconds / (double)r->decode_tokens);
-    fprintf(stderr, " (measured, one run)\nweights: %s packed in memory, %s of it on huge pages (measured)%s\nall ranks agree on every token\n",
-            text_bytes(packed, sizeof packed, (double)memory->packed), text_bytes(huge, sizeof huge, (double)memory->huge),
-            !memory->cached                  ? ""
+    fprintf(stderr,
+            " (measured, one run)\nweights: %s packed in memory, %s of it on huge pages (measured)%s\nall ranks agree "
+            "on every token\n",
+            text_bytes(packed, sizeof packed, (double)memory->packed),
+            text_bytes(huge, sizeof huge, (double)memory->huge),
+            !memory->cached                   ? ""
             : memory->cached < memory->packed ? "; of some ranks read from the cache"
-                                            : "; read from the cache");
+                                              : "; read from the cache");
     if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
 }
 
@@ -258,9 +261,10 @@ const struct cmd cmd_run = {
     .name = "run",
     .summary = "generate text with a model split over the ranks",
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
-    .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode kv "
-               "temperature "
-               "top-k top-p seed ignore-eos no-bos no-echo mem weights-cache kernels json quiet flip-weight",
+    .options =
+        "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode kv "
+        "temperature "
+        "top-k top-p seed ignore-eos no-bos no-echo mem weights-cache kernels json quiet flip-weight",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
         "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"

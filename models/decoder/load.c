@@ -93,8 +93,8 @@ static void place_rows(const struct mat *m, const uint8_t *src, size_t stride, i
 
 /* Rows [row0, row1) from a mapped file, piece by piece: pages are let go when they have been read, so that the file is
  * never in this process's memory as a whole. */
-static void copy_rows(struct memory *memory, const struct mat *m, const uint8_t *src, size_t stride, int row0, int row1, int cols,
-                      uint8_t *dst) {
+static void copy_rows(struct memory *memory, const struct mat *m, const uint8_t *src, size_t stride, int row0, int row1,
+                      int cols, uint8_t *dst) {
     int step = (int)(PIECE_BYTES / stride) / MAT_PANEL * MAT_PANEL;
     size_t part = tensor_type_row_bytes(m->type, cols);
     if (step < MAT_PANEL) step = MAT_PANEL;

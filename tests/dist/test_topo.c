@@ -59,8 +59,8 @@ static void test_all_that_fit(void) {
                 for (int i = 0; i < ranks; i++)
                     r[i] = (struct topo_rank){cpus(0, cores - 1), 0, threads, 1};
                 enum topo_state s = choose_all(&m, r, ranks, -1, used);
-                CHECK(s == (ranks * threads <= cores ? TOPO_BOUND : TOPO_FULL), "%d ranks x %d on %d: %d", ranks, threads,
-                      cores, s);
+                CHECK(s == (ranks * threads <= cores ? TOPO_BOUND : TOPO_FULL), "%d ranks x %d on %d: %d", ranks,
+                      threads, cores, s);
                 for (int c = 0; c < cores; c++)
                     CHECK(used[c] <= 1, "core %d is used %d times", c, used[c]);
             }

@@ -81,8 +81,8 @@ int app_strategy(struct strategy *st, const struct app *app, const struct model_
                  size_t cap, struct diag *d);
 struct sampler_params app_sampling(const struct app *app);
 
-/* Prompts as token ids on every rank (tokenized on rank 0 and broadcast). Without --prompt or --prompts each is n_random
- * ids drawn from the seed, or if that is 0 empty: a begin token. Collective. */
+/* Prompts as token ids on every rank (tokenized on rank 0 and broadcast). Without --prompt or --prompts each is
+ * n_random ids drawn from the seed, or if that is 0 empty: a begin token. Collective. */
 struct prompts {
     int n;
     int **ids, *len;

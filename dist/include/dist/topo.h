@@ -17,7 +17,7 @@ enum { TOPO_MAX_THREADS = 1024 }; /* of a rank */
 
 /* Why threads are bound or not; the texts follow a list of CPUs. */
 #define TOPO_STATES(X)                                                                                                 \
-    X(TOPO_BOUND, "one for each thread")                                                                                      \
+    X(TOPO_BOUND, "one for each thread")                                                                               \
     X(TOPO_OFF, "not bound: --bind off")                                                                               \
     X(TOPO_FULL, "not bound: more threads than cores")                                                                 \
     X(TOPO_NARROW, "not bound: the launcher gave this rank fewer cores than it has threads")                           \
