@@ -51,6 +51,16 @@ ok "northpole plan" sh -c '"$1" plan --model granite-3b-northpole --strategy "st
 for key in decode_tok_per_s prefill_tok_per_s read_GBps fraction_of_read_bw comm_bytes_per_tok comm_messages_per_tok tokens_verified; do
     ok "bench --json: $key" grep -q "\"$key\"" "$tmp/bench"
 done
+ok "bench --json: where threads ran" grep -Eq '"binding": "(one for each thread|not bound|bound as)' "$tmp/bench"
+"$northwall" run --model "$kjv" --prompt "In the" -n 4 --json -q --bind off >"$tmp/plain" 2>/dev/null
+for round in write read; do
+    "$northwall" run --model "$kjv" --prompt "In the" -n 4 --json -q --weights-cache "$tmp/cache" >"$tmp/$round" 2>/dev/null
+    ok "--weights-cache: the same logits ($round)" [ -n "$(field "$tmp/$round" logits_hash)" -a "$(field "$tmp/$round" logits_hash)" = "$(field "$tmp/plain" logits_hash)" ]
+done
+ok "the first start packed" [ "$(field "$tmp/write" packed_from_cache_bytes)" = '"packed_from_cache_bytes":0' ]
+ok "the second read all" [ "$(field "$tmp/read" packed_from_cache_bytes | tr -dc 0-9)" = "$(field "$tmp/read" packed_weight_bytes | tr -dc 0-9)" ]
+"$northwall" run --model "$kjv" --prompt "In the" -n 2 --weights-cache /dev/null >/dev/null 2>"$tmp/err"
+ok "a cache that cannot be is one note" [ "$(grep -c '^northwall: note: /dev/null: cannot keep' "$tmp/err")" = 1 ]
 ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
 "$northwall" model perplexity --model "$kjv" --text "In the beginning God created the heaven and the earth." --json >"$tmp/ppl" 2>/dev/null
 verse="In the beginning God created the heaven and the earth. And the earth was without form"

@@ -93,4 +93,5 @@ ok "closed standard output" [ $? = 4 ]
 timeout 10 "$northwall" run --model "$stories" -n 100000 --ctx 200000 --ignore-eos -q 2>"$tmp/err" | head -c 5 >/dev/null
 status=${PIPESTATUS[0]}
 ok "a reader that leaves ends the run (status $status)" [ "$status" = 4 ]
+fails "--bind" 2 "valid are on and off" 1 run --model "$kjv" --bind x
 finish

@@ -72,6 +72,8 @@ void model_close(struct model *m);
 
 /* Fills in the decoder's options from the command line (compute mode, kv type, context, threads). */
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d);
+/* Threads of this rank, by --threads or OMP_NUM_THREADS. Local. */
+long app_threads(const struct run_spec *s);
 /* Counts the node's cores and, as --bind says, gives each thread of this rank one of its own; says where a launcher
  * left too few. To be called before threads touch memory. Collective. */
 int app_bind(struct app *app, struct diag *d);
