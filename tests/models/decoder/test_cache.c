@@ -72,7 +72,7 @@ static void test_same_bits(const struct model_shape *s, const struct gguf *g) {
 }
 
 static void flip(const char *path, off_t at) {
-    uint8_t byte;
+    uint8_t byte = 0;
     int fd = open(path, O_RDWR);
     CHECK(fd >= 0 && pread(fd, &byte, 1, at) == 1, "%s", path);
     byte ^= 0x10;
