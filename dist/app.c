@@ -122,10 +122,10 @@ static int parse_kv(struct decoder_opts *o, const char *kv, struct diag *d) {
     return diag_set(d, ERR_USAGE, "--kv %.20s: valid are f16, int8, int4", kv);
 }
 
-static long threads_wanted(const struct run_spec *s) {
+int app_threads(const struct run_spec *s) {
     const char *env = getenv("OMP_NUM_THREADS");
     long n = s->threads ? s->threads : env ? strtol(env, NULL, 10) : 1;
-    return n < 1 ? 1 : n > 1024 ? 1024 : n;
+    return n < 1 ? 1 : n > 1024 ? 1024 : (int)n;
 }
 
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d) {
@@ -134,7 +134,7 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     o->n_seqs = 1;
     o->n_ctx = (int)r->ctx;
     o->max_tokens = (int)r->chunk;
-    o->threads = (int)threads_wanted(r);
+    o->threads = app_threads(r);
     o->seed = (uint64_t)r->seed;
     int rc = parse_mode(o, r->mode ? r->mode : "a8", s, d);
     if (rc) return rc;
