@@ -56,10 +56,11 @@ static void print_row(const char *name, const struct roof_row *r) {
 static void print_phase(const struct roof_phase *f, const struct plan *p, const char *name) {
     const struct peak_set *peak = peak_selected();
     if (!f->passes) return;
-    printf("%s: a pass of %.1f token%s that see%s %.1f positions (means; %.0f passes a run); time of ", name, f->tokens,
-           f->tokens == 1 ? "" : "s", f->tokens == 1 ? "s" : "", f->positions, f->passes);
+    printf("%s: a pass of %.1f token%s that see%s %.1f positions (means; %.0f pass%s a run); measured, the time of\n  ",
+           name, f->tokens, f->tokens == 1 ? "" : "s", f->tokens == 1 ? "s" : "", f->positions, f->passes,
+           f->passes == 1 ? "" : "es");
     print_path(f, p);
-    puts(" (measured)");
+    puts("");
     print_figure("read bandwidth", &f->read_GBps, "GB/s", f->n_ranks > 1 ? "mean of these ranks" : NULL);
     print_figure("int8 peak", &f->peak_GOps[PEAK_INT8], "GOP/s", peak->what[PEAK_INT8]);
     print_figure("F32 peak", &f->peak_GOps[PEAK_F32], "GOP/s", peak->what[PEAK_F32]);
