@@ -248,8 +248,16 @@ static void run_attention(void *arg) {
     for (int i = 0; i < j->threads; i++) {
         int group = HEADS / KV_HEADS, h0 = KV_HEADS * i / j->threads * group;
         int h1 = KV_HEADS * (i + 1) / j->threads * group;
-        struct attn_args a = {
-            &j->cache, j->q + h0 * HEAD_DIM, j->out + h0 * HEAD_DIM, h1 - h0, j->kv_of + h0, j->n_ctx, 0.1f, j->bits};
+        struct attn_args a = {.cache = &j->cache,
+                              .q = j->q + h0 * HEAD_DIM,
+                              .out = j->out + h0 * HEAD_DIM,
+                              .ld = HEADS * HEAD_DIM,
+                              .n_queries = 1,
+                              .n_heads = h1 - h0,
+                              .kv_of = j->kv_of + h0,
+                              .n_visible = &j->n_ctx,
+                              .scale = 0.1f,
+                              .bits = j->bits};
         if (h0 < h1) attention(&a);
     }
 }
