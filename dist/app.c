@@ -123,15 +123,15 @@ static int parse_kv(struct decoder_opts *o, const char *kv, struct diag *d) {
     return diag_set(d, ERR_USAGE, "--kv %.20s: valid are f16, int8, int4", kv);
 }
 
-long app_threads(const struct run_spec *s) {
+int app_threads(const struct run_spec *s) {
     const char *env = getenv("OMP_NUM_THREADS");
     long n = s->threads ? s->threads : env ? strtol(env, NULL, 10) : 1;
-    return n < 1 ? 1 : n > 1024 ? 1024 : n;
+    return n < 1 ? 1 : n > 1024 ? 1024 : (int)n;
 }
 
 int app_bind(struct app *app, struct diag *d) {
     const char *word = app->spec.bind;
-    int on = !strcmp(word, "on"), threads = (int)app_threads(&app->spec), narrow = 0;
+    int on = !strcmp(word, "on"), threads = app_threads(&app->spec), narrow = 0;
     if (!on && strcmp(word, "off"))
         return err_agree(app->world, diag_set(d, ERR_USAGE, "--bind %.40s: valid are on and off", word), d);
     int rc = topo_bind(&app->place, app->world, app->node, threads, on, &narrow, d);
@@ -151,7 +151,7 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     o->n_seqs = 1;
     o->n_ctx = (int)r->ctx;
     o->max_tokens = (int)r->chunk;
-    o->threads = (int)app_threads(r);
+    o->threads = app_threads(r);
     o->seed = (uint64_t)r->seed;
     o->cache_dir = r->weights_cache ? r->weights_cache : getenv("NORTHWALL_CACHE");
     int rc = parse_mode(o, r->mode ? r->mode : "a8", s, d);

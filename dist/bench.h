@@ -1,10 +1,12 @@
-/* bench.h - a benchmark of some strategies side by side: measuring (bench.c) and showing (bench_report.c). */
+/* bench.h - a benchmark of some strategies side by side: measuring (bench.c) and showing (bench_report.c); kernels by
+ * themselves (bench_kernels.c). */
 #ifndef DIST_BENCH_H
 #define DIST_BENCH_H
 
 #include "base/stats.h"
 #include "base/text.h"
 #include "dist/setup.h"
+#include "roofline.h"
 
 enum { BENCH_MAX = 32, BENCH_MAX_REPEAT = 4096 };
 
@@ -24,6 +26,8 @@ struct bench_row {
     uint64_t prefill_tokens, decode_tokens; /* of one run */
     int streams, huge; /* of the bandwidth probe */
     struct decoder_memory memory; /* of all its ranks */
+    struct roof_sample *roof; /* [repeat][ranks of the row] with --roofline, world rank 0 */
+    struct roofline roofline; /* of them, when all runs are done */
 };
 
 struct bench {
@@ -40,8 +44,19 @@ struct bench {
  * and cache at the middle of the generation. */
 void bench_bytes_per_tok(const struct bench *b, const struct bench_row *r, double *weights, double *kv);
 
+/* Bytes of a probe's buffer: well above the last-level cache. */
+size_t bench_probe_bytes(void);
+
+/* northwall bench --kernels: each weight format and cache type with the selected kernel set. Collective. */
+int bench_kernels(const struct app *app, struct diag *d);
+
 void bench_print_table(const struct bench *b);
 void bench_print_detail(const struct bench *b, const struct bench_row *r);
+void bench_print_roofline(const struct bench *b);
 void bench_print_json(const struct bench *b);
+
+/* KEY, KEY_low and KEY_high in a JSON object (json_t). */
+struct json_t;
+void bench_put_figure(struct json_t *o, const char *key, struct stats_median s);
 
 #endif

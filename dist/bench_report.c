@@ -4,7 +4,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "dist/topo.h"
 
 /* ---- figures ---- */
 
@@ -131,10 +132,11 @@ static void print_header(const struct bench *b) {
     double w, kv;
     char a[24];
     bench_bytes_per_tok(b, r, &w, &kv);
-    printf("%s: %s of weights a token; %d sequence%s, prompt of %d tokens, %d generated each; %d runs after a warm-up "
+    printf("%s: %s of weights a token; %d sequence%s, prompt of %d tokens, %d generated each; %d run%s after a warm-up "
            "(measured)\n",
            b->model.shape.name, text_bytes(a, sizeof a, w), b->prompts.n, b->prompts.n == 1 ? "" : "s",
-           b->prompts.len[0], b->row[0].first.n_out ? b->row[0].first.n_out[0] : 0, b->repeat);
+           b->prompts.len[0], b->row[0].first.n_out ? b->row[0].first.n_out[0] : 0, b->repeat,
+           b->repeat == 1 ? "" : "s");
 }
 
 void bench_print_table(const struct bench *b) {
@@ -150,8 +152,6 @@ void bench_print_table(const struct bench *b) {
     int any_over = 0;
     for (int i = 0; i < b->n_rows; i++) {
         const struct bench_row *r = &b->row[i];
-        if (i == 1 && !b->app->spec.no_verify && !strcmp(r->runner.strategy.text, "1") && r->logits_same)
-            continue; /* the reference again */
         struct stats_median ms = figure(b, r, MS_PER_TOKEN), pf = figure(b, r, PREFILL_TOK);
         struct traffic t = traffic_of(b, r);
         char interval[32] = "";
@@ -194,27 +194,47 @@ static void print_times(const struct traffic *t) {
             printf("  %-26s %9.1f %%\n", classes[c], 100 * t->by_class[c] / t->total);
 }
 
+static void print_strategy(const struct bench *b, const struct bench_row *r) {
+    const struct plan *p = r->runner.plan;
+    int threads = p->opts.decoder.threads;
+    print_header(b);
+    printf("strategy %s (%s), %d rank%s x %d thread%s%s\n", r->runner.strategy.text, r->runner.why, p->n_ranks,
+           p->n_ranks == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
+           r->runner.oversubscribed ? "; OVERSUBSCRIBED: times measure the scheduler as well" : "");
+    print_places(b, p->n_ranks);
+}
+
+static void print_cache_note(const struct bench *b, const struct bench_row *r) {
+    double w, kv, cache = (double)topo_last_level_cache_bytes();
+    char a[24];
+    bench_bytes_per_tok(b, r, &w, &kv);
+    if (cache > 0 && w < cache)
+        printf("  (the weights fit in the %s last-level cache: fractions of the read bandwidth say nothing about "
+               "memory)\n",
+               text_bytes(a, sizeof a, cache));
+}
+
+static void print_verified(const struct bench_row *r) {
+    if (r->tokens_same >= 0)
+        printf("verified against one rank in every run: %d tokens %s, logits of each step %s\n", r->compared,
+               r->tokens_same ? "identical" : "DIFFER", r->logits_same ? "identical to the bit" : "DIFFER");
+    else
+        printf("not verified (--no-verify)\n");
+}
+
 void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     struct traffic t = traffic_of(b, r);
     double w, kv;
     char a[24], c[24];
-    long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    print_header(b);
-    printf("strategy %s (%s), %d rank%s x %d thread%s%s\n", r->runner.strategy.text, r->runner.why,
-           r->runner.plan->n_ranks, r->runner.plan->n_ranks == 1 ? "" : "s", r->runner.plan->opts.decoder.threads,
-           r->runner.plan->opts.decoder.threads == 1 ? "" : "s",
-           r->runner.oversubscribed ? "; OVERSUBSCRIBED: times measure the scheduler as well" : "");
-    print_places(b, r->runner.plan->n_ranks);
+    print_strategy(b, r);
     print_figure("prefill", figure(b, r, PREFILL_TOK), "tok/s", 1);
     print_figure("decode", figure(b, r, DECODE_TOK), "tok/s", 1);
     print_figure("latency", figure(b, r, MS_PER_TOKEN), "ms/tok", 3);
     print_figure("read bandwidth beside it", figure(b, r, READ_GBPS), "GB/s", 2);
     print_figure("weights and cache read", figure(b, r, ACHIEVED_GBPS), "GB/s", 2);
     print_figure("fraction of read bandwidth", figure(b, r, FRACTION), "", 3);
+    print_cache_note(b, r);
     bench_bytes_per_tok(b, r, &w, &kv);
-    if (l3 > 0 && w < (double)l3)
-        printf("  (the weights fit in the %s last-level cache: this fraction says nothing about memory)\n",
-               text_bytes(a, sizeof a, (double)l3));
     printf("  %-26s %s weights, %s cache\n", "read per token", text_bytes(a, sizeof a, w), text_bytes(c, sizeof c, kv));
     printf("  %-26s %.0f bytes in %.1f messages\n", "sent per token", t.bytes, t.messages);
     printf("  %-26s %s, %s of it on huge pages%s\n", "packed weights",
@@ -228,16 +248,23 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     if (r->runner.plan->n_ranks > 1)
         printf("  waiting %.1f %% of the ranks' time; rank %d waited least: the others waited for it\n",
                100 * t.wait_share, t.waited_for);
-    if (r->tokens_same >= 0)
-        printf("verified against one rank in every run: %d tokens %s, logits of each step %s\n", r->compared,
-               r->tokens_same ? "identical" : "DIFFER", r->logits_same ? "identical to the bit" : "DIFFER");
-    else
-        printf("not verified (--no-verify)\n");
+    print_verified(r);
+}
+
+void bench_print_roofline(const struct bench *b) {
+    for (int i = 0; i < b->n_rows; i++) {
+        const struct bench_row *r = &b->row[i];
+        if (!r->roof) continue;
+        print_strategy(b, r);
+        roof_print(&r->roofline, r->runner.plan);
+        print_cache_note(b, r);
+        print_verified(r);
+    }
 }
 
 /* ---- JSON ---- */
 
-static void put_figure(json_t *o, const char *key, struct stats_median s) {
+void bench_put_figure(json_t *o, const char *key, struct stats_median s) {
     char low[64], high[64];
     snprintf(low, sizeof low, "%s_low", key);
     snprintf(high, sizeof high, "%s_high", key);
@@ -248,6 +275,55 @@ static void put_figure(json_t *o, const char *key, struct stats_median s) {
 
 static json_t *flag(int v) {
     return v < 0 ? json_null() : json_boolean(v);
+}
+
+static json_t *roof_row_json(const char *name, const struct roof_row *r) {
+    json_t *o = json_object();
+    json_object_set_new(o, "step", json_string(name));
+    json_object_set_new(o, "calls_per_pass", json_real(r->calls));
+    json_object_set_new(o, "bytes_per_pass", json_real(r->bytes));
+    json_object_set_new(o, "int8_ops_per_pass", json_real(r->ops[PEAK_INT8]));
+    json_object_set_new(o, "f32_ops_per_pass", json_real(r->ops[PEAK_F32]));
+    bench_put_figure(o, "measured_ms_per_pass", r->ms);
+    json_object_set_new(o, "waited_ms_per_pass", json_real(r->waited_ms));
+    json_object_set_new(o, "memory_bound_ms_per_pass", json_real(r->memory_ms));
+    json_object_set_new(o, "compute_bound_ms_per_pass", json_real(r->compute_ms));
+    json_object_set_new(o, "bound_ms_per_pass", json_real(r->bound_ms));
+    json_object_set_new(o, "bound_by",
+                        r->bound_ms > 0 ? json_string(r->memory_ms >= r->compute_ms ? "memory" : "compute")
+                                        : json_null());
+    bench_put_figure(o, "fraction_of_bound", r->fraction);
+    json_object_set_new(o, "share_of_time", json_real(r->share));
+    return o;
+}
+
+static json_t *roof_phase_json(const struct roof_phase *f) {
+    json_t *o = json_object(), *ranks = json_array(), *steps = json_array();
+    for (int i = 0; i < f->n_ranks; i++)
+        json_array_append_new(ranks, json_integer(f->rank[i]));
+    for (int k = 0; k < STEP_COUNT; k++)
+        if (f->row[k].calls > 0) json_array_append_new(steps, roof_row_json(step_name((enum step_kind)k), &f->row[k]));
+    json_object_set_new(o, "ranks_added", ranks);
+    json_object_set_new(o, "passes_per_run", json_real(f->passes));
+    json_object_set_new(o, "tokens_per_pass", json_real(f->tokens));
+    json_object_set_new(o, "positions_per_token", json_real(f->positions));
+    bench_put_figure(o, "wall_ms_per_pass", f->wall_ms);
+    bench_put_figure(o, "rank_read_GBps", f->read_GBps);
+    bench_put_figure(o, "rank_int8_peak_GOps", f->peak_GOps[PEAK_INT8]);
+    bench_put_figure(o, "rank_f32_peak_GOps", f->peak_GOps[PEAK_F32]);
+    json_object_set_new(o, "steps", steps);
+    json_object_set_new(o, "sum", roof_row_json("sum", &f->row[STEP_COUNT]));
+    return o;
+}
+
+static json_t *roof_json(const struct roofline *r) {
+    json_t *o = json_object();
+    json_object_set_new(o, "int8_peak_of", json_string(peak_selected()->what[PEAK_INT8]));
+    json_object_set_new(o, "f32_peak_of", json_string(peak_selected()->what[PEAK_F32]));
+    for (int f = 0; f < ROOF_PHASES; f++)
+        json_object_set_new(o, roof_phase_names[f],
+                            r->phase[f].passes > 0 ? roof_phase_json(&r->phase[f]) : json_null());
+    return o;
 }
 
 static json_t *row_json(const struct bench *b, const struct bench_row *r) {
@@ -267,14 +343,14 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
     json_object_set_new(o, "tokens_verified", flag(r->tokens_same < 0 ? -1 : r->tokens_same && r->logits_same));
     json_object_set_new(o, "tokens_identical", flag(r->tokens_same));
     json_object_set_new(o, "logits_identical", flag(r->logits_same));
-    put_figure(o, "prefill_tok_per_s", figure(b, r, PREFILL_TOK));
-    put_figure(o, "decode_tok_per_s", figure(b, r, DECODE_TOK));
-    put_figure(o, "latency_ms_per_tok", figure(b, r, MS_PER_TOKEN));
-    put_figure(o, "read_GBps", figure(b, r, READ_GBPS));
-    put_figure(o, "achieved_GBps", figure(b, r, ACHIEVED_GBPS));
-    put_figure(o, "fraction_of_read_bw", figure(b, r, FRACTION));
+    bench_put_figure(o, "prefill_tok_per_s", figure(b, r, PREFILL_TOK));
+    bench_put_figure(o, "decode_tok_per_s", figure(b, r, DECODE_TOK));
+    bench_put_figure(o, "latency_ms_per_tok", figure(b, r, MS_PER_TOKEN));
+    bench_put_figure(o, "read_GBps", figure(b, r, READ_GBPS));
+    bench_put_figure(o, "achieved_GBps", figure(b, r, ACHIEVED_GBPS));
+    bench_put_figure(o, "fraction_of_read_bw", figure(b, r, FRACTION));
     if (b->energy_domains)
-        put_figure(o, "energy_J_per_tok", figure(b, r, JOULES));
+        bench_put_figure(o, "energy_J_per_tok", figure(b, r, JOULES));
     else
         json_object_set_new(o, "energy_J_per_tok", json_null());
     json_object_set_new(o, "probe_streams", json_integer(r->streams));
@@ -294,6 +370,7 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
             if (*p == ' ') *p = '_';
         json_object_set_new(o, key, json_real(t.total > 0 ? t.by_class[c] / t.total : 0));
     }
+    if (r->roof) json_object_set_new(o, "roofline", roof_json(&r->roofline));
     return o;
 }
 

@@ -218,6 +218,19 @@ static void end_micro(struct engine *e, int micro) {
     e->micro_done[micro] = 1;
 }
 
+/* What the pass held, for the costs of its steps. Tokens of a sequence follow each other. */
+static void count_work(const struct engine *e, struct plan_work *w) {
+    int n = e->head.n;
+    w->passes++;
+    w->tokens += n;
+    w->sampled_passes += e->head.n_want > 0;
+    w->sampled += e->head.n_want;
+    for (int i = 0; i < n; i++) {
+        w->ctx_sum += e->pos[i] + 1;
+        if (i == n - 1 || e->slot[i + 1] != e->slot[i]) w->ctx_read += e->pos[i] + 1;
+    }
+}
+
 static void run_pass(struct engine *e, int micro) {
     begin_pass(e, micro);
     if (e->head.n == 0) {
@@ -227,8 +240,7 @@ static void run_pass(struct engine *e, int micro) {
     double t = engine_now();
     run_blocks(e);
     e->stats->busy_seconds += engine_now() - t;
-    e->stats->passes++;
-    e->stats->tokens += (uint64_t)e->head.n;
+    count_work(e, &e->stats->work);
     if (!engine_is_first_stage(e)) return;
     if (!engine_is_last_stage(e))
         e->micro_waits[micro] = e->head.n_want > 0;

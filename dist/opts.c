@@ -77,7 +77,12 @@ static const struct opt table[] = {
     {"mem", NULL, "SIZE", OPT_STR, FIELD(mem), 0, 0, NULL, "memory a rank may use, e.g. 192MiB (default: not limited)"},
     {"weights-cache", NULL, "DIR", OPT_STR, FIELD(weights_cache), 0, 0, NULL,
      "keep packed weights there for the next start (default: NORTHWALL_CACHE, or nowhere)"},
-    {"kernels", NULL, "SET", OPT_STR, FIELD(kernels), 0, 0, "auto", "kernel set (northwall list)"},
+    {"kernels", NULL, "SET", OPT_STR, FIELD(kernels), 0, 0, NULL,
+     "kernel set (northwall list; default: the fastest that this CPU has)"},
+    {"roofline", NULL, NULL, OPT_FLAG, FIELD(roofline), 0, 0, NULL,
+     "time of each kind of step beside its bound by memory and arithmetic"},
+    {"plot", NULL, "FILE", OPT_STR, FIELD(plot), 0, 0, NULL,
+     "draw the roofline: FILE.svg or FILE.png by gnuplot, FILE.gp for its commands"},
     {"steps", NULL, NULL, OPT_FLAG, FIELD(steps), 0, 0, NULL, "show each step with its cost"},
     {"all", NULL, NULL, OPT_FLAG, FIELD(all), 0, 0, NULL, "show everything, long arrays too"},
     {"json", NULL, NULL, OPT_FLAG, FIELD(json), 0, 0, NULL, "print the result as JSON, units in the key names"},
@@ -92,6 +97,11 @@ static int listed(const char *list, const char *name) {
     for (const char *p = list; (p = strstr(p, name)); p += n)
         if ((p == list || p[-1] == ' ') && (p[n] == 0 || p[n] == ' ')) return 1;
     return 0;
+}
+
+/* The value of an option may be left out: at the end, or before another option. */
+static int is_bare(const struct cmd *c, const struct opt *o, const char *next) {
+    return c->bare && listed(c->bare, o->name) && (!next || next[0] == '-');
 }
 
 static int takes(const struct cmd *c, const struct opt *o) {
@@ -143,9 +153,15 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
         const struct opt *o = find(c, name, eq ? (size_t)(eq - name) : strlen(name), dashes);
         if (!o) return diag_set(d, ERR_USAGE, "unknown option '%.64s': see northwall %s --help", word, c->name);
         if (o->kind == OPT_FLAG && eq) return diag_set(d, ERR_USAGE, "--%s takes no value", o->name);
-        if (o->kind != OPT_FLAG && !eq && i + 1 == argc)
+        const char *next = i + 1 < argc ? argv[i + 1] : NULL, *value = NULL;
+        if (eq)
+            value = eq + 1;
+        else if (is_bare(c, o, next))
+            value = "";
+        else if (o->kind != OPT_FLAG && !next)
             return diag_set(d, ERR_USAGE, "--%s needs a value: %s", o->name, o->arg);
-        const char *value = o->kind == OPT_FLAG ? NULL : eq ? eq + 1 : argv[++i];
+        else if (o->kind != OPT_FLAG)
+            value = argv[++i];
         int rc = set_value(s, o, value, d);
         if (rc) return rc;
     }
@@ -179,8 +195,9 @@ void opts_help(const struct cmd *c, FILE *out) {
         const struct opt *o = &table[i];
         if (!takes(c, o)) continue;
         char left[64];
-        snprintf(left, sizeof left, "%s%s%s--%s %s", o->letter ? "-" : "", o->letter ? o->letter : "",
-                 o->letter ? ", " : "    ", o->name, o->arg ? o->arg : "");
+        int bare = is_bare(c, o, NULL);
+        snprintf(left, sizeof left, "%s%s%s--%s %s%s%s", o->letter ? "-" : "", o->letter ? o->letter : "",
+                 o->letter ? ", " : "    ", o->name, bare ? "[" : "", o->arg ? o->arg : "", bare ? "]" : "");
         int given = o->def && strcmp(o->def, "0") && strcmp(o->def, "-1");
         fprintf(out, "  %-28s %s", left, o->help);
         if (given) fprintf(out, " (default: %s)", o->def);
@@ -191,5 +208,7 @@ void opts_help(const struct cmd *c, FILE *out) {
 
 void opts_names(const struct cmd *c, FILE *out) {
     for (int i = 0; i < N_OPTS; i++)
-        if (takes(c, &table[i])) fprintf(out, "--%s%s\n", table[i].name, table[i].kind == OPT_FLAG ? "" : "=");
+        if (takes(c, &table[i]))
+            fprintf(out, "--%s%s\n", table[i].name,
+                    table[i].kind == OPT_FLAG || is_bare(c, &table[i], NULL) ? "" : "=");
 }

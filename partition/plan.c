@@ -326,37 +326,57 @@ int plan_make(struct plan **out, const struct model_shape *s, const struct strat
 
 /* ---- totals ---- */
 
-static void add_block(const struct plan_block *b, const struct plan_pass *pass, struct plan_totals *out) {
-    for (int i = 0; i < b->n; i++) {
-        const struct step_cost *c = &b->step[i].cost;
-        int sampled = step_is_sampled(b->step[i].kind);
-        double t = (double)(sampled ? pass->sampled : pass->tokens), ctx = (double)pass->ctx_sum;
-        if (t == 0) continue;
-        out->weight_bytes += (double)c->weight_bytes + t * (double)c->row_bytes_per_tok;
-        out->kv_bytes += t * (double)c->kv_bytes_per_tok + ctx * (double)c->kv_bytes_per_ctx;
-        for (int k = 0; k < PREC_COUNT; k++)
-            out->ops[k] += t * (double)c->ops_per_tok[k] + ctx * (double)c->ops_per_ctx[k];
-        out->messages += (double)c->messages;
-        out->sent_bytes += (double)c->sent_bytes + t * (double)c->sent_bytes_per_tok;
-        out->extra_bytes += t * (double)c->extra_bytes_per_tok;
-    }
+static void add_cost(const struct plan_step *step, const struct plan_work *w, struct plan_totals *out) {
+    const struct step_cost *c = &step->cost;
+    int sampled = step_is_sampled(step->kind);
+    double passes = (double)(sampled ? w->sampled_passes : w->passes), t = (double)(sampled ? w->sampled : w->tokens);
+    out->steps += passes;
+    out->weight_bytes += passes * (double)c->weight_bytes + t * (double)c->row_bytes_per_tok;
+    out->kv_bytes += t * (double)c->kv_bytes_per_tok + (double)w->ctx_read * (double)c->kv_bytes_per_ctx;
+    for (int k = 0; k < PREC_COUNT; k++)
+        out->ops[k] += t * (double)c->ops_per_tok[k] + (double)w->ctx_sum * (double)c->ops_per_ctx[k];
+    out->messages += passes * (double)c->messages;
+    out->sent_bytes += passes * (double)c->sent_bytes + t * (double)c->sent_bytes_per_tok;
+    out->extra_bytes += t * (double)c->extra_bytes_per_tok;
 }
 
-static void add_rank(const struct plan_rank *r, const struct plan_pass *pass, struct plan_totals *out) {
-    add_block(r->prologue, pass, out);
+/* by_kind: out has an entry for each kind of step, else one. */
+static void add_block(const struct plan_block *b, const struct plan_work *w, int by_kind, struct plan_totals *out) {
+    for (int i = 0; i < b->n; i++)
+        add_cost(&b->step[i], w, out + (by_kind ? b->step[i].kind : 0));
+}
+
+static void add_rank(const struct plan_rank *r, const struct plan_work *w, int by_kind, struct plan_totals *out) {
+    add_block(r->prologue, w, by_kind, out);
     for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++)
-        add_block(r->layers[l], pass, out);
-    add_block(r->epilogue, pass, out);
+        add_block(r->layers[l], w, by_kind, out);
+    add_block(r->epilogue, w, by_kind, out);
+}
+
+static struct plan_work one_pass(const struct plan_pass *pass) {
+    return (struct plan_work){.passes = pass->tokens > 0,
+                              .tokens = pass->tokens,
+                              .ctx_sum = pass->ctx_sum,
+                              .ctx_read = pass->ctx_sum,
+                              .sampled_passes = pass->sampled > 0,
+                              .sampled = pass->sampled};
 }
 
 void plan_totals(const struct plan *p, int rank, const struct plan_pass *pass, struct plan_totals *out) {
+    struct plan_work w = one_pass(pass);
     memset(out, 0, sizeof *out);
     for (int i = rank < 0 ? 0 : rank; i < (rank < 0 ? p->n_ranks : rank + 1); i++)
-        add_rank(&p->ranks[i], pass, out);
+        add_rank(&p->ranks[i], &w, 0, out);
+}
+
+void plan_step_totals(const struct plan *p, int rank, const struct plan_work *w, struct plan_totals out[STEP_COUNT]) {
+    memset(out, 0, STEP_COUNT * sizeof *out);
+    add_rank(&p->ranks[rank], w, 1, out);
 }
 
 void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most) {
     struct plan_pass pass = {.tokens = 1, .sampled = p->shape.causal, .ctx_sum = p->opts.decoder.n_ctx};
+    struct plan_work w = one_pass(&pass);
     double read_most = -1;
     memset(out, 0, sizeof *out);
     for (int i = 0; i < p->ranks_per_replica; i++) {
@@ -366,6 +386,6 @@ void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most)
             read_most = one.weight_bytes + one.kv_bytes;
             *most = i;
         }
-        add_rank(&p->ranks[i], &pass, out);
+        add_rank(&p->ranks[i], &w, 0, out);
     }
 }

@@ -9,10 +9,23 @@
 #include "collectives/agree.h"
 #include "dist/energy.h"
 #include "dist/probe.h"
+#include "dist/topo.h"
 
-static const size_t probe_bytes = (size_t)256 << 20; /* several times the last-level cache of a core */
+/* Several times the last-level cache of a core. */
+size_t bench_probe_bytes(void) {
+    size_t least = (size_t)256 << 20, cache = topo_last_level_cache_bytes();
+    return 4 * cache > least ? 4 * cache : least;
+}
 
 /* ---- opening ---- */
+
+/* The rows that were asked for, not the reference by itself. */
+static int want_roofline(struct bench *b, struct bench_row *r, struct diag *d) {
+    if (!b->app->spec.roofline || r->roof) return 0;
+    r->roof = calloc((size_t)b->repeat * (size_t)r->runner.plan->n_ranks, sizeof *r->roof);
+    int rc = r->roof ? 0 : diag_set(d, ERR_MEMORY, "no memory for the roofline of %d runs", b->repeat);
+    return err_agree(b->app->world, rc, d);
+}
 
 static int add_row(struct bench *b, const struct strategy *st, const char *why, int need_all, int flip,
                    struct diag *d) {
@@ -30,18 +43,34 @@ static int add_row(struct bench *b, const struct strategy *st, const char *why, 
     return err_agree(b->app->world, rc, d);
 }
 
+/* One rank is measured as the reference already; with a weight to flip it is not the same. */
+static int is_reference(const struct bench *b, const struct strategy *st) {
+    return !b->app->spec.no_verify && b->app->spec.flip < 0 && !strcmp(st->text, "1");
+}
+
+/* A row that was asked for. */
+static int add_asked(struct bench *b, const struct strategy *st, const char *why, int need_all, struct diag *d) {
+    if (is_reference(b, st) && (!need_all || b->app->size == 1)) {
+        snprintf(b->row[0].runner.why, sizeof b->row[0].runner.why, "%s", why);
+        return want_roofline(b, &b->row[0], d);
+    }
+    int rc = add_row(b, st, why, need_all, (int)b->app->spec.flip, d);
+    return rc ? rc : want_roofline(b, &b->row[b->n_rows - 1], d);
+}
+
 static int add_list(struct bench *b, const char *list, struct diag *d) {
     char copy[1024];
     if (strlen(list) >= sizeof copy) return diag_set(d, ERR_USAGE, "--strategies: list too long");
     strcpy(copy, list);
     char *save = NULL;
-    int rc = 0, before = b->n_rows;
+    int rc = 0, named = 0;
     for (char *word = strtok_r(copy, ",", &save); word && !rc; word = strtok_r(NULL, ",", &save)) {
         struct strategy st;
         rc = strategy_parse(&st, word, d);
-        if (!rc) rc = add_row(b, &st, "as asked", 0, (int)b->app->spec.flip, d);
+        named += !rc;
+        if (!rc) rc = add_asked(b, &st, "as asked", 0, d);
     }
-    if (!rc && b->n_rows == before) rc = diag_set(d, ERR_USAGE, "--strategies '%.40s': no strategy in it", list);
+    if (!rc && !named) rc = diag_set(d, ERR_USAGE, "--strategies '%.40s': no strategy in it", list);
     return rc;
 }
 
@@ -58,7 +87,7 @@ static int open_rows(struct bench *b, struct diag *d) {
     if (rc) return rc;
     if (s->strategies) return add_list(b, s->strategies, d);
     rc = app_strategy(&st, b->app, &b->model.shape, b->app->size, why, sizeof why, d);
-    return rc ? rc : add_row(b, &st, why, 1, (int)s->flip, d);
+    return rc ? rc : add_asked(b, &st, why, 1, d);
 }
 
 /* ---- measuring ---- */
@@ -70,8 +99,6 @@ static void add_stats(struct engine_stats *sum, const struct engine_stats *s) {
     }
     sum->messages += s->messages;
     sum->sent_bytes += s->sent_bytes;
-    sum->passes += s->passes;
-    sum->tokens += s->tokens;
     sum->busy_seconds += s->busy_seconds;
 }
 
@@ -88,6 +115,18 @@ static double probe_all(struct bench_row *r, const struct probe *probe) {
     free(rates);
     r->huge = probe->huge;
     return all;
+}
+
+/* What the roofline needs of a run, from all ranks of the row. */
+static void gather_roof(struct bench_row *r, int rep, const struct engine_result *res, const struct roof_rates *before,
+                        const struct roof_rates *after) {
+    struct roof_sample mine = {.stats = {[ROOF_DECODE] = res->decode, [ROOF_PREFILL] = res->prefill},
+                               .wall_s = {[ROOF_DECODE] = res->decode_seconds, [ROOF_PREFILL] = res->prefill_seconds}};
+    mine.rates.read_Bps = 0.5 * (before->read_Bps + after->read_Bps);
+    for (int k = 0; k < PEAK_COUNT; k++)
+        mine.rates.peak_Ops[k] = 0.5 * (before->peak_Ops[k] + after->peak_Ops[k]);
+    agree_allgather(r->runner.link, &mine, sizeof mine,
+                    r->roof + (size_t)(rep < 0 ? 0 : rep) * (size_t)r->runner.link->size);
 }
 
 /* Tokens and hashes of a run of row r against those of one rank; a difference in any run stays. Rank 0. */
@@ -113,7 +152,9 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
     struct engine_result res;
     struct link *l = r->runner.link;
     runner_job(&job, b->app, &b->prompts);
+    struct roof_rates roof_before, roof_after;
     double before = probe_all(r, probe);
+    if (r->roof) roof_probe(&r->runner, probe, &roof_before);
     int started = energy_start(energy) == 0;
     int rc = engine_generate(r->runner.engine, &job, &res, d);
     if (rc) return rc;
@@ -121,6 +162,8 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
     double joules = 1e-6 * (double)agree_sum(l, (uint64_t)(1e6 * energy->joules));
     if (broken) b->energy_domains = 0; /* a counter went away: no figure rather than a wrong one */
     double after = probe_all(r, probe);
+    if (r->roof) roof_probe(&r->runner, probe, &roof_after);
+    if (r->roof) gather_roof(r, rep, &res, &roof_before, &roof_after);
     struct engine_stats *all = calloc((size_t)l->size, sizeof *all);
     if (!all) rc = diag_set(d, ERR_MEMORY, "no memory for statistics");
     rc = err_agree(l, rc, d);
@@ -151,7 +194,7 @@ static int measure_all(struct bench *b, struct diag *d) {
     int domains = energy_open(&energy, getenv("NORTHWALL_POWERCAP"));
     b->energy_domains = (int)agree_sum(b->app->world, b->app->node_leader ? (uint64_t)domains : 0);
     if (!b->app->node_leader) energy.n = 0;
-    int rc = probe_init(&probe, probe_bytes) ? diag_set(d, ERR_MEMORY, "no memory for the bandwidth probe") : 0;
+    int rc = probe_init(&probe, bench_probe_bytes()) ? diag_set(d, ERR_MEMORY, "no memory for the bandwidth probe") : 0;
     rc = err_agree(b->app->world, rc, d);
     for (int rep = -1; rep < b->repeat && !rc; rep++) {
         for (int i = 0; i < b->n_rows && !rc; i++) {
@@ -172,6 +215,8 @@ static void close_rows(struct bench *b) {
         engine_result_fini(&b->row[i].first);
         free(b->row[i].samples);
         free(b->row[i].stats);
+        free(b->row[i].roof);
+        roof_fini(&b->row[i].roofline);
         runner_close(&b->row[i].runner);
     }
     free(b->places);
@@ -188,10 +233,22 @@ static int verify(struct bench *b, struct diag *d) {
                      bad ? diag_set(d, ERR_MISMATCH, "verification failed: a strategy differs from one rank") : 0, d);
 }
 
+static int make_roofs(struct bench *b, struct diag *d) {
+    int rc = 0;
+    for (int i = 0; i < b->n_rows && b->app->rank == 0 && !rc; i++) {
+        struct bench_row *r = &b->row[i];
+        if (r->roof) rc = roof_make(&r->roofline, r->runner.plan, r->roof, b->repeat, d);
+        if (!rc && r->roof && b->app->spec.plot) rc = roof_plot(&r->roofline, r->runner.plan, b->app->spec.plot, d);
+    }
+    return err_agree(b->app->world, rc, d);
+}
+
 static void report(struct bench *b) {
     if (b->app->rank != 0) return;
     if (b->app->spec.json) {
         bench_print_json(b);
+    } else if (b->app->spec.roofline) {
+        bench_print_roofline(b);
     } else if (b->app->spec.strategies) {
         bench_print_table(b);
     } else {
@@ -215,14 +272,28 @@ static int bench_rows(struct bench *b, struct diag *d) {
     for (int i = 0; i < b->n_rows && !rc; i++)
         if (b->row[i].runner.engine) engine_memory(b->row[i].runner.engine, &b->row[i].memory);
     if (!rc) {
+        int lost = make_roofs(b, d);
         rc = verify(b, d);
         report(b);
+        if (!rc) rc = lost;
     }
     close_rows(b);
     return rc;
 }
 
-static int run(struct app *app, struct diag *d) {
+/* What options ask for together, before anything is loaded. Rank 0 draws. */
+static int check_options(struct app *app, struct diag *d) {
+    struct run_spec *s = &app->spec;
+    if (s->kernels && !*s->kernels)
+        return diag_set(d, ERR_USAGE,
+                        "--kernels: name a set (northwall list), or leave --model out to measure each kernel");
+    if (!s->plot) return 0;
+    s->roofline = 1;
+    if (s->strategies) return diag_set(d, ERR_USAGE, "--plot draws one strategy: give --strategy, not --strategies");
+    return app->rank == 0 ? roof_plot_check(s->plot, d) : 0;
+}
+
+static int run_model(struct app *app, struct diag *d) {
     static struct bench b; /* large, and one a process */
     memset(&b, 0, sizeof b);
     b.app = app;
@@ -243,18 +314,36 @@ static int run(struct app *app, struct diag *d) {
     return rc;
 }
 
+/* Without a model, --kernels measures the kernels by themselves. */
+static int run(struct app *app, struct diag *d) {
+    int alone = app->spec.kernels && !app->spec.model && !app->spec.roofline && !app->spec.plot;
+    int rc = agree_same(app->world, (uint64_t)alone, "whether --model is given", d);
+    if (!rc && alone) return bench_kernels(app, d);
+    if (!rc) rc = err_agree(app->world, check_options(app, d), d);
+    return rc ? rc : run_model(app, d);
+}
+
 const struct cmd cmd_bench = {
     .name = "bench",
     .summary = "measure prefill and decode, verified against one rank",
-    .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]",
+    .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]\n"
+             "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--repeat N] [--json]",
+    .bare = "kernels",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv "
-               "temperature top-k top-p seed no-bos mem weights-cache kernels repeat no-verify flip-weight json quiet",
-    .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "
-             "bandwidth "
-             "of the\n"
-             "same cores is probed before and after each run. The tokens and logits of every run of every "
-             "strategy are\n"
-             "compared with those of one rank; a difference ends the command with a nonzero status.",
+               "temperature top-k top-p seed no-bos mem weights-cache kernels repeat roofline plot no-verify "
+               "flip-weight json quiet",
+    .notes =
+        "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "
+        "bandwidth "
+        "of the\n"
+        "same cores is probed before and after each run. The tokens and logits of every run of every "
+        "strategy are\n"
+        "compared with those of one rank; a difference ends the command with a nonzero status.\n\n"
+        "--roofline shows the time of each kind of step beside max(bytes / read bandwidth, operations / peak), all of "
+        "it\n"
+        "measured on the same cores in the same minute. Without --model, --kernels measures each kernel by itself: the "
+        "set\n"
+        "of that name, or the fastest one.",
     .run = run,
 };

@@ -23,6 +23,7 @@
 #ifndef KERNELS_PANEL_MAT_H
 #define KERNELS_PANEL_MAT_H
 
+#include "kernels/half.h"
 #include "kernels/panel_job.h"
 
 enum {

@@ -62,6 +62,29 @@ ok "the second read all" [ "$(field "$tmp/read" packed_from_cache_bytes | tr -dc
 "$northwall" run --model "$kjv" --prompt "In the" -n 2 --weights-cache /dev/null >/dev/null 2>"$tmp/err"
 ok "a cache that cannot be is one note" [ "$(grep -c '^northwall: note: /dev/null: cannot keep' "$tmp/err")" = 1 ]
 ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
+ok "one run, and one rank is measured once" sh -c '"$1" bench --model "$2" --strategies 1 --repeat 1 -n 2 -q | grep -c "^1  \|; 1 run after" | grep -qx 2' _ "$northwall" "$kjv"
+ranks 2 bench --model "$kjv" --strategies tp2,1 --n-prompt 8 -n 4 --repeat 1 --json >"$tmp/once" 2>/dev/null
+ok "rows of --strategies with 1 in it" [ "$(grep -c '^   "strategy"' "$tmp/once")" = 2 ]
+# Roofline: all keys, for one rank, split layers and stages; bytes are those of the plan.
+for s in 1 tp2 pp2; do
+    ranks "${s#[tp]p}" bench --model "$kjv" --strategy $s --n-prompt 8 -n 4 --repeat 1 --roofline --json >"$tmp/roof" 2>/dev/null
+    ok "roofline of $s: status" [ $? = 0 ]
+    for key in calls_per_pass bytes_per_pass int8_ops_per_pass f32_ops_per_pass measured_ms_per_pass memory_bound_ms_per_pass \
+        compute_bound_ms_per_pass bound_by fraction_of_bound share_of_time rank_read_GBps rank_int8_peak_GOps rank_f32_peak_GOps; do
+        ok "roofline of $s: $key" grep -q "\"$key\"" "$tmp/roof"
+    done
+    ok "roofline of $s: verified" grep -q '"tokens_verified": true' "$tmp/roof"
+done
+"$northwall" bench --model "$kjv" --n-prompt 8 -n 4 --repeat 1 --plot "$tmp/roof.gp" -q >"$tmp/roof" 2>/dev/null
+ok "roofline as a table" sh -c 'grep -q "^  ffn_up " "$1" && grep -q "^  sum " "$1" && grep -q "F32 peak" "$1"' _ "$tmp/roof"
+ok "--plot: gnuplot's commands" grep -q '^plot ' "$tmp/roof.gp"
+if command -v gnuplot >/dev/null 2>&1; then
+    "$northwall" bench --model "$kjv" --n-prompt 8 -n 4 --repeat 1 --plot "$tmp/roof.svg" -q >/dev/null 2>&1
+    ok "--plot: a picture" grep -q '</svg>' "$tmp/roof.svg"
+fi
+"$northwall" bench --kernels portable --quant I8 --repeat 1 --json >"$tmp/kernels"
+ok "bench --kernels" sh -c 'grep -q "\"kernels\": \"portable\"" "$1" && grep -q "\"rate_GBps\"" "$1" && grep -q "\"rate_GOps\"" "$1"' _ "$tmp/kernels"
+ok "its rows: int8, static, float; decode and prefill" [ "$(grep -c '"fraction_of_peak"' "$tmp/kernels")" = 3 -a "$(grep -c '"fraction_of_read_bw"' "$tmp/kernels")" = 3 ]
 "$northwall" model perplexity --model "$kjv" --text "In the beginning God created the heaven and the earth." --json >"$tmp/ppl" 2>/dev/null
 verse="In the beginning God created the heaven and the earth. And the earth was without form"
 n_ids=$("$northwall" model tokenize --model "$kjv" --no-bos --text "$verse" | wc -w)

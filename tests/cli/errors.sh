@@ -63,6 +63,16 @@ asks "model command on one rank" "differ in the command line" "${one[@]}" -- mod
 fails "no strategy in a list" 2 "no strategy in it" 1 bench --model "$stories" --strategies , --repeat 1 -n 2
 fails "empty list of strategies" 2 "no strategy in it" 1 bench --model "$stories" --strategies '' --no-verify
 fails "a weight to flip on no rank" 2 "no such rank" 1 bench --model "$stories" --flip-weight 1 -n 2
+fails "no model and no kernels to measure" 2 "no model" 1 bench
+fails "--kernels without a set beside a model" 2 "name a set" 3 bench --model "$stories" --kernels
+fails "a kernel set that is none" 2 "nosuch" 3 bench --kernels nosuch
+fails "a storage type that is none" 2 "nosuch" 1 bench --kernels --quant nosuch
+fails "kernels without a set elsewhere" 2 "--kernels needs a value" 1 run --model "$stories" --kernels
+fails "a picture of another kind" 2 "must end in .svg, .png or .gp" 3 bench --model "$stories" --plot roof.jpg
+fails "a picture of several strategies" 2 "draws one strategy" 1 bench --model "$stories" --strategies 1 --plot roof.svg
+PATH=/nonexistent "$northwall" bench --model "$stories" --plot "$tmp/roof.svg" >/dev/null 2>"$tmp/err"
+ok "a picture without gnuplot" [ $? = 3 -a "$(grep -c 'gnuplot is not installed' "$tmp/err")" = 1 -a ! -e "$tmp/roof.svg" ]
+asks "a model on one rank" "whether --model is given" bench --model "$stories" -- bench --kernels
 for size in inf 1e-9 1e30TiB nan -1 ''; do
     fails "--mem '$size'" 2 "expected a size" 1 run --model "$stories" --mem "$size" -n 2
 done

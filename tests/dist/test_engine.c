@@ -211,7 +211,33 @@ static void check_flip(const char *path) {
     gguf_close(g);
 }
 
+/* What the passes held, which the bounds of the steps are computed from: prompts of 10 and 17 tokens in chunks of 5,
+ * then 11 more tokens each. */
+static void check_work(const char *path) {
+    static const char *const strategies[] = {"1", "tp2", "pp2"};
+    struct gguf *g = NULL;
+    struct model_shape s;
+    if (open_file(path, &g, &s)) return;
+    make_prompts(s.n_vocab);
+    for (int i = 0; i < 3; i++) {
+        struct setting set = {strategies[i], 2, 1, 5, ACT_I8, KV_F16, 0, -1};
+        struct engine_result r;
+        if (run(&set, &s, g, &r)) break;
+        struct plan_work p = r.prefill.work, d = r.decode.work;
+        CHECK(lens[0] == 10 && lens[1] == 17 && r.n_out[0] == N_NEW && r.n_out[1] == N_NEW, "the job");
+        CHECK(p.passes == 4 && p.tokens == 27 && p.sampled == 2 && p.sampled_passes == 2, "%s: prefill", set.strategy);
+        CHECK(p.ctx_sum == 10 * 11 / 2 + 17 * 18 / 2, "%s: %d positions", set.strategy, (int)p.ctx_sum);
+        CHECK(p.ctx_read == (5 + 10) + (5 + 10 + 15 + 17), "%s: %d read", set.strategy, (int)p.ctx_read);
+        CHECK(d.passes == 11 && d.tokens == 22 && d.sampled == 22 && d.sampled_passes == 11, "%s: decode",
+              set.strategy);
+        CHECK(d.ctx_sum == d.ctx_read && d.ctx_sum == 11 * (10 + 17) + 2 * 66, "%s: %d", set.strategy, (int)d.ctx_sum);
+        engine_result_fini(&r);
+    }
+    gguf_close(g);
+}
+
 int main(void) {
+    check_work(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_file(NW_TEST_DATA "/stories260K-f32.gguf", ACT_F32, KV_F16, 0, every);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", ACT_I8, KV_F16, 0, every);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_I4, KV_I4, 0.9, some);

@@ -242,6 +242,40 @@ static void test_other_archs(void) {
     plan_free(p);
 }
 
+static double bytes_of(const struct plan_totals *t) {
+    return t->weight_bytes + t->kv_bytes + t->sent_bytes + t->ops[PREC_F32] + t->ops[PREC_I8] + t->messages + t->steps;
+}
+
+/* The kinds of steps add up to the whole, and passes add up; the cache is read once for tokens that share it. */
+static void test_kinds(void) {
+    struct model_shape s;
+    small(&s, "llama", "Q8_0");
+    struct plan *p = make(&s, "tp2xpp2", ACT_I8, ACT_I8, KV_F16);
+    struct plan_pass pass = {.tokens = 3, .sampled = 1, .ctx_sum = 6};
+    struct plan_work one = {.passes = 1, .tokens = 3, .ctx_sum = 6, .ctx_read = 6, .sampled_passes = 1, .sampled = 1};
+    struct plan_work ten = {10, 30, 60, 60, 10, 10}, shared = one;
+    shared.ctx_read = 3;
+    for (int r = 0; r < p->n_ranks; r++) {
+        struct plan_totals all, kind[STEP_COUNT], more[STEP_COUNT], less[STEP_COUNT];
+        double sum = 0;
+        plan_totals(p, r, &pass, &all);
+        plan_step_totals(p, r, &one, kind);
+        plan_step_totals(p, r, &ten, more);
+        plan_step_totals(p, r, &shared, less);
+        for (int k = 0; k < STEP_COUNT; k++) {
+            sum += bytes_of(&kind[k]);
+            CHECK(bytes_of(&more[k]) == 10 * bytes_of(&kind[k]), "%s of rank %d", step_name((enum step_kind)k), r);
+            CHECK(k == STEP_ATTENTION || less[k].kv_bytes == kind[k].kv_bytes, "%s", step_name((enum step_kind)k));
+        }
+        CHECK(sum == bytes_of(&all) && sum > 0, "rank %d: %.0f, %.0f", r, sum, bytes_of(&all));
+        CHECK(less[STEP_ATTENTION].kv_bytes == kind[STEP_ATTENTION].kv_bytes / 2 &&
+                  less[STEP_ATTENTION].ops[PREC_F32] == kind[STEP_ATTENTION].ops[PREC_F32],
+              "half the cache, the same operations");
+        CHECK(kind[STEP_QKV].steps == p->ranks[r].shard.layer1 - p->ranks[r].shard.layer0, "one q, k, v a layer");
+    }
+    plan_free(p);
+}
+
 /* Names are those of the list, in lower case. */
 static void test_names(void) {
     static const char *const names[] = {
@@ -262,6 +296,7 @@ int main(void) {
     test_precision();
     test_cache();
     test_other_archs();
+    test_kinds();
     test_names();
     return check_report("partition-cost");
 }

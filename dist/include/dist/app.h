@@ -20,11 +20,11 @@
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
-        *kernels, *mem, *bind, *weights_cache;
+        *kernels, *mem, *plot, *bind, *weights_cache;
     long tp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip;
     double temperature, top_p;
-    int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify;
+    int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
     int n_args;
 };
@@ -43,6 +43,7 @@ struct cmd {
     const char *name, *summary;
     const char *usage; /* words after "northwall NAME" */
     const char *options; /* names of the options it takes, separated by spaces */
+    const char *bare; /* of those, options whose value may be left out (it is then ""), or NULL */
     const char *notes; /* paragraphs under the options, or NULL */
     int max_args; /* words that are no options, 2 at most */
     int (*run)(struct app *app, struct diag *d);
@@ -70,10 +71,10 @@ int model_open_parts(struct model *m, const struct app *app, int parts, struct d
 int model_open(struct model *m, const struct app *app, struct diag *d);
 void model_close(struct model *m);
 
+/* Threads of a rank: --threads, OMP_NUM_THREADS, or 1. */
+int app_threads(const struct run_spec *s);
 /* Fills in the decoder's options from the command line (compute mode, kv type, context, threads). */
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d);
-/* Threads of this rank, by --threads or OMP_NUM_THREADS. Local. */
-long app_threads(const struct run_spec *s);
 /* Counts the node's cores and, as --bind says, gives each thread of this rank one of its own; says where a launcher
  * left too few. To be called before threads touch memory. Collective. */
 int app_bind(struct app *app, struct diag *d);

@@ -25,7 +25,7 @@ struct engine_stats {
     double seconds[STEP_COUNT]; /* time inside each kind of step */
     double wait_seconds[STEP_COUNT]; /* of that, time waiting for a message */
     uint64_t messages, sent_bytes; /* sent by this rank */
-    uint64_t passes, tokens; /* passes walked, tokens in them */
+    struct plan_work work; /* passes walked and what was in them */
     double busy_seconds; /* whole passes, from first to last step */
 };
 

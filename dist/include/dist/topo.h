@@ -66,4 +66,7 @@ int topo_bind(struct topo_place *out, struct link *l, int node, int threads, int
 /* "0,2-3" for a set of CPUs, cut short with "..." where it does not fit. Local. */
 void topo_list(const cpu_set_t *set, char *buf, size_t cap);
 
+/* Bytes of one last-level cache, as this rank's cores see it; 0 where the system does not tell. Local. */
+size_t topo_last_level_cache_bytes(void);
+
 #endif

@@ -242,8 +242,19 @@ struct plan_pass {
 /* Totals of one rank, or of all (rank < 0; each replica then runs the pass), for a pass. */
 struct plan_totals {
     double weight_bytes, kv_bytes, ops[PREC_COUNT], messages, sent_bytes, extra_bytes;
+    double steps; /* walked */
 };
 void plan_totals(const struct plan *p, int rank, const struct plan_pass *pass, struct plan_totals *out);
+
+/* Any number of passes together: all costs are linear in these. */
+struct plan_work {
+    int64_t passes, tokens, ctx_sum; /* of all passes: tokens, and sum over them of the positions each sees */
+    int64_t ctx_read; /* sum over the passes and their sequences of the positions that the last token sees: what has to
+                         be read of the cache where the tokens of a sequence share it. ctx_sum counts it a token */
+    int64_t sampled_passes, sampled; /* passes with tokens whose logits are wanted; those tokens */
+};
+/* What one rank does in them, by kind of step. The cache counts ctx_read times, not ctx_sum times. */
+void plan_step_totals(const struct plan *p, int rank, const struct plan_work *w, struct plan_totals out[STEP_COUNT]);
 
 /* Bytes of weights held more than once in a replica, by cause: `model` is what one rank alone would hold. */
 struct plan_replication {
