@@ -171,12 +171,18 @@ void bench_print_table(const struct bench *b) {
             b->app->cores, b->app->cores == 1 ? "" : "s");
 }
 
+static const char *waiting_text(const struct bench *b) {
+    return b->app->yields < 0 ? NULL : b->app->yields ? "give way" : "spin";
+}
+
 /* Where the threads ran; of many ranks the first few. */
 static void print_places(const struct bench *b, int n) {
     printf("cores:");
     for (int i = 0; i < n && i < 8; i++)
         printf("%s rank %d on %s", i ? "," : "", i, b->places[i].list);
-    printf("%s; %s\n\n", n > 8 ? ", ..." : "", topo_text(b->places[0].state));
+    printf("%s; %s", n > 8 ? ", ..." : "", topo_text(b->places[0].state));
+    if (n > 1 && waiting_text(b)) printf("; ranks that wait %s", waiting_text(b));
+    fputs("\n\n", stdout);
 }
 
 static void print_figure(const char *name, struct stats_median s, const char *unit, int digits) {
@@ -393,6 +399,7 @@ void bench_print_json(const struct bench *b) {
     json_object_set_new(o, "cores", json_integer(b->app->cores));
     json_object_set_new(o, "cores_of_ranks", places_json(b));
     json_object_set_new(o, "binding", json_string(topo_text(b->places[0].state)));
+    json_object_set_new(o, "ranks_that_wait", waiting_text(b) ? json_string(waiting_text(b)) : json_null());
     json_object_set_new(o, "rows", rows);
     if (b->n_rows) json_object_update_missing_new(o, row_json(b, &b->row[b->n_rows - 1]));
     json_dumpf(o, stdout, JSON_INDENT(1));

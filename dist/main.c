@@ -99,6 +99,20 @@ static void find_node(struct app *app, int mpi) {
     app->node_leader = app->node == app->rank;
 }
 
+/* Whether ranks that wait give way to others: Open MPI's own word on it, -1 from an MPI that has no such setting. */
+static int ask_yields(void) {
+    int level, index, count, value = -1, any[64];
+    MPI_T_cvar_handle h;
+    if (MPI_T_init_thread(MPI_THREAD_SINGLE, &level) != MPI_SUCCESS) return -1;
+    if (MPI_T_cvar_get_index("mpi_yield_when_idle", &index) == MPI_SUCCESS &&
+        MPI_T_cvar_handle_alloc(index, NULL, &h, &count) == MPI_SUCCESS) {
+        if (count == 1 && MPI_T_cvar_read(h, any) == MPI_SUCCESS) value = any[0] != 0;
+        MPI_T_cvar_handle_free(&h);
+    }
+    MPI_T_finalize();
+    return value;
+}
+
 /* What the command line asks for: a command, or text to print (NULL). Local. */
 static int parse(struct app *app, int argc, char **argv, const struct cmd **out, struct diag *d) {
     char names[256];
@@ -113,20 +127,34 @@ static int parse(struct app *app, int argc, char **argv, const struct cmd **out,
                     text_names(names, sizeof names, (const void *const *)cmds));
 }
 
-/* Threads that wait by spinning are quick where each has a core (measured on 2 cores, 1.1 B weights: 57 tokens/s
- * against 41), and ruin where they have not: OpenMP is told to wait passively then. It reads that before main, so the
- * program starts itself once more. What the user has set stands. */
-static void choose_waiting(int argc, char **argv) {
+/* CPUs that this node's ranks may use together, before MPI can tell: a launcher that binds each rank to a core of its
+ * own runs on all of them itself. */
+static int cpus_of_node(void) {
+    cpu_set_t own = cores_allowed(), launcher;
+    if (sched_getaffinity(getppid(), sizeof launcher, &launcher) == 0) CPU_OR(&own, &own, &launcher);
+    return CPU_COUNT(&own);
+}
+
+static int threads_outnumber_cpus(int threads) {
+    cpu_set_t own = cores_allowed();
     const char *ranks = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    if (!ranks) ranks = getenv("MPI_LOCALNRANKS");
+    return threads > CPU_COUNT(&own) || (ranks ? strtol(ranks, NULL, 10) : 1) * threads > cpus_of_node();
+}
+
+/* Threads and ranks that wait by spinning are quick where each has a core (measured on 2 cores, 1.1 B weights: 57
+ * tokens/s against 41 with two threads), and ruin where they have not: OpenMP is told to wait passively then, and Open
+ * MPI to give way (it knows when ranks outnumber its slots; a host file may promise more of these than there are
+ * cores). OpenMP reads that before main, so the program starts itself once more. What the user has set stands. */
+static void choose_waiting(int argc, char **argv) {
     char self[4096];
     struct app app = {0};
     const struct cmd *c;
-    cpu_set_t cores = cores_allowed();
-    if (!ranks) ranks = getenv("MPI_LOCALNRANKS");
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || parse(&app, argc, argv, &c, NULL) || !c) return;
-    long threads = app_threads(&app.spec), n = ranks ? strtol(ranks, NULL, 10) : 1;
+    if (parse(&app, argc, argv, &c, NULL) || !c || !threads_outnumber_cpus(app_threads(&app.spec))) return;
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+    if (app_threads(&app.spec) == 1 || getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (threads == 1 || n * threads <= CPU_COUNT(&cores) || len <= 0) return;
+    if (len <= 0) return;
     self[len] = 0;
     setenv("OMP_WAIT_POLICY", "passive", 1);
     execv(self, argv); /* returns only if it fails, and then all goes on as it was */
@@ -157,6 +185,7 @@ static void start_ranks(struct app *app, int mpi) {
     app->rank = app->world->rank;
     app->size = app->world->size;
     find_node(app, mpi);
+    app->yields = mpi ? ask_yields() : -1;
 }
 
 /* No file that is opened later may take the number of a standard stream that came closed; writes to it still fail. */

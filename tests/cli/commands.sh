@@ -105,6 +105,19 @@ if [ "$(nproc)" -ge 2 ]; then
     ok "ranks bound to cores: bench" [ "$(bound bench --repeat 1 --no-verify)" = '"oversubscribed":false' ]
     ok "ranks bound to cores: run" [ "$(bound run)" = '"oversubscribed":false' ]
 fi
+# Ranks with cores of their own spin while they wait; those without give way, though the launcher was promised room.
+waiting() { # COMMAND OPTIONS...: mpirun or so; prints how ranks wait
+    env -u OMPI_MCA_mpi_yield_when_idle "$@" "$northwall" bench -m "$kjv" --tp 2 --n-prompt 2 -n 2 --repeat 1 --no-verify --json -q \
+        >"$tmp/waiting" 2>/dev/null
+    field "$tmp/waiting" ranks_that_wait
+}
+one_cpu=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')
+ok "ranks that share a core give way" [ "$(waiting taskset -c "$one_cpu" "$mpiexec" -n 2 --host localhost:2)" = '"ranks_that_wait":"giveway"' ]
+ok "unless they are told not to" [ "$(waiting taskset -c "$one_cpu" "$mpiexec" -n 2 --mca mpi_yield_when_idle 0)" = '"ranks_that_wait":"spin"' ]
+if [ "$(nproc)" -ge 2 ]; then
+    ok "ranks with cores spin" [ "$(waiting "$mpiexec" -n 2)" = '"ranks_that_wait":"spin"' ]
+    ok "ranks bound to cores spin" [ "$(waiting "$mpiexec" --bind-to core -n 2)" = '"ranks_that_wait":"spin"' ]
+fi
 # Shares are of one whole; decoding so short that the pipeline's start and end weigh most.
 ranks 4 bench -m "$kjv" --pp 4 --prompt "And" -n 3 --repeat 1 --no-verify --json >"$tmp/short" 2>/dev/null
 waits=$(tr -d ' \n' <"$tmp/short" | grep -oE '"(wait_share|share_collective_wait|share_pipeline_bubble)":[^,}]*' | head -n 3 | cut -d: -f2 | tr '\n' ' ')

@@ -35,6 +35,7 @@ struct app {
     int rank, size; /* world's */
     int cores; /* that the ranks of this node may use, together */
     struct topo_place place; /* of this rank's threads, once app_bind has been called */
+    int yields; /* ranks that wait for a message give way to others; -1: not known, or nobody to wait for */
     int node; /* world rank of the node's first rank */
     int node_leader; /* 1: this rank is that one */
 };
