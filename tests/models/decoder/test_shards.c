@@ -251,83 +251,19 @@ static void check_cuts(const struct model_shape *s, const struct gguf *g, struct
     free(w.got);
 }
 
-static const struct tiny tinies[] = {
-    {.arch = "llama",
-     .n_layers = 3,
-     .d_model = 64,
-     .n_heads = 8,
-     .n_kv_heads = 4,
-     .head_dim = 8,
-     .d_ffn = 172,
-     .n_vocab = 83,
-     .all_vecs = 1},
-    {.arch = "granite",
-     .n_layers = 2,
-     .d_model = 96,
-     .n_heads = 9,
-     .n_kv_heads = 3,
-     .head_dim = 32,
-     .d_ffn = 544,
-     .n_vocab = 70},
-    {.arch = "qwen2",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 14,
-     .n_kv_heads = 2,
-     .head_dim = 16,
-     .d_ffn = 96,
-     .n_vocab = 101,
-     .tied = 1},
-    {.arch = "qwen3",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 5,
-     .n_kv_heads = 1,
-     .head_dim = 40,
-     .d_ffn = 128,
-     .n_vocab = 77},
-    {.arch = "gpt2",
-     .n_layers = 2,
-     .d_model = 96,
-     .n_heads = 6,
-     .n_kv_heads = 6,
-     .head_dim = 16,
-     .d_ffn = 384,
-     .n_vocab = 90,
-     .tied = 1},
-    {.arch = "gptneox",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 4,
-     .n_kv_heads = 4,
-     .head_dim = 16,
-     .d_ffn = 256,
-     .n_vocab = 90,
-     .rope_dim = 4,
-     .parallel = 1},
-    {.arch = "bert",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 4,
-     .n_kv_heads = 4,
-     .head_dim = 16,
-     .d_ffn = 160,
-     .n_vocab = 64},
-};
-
 static void check_archs(void) {
-    for (size_t i = 0; i < sizeof tinies / sizeof *tinies; i++) {
+    for (size_t i = 0; i < TINY_ARCHS; i++) {
         struct model_shape s;
         struct decoder_opts o = tiny_opts();
-        tiny_shape(&s, &tinies[i], "F16", NULL);
+        tiny_shape(&s, &tiny_archs[i], "F16", NULL);
         check_cuts(&s, NULL, o, 0, i + 1);
-        tiny_shape(&s, &tinies[i], "Q4_0", NULL);
+        tiny_shape(&s, &tiny_archs[i], "Q4_0", NULL);
         o.linear_bits = o.head_bits = ACT_I8;
         check_cuts(&s, NULL, o, 1, i + 20);
         o.linear_bits = ACT_I4;
         o.silu_bits = 8;
         o.kv = KV_I8;
-        tiny_shape(&s, &tinies[i], "I4", "I8");
+        tiny_shape(&s, &tiny_archs[i], "I4", "I8");
         check_cuts(&s, NULL, o, 1, i + 40);
     }
 }
@@ -490,7 +426,7 @@ static void check_pinned(void) {
         struct model_shape s;
         struct decoder_opts o = tiny_opts();
         int id[LONGEST], seq[LONGEST] = {0}, pos[LONGEST];
-        tiny_shape(&s, &tinies[pins[i].tiny], pins[i].quant, pins[i].head);
+        tiny_shape(&s, &tiny_archs[pins[i].tiny], pins[i].quant, pins[i].head);
         o.linear_bits = pins[i].linear;
         o.head_bits = pins[i].last;
         o.silu_bits = pins[i].silu;

@@ -4,70 +4,6 @@
 
 #include "tiny.h"
 
-static const struct tiny tinies[] = {
-    {.arch = "llama",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 9,
-     .n_kv_heads = 3,
-     .head_dim = 8,
-     .d_ffn = 172,
-     .n_vocab = 83,
-     .all_vecs = 1},
-    {.arch = "granite",
-     .n_layers = 2,
-     .d_model = 96,
-     .n_heads = 9,
-     .n_kv_heads = 3,
-     .head_dim = 32,
-     .d_ffn = 544,
-     .n_vocab = 70,
-     .tied = 1},
-    {.arch = "qwen2",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 14,
-     .n_kv_heads = 2,
-     .head_dim = 16,
-     .d_ffn = 96,
-     .n_vocab = 101,
-     .tied = 1},
-    {.arch = "qwen3",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 5,
-     .n_kv_heads = 1,
-     .head_dim = 40,
-     .d_ffn = 128,
-     .n_vocab = 77},
-    {.arch = "gpt2",
-     .n_layers = 2,
-     .d_model = 96,
-     .n_heads = 6,
-     .n_kv_heads = 6,
-     .head_dim = 16,
-     .d_ffn = 384,
-     .n_vocab = 90,
-     .tied = 1},
-    {.arch = "gptneox",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 4,
-     .n_kv_heads = 4,
-     .head_dim = 16,
-     .d_ffn = 256,
-     .n_vocab = 90,
-     .rope_dim = 4,
-     .parallel = 1},
-    {.arch = "bert",
-     .n_layers = 2,
-     .d_model = 64,
-     .n_heads = 4,
-     .n_kv_heads = 4,
-     .head_dim = 16,
-     .d_ffn = 160,
-     .n_vocab = 64},
-};
 static const struct tiny big = {.arch = "llama",
                                 .n_layers = 1,
                                 .d_model = 256,
@@ -167,7 +103,7 @@ static void check_stops(void) {
     struct diag d = {0};
     char path[256];
     int calls = 0;
-    tiny_shape(&s, &tinies[0], "Q8_0", NULL);
+    tiny_shape(&s, &tiny_archs[0], "Q8_0", NULL);
     shard_whole(&s, &spec);
     o.progress = stop;
     o.progress_arg = &calls;
@@ -246,15 +182,15 @@ static void check_all_bytes(void) {
         {.embed = 1},
         {.layer0 = 1, .layer1 = 1},
     };
-    for (size_t i = 0; i < sizeof tinies / sizeof *tinies; i++) {
+    for (size_t i = 0; i < TINY_ARCHS; i++) {
         struct model_shape s;
         struct shard_spec whole;
-        tiny_shape(&s, &tinies[i], "Q8_0", NULL);
+        tiny_shape(&s, &tiny_archs[i], "Q8_0", NULL);
         shard_whole(&s, &whole);
-        check_bytes(&tinies[i], "Q8_0", whole);
-        check_bytes(&tinies[i], "I4", whole);
+        check_bytes(&tiny_archs[i], "Q8_0", whole);
+        check_bytes(&tiny_archs[i], "I4", whole);
         for (size_t k = 0; k < sizeof odd / sizeof *odd; k++)
-            if (s.causal || !odd[k].vocab1) check_bytes(&tinies[i], k % 2 ? "I8" : "Q4_1", odd[k]);
+            if (s.causal || !odd[k].vocab1) check_bytes(&tiny_archs[i], k % 2 ? "I8" : "Q4_1", odd[k]);
     }
     /* by hand: 1 layer, K, V 128 x 256 and so on, Q4_0: 18 bytes for 32 */
     struct model_shape s;
@@ -291,7 +227,7 @@ static void check_refusals(void) {
     struct model_shape s;
     struct shard_spec whole, spec;
     struct decoder *dec;
-    tiny_shape(&s, &tinies[0], "F16", NULL);
+    tiny_shape(&s, &tiny_archs[0], "F16", NULL);
     shard_whole(&s, &whole);
     for (int i = 0; i < 8; i++) {
         struct decoder_opts o = tiny_opts();
@@ -304,7 +240,7 @@ static void check_refusals(void) {
         if (i == 4) o.silu_bits = 4;
         if (i == 5) o.max_tokens = 0;
         if (i == 6) o.kv = (enum kv_type)9;
-        if (i == 7) s.n_kv_heads = 2;
+        if (i == 7) s.n_kv_heads = 3;
         int rc = decoder_open(&dec, &s, NULL, &spec, &o, &d);
         CHECK(rc == (i == 7 ? ERR_UNSUPPORTED : ERR_RANGE) && !dec && d.text[0], "case %d: %s", i, d.text);
     }
@@ -315,7 +251,7 @@ static void check_batches(void) {
     struct decoder_opts o = tiny_opts();
     o.n_seqs = 2;
     o.max_tokens = 4;
-    tiny_shape(&s, &tinies[0], "F16", NULL);
+    tiny_shape(&s, &tiny_archs[0], "F16", NULL);
     struct decoder *dec = tiny_whole(&s, NULL, &o);
     static const struct {
         int n, id[5], seq[5], pos[5], ok;
@@ -340,18 +276,18 @@ static void check_batches(void) {
 }
 
 int main(void) {
-    for (size_t i = 0; i < sizeof tinies / sizeof *tinies; i++) {
+    for (size_t i = 0; i < TINY_ARCHS; i++) {
         struct model_shape s;
         struct decoder_opts o = tiny_opts();
-        tiny_shape(&s, &tinies[i], "Q5_1", "Q8_0");
+        tiny_shape(&s, &tiny_archs[i], "Q5_1", "Q8_0");
         check_in_place(&s, o);
         check_flip(&s, NULL);
-        tiny_shape(&s, &tinies[i], "I4", "I8");
+        tiny_shape(&s, &tiny_archs[i], "I4", "I8");
         o.linear_bits = ACT_I8;
         check_in_place(&s, o);
-        check_quantize(&tinies[i], "Q8_0", NULL);
-        check_quantize(&tinies[i], "I4", "F16");
-        check_quantize(&tinies[i], "F16", NULL);
+        check_quantize(&tiny_archs[i], "Q8_0", NULL);
+        check_quantize(&tiny_archs[i], "I4", "F16");
+        check_quantize(&tiny_archs[i], "F16", NULL);
     }
     for (int i = 0; tensor_types[i]; i++) {
         struct model_shape s;
