@@ -48,7 +48,7 @@ void bench_bytes_per_tok(const struct bench *b, const struct bench_row *r, doubl
 size_t bench_probe_bytes(void);
 
 /* northwall bench --kernels: each weight format and cache type with the selected kernel set. Collective. */
-int bench_kernels(const struct app *app, struct diag *d);
+int bench_kernels(struct app *app, struct diag *d);
 
 void bench_print_table(const struct bench *b);
 void bench_print_detail(const struct bench *b, const struct bench_row *r);

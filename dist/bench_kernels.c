@@ -1,9 +1,10 @@
 /* northwall bench --kernels: each weight format and cache type by itself, with the selected kernel set.
  *
- *   decode     one token times a matrix larger than the last-level cache, in panels on huge pages, as the engine keeps
- * it: bytes of weights a second, beside the read bandwidth prefill    many tokens times 256 rows, which fit in the
- * cache: operations a second, beside the peak attention  one token over a cache larger than the last-level cache: bytes
- * of it a second, beside the read bandwidth
+ *   decode     one token times a matrix larger than the last-level cache, in panels on huge pages, as the engine
+ *              keeps it: bytes of weights a second, beside the read bandwidth
+ *   prefill    many tokens times 256 rows, which fit in the cache: operations a second, beside the peak
+ *   attention  one token over a cache larger than the last-level cache: bytes of it a second, beside the read
+ *              bandwidth
  *
  * Rows are split over --threads. Under mpirun all ranks measure at the same time and rates are added. */
 #include "bench.h"
@@ -30,8 +31,8 @@ struct kernel_row {
     const char *type, *activations;
     double bytes; /* of weights or cache on one rank */
     int is_float; /* multiplies floats */
-    struct stats_median rate, beside,
-        fraction; /* 10^9 a second: bytes or operations; bandwidth or peak; rate / beside */
+    struct stats_median rate, beside; /* 10^9 a second: bytes or operations; bandwidth or peak */
+    struct stats_median fraction; /* rate / beside */
 };
 
 struct kernel_bench {
@@ -366,6 +367,8 @@ static int bench_all(struct kernel_bench *b, const struct tensor_type *only, str
 
 static int open_bench(struct kernel_bench *b, const struct tensor_type **only, struct diag *d) {
     const struct run_spec *s = &b->app->spec;
+    int rc = opts_only(s, "kernels quant threads bind repeat json quiet", "bench --kernels without --model", d);
+    if (rc) return rc;
     if (kernels_select(*s->kernels ? s->kernels : NULL) != 0)
         return diag_set(d, ERR_USAGE, "--kernels %.40s: unknown or not possible on this CPU (northwall list)",
                         s->kernels);
@@ -375,7 +378,7 @@ static int open_bench(struct kernel_bench *b, const struct tensor_type **only, s
     return 0;
 }
 
-int bench_kernels(const struct app *app, struct diag *d) {
+int bench_kernels(struct app *app, struct diag *d) {
     static struct kernel_bench b; /* large, and one a process */
     const struct tensor_type *only = NULL;
     memset(&b, 0, sizeof b);
@@ -384,6 +387,7 @@ int bench_kernels(const struct app *app, struct diag *d) {
     b.threads = app_threads(&app->spec);
     b.bytes = bench_probe_bytes() / 2; /* still out of the cache, and made in half the time */
     int rc = err_agree(app->world, open_bench(&b, &only, d), d);
+    if (!rc) rc = app_bind(app, d);
     if (!rc && app->rank == 0 && !app->spec.json) print_head(&b);
     if (!rc) rc = bench_all(&b, only, d);
     if (!rc && app->rank == 0 && app->spec.json) print_json(&b);

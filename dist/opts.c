@@ -90,6 +90,7 @@ static const struct opt table[] = {
     {"help", "h", NULL, OPT_FLAG, FIELD(help), 0, 0, NULL, "this text"},
 };
 enum { N_OPTS = sizeof table / sizeof *table };
+_Static_assert(N_OPTS <= 64, "run_spec.given has a bit for each option");
 
 /* True if `name` is a word of the list. */
 static int listed(const char *list, const char *name) {
@@ -164,7 +165,15 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
             value = argv[++i];
         int rc = set_value(s, o, value, d);
         if (rc) return rc;
+        s->given |= (uint64_t)1 << (o - table);
     }
+    return 0;
+}
+
+int opts_only(const struct run_spec *s, const char *list, const char *reason, struct diag *d) {
+    for (int i = 0; i < N_OPTS; i++)
+        if (s->given >> i & 1 && !listed(list, table[i].name))
+            return diag_set(d, ERR_USAGE, "%s takes no --%s", reason, table[i].name);
     return 0;
 }
 

@@ -287,6 +287,8 @@ static int check_options(struct app *app, struct diag *d) {
     if (s->kernels && !*s->kernels)
         return diag_set(d, ERR_USAGE,
                         "--kernels: name a set (northwall list), or leave --model out to measure each kernel");
+    if (s->strategies && (s->strategy || s->tp || s->pp || s->dp))
+        return diag_set(d, ERR_USAGE, "give either --strategies or one strategy");
     if (!s->plot) return 0;
     s->roofline = 1;
     if (s->strategies) return diag_set(d, ERR_USAGE, "--plot draws one strategy: give --strategy, not --strategies");
@@ -327,7 +329,7 @@ const struct cmd cmd_bench = {
     .name = "bench",
     .summary = "measure prefill and decode, verified against one rank",
     .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]\n"
-             "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--repeat N] [--json]",
+             "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--bind on|off] [--repeat N] [--json]",
     .bare = "kernels",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv "

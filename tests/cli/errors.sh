@@ -66,6 +66,9 @@ fails "a weight to flip on no rank" 2 "no such rank" 1 bench --model "$stories" 
 fails "no model and no kernels to measure" 2 "no model" 1 bench
 fails "--kernels without a set beside a model" 2 "name a set" 3 bench --model "$stories" --kernels
 fails "a kernel set that is none" 2 "nosuch" 3 bench --kernels nosuch
+fails "an option that --kernels has no use for" 2 "without --model takes no --tp" 2 bench --kernels --tp 2
+fails "a prompt for --kernels" 2 "without --model takes no --prompt" 1 bench --kernels portable -p Once
+fails "strategies and a strategy" 2 "either --strategies" 1 bench --model "$stories" --strategies 1,tp2 --tp 2
 fails "a storage type that is none" 2 "nosuch" 1 bench --kernels --quant nosuch
 fails "kernels without a set elsewhere" 2 "--kernels needs a value" 1 run --model "$stories" --kernels
 fails "a picture of another kind" 2 "must end in .svg, .png or .gp" 3 bench --model "$stories" --plot roof.jpg

@@ -27,6 +27,7 @@ struct run_spec {
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
     int n_args;
+    uint64_t given; /* bit i: row i of the table was on the command line */
 };
 
 struct app {
@@ -53,6 +54,8 @@ extern const struct cmd *const cmds[];
 
 /* Parses argv after the subcommand. ERR_USAGE names the word. Local. */
 int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, struct diag *d);
+/* ERR_USAGE if an option was given that is no word of the list: "REASON takes no --NAME". Local. */
+int opts_only(const struct run_spec *s, const char *list, const char *reason, struct diag *d);
 /* Of the command and all options that ranks must share. Local. */
 uint64_t opts_hash(const struct run_spec *s, const struct cmd *c);
 void opts_help(const struct cmd *c, FILE *out);
