@@ -18,14 +18,22 @@ void link_abort(struct link *l, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    fprintf(stderr, "northwall: rank %d of %d: %s\n", l->rank, l->size, text);
+    fprintf(stderr, "northwall: rank %d: %s\n", l->first + l->rank, text);
     l->ops->abort(l);
     abort();
 }
 
+const char *link_tag_text(const struct link *l, int tag, char buf[64]) {
+    const char *name = tag >= LINK_TAG_RESERVED ? "agreement" : NULL;
+    for (int i = 0; l->tags && l->tags[i] && i <= tag; i++)
+        if (i == tag) name = l->tags[i];
+    snprintf(buf, 64, name ? "tag %d (%s)" : "tag %d", tag, name);
+    return buf;
+}
+
 static void check_peer(struct link *l, const char *what, int peer, int tag) {
     if (peer >= 0 && peer < l->size && peer != l->rank) return;
-    link_abort(l, "%s rank %d with tag %d: no such peer", what, peer, tag);
+    link_abort(l, "%s rank %d with tag %d: no such peer", what, l->first + peer, tag);
 }
 
 void link_isend(struct link *l, int peer, int tag, const void *buf, size_t bytes, struct link_request *req) {

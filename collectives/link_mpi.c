@@ -25,6 +25,7 @@ enum {
     POLLS_ALONE = 2000, /* and where each has its own: other programs may still want it */
     GENTLE_SHARED_NS = 1000 * 1000, /* then yields between polls for so long, then sleeps */
     GENTLE_ALONE_NS = 20 * 1000 * 1000,
+    AWAY_NS = 100 * 1000 * 1000, /* longest time between two polls that counts as waiting */
     SLEEP_MIN_NS = 50 * 1000,
     SLEEP_MAX_NS = 200 * 1000,
 };
@@ -32,7 +33,7 @@ enum {
 /* One wait, from the first poll on. */
 struct patience {
     long polls;
-    int64_t since_ns, sleep_ns;
+    int64_t waited_ns, last_ns, sleep_ns;
 };
 
 static int64_t now_ns(void) {
@@ -41,20 +42,21 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Between two polls: nothing, a yield or a short sleep. Returns nonzero once the link's limit has passed. */
+/* Between two polls: nothing, a yield or a short sleep. Returns nonzero once the link's limit has passed. Time in which
+ * this rank itself was stopped (all ranks are by ^Z) does not count. */
 static int be_patient(const struct link *l, struct patience *p) {
     const struct mpi_impl *m = l->impl;
     if (p->polls++ < (m->yield ? POLLS_SHARED : POLLS_ALONE)) return 0;
     int64_t now = now_ns();
-    if (p->since_ns == 0) p->since_ns = now;
-    int64_t waited = now - p->since_ns;
-    if (waited > (m->yield ? GENTLE_SHARED_NS : GENTLE_ALONE_NS)) {
+    if (p->last_ns) p->waited_ns += now - p->last_ns < AWAY_NS ? now - p->last_ns : AWAY_NS;
+    p->last_ns = now;
+    if (p->waited_ns > (m->yield ? GENTLE_SHARED_NS : GENTLE_ALONE_NS)) {
         p->sleep_ns = p->sleep_ns == 0 ? SLEEP_MIN_NS : p->sleep_ns * 2 < SLEEP_MAX_NS ? p->sleep_ns * 2 : SLEEP_MAX_NS;
         nanosleep(&(struct timespec){0, p->sleep_ns}, NULL);
     } else {
         sched_yield();
     }
-    return l->wait_limit_s > 0 && (double)waited > l->wait_limit_s * 1e9;
+    return l->wait_limit_s > 0 && (double)p->waited_ns > l->wait_limit_s * 1e9;
 }
 
 /* Returns nonzero if the request did not complete within the link's limit. */
@@ -86,9 +88,12 @@ static void mpi_wait(struct link *l, struct link_request *req) {
     for (int i = 0; i < 2; i++) {
         MPI_Request sent;
         memcpy(&sent, &req->handle[i], sizeof sent);
+        char tag[64];
         if (complete(l, &sent, MPI_STATUS_IGNORE))
-            link_abort(l, "waited %g s for rank %d to receive %zu bytes with tag %d", l->wait_limit_s, req->to,
-                       req->bytes, req->tag);
+            link_abort(
+                l,
+                "waited %g s for rank %d to receive %zu bytes with %s: it is stopped, or slow (--timeout allows more)",
+                l->wait_limit_s, l->first + req->to, req->bytes, link_tag_text(l, req->tag, tag));
     }
 }
 
@@ -97,13 +102,15 @@ static size_t recv_part(struct link *l, int peer, int tag, void *buf, size_t n, 
     MPI_Request request;
     MPI_Status status;
     int got;
+    char tag_text[64];
     MPI_Irecv(buf, (int)n, type, peer, tag, m->comm, &request);
     if (complete(l, &request, &status))
-        link_abort(l, "waited %g s for a message from rank %d with tag %d that never came", l->wait_limit_s, peer, tag);
+        link_abort(l, "waited %g s for a message from rank %d with %s: it is stopped, or slow (--timeout allows more)",
+                   l->wait_limit_s, l->first + peer, link_tag_text(l, tag, tag_text));
     MPI_Get_count(&status, type, &got);
     if (exact && got != (int)n)
-        link_abort(l, "expects %zu units of %zu bytes from rank %d with tag %d, which sent %d", n,
-                   type == MPI_BYTE ? 1 : m->chunk_bytes, peer, tag, got);
+        link_abort(l, "expects %zu units of %zu bytes from rank %d with %s, which sent %d", n,
+                   type == MPI_BYTE ? 1 : m->chunk_bytes, l->first + peer, link_tag_text(l, tag, tag_text), got);
     return (size_t)got;
 }
 

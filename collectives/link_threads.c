@@ -77,15 +77,17 @@ static size_t threads_recv(struct link *l, int peer, int tag, void *buf, size_t 
     struct box *mine = box_of(l, l->rank), *theirs = box_of(l, peer);
     struct timespec until = deadline(l);
     struct link_request *sent;
+    char text[64];
     pthread_mutex_lock(&mine->lock);
     while (!(sent = box_take(mine, peer, tag)))
         if (box_wait(l, mine, &until))
-            link_abort(l, "waited %g s for %zu bytes from rank %d with tag %d that never came", l->wait_limit_s, bytes,
-                       peer, tag);
+            link_abort(l, "waited %g s for %zu bytes from rank %d with %s that never came", l->wait_limit_s, bytes,
+                       l->first + peer, link_tag_text(l, tag, text));
     pthread_mutex_unlock(&mine->lock);
     size_t got = sent->bytes;
     if (exact ? got != bytes : got > bytes)
-        link_abort(l, "expects %zu bytes from rank %d with tag %d, which sent %zu", bytes, peer, tag, sent->bytes);
+        link_abort(l, "expects %zu bytes from rank %d with %s, which sent %zu", bytes, l->first + peer,
+                   link_tag_text(l, tag, text), sent->bytes);
     if (got > 0) memcpy(buf, sent->buf, got);
     pthread_mutex_lock(&theirs->lock);
     sent->taken = 1; /* from here on the request is the sender's again */
@@ -97,11 +99,12 @@ static size_t threads_recv(struct link *l, int peer, int tag, void *buf, size_t 
 static void threads_wait(struct link *l, struct link_request *req) {
     struct box *mine = box_of(l, l->rank);
     struct timespec until = deadline(l);
+    char text[64];
     pthread_mutex_lock(&mine->lock);
     while (!req->taken)
         if (box_wait(l, mine, &until))
-            link_abort(l, "waited %g s for rank %d to receive %zu bytes with tag %d", l->wait_limit_s, req->to,
-                       req->bytes, req->tag);
+            link_abort(l, "waited %g s for rank %d to receive %zu bytes with %s", l->wait_limit_s, l->first + req->to,
+                       req->bytes, link_tag_text(l, req->tag, text));
     pthread_mutex_unlock(&mine->lock);
 }
 

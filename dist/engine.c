@@ -94,6 +94,22 @@ static int open_shard(struct engine *e, const struct gguf *g, int flip, struct d
     return build_schedules(e, d);
 }
 
+/* Messages about ranks and tags are of the job. */
+static void name_links(struct engine *e) {
+    static const char *const tags[] = {
+#define X(name, text) text,
+        ENGINE_TAGS(X)
+#undef X
+            NULL};
+    e->replica->first = e->replica_first;
+    e->group->first = e->replica_first + e->stage->first;
+    e->world->tags = e->replica->tags = e->group->tags = tags;
+}
+
+void engine_limit_waits(struct engine *e, double seconds) {
+    e->world->wait_limit_s = e->replica->wait_limit_s = e->group->wait_limit_s = seconds;
+}
+
 int engine_init(struct engine **out, const struct plan *p, const struct gguf *g, struct link *world, int flip,
                 struct diag *d) {
     *out = NULL;
@@ -116,7 +132,7 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
         rc = err_agree(world, open_shard(e, g, flip, d), d);
     }
     if (!rc) rc = err_agree(world, allocate(e, d), d);
-    if (!rc) e->replica->wait_limit_s = e->group->wait_limit_s = STEP_WAIT_LIMIT_S;
+    if (!rc) name_links(e);
     if (rc) {
         engine_free(e);
         return rc;
@@ -416,10 +432,13 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
         run_job(e);
     else
         run_encoder(e);
+    double limit = e->world->wait_limit_s;
+    if (dp > 1) e->world->wait_limit_s = 0; /* another replica may have more to do */
     collect(e, r);
     double t_end = engine_now(); /* rank 0 has the tokens of every replica */
     finish_result(e, r, t_end);
     rc = agree_tokens(e, d);
+    e->world->wait_limit_s = limit;
     if (rc) engine_result_fini(r);
     return rc;
 }

@@ -6,10 +6,17 @@
 #include "dist/engine.h"
 #include "models/decoder.h"
 
-/* A step that waits longer for a message ends the job, naming rank, peer and tag. Longer than any pass should take. */
-enum { STEP_WAIT_LIMIT_S = 900 };
-
-enum { TAG_HIDDEN = 1, TAG_TOKEN = 2, TAG_REDUCE = 3, TAG_RESULT = 4 };
+#define ENGINE_TAGS(X)                                                                                                 \
+    X(TAG_NONE, "nothing")                                                                                             \
+    X(TAG_HIDDEN, "hidden states")                                                                                     \
+    X(TAG_TOKEN, "sampled tokens")                                                                                     \
+    X(TAG_REDUCE, "sums")                                                                                              \
+    X(TAG_RESULT, "results of a replica")
+enum engine_tag {
+#define X(name, text) name,
+    ENGINE_TAGS(X)
+#undef X
+};
 
 /* Header of a pass: what travels in front of the hidden states. Then n entries of struct pass_token. */
 struct pass_header {

@@ -74,6 +74,8 @@ static const struct opt table[] = {
      "do not compare with one rank (saves its memory)"},
     {"flip-weight", NULL, "RANK", OPT_INT, FIELD(flip), 0, 1048576, "-1",
      "flip one bit of one weight on a rank: the verification must notice"},
+    {"timeout", NULL, "SECONDS", OPT_INT, FIELD(timeout), 1, 1 << 24, "0",
+     "end the run once a rank has waited so long for another (default: 60, or what a long pass may take)"},
     {"mem", NULL, "SIZE", OPT_STR, FIELD(mem), 0, 0, NULL, "memory a rank may use, e.g. 192MiB (default: not limited)"},
     {"weights-cache", NULL, "DIR", OPT_STR, FIELD(weights_cache), 0, 0, NULL,
      "keep packed weights there for the next start (default: NORTHWALL_CACHE, or nowhere)"},

@@ -168,6 +168,20 @@ static void note_cache(const struct app *app, struct runner *r) {
         fprintf(stderr, "northwall: note: %s\n", note);
 }
 
+/* Longest wait for a rank that is well: unless --timeout says so a minute, or what the largest pass of all
+ * micro-batches takes on one slow core, where that is longer. */
+static double wait_limit(const struct app *app, const struct plan *p) {
+    const double least = 60, slow_Ops = 2e9;
+    const struct decoder_opts *o = &p->opts.decoder;
+    struct plan_pass pass = {o->max_tokens, o->n_seqs, (int64_t)o->max_tokens * o->n_ctx};
+    struct plan_totals t;
+    plan_totals(p, -1, &pass, &t);
+    double s = 0;
+    for (int k = 0; k < PREC_COUNT; k++)
+        s += t.ops[k] * p->opts.n_micro / p->strategy.dp / slow_Ops;
+    return app->spec.timeout ? (double)app->spec.timeout : s > least ? s : least;
+}
+
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
@@ -179,6 +193,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
         if (r->link) rc = check_node(app, r->plan, r->link, d);
         if (r->link && !rc) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
         if (r->link && !rc) note_cache(app, r);
+        if (r->link && !rc) engine_limit_waits(r->engine, wait_limit(app, r->plan));
         if (r->link && !rc) r->oversubscribed = outnumber_cores(app, r->link, r->plan->opts.decoder.threads);
         rc = err_agree(app->world, rc, d);
     }

@@ -328,12 +328,13 @@ static int run(struct app *app, struct diag *d) {
 const struct cmd cmd_bench = {
     .name = "bench",
     .summary = "measure prefill and decode, verified against one rank",
-    .usage = "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]\n"
-             "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--bind on|off] [--repeat N] [--json]",
+    .usage =
+        "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]\n"
+        "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--bind on|off] [--repeat N] [--json]",
     .bare = "kernels",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv "
-               "temperature top-k top-p seed no-bos mem weights-cache kernels repeat roofline plot no-verify "
+               "temperature top-k top-p seed no-bos timeout mem weights-cache kernels repeat roofline plot no-verify "
                "flip-weight json quiet",
     .notes =
         "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "

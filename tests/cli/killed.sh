@@ -2,9 +2,10 @@
 # A rank killed in mid-run ends the job nonzero within 5 s, and its rank is named. SIGINT ends it with a nonzero status, no hang.
 . "$(dirname "$0")/common.sh"
 
+more=() # options of the next runs
 start() { # COMMAND...: a long run in the background, until text comes
     : >"$tmp/out"
-    "$@" run --model "$stories" -n 100000 --ctx 200000 --ignore-eos >"$tmp/out" 2>"$tmp/err" &
+    "$@" run --model "$stories" -n 100000 --ctx 200000 --ignore-eos "${more[@]}" >"$tmp/out" 2>"$tmp/err" &
     job=$!
     for _ in $(seq 300); do
         [ -s "$tmp/out" ] && return
@@ -31,6 +32,25 @@ for victim in 0 2; do
     ok "rank $victim killed: within 5 s ($took ms)" [ $took -lt 5000 ]
     ok "rank $victim killed: named" grep -q "rank $victim" "$tmp/err"
 done
+
+# A rank that is stopped does not end; who waits for it says so after --timeout.
+for victim in 0 1; do
+    for split in tp pp; do
+        more=(--$split 2 --timeout 2)
+        start "$mpiexec" -n 2 "$northwall"
+        began=$(date +%s%N)
+        stopped=$(pid_of_rank $victim)
+        kill -STOP "$stopped"
+        wait $job
+        status=$?
+        took=$((($(date +%s%N) - began) / 1000000))
+        kill -9 "$stopped" 2>/dev/null # should be gone
+        ok "rank $victim of ${split}2 stopped: nonzero" [ $status != 0 ]
+        ok "rank $victim of ${split}2 stopped: noticed in time ($took ms)" [ $took -ge 1900 -a $took -lt 20000 ]
+        ok "rank $victim of ${split}2 stopped: said so" grep -Eq "^northwall: rank $((1 - victim)): waited 2 s .*rank $victim .*\((sums|hidden states|sampled tokens|agreement)\)" "$tmp/err"
+    done
+done
+more=()
 
 start "$mpiexec" -n 2 "$northwall"
 kill -INT $job

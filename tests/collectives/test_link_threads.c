@@ -128,11 +128,11 @@ static void check_endings(void) {
         void (*body)(struct link *l, struct outcome *o);
         const char *text;
     } cases[] = {
-        {never_comes, "rank 2 of 3: waited 0.2 s for 4 bytes from rank 0 with tag 7 that never came"},
-        {never_received, "rank 1 of 3: waited 0.2 s for rank 2 to receive 4 bytes with tag 9"},
-        {too_short, "rank 1 of 3: expects 8 bytes from rank 0 with tag 3, which sent 4"},
-        {too_long, "rank 1 of 3: expects 7 bytes from rank 0 with tag 3, which sent 8"},
-        {to_itself, "rank 1 of 3: sends to rank 1 with tag 4: no such peer"},
+        {never_comes, "rank 2: waited 0.2 s for 4 bytes from rank 0 with tag 7 that never came"},
+        {never_received, "rank 1: waited 0.2 s for rank 2 to receive 4 bytes with tag 9"},
+        {too_short, "rank 1: expects 8 bytes from rank 0 with tag 3, which sent 4"},
+        {too_long, "rank 1: expects 7 bytes from rank 0 with tag 3, which sent 8"},
+        {to_itself, "rank 1: sends to rank 1 with tag 4: no such peer"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[4096];

@@ -40,6 +40,8 @@ struct link {
     int rank, size;
     int oversubscribed; /* the job has more ranks than processors on some node */
     double wait_limit_s; /* a recv or wait longer than this ends the job, naming rank, peer and tag; 0: never */
+    int first; /* messages call rank r of this link first + r: a part of a job names ranks as the job does */
+    const char *const *tags; /* what tags 0, 1, ... carry, for messages, ended by NULL; or NULL: not known */
     struct link_counts counts;
     const struct link_ops *ops;
     void *impl;
@@ -72,6 +74,9 @@ void link_free(struct link *l);
 
 /* Prints one line with this rank and the text to stderr and ends the job on all ranks. Does not return. Local. */
 void link_abort(struct link *l, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+/* "tag 3 (sums)": a tag in a message. Local. */
+const char *link_tag_text(const struct link *l, int tag, char buf[64]);
 
 /* `size` links, one a thread, each freed by link_free; wait_limit_s is 60. 0 or ERR_MEMORY. Local. */
 int link_threads_new(int size, struct link **links);

@@ -22,7 +22,7 @@ struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *kernels, *mem, *plot, *bind, *weights_cache;
     long tp, pp, dp, ranks; /* 0: not given */
-    long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip;
+    long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout;
     double temperature, top_p;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */

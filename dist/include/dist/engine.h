@@ -1,6 +1,6 @@
 /* engine.h - executes a plan: real kernels, real messages, wall clock.
  *
- *   engine_init(&e, plan, gguf, world, &opts, &d);               collective: every rank of the plan
+ *   engine_init(&e, plan, gguf, world, -1, &d);                   collective: every rank of the plan
  *   engine_generate(e, &job, &result, &d);                        collective
  *   engine_free(e);
  *
@@ -9,7 +9,7 @@
  * token, micro-batch by micro-batch (the schedule of GPipe, with the sampled tokens looped back to stage 0), so the
  * pipeline is full as soon as there are as many micro-batches as stages. Stage 0 decides what a pass holds; the header
  * of each hidden-state message tells the later stages, so every rank knows every token and all agree (checked).
- * Steps never allocate; a transport failure aborts the job naming rank and step. */
+ * Steps never allocate; a transport failure ends the job naming the ranks and what the message carries. */
 #ifndef DIST_ENGINE_H
 #define DIST_ENGINE_H
 
@@ -63,6 +63,9 @@ struct engine;
  * whose size is plan->n_ranks. flip >= 0 flips one bit of one weight of rank `flip` (test of the verification). */
 int engine_init(struct engine **out, const struct plan *p, const struct gguf *g, struct link *world, int flip,
                 struct diag *d);
+/* From here on a rank that waits longer than this for another one of its replica ends the job; other replicas may take
+ * as long as their texts do. Unlimited after engine_init, unless world has a limit. Local. */
+void engine_limit_waits(struct engine *e, double seconds);
 void engine_free(struct engine *e); /* collective when e is not NULL on all ranks */
 
 /* Where the weights of all ranks came to lie (decoder_memory), summed. Collective. */
