@@ -189,11 +189,12 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
     int rc = err_agree(app->world, make_plan(r, app, m, p, need_all, flip, d), d);
     if (!rc) note_context(app, m, r->plan);
     if (!rc) {
+        r->wait_limit_s = wait_limit(app, r->plan);
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
         if (r->link) rc = check_node(app, r->plan, r->link, d);
         if (r->link && !rc) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
         if (r->link && !rc) note_cache(app, r);
-        if (r->link && !rc) engine_limit_waits(r->engine, wait_limit(app, r->plan));
+        if (r->link && !rc) engine_limit_waits(r->engine, r->wait_limit_s);
         if (r->link && !rc) r->oversubscribed = outnumber_cores(app, r->link, r->plan->opts.decoder.threads);
         rc = err_agree(app->world, rc, d);
     }

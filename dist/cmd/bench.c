@@ -187,24 +187,45 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
     return rc;
 }
 
-/* Repetitions outside, strategies inside: neighbours in time are compared. Ranks that take no part wait, quietly. */
+/* Longest wait of all ranks for each other between runs: none of them has more to do than a pass. */
+static double wait_limit(const struct bench *b) {
+    double s = 0;
+    for (int i = 0; i < b->n_rows; i++)
+        if (b->row[i].runner.wait_limit_s > s) s = b->row[i].runner.wait_limit_s;
+    return s;
+}
+
+/* A run of row i, agreed on by all ranks: those that take no part wait, quietly, as long as it takes. */
+static int measure_row(struct bench *b, int i, int rep, const struct probe *probe, struct energy_meter *energy,
+                       struct diag *d) {
+    struct link *world = b->app->world;
+    double limit = world->wait_limit_s;
+    int rc = b->row[i].runner.engine ? measure(b, &b->row[i], rep, probe, energy, d) : 0;
+    if (b->row[i].runner.plan->n_ranks < world->size) world->wait_limit_s = 0;
+    rc = err_agree(world, rc, d);
+    world->wait_limit_s = limit;
+    return rc;
+}
+
+/* Repetitions outside, strategies inside: neighbours in time are compared. */
 static int measure_all(struct bench *b, struct diag *d) {
     struct probe probe;
     struct energy_meter energy;
     int domains = energy_open(&energy, getenv("NORTHWALL_POWERCAP"));
     b->energy_domains = (int)agree_sum(b->app->world, b->app->node_leader ? (uint64_t)domains : 0);
+    b->app->world->wait_limit_s = wait_limit(b);
     if (!b->app->node_leader) energy.n = 0;
     int rc = probe_init(&probe, bench_probe_bytes()) ? diag_set(d, ERR_MEMORY, "no memory for the bandwidth probe") : 0;
     rc = err_agree(b->app->world, rc, d);
     for (int rep = -1; rep < b->repeat && !rc; rep++) {
         for (int i = 0; i < b->n_rows && !rc; i++) {
-            if (b->row[i].runner.engine) rc = measure(b, &b->row[i], rep, &probe, &energy, d);
-            rc = err_agree(b->app->world, rc, d);
+            rc = measure_row(b, i, rep, &probe, &energy, d);
             if (b->app->rank == 0 && !b->app->spec.quiet && isatty(2))
                 fprintf(stderr, "\r%s %d/%d, strategy %d/%d  ", rep < 0 ? "warm-up" : "measuring",
                         rep < 0 ? 1 : rep + 1, rep < 0 ? 1 : b->repeat, i + 1, b->n_rows);
         }
     }
+    b->app->world->wait_limit_s = 0;
     if (b->app->rank == 0 && !b->app->spec.quiet && isatty(2)) fprintf(stderr, "\r%40s\r", "");
     probe_fini(&probe);
     return rc;

@@ -12,6 +12,7 @@ struct runner {
     struct plan *plan;
     struct link *link; /* its ranks; NULL on ranks that take no part */
     struct engine *engine; /* NULL likewise */
+    double wait_limit_s; /* longest wait for a rank that is well: --timeout, or by the plan; known on all ranks */
     int oversubscribed; /* some node has more threads of these ranks than cores; known on its ranks */
 };
 
