@@ -363,6 +363,15 @@ static int find_arch(const struct gguf *g, const struct arch **arch, struct diag
     return diag_set(d, ERR_UNSUPPORTED, "%s: unknown architecture \"%s\", known are %s", g->path, name, known);
 }
 
+/* shape_check knows no file, and says "model: ...". */
+static int check_shape(const struct model_shape *s, const struct gguf *g, struct diag *d) {
+    static const char unknown[] = "model: ";
+    struct diag why = {0};
+    int rc = shape_check(s, &why);
+    const char *text = strncmp(why.text, unknown, sizeof unknown - 1) ? why.text : why.text + sizeof unknown - 1;
+    return rc ? diag_set(d, rc, "%s: %.300s", g->path, text) : 0;
+}
+
 int shape_read(struct model_shape *s, const struct gguf *g, struct diag *d) {
     const struct arch *arch;
     int rc = find_arch(g, &arch, d);
@@ -371,7 +380,7 @@ int shape_read(struct model_shape *s, const struct gguf *g, struct diag *d) {
     rc = arch_read_common(s, g, d);
     if (!rc && arch->read) rc = arch->read(s, g, d);
     if (!rc) rc = read_table_rows(s, g, d);
-    if (!rc) rc = shape_check(s, d);
+    if (!rc) rc = check_shape(s, g, d);
     if (rc) return rc;
     read_optional(s, arch, g);
     rc = check_tensors(s, g, d);
