@@ -132,43 +132,52 @@ static void print_header(const struct bench *b) {
     double w, kv;
     char a[24];
     bench_bytes_per_tok(b, r, &w, &kv);
-    printf("%s: %s of weights a token; %d sequence%s, prompt of %d tokens, %d generated each; %d run%s after a warm-up "
-           "(measured)\n",
+    printf("%s: %s of weights a token; %d sequence%s, prompt of %d tokens, %d generated each\n"
+           "measured: %d run%s after a warm-up\n",
            b->model.shape.name, text_bytes(a, sizeof a, w), b->prompts.n, b->prompts.n == 1 ? "" : "s",
            b->prompts.len[0], b->row[0].first.n_out ? b->row[0].first.n_out[0] : 0, b->repeat,
            b->repeat == 1 ? "" : "s");
 }
 
+static void print_row(const struct bench *b, const struct bench_row *r, int width) {
+    struct stats_median ms = figure(b, r, MS_PER_TOKEN), pf = figure(b, r, PREFILL_TOK);
+    struct traffic t = traffic_of(b, r);
+    char interval[32] = "";
+    if (ms.low <= ms.high) snprintf(interval, sizeof interval, "[%.2f, %.2f]", ms.low, ms.high);
+    printf("%-*s %5d  %-7s %-7s %6.2f %14s %8.0f %8.0f %8.1f %7.1f%%  %s\n", width, r->runner.strategy.text,
+           r->runner.plan->n_ranks, yes(r->tokens_same), yes(r->logits_same), ms.median, interval, pf.median, t.bytes,
+           t.messages, 100 * t.wait_share, r->runner.oversubscribed ? "yes" : "no");
+}
+
+static void print_legend(const struct bench *b) {
+    int any_over = 0;
+    for (int i = 0; i < b->n_rows; i++)
+        any_over |= b->row[i].runner.oversubscribed;
+    puts("\nHow to read it: \"same\" compares every generated token, and a hash of all logits of every step,\n"
+         "with one rank; bytes and messages are what all ranks sent for one token; waiting is the share of\n"
+         "the ranks' time spent on messages that had not come yet.");
+    if (any_over)
+        printf("Oversubscribed rows ran more threads than the %d core%s here: their times measure the scheduler too.\n",
+               b->app->cores, b->app->cores == 1 ? "" : "s");
+}
+
 void bench_print_table(const struct bench *b) {
-    print_text(b);
-    print_header(b);
-    printf("\n%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "strategy", "ranks", "same", "same",
-           "ms/token, median", "prefill", "bytes", "messages", "time", "over-");
     double sure = figure(b, &b->row[0], MS_PER_TOKEN).confidence;
     char covers[32] = "";
+    int width = (int)strlen("strategy");
+    for (int i = 0; i < b->n_rows; i++)
+        if ((int)strlen(b->row[i].runner.strategy.text) > width) width = (int)strlen(b->row[i].runner.strategy.text);
     if (sure > 0) snprintf(covers, sizeof covers, "[%.1f %% interval]", 100 * sure);
-    printf("%-14s %5s  %-9s %-9s  %21s  %9s  %9s %9s  %7s  %s\n", "", "", "tokens?", "logits?", covers, "tok/s",
-           "/token", "/token", "waiting", "subscribed?");
-    int any_over = 0;
-    for (int i = 0; i < b->n_rows; i++) {
-        const struct bench_row *r = &b->row[i];
-        struct stats_median ms = figure(b, r, MS_PER_TOKEN), pf = figure(b, r, PREFILL_TOK);
-        struct traffic t = traffic_of(b, r);
-        char interval[32] = "";
-        if (ms.low <= ms.high) snprintf(interval, sizeof interval, "[%.2f, %.2f]", ms.low, ms.high);
-        printf("%-14s %5d  %-9s %-9s  %6.2f %14s  %9.0f  %9.0f %9.1f  %6.1f%%  %s\n", r->runner.strategy.text,
-               r->runner.plan->n_ranks, yes(r->tokens_same), yes(r->logits_same), ms.median, interval, pf.median,
-               t.bytes, t.messages, 100 * t.wait_share, r->runner.oversubscribed ? "yes" : "no");
-        any_over |= r->runner.oversubscribed;
-    }
-    puts("\nHow to read it: \"same\" compares every generated token, and a hash of all logits of every step, with one "
-         "rank;\n"
-         "bytes and messages are what all ranks sent for one token; waiting is the share of the ranks' time spent on\n"
-         "messages that had not come yet.");
-    if (any_over)
-        printf(
-            "Oversubscribed rows ran more ranks than the %d core%s here: their times measure the scheduler as well.\n",
-            b->app->cores, b->app->cores == 1 ? "" : "s");
+    print_text(b);
+    print_header(b);
+    static const char head[] = "%-*s %5s  %-7s %-7s %21s %8s %8s %8s %8s  %s\n";
+    puts("");
+    printf(head, width, "strategy", "ranks", "same", "same", "ms/token, median", "prefill", "bytes", "messages", "time",
+           "over-");
+    printf(head, width, "", "", "tokens?", "logits?", covers, "tok/s", "/token", "/token", "waiting", "subscr.?");
+    for (int i = 0; i < b->n_rows; i++)
+        print_row(b, &b->row[i], width);
+    print_legend(b);
 }
 
 static const char *waiting_text(const struct bench *b) {
