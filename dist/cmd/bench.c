@@ -357,17 +357,12 @@ const struct cmd cmd_bench = {
                "batch threads bind mode kv "
                "temperature top-k top-p seed no-bos timeout mem weights-cache kernels repeat roofline plot no-verify "
                "flip-weight json quiet",
-    .notes =
-        "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "
-        "bandwidth "
-        "of the\n"
-        "same cores is probed before and after each run. The tokens and logits of every run of every "
-        "strategy are\n"
-        "compared with those of one rank; a difference ends the command with a nonzero status.\n\n"
-        "--roofline shows the time of each kind of step beside max(bytes / read bandwidth, operations / peak), all of "
-        "it\n"
-        "measured on the same cores in the same minute. Without --model, --kernels measures each kernel by itself: the "
-        "set\n"
-        "of that name, or the fastest one.",
+    .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The\n"
+             "read bandwidth of the same cores is probed before and after each run. The tokens and logits of every\n"
+             "run of every strategy are compared with those of one rank; a difference ends the command with a\n"
+             "nonzero status.\n\n"
+             "--roofline shows the time of each kind of step beside max(bytes / read bandwidth, operations / peak),\n"
+             "all of it measured on the same cores in the same minute. Without --model, --kernels measures each\n"
+             "kernel by itself: the set of that name, or the fastest one.",
     .run = run,
 };

@@ -9,9 +9,8 @@
  *            /   \
  *           +     +
  *          / \   / \
- *         0   1 2   +            leaf 2 is node {1, 2}, and its only child with a leaf, {0, 4}: stored as the highest
- * of them
- *                  / \
+ *         0   1 2   +            leaf 2 is node {1, 2}, and its only child with a leaf, {0, 4}:
+ *                  / \           stored as the highest of them
  *                 3   4
  *
  * So the even split of n leaves over 2^k ranks, floor(r*n / 2^k), gives each rank one whole subtree, whatever n is; and

@@ -51,8 +51,8 @@ struct engine_result {
     int *out; /* [n_seqs][n_new] ids */
     uint64_t *logit_hash; /* [n_seqs][n_new]: hash_floats of all logits each token was drawn from */
     int interrupted;
-    double prefill_seconds,
-        decode_seconds; /* where tokens arrive (stage 0): start to last first token; from there on */
+    /* where tokens arrive (stage 0): start to last first token; from there on */
+    double prefill_seconds, decode_seconds;
     uint64_t prefill_tokens, decode_tokens; /* decode: all tokens after each sequence's first */
     struct engine_stats prefill, decode; /* this rank */
 };
