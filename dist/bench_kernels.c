@@ -57,11 +57,11 @@ static void print_head(struct kernel_bench *b) {
            app->size, app->size == 1 ? "" : "s", b->threads, b->threads == 1 ? "" : "s", b->repeat,
            b->repeat == 1 ? "" : "s");
     printf(sure > 0 ? ", [%.1f %% interval]\n" : "; too few for an interval\n", 100 * sure);
-    printf(
-        "decode and attention stream %s a rank, beside the read bandwidth on %s pages; prefill: %d tokens, %d rows of "
-        "%d,\nbeside the peak: int8 of %s; float of %s\n\n",
-        text_bytes(bytes, sizeof bytes, (double)b->bytes), b->probe.huge ? "huge" : "plain", PREFILL_TOKENS,
-        PREFILL_ROWS, COLS, peak_selected()->what[PEAK_INT8], peak_selected()->what[PEAK_F32]);
+    printf("decode and attention stream %s a rank, beside the read bandwidth (%s pages asked for); prefill: %d tokens, "
+           "%d rows of "
+           "%d,\nbeside the peak: int8 of %s; float of %s\n\n",
+           text_bytes(bytes, sizeof bytes, (double)b->bytes), b->probe.huge ? "huge" : "plain", PREFILL_TOKENS,
+           PREFILL_ROWS, COLS, peak_selected()->what[PEAK_INT8], peak_selected()->what[PEAK_F32]);
     printf("%-6s %-11s %-9s %9s %-18s %-5s %9s %7s %s\n", "type", "activations", "kernel", "rate", "[interval]", "",
            "beside it", "part", "[interval]");
 }
@@ -367,14 +367,12 @@ static int bench_all(struct kernel_bench *b, const struct tensor_type *only, str
 
 static int open_bench(struct kernel_bench *b, const struct tensor_type **only, struct diag *d) {
     const struct run_spec *s = &b->app->spec;
-    int rc = opts_only(s, "kernels quant threads bind repeat json quiet", "bench --kernels without --model", d);
-    if (rc) return rc;
     if (kernels_select(*s->kernels ? s->kernels : NULL) != 0)
         return diag_set(d, ERR_USAGE, "--kernels %.40s: unknown or not possible on this CPU (northwall list)",
                         s->kernels);
     if (s->quant && !(*only = tensor_type_find(s->quant)))
         return diag_set(d, ERR_USAGE, "--quant %.40s: unknown storage type (northwall list)", s->quant);
-    if (probe_init(&b->probe, bench_probe_bytes())) return no_memory("the bandwidth probe", d);
+    if (probe_init(&b->probe, bench_probe_bytes(), b->threads)) return no_memory("the bandwidth probe", d);
     return 0;
 }
 
@@ -386,8 +384,10 @@ int bench_kernels(struct app *app, struct diag *d) {
     b.repeat = (int)app->spec.repeat;
     b.threads = app_threads(&app->spec);
     b.bytes = bench_probe_bytes() / 2; /* still out of the cache, and made in half the time */
-    int rc = err_agree(app->world, open_bench(&b, &only, d), d);
+    static const char taken[] = "kernels quant threads bind repeat json quiet";
+    int rc = err_agree(app->world, opts_only(&app->spec, taken, "bench --kernels without --model", d), d);
     if (!rc) rc = app_bind(app, d);
+    if (!rc) rc = err_agree(app->world, open_bench(&b, &only, d), d);
     if (!rc && app->rank == 0 && !app->spec.json) print_head(&b);
     if (!rc) rc = bench_all(&b, only, d);
     if (!rc && app->rank == 0 && app->spec.json) print_json(&b);

@@ -11,21 +11,31 @@
 #include <omp.h>
 #endif
 
+/* A vector of 64 bytes whatever the machine: the compiler maps it to what it has. */
+typedef uint64_t line __attribute__((vector_size(64)));
+
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-int probe_init(struct probe *p, size_t bytes) {
+/* Lines that thread i of `threads` reads. */
+static size_t part_lines(const struct probe *p, int threads) {
+    return p->bytes / sizeof(line) / (size_t)threads;
+}
+
+int probe_init(struct probe *p, size_t bytes, int threads) {
     size_t align = (size_t)2 << 20;
     void *mem;
     memset(p, 0, sizeof *p);
     p->bytes = bytes / align * align;
     if (p->bytes == 0 || posix_memalign(&mem, align, p->bytes)) return -1;
     p->huge = madvise(mem, p->bytes, MADV_HUGEPAGE) == 0;
-    memset(mem, 1, p->bytes);
     p->buf = mem;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int i = 0; i < threads; i++)
+        memset((line *)p->buf + (size_t)i * part_lines(p, threads), 1, part_lines(p, threads) * sizeof(line));
     return 0;
 }
 
@@ -33,9 +43,6 @@ void probe_fini(struct probe *p) {
     free(p->buf);
     memset(p, 0, sizeof *p);
 }
-
-/* A vector of 64 bytes whatever the machine: the compiler maps it to what it has. */
-typedef uint64_t line __attribute__((vector_size(64)));
 
 /* Sums lines [0, run) of `streams` runs that lie one after the other. Four sums are enough to keep the loads going, and
  * few enough to stay in registers. */
@@ -75,9 +82,9 @@ double probe_read_Bps(const struct probe *p, int threads, int *streams) {
     for (int c = 0; c < 3; c++) {
         uint64_t sum = 0;
         double t = now();
-#pragma omp parallel for num_threads(threads) reduction(+ : sum)
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : sum)
         for (int i = 0; i < threads; i++) {
-            size_t lines = p->bytes / sizeof(line) / (size_t)threads;
+            size_t lines = part_lines(p, threads);
             sum += read_lines((const line *)(const void *)p->buf + (size_t)i * lines, lines, choice[c]);
         }
         t = now() - t;

@@ -215,7 +215,9 @@ static int measure_all(struct bench *b, struct diag *d) {
     b->energy_domains = (int)agree_sum(b->app->world, b->app->node_leader ? (uint64_t)domains : 0);
     b->app->world->wait_limit_s = wait_limit(b);
     if (!b->app->node_leader) energy.n = 0;
-    int rc = probe_init(&probe, bench_probe_bytes()) ? diag_set(d, ERR_MEMORY, "no memory for the bandwidth probe") : 0;
+    int rc = probe_init(&probe, bench_probe_bytes(), app_threads(&b->app->spec))
+                 ? diag_set(d, ERR_MEMORY, "no memory for the bandwidth probe")
+                 : 0;
     rc = err_agree(b->app->world, rc, d);
     for (int rep = -1; rep < b->repeat && !rc; rep++) {
         for (int i = 0; i < b->n_rows && !rc; i++) {
