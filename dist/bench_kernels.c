@@ -57,9 +57,9 @@ static void print_head(struct kernel_bench *b) {
            app->size, app->size == 1 ? "" : "s", b->threads, b->threads == 1 ? "" : "s", b->repeat,
            b->repeat == 1 ? "" : "s");
     printf(sure > 0 ? ", [%.1f %% interval]\n" : "; too few for an interval\n", 100 * sure);
-    printf("decode and attention stream %s a rank, beside the read bandwidth (%s pages asked for); prefill: %d tokens, "
-           "%d rows of "
-           "%d,\nbeside the peak: int8 of %s; float of %s\n\n",
+    printf("decode, attention: streams %s a rank; beside it the read bandwidth (%s pages asked for)\n"
+           "prefill: %d tokens, %d rows of %d; beside it the peak: int8 of %s; float of %s\n"
+           "part: the rate as part of what is beside it\n\n",
            text_bytes(bytes, sizeof bytes, (double)b->bytes), b->probe.huge ? "huge" : "plain", PREFILL_TOKENS,
            PREFILL_ROWS, COLS, peak_selected()->what[PEAK_INT8], peak_selected()->what[PEAK_F32]);
     printf("%-6s %-11s %-9s %9s %-18s %-5s %9s %7s %s\n", "type", "activations", "kernel", "rate", "[interval]", "",
