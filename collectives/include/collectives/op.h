@@ -6,9 +6,11 @@
  *
  *   m = max(m1, m2),  l = l1 e^(m1-m) + l2 e^(m2-m),  o = o1 e^(m1-m) + o2 e^(m2-m)         attention is o / l
  *
- * (flash-decoding's reduction; associative up to rounding, commutes to the bit.) `topk` merges lists of k candidates
- * (value, id), best first: the k best of both, the lower id first among equals, a NaN value never; unused entries
- * have id -1. Exact: it rounds nothing. */
+ * (flash-decoding's reduction; associative up to rounding). An operand with m = -inf gives the other one unchanged; a
+ * NaN in m gives m = l = o = NaN; both products are rounded before their sum, so it commutes to the bit. `topk` merges
+ * lists of k candidates (value, id), best first: the k best of both, the lower id first among equals (-0 equals +0).
+ * Lists are sorted, ids unique over all ranks, values no NaN: the producer's duty. Unused entries are {-inf, -1} and
+ * stand behind all others. It rounds nothing: every order gives the same. */
 #ifndef COLLECTIVES_OP_H
 #define COLLECTIVES_OP_H
 
@@ -24,6 +26,8 @@ struct coll_op {
     size_t elem_bytes;
     /* dst[i] = a[i] (op) b[i], i < n elements. dst may be a or b, else they do not overlap. Commutes to the bit. */
     void (*reduce)(const struct coll_op *op, void *dst, const void *a, const void *b, size_t n);
+    /* dst[i] = the element that changes nothing: -0.0f; (-inf, 0, 0...); k times {-inf, -1}. */
+    void (*identity)(const struct coll_op *op, void *dst, size_t n);
 };
 extern const struct coll_op *const coll_ops[]; /* one file each in ops/; ended by NULL; param and elem_bytes of `sum` */
 
@@ -35,10 +39,11 @@ struct topk_entry {
     int32_t id;
 };
 
-/* A wire form: how binary32 values travel. One file each in wires/. Groups of 32 values share one scale:
- * scale = max|x| / 127 (int8) or / 7 (int4) as binary16 rounded up, so that no value leaves the range; a value is
- * rounded to the nearest step, |error| <= scale / 2. fp16: round to nearest, saturating to the largest finite number.
- * NaN and infinity are not hidden: a group that holds one decodes to NaN. */
+/* A wire form: how binary32 values of a sum travel (no other op has one). One file each in wires/. int8 and int4:
+ * groups of 32 values share one binary16 scale, max|x| / 127 or / 7 rounded up and at most 65504; a value is rounded to
+ * the nearest step and clamped to +-127 or +-7, so |error| <= scale / 2 while max|x| <= 127 * 65504 (or 7 * 65504).
+ * fp16: round to nearest even, saturating to the largest finite number. A group that holds a NaN or an infinity decodes
+ * to NaN. */
 struct coll_wire {
     const char *name, *description;
     int group; /* values that are coded together; a shorter last group is legal */

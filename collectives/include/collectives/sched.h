@@ -12,18 +12,24 @@
  * of it), and every vector is cut into the same `n_parts` parts (coll_part_begin). A step works on parts
  * [part, part + parts) of
  *
- *   SEND   slots [slot, slot + count)      one message: the parts of the first slot, then those of the next, ...
+ *   SEND   slots [slot, slot + count)      the parts of the first slot, then those of the next, ...
  *   RECV   slots [slot, slot + count)
- *   REDUCE slot = slot (op) src            elementwise; a rounding op must commute to the bit
+ *   REDUCE slot = slot (op) src            elementwise
  *   COPY   slot = src
- *   ROUND  slot = what a receiver of slot would get: decoded from its wire form (only where messages are lossy)
+ *   FILL   slot = the op's identity        a rank that owns no leaf, in algorithms that want one vector of each
+ *   ROUND  slot = decoded(encoded(slot))   only in lossy schedules; see sched_make_lossy
  *
- * Slots [0, n_in) are the rank's inputs, result_slot holds the result afterwards. Steps are in program order, in rounds;
- * SENDs are in flight together until their round ends, RECVs block.
+ * A message is one SEND, or several behind each other with `more` set on all but the last (same peer and round; RECV
+ * likewise): scattered parts travel as one. Messages between two ranks arrive in order; the pieces of both sides cover
+ * the same sequence of parts. A message of no elements (parts can be empty) is not sent, by both sides' reckoning.
  *
- * Write rule: what a SEND names is never written after it, in any later round. So a receiver may read the sender's
- * memory in place, as late as it likes within the call (shared memory: no copy), and sending needs no buffer. A part
- * that was received may be written (it becomes the rank's own then). */
+ * Slots [0, n_in) are the rank's inputs, result_slot holds the result afterwards. Steps are in program order, in
+ * rounds; SENDs are in flight together until their round ends, RECVs block.
+ *
+ * Write rule: a part that has been sent is frozen to the end of the call. RECV, REDUCE, COPY, FILL and ROUND are
+ * writes. So a receiver may read the sender's memory in place, as late as it likes within the call (shared memory: no
+ * copy). A received part may be written until it is sent on. Algorithms that expect one vector of each rank first
+ * reduce their n_in inputs into one, or FILL; their formula counts it. */
 #ifndef COLLECTIVES_SCHED_H
 #define COLLECTIVES_SCHED_H
 
@@ -45,8 +51,10 @@ enum coll_kind {
 const char *coll_kind_name(enum coll_kind kind);
 
 /* How far a result is from the canonical one, best first. bit-exact: the sum along the canonical tree of leaves
- * (base/pairtree.h), the same bits for every algorithm, rank count and ownership that has this label. exact to rounding:
- * another order of the same sum, the same bits on all ranks. approximate: values were rounded on the way or left out. */
+ * (base/pairtree.h), the same bits for every algorithm, rank count and ownership that has this label. exact to
+ * rounding: another order of the same sum, the same bits on all ranks. approximate: values were rounded on the way or
+ * left out. An op that rounds nothing (op.h) makes every lossless algorithm bit-exact. NaN payloads are outside every
+ * claim. */
 #define COLL_LABEL_LIST(X) X(BIT_EXACT, "bit-exact") X(ROUNDING, "exact to rounding") X(APPROXIMATE, "approximate")
 enum coll_label {
 #define X(name, text) COLL_##name,
@@ -55,7 +63,7 @@ enum coll_label {
 };
 const char *coll_label_name(enum coll_label label);
 
-enum sched_op { SCHED_SEND, SCHED_RECV, SCHED_REDUCE, SCHED_COPY, SCHED_ROUND };
+enum sched_op { SCHED_SEND, SCHED_RECV, SCHED_REDUCE, SCHED_COPY, SCHED_FILL, SCHED_ROUND };
 
 struct sched_step {
     enum sched_op op;
@@ -64,12 +72,13 @@ struct sched_step {
     int slot, count; /* first slot and number of slots (1 for all but SEND and RECV) */
     int src; /* REDUCE, COPY */
     int part, parts; /* parts [part, part + parts), parts >= 1 */
+    int more; /* SEND, RECV: the next step belongs to the same message */
 };
 
 /* One rank's part. */
 struct sched {
     int rank, size;
-    int n_parts; /* >= 1, the same on all ranks */
+    int n_parts; /* >= 1, the same on all ranks; `size` for reduce_scatter and allgather */
     int n_in, n_slots, result_slot, n_rounds; /* n_slots >= 1; n_rounds is the same on all ranks */
     int lossy; /* messages carry rounded values (a wire form with loss); the same on all ranks */
     int n_steps;
@@ -84,7 +93,8 @@ size_t coll_part_begin(size_t n, size_t granule, int n_parts, int k);
 /* What a collective reduces: n_leaves leaf values along the canonical tree; rank r owns leaves [begin[r], begin[r+1])
  * (begin has size + 1 entries, begin[0] = 0, begin[size] = n_leaves; empty ranges allowed), and brings the sums of
  * their maximal subtrees, in the order of pairtree_cover, as its n_in input slots. domain[r] names the shared-memory
- * domain of rank r (NULL: all in one); only two-level algorithms look at it. allgather looks at size alone. */
+ * domain of rank r, 0 <= domain[r] < size (NULL: all in one); only two-level algorithms look at it. allgather looks at
+ * size and domain alone (begin may be NULL). */
 struct coll_shape {
     int size, n_leaves;
     const int *begin;
@@ -109,6 +119,7 @@ struct coll_algo {
     enum coll_label label; /* for any shape; sched_check may prove a better one for a special shape */
     int levels; /* 2: takes ":INNER:OUTER", names of algorithms of one level; else 1 */
     int two_step; /* each value passes at most two messages from input to result: may be lossy */
+    int library; /* the MPI library's own: no schedule, no formula; label ROUNDING, sums alone */
     const char *messages, *words; /* the formula a rank, as text, in P, n and the number of subtrees c */
     /* Writes the steps of b's rank; NULL for a kind that the algorithm does not have. Pure. */
     int (*build[COLL_KINDS])(struct sched_builder *b, struct diag *d);
@@ -118,20 +129,31 @@ struct coll_algo {
 extern const struct coll_algo *const coll_algos[]; /* ended by NULL */
 const struct coll_algo *coll_algo_find(const char *name); /* NULL if there is none */
 
-/* An algorithm with its parameters, as the command line spells it: NAME or NAME:INNER:OUTER. */
+/* An algorithm with its parameters, as the command line spells it: NAME or NAME:INNER:OUTER.
+ *
+ * hierarchical:INNER:OUTER. Ranks are numbered within their domain in rank order. Where all domains have M ranks and
+ * INNER has reduce_scatter and allgather: INNER's reduce_scatter in each domain, OUTER's all-reduce of part i among the
+ * i-th ranks of the domains, INNER's allgather (n_parts = M * OUTER's). Else INNER's all-reduce in each domain, OUTER's
+ * among the first ranks of the domains, which then send the result to the others of theirs. Inputs are subtree sums
+ * where domains are runs of neighbouring ranks (then it may prove bit-exact), else one sum a rank. Rounds are those of
+ * the slowest domain. */
 struct coll_choice {
     const struct coll_algo *algo, *inner, *outer;
 };
 /* 0, or ERR_USAGE naming the valid words. */
 int coll_choice_parse(struct coll_choice *choice, const char *text, struct diag *d);
+/* "hierarchical:twoshot:ring" into text. */
+void coll_choice_name(const struct coll_choice *choice, char *text, size_t cap);
 
 /* Builds rank's schedule; 0, ERR_RANGE for a shape that is not one, ERR_UNSUPPORTED for a kind that the algorithm does
  * not have, ERR_MEMORY (s is then empty). Pure: every rank can build every rank's. Freed by sched_fini. Local. */
 int sched_build(struct sched *s, const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape,
                 int rank, struct diag *d);
 
-/* Makes a schedule lossy: ROUND steps where a rank keeps what it sends to others, so that all hold the same values.
- * ERR_UNSUPPORTED unless its algorithm is two_step. Local. */
+/* Makes a schedule lossy: a ROUND before every first SEND of a part. ROUND encodes the part once, keeps the code, and
+ * sets the part to what the code means; SENDs of it then carry that code, and what was received is sent on as it came.
+ * So all ranks hold the same values, and encoding a decoded value never happens. In a two-shot all-reduce the sender's
+ * own contribution is rounded too. ERR_UNSUPPORTED unless the algorithm is two_step. Local. */
 int sched_make_lossy(struct sched *s, const struct coll_choice *choice, struct diag *d);
 
 /* Accepts an all-zero or failed schedule. */
@@ -143,9 +165,9 @@ void sched_count(const struct sched *s, size_t n, size_t granule, struct coll_co
 /* Checker: given the schedules of all ranks, proves without running them that no rank waits forever (even if no send is
  * buffered), that messages match in order, slots and parts and none is left over, that the write rule holds and nothing
  * unset is read, that every input counts exactly once in every output that wants it, that all ranks hold the same
- * expression in the same order, and that a value of a lossy schedule is rounded at most twice between any input and any
- * result. *label is what has been proved: BIT_EXACT where every result is the canonical tree's sum. 0, or ERR_INTERNAL
- * naming rank and step, or ERR_MEMORY. Local. */
+ * expression, and that in a lossy schedule every SEND carries a code and no value is coded more than twice between any
+ * input and any result. *label is what has been proved: BIT_EXACT where every result is the canonical tree's sum. 0, or
+ * ERR_INTERNAL naming rank and step, or ERR_MEMORY. Local. */
 int sched_check(const struct sched *ranks, enum coll_kind kind, const struct coll_shape *shape, enum coll_label *label,
                 struct diag *d);
 
