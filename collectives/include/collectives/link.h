@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/diag.h"
+
 enum {
     LINK_TAG_USER = 0, /* tags [0, LINK_TAG_RESERVED) are the caller's */
     LINK_TAG_RESERVED = 30000, /* agreement and split; MPI promises tags up to 32767 */
