@@ -112,6 +112,7 @@ struct coll_cost {
 };
 
 struct sched_builder;
+struct coll_case;
 
 /* An algorithm: one file in algos/, one word in its list. */
 struct coll_algo {
@@ -119,12 +120,13 @@ struct coll_algo {
     enum coll_label label; /* for any shape; sched_check may prove a better one for a special shape */
     int levels; /* 2: takes ":INNER:OUTER", names of algorithms of one level; else 1 */
     int two_step; /* each value passes at most two messages from input to result: may be lossy */
+    int cuts; /* all-reduce works on parts (`size` of them); the other kinds always do */
     int library; /* the MPI library's own: no schedule, no formula; label ROUNDING, sums alone */
     const char *messages, *words; /* the formula a rank, as text, in P, n and the number of subtrees c */
     /* Writes the steps of b's rank; NULL for a kind that the algorithm does not have. Pure. */
     int (*build[COLL_KINDS])(struct sched_builder *b, struct diag *d);
-    /* The same formula as numbers, from the shape alone (not from the schedule). */
-    void (*cost[COLL_KINDS])(const struct coll_shape *shape, int rank, size_t n, size_t granule, struct coll_cost *out);
+    /* The same formula as numbers, from the shape alone (not from the schedule): adds to *out. See sched_formula. */
+    void (*cost[COLL_KINDS])(const struct coll_case *c, struct coll_cost *out);
 };
 extern const struct coll_algo *const coll_algos[]; /* ended by NULL */
 const struct coll_algo *coll_algo_find(const char *name); /* NULL if there is none */
@@ -161,6 +163,10 @@ void sched_fini(struct sched *s);
 
 /* What a schedule really holds, for n elements. Local. */
 void sched_count(const struct sched *s, size_t n, size_t granule, struct coll_cost *out);
+
+/* What the algorithm's formula says of the same, from the shape alone; all zero for the library's own. Local. */
+void sched_formula(const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape, int rank,
+                   size_t n, size_t granule, struct coll_cost *out);
 
 /* Checker: given the schedules of all ranks, proves without running them that no rank waits forever (even if no send is
  * buffered), that messages match in order, slots and parts and none is left over, that the write rule holds and nothing
