@@ -1,9 +1,7 @@
 /* sched.c - what a schedule is made from, and what one holds. */
 #include "collectives/sched.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sched_build.h"
@@ -115,285 +113,18 @@ int coll_shape_check(enum coll_kind kind, const struct coll_shape *shape, int ra
 }
 
 int coll_algo_parts(const struct coll_algo *algo, enum coll_kind kind, int size) {
-    return kind != COLL_ALLREDUCE || algo->cuts ? size : 1;
+    if (kind != COLL_ALLREDUCE || algo->cuts == COLL_CUT_SIZE) return size;
+    return algo->cuts == COLL_CUT_POWER ? fold_of(size, 0).n : 1;
 }
 
 int coll_cover(const struct coll_shape *shape, int rank0, int rank1, struct pairtree_node nodes[PAIRTREE_MAX_NODES]) {
-    return pairtree_cover(shape->n_leaves, shape->begin[rank0], shape->begin[rank1], nodes);
+    int one = !shape->begin;
+    return pairtree_cover(shape->n_leaves, one ? rank0 : shape->begin[rank0], one ? rank1 : shape->begin[rank1], nodes);
 }
 
 int coll_cover_count(const struct coll_shape *shape, int rank0, int rank1) {
     struct pairtree_node nodes[PAIRTREE_MAX_NODES];
     return coll_cover(shape, rank0, rank1, nodes);
-}
-
-/* ---- building ---- */
-
-static void push(struct sched_builder *b, struct sched_step step) {
-    struct sched *s = b->s;
-    int scale = b->parts / b->cut;
-    if (b->failed) return;
-    if (s->n_steps == b->cap) {
-        int cap = b->cap ? 2 * b->cap : 16;
-        struct sched_step *steps = realloc(s->steps, (size_t)cap * sizeof *steps);
-        if (!steps) {
-            b->failed = 1;
-            return;
-        }
-        s->steps = steps;
-        b->cap = cap;
-    }
-    step.round = b->round;
-    step.part = b->part0 + step.part * scale;
-    step.parts *= scale;
-    if (step.count == 0) step.count = 1;
-    s->steps[s->n_steps++] = step;
-}
-
-int sched_slots(struct sched_builder *b, int count) {
-    int first = b->s->n_slots;
-    b->s->n_slots += count;
-    return first;
-}
-
-void sched_send_parts(struct sched_builder *b, int peer, int slot, int count, int part, int parts, int more) {
-    push(b, (struct sched_step){.op = SCHED_SEND,
-                                .peer = b->peers ? b->peers[peer] : peer,
-                                .slot = slot,
-                                .count = count,
-                                .part = part,
-                                .parts = parts,
-                                .more = more});
-}
-
-void sched_recv_parts(struct sched_builder *b, int peer, int slot, int count, int part, int parts, int more) {
-    push(b, (struct sched_step){.op = SCHED_RECV,
-                                .peer = b->peers ? b->peers[peer] : peer,
-                                .slot = slot,
-                                .count = count,
-                                .part = part,
-                                .parts = parts,
-                                .more = more});
-}
-
-void sched_send(struct sched_builder *b, int peer, int slot, int count) {
-    sched_send_parts(b, peer, slot, count, 0, b->cut, 0);
-}
-
-void sched_recv(struct sched_builder *b, int peer, int slot, int count) {
-    sched_recv_parts(b, peer, slot, count, 0, b->cut, 0);
-}
-
-/* Parts of a cyclic range that lie before its wrap. */
-static int head_of(const struct sched_builder *b, int first, int n) {
-    return first + n <= b->cut ? n : b->cut - first;
-}
-
-void sched_send_round(struct sched_builder *b, int peer, int slot, int first, int n) {
-    int head = head_of(b, first, n);
-    sched_send_parts(b, peer, slot, 1, first, head, head < n);
-    if (head < n) sched_send_parts(b, peer, slot, 1, 0, n - head, 0);
-}
-
-void sched_recv_round(struct sched_builder *b, int peer, int slot, int first, int n) {
-    int head = head_of(b, first, n);
-    sched_recv_parts(b, peer, slot, 1, first, head, head < n);
-    if (head < n) sched_recv_parts(b, peer, slot, 1, 0, n - head, 0);
-}
-
-void sched_reduce_round(struct sched_builder *b, int slot, int src, int first, int n) {
-    int head = head_of(b, first, n);
-    sched_reduce(b, slot, src, first, head);
-    if (head < n) sched_reduce(b, slot, src, 0, n - head);
-}
-
-void sched_reduce(struct sched_builder *b, int slot, int src, int part, int parts) {
-    push(b, (struct sched_step){.op = SCHED_REDUCE, .slot = slot, .src = src, .part = part, .parts = parts});
-}
-
-void sched_copy(struct sched_builder *b, int slot, int src, int part, int parts) {
-    push(b, (struct sched_step){.op = SCHED_COPY, .slot = slot, .src = src, .part = part, .parts = parts});
-}
-
-void sched_fill(struct sched_builder *b, int slot, int part, int parts) {
-    push(b, (struct sched_step){.op = SCHED_FILL, .slot = slot, .part = part, .parts = parts});
-}
-
-void sched_one(struct sched_builder *b) {
-    if (b->n_in == 0) {
-        b->in = sched_slots(b, 1);
-        sched_fill(b, b->in, 0, b->cut);
-    }
-    for (int i = 1; i < b->n_in; i++)
-        sched_reduce(b, b->in, b->in + i, 0, b->cut);
-    b->n_in = 1;
-}
-
-/* ---- lists of subtree sums ---- */
-
-void sums_own(const struct sched_builder *b, struct sums *out) {
-    sums_of(b, b->rank, b->rank + 1, b->in, out);
-    for (int i = 0; i < out->n; i++)
-        out->fixed[i] = 1;
-}
-
-void sums_of(const struct sched_builder *b, int rank0, int rank1, int first, struct sums *out) {
-    out->n = coll_cover(b->shape, rank0, rank1, out->node);
-    for (int i = 0; i < out->n; i++) {
-        out->slot[i] = first + i;
-        out->fixed[i] = 0;
-    }
-}
-
-void sums_join(struct sched_builder *b, struct sums *left, const struct sums *right, int part, int parts) {
-    struct pairtree_join joins[PAIRTREE_MAX_NODES];
-    struct pairtree_node node[PAIRTREE_MAX_NODES];
-    int from[PAIRTREE_MAX_NODES], slot[2 * PAIRTREE_MAX_NODES], fixed[2 * PAIRTREE_MAX_NODES], n_joins;
-    for (int i = 0; i < left->n + right->n; i++) {
-        slot[i] = i < left->n ? left->slot[i] : right->slot[i - left->n];
-        fixed[i] = i < left->n ? left->fixed[i] : right->fixed[i - left->n];
-    }
-    int n = pairtree_merge(left->node, left->n, right->node, right->n, node, from, joins, &n_joins);
-    for (int i = 0; i < n_joins; i++) {
-        int a = joins[i].a, c = joins[i].b, into = fixed[a] ? c : a;
-        sched_reduce(b, slot[into], slot[into == a ? c : a], part, parts);
-        slot[a] = slot[into];
-        fixed[a] = 0;
-    }
-    left->n = n;
-    for (int i = 0; i < n; i++) {
-        left->node[i] = node[i];
-        left->slot[i] = slot[from[i]];
-        left->fixed[i] = fixed[from[i]];
-    }
-}
-
-/* ---- whole schedules ---- */
-
-static int begin_build(struct sched_builder *b, enum coll_kind kind, struct diag *d) {
-    const struct coll_choice *choice = b->choice;
-    const struct coll_shape *shape = b->shape;
-    struct sched *s = b->s;
-    if (choice->algo->library || !choice->algo->build[kind])
-        return diag_set(d, ERR_UNSUPPORTED, "the algorithm %s has no schedule for %s", choice->algo->name,
-                        coll_kind_name(kind));
-    int code = coll_shape_check(kind, shape, b->rank, d);
-    if (code != 0) return code;
-    s->rank = b->rank;
-    s->size = shape->size;
-    s->n_parts = b->parts = b->cut = coll_algo_parts(choice->algo, kind, shape->size);
-    s->n_slots = s->n_in = b->n_in = kind == COLL_ALLGATHER ? 1 : coll_cover_count(shape, b->rank, b->rank + 1);
-    return 0;
-}
-
-int sched_build(struct sched *s, const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape,
-                int rank, struct diag *d) {
-    struct sched_builder b = {.s = s, .choice = choice, .shape = shape, .rank = rank};
-    memset(s, 0, sizeof *s);
-    int code = begin_build(&b, kind, d);
-    if (code == 0) code = choice->algo->build[kind](&b, d);
-    if (code == 0 && b.failed)
-        code = diag_set(d, ERR_MEMORY, "no memory for the %s schedule of rank %d of %d", choice->algo->name, rank,
-                        shape->size);
-    s->result_slot = b.result;
-    s->n_rounds = b.round;
-    if (s->n_slots == 0) s->n_slots = 1;
-    if (code != 0) sched_fini(s);
-    return code;
-}
-
-void sched_fini(struct sched *s) {
-    free(s->steps);
-    memset(s, 0, sizeof *s);
-}
-
-/* ---- making a schedule lossy ---- */
-
-/* What the steps so far have made of each part: index slot * n_parts + part. */
-struct lossy {
-    struct sched *s;
-    struct sched_step *steps; /* the new list */
-    int n, cap;
-    char *coded; /* the part is what a code means, and the code is at hand */
-    char *touched; /* written, or rounded: an input that is not is as the caller brought it */
-};
-
-static int lossy_push(struct lossy *l, struct sched_step step) {
-    if (l->n == l->cap) {
-        int cap = 2 * l->cap + 16;
-        struct sched_step *steps = realloc(l->steps, (size_t)cap * sizeof *steps);
-        if (!steps) return ERR_MEMORY;
-        l->steps = steps;
-        l->cap = cap;
-    }
-    l->steps[l->n++] = step;
-    return 0;
-}
-
-static size_t part_at(const struct sched *s, int slot, int part) {
-    return (size_t)slot * (size_t)s->n_parts + (size_t)part;
-}
-
-static void mark(const struct lossy *l, int slot, int part, int parts, int coded) {
-    for (int k = part; k < part + parts; k++) {
-        l->coded[part_at(l->s, slot, k)] = (char)coded;
-        l->touched[part_at(l->s, slot, k)] = 1;
-    }
-}
-
-/* Rounds those of a slot's parts that are not: in runs. Of operands (not sent) only untouched inputs are. */
-static int round_parts(struct lossy *l, const struct sched_step *t, int slot, int sent) {
-    for (int k = t->part; k < t->part + t->parts; k++) {
-        int end = k;
-        while (end < t->part + t->parts && !l->coded[part_at(l->s, slot, end)] &&
-               (sent || (slot < l->s->n_in && !l->touched[part_at(l->s, slot, end)])))
-            end++;
-        if (end == k) continue;
-        struct sched_step step = {.op = SCHED_ROUND, .round = t->round, .slot = slot, .count = 1, .part = k};
-        step.parts = end - k;
-        if (lossy_push(l, step) != 0) return ERR_MEMORY;
-        mark(l, slot, k, end - k, 1);
-        k = end;
-    }
-    return 0;
-}
-
-/* A run of SENDs stays one run: all roundings that it needs come before it. */
-static int lossy_step(struct lossy *l, int i) {
-    const struct sched_step *t = &l->s->steps[i], *end = l->s->steps + l->s->n_steps;
-    int code = 0, first = t->op == SCHED_SEND && (i == 0 || t[-1].op != SCHED_SEND || t[-1].round != t->round);
-    for (const struct sched_step *m = t; first && m < end && m->op == SCHED_SEND && m->round == t->round; m++)
-        for (int k = m->slot; k < m->slot + m->count && code == 0; k++)
-            code = round_parts(l, m, k, 1);
-    if (t->op == SCHED_REDUCE) code = round_parts(l, t, t->slot, 0);
-    if (t->op == SCHED_REDUCE && code == 0) code = round_parts(l, t, t->src, 0);
-    for (int k = t->slot; t->op != SCHED_SEND && k < t->slot + t->count; k++)
-        mark(l, k, t->part, t->parts, t->op == SCHED_RECV);
-    return code ? code : lossy_push(l, *t);
-}
-
-int sched_make_lossy(struct sched *s, const struct coll_choice *choice, struct diag *d) {
-    struct lossy l = {.s = s};
-    size_t n = (size_t)s->n_slots * (size_t)s->n_parts;
-    if (!choice->algo->two_step)
-        return diag_set(d, ERR_UNSUPPORTED, "%s would round each value more than twice: it takes no lossy wire form",
-                        choice->algo->name);
-    l.coded = calloc(n, 1);
-    l.touched = calloc(n, 1);
-    int code = l.coded && l.touched ? 0 : ERR_MEMORY;
-    for (int i = 0; i < s->n_steps && code == 0; i++)
-        code = lossy_step(&l, i);
-    free(l.coded);
-    free(l.touched);
-    if (code != 0) {
-        free(l.steps);
-        return diag_set(d, code, "no memory for the lossy schedule of rank %d of %d", s->rank, s->size);
-    }
-    free(s->steps);
-    s->steps = l.steps;
-    s->n_steps = l.n;
-    s->lossy = 1;
-    return 0;
 }
 
 /* ---- counting ---- */
@@ -426,6 +157,10 @@ uint64_t coll_case_elems(const struct coll_case *c, int n_parts, int part, int p
         k += coll_part_begin(c->n, c->granule, n, first + end - n_parts) -
              coll_part_begin(c->n, c->granule, n, first);
     return k;
+}
+
+void coll_cost_unknown(struct coll_cost *out) {
+    *out = (struct coll_cost){UINT64_MAX / 2, UINT64_MAX / 2, UINT64_MAX / 2, 1 << 30};
 }
 
 void coll_cost_send(struct coll_cost *out, uint64_t k) {

@@ -111,6 +111,9 @@ struct coll_cost {
     int rounds;
 };
 
+/* Into how many parts an all-reduce cuts its vectors (the other kinds: as many as ranks). */
+enum coll_cut { COLL_CUT_NOT, COLL_CUT_SIZE, COLL_CUT_POWER /* the greatest power of two that is not above P */ };
+
 struct sched_builder;
 struct coll_case;
 
@@ -120,7 +123,7 @@ struct coll_algo {
     enum coll_label label; /* for any shape; sched_check may prove a better one for a special shape */
     int levels; /* 2: takes ":INNER:OUTER", names of algorithms of one level; else 1 */
     int two_step; /* each value passes at most two messages from input to result: may be lossy */
-    int cuts; /* all-reduce works on parts (`size` of them); the other kinds always do */
+    enum coll_cut cuts;
     int library; /* the MPI library's own: no schedule, no formula; label ROUNDING, sums alone */
     const char *messages, *words; /* the formula a rank, as text, in P, n and the number of subtrees c */
     /* Writes the steps of b's rank; NULL for a kind that the algorithm does not have. Pure. */
