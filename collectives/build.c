@@ -205,6 +205,9 @@ static int begin_build(struct sched_builder *b, enum coll_kind kind, struct diag
     if (choice->algo->library || !choice->algo->build[kind])
         return diag_set(d, ERR_UNSUPPORTED, "the algorithm %s has no schedule for %s", choice->algo->name,
                         coll_kind_name(kind));
+    if (choice->algo->levels == 2 && (!choice->inner || !choice->outer))
+        return diag_set(d, ERR_USAGE, "%s needs two other algorithms: write %s:INNER:OUTER", choice->algo->name,
+                        choice->algo->name);
     int code = coll_shape_check(kind, shape, b->rank, d);
     if (code != 0) return code;
     s->rank = b->rank;

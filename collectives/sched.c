@@ -61,7 +61,8 @@ int coll_choice_parse(struct coll_choice *choice, const char *text, struct diag 
         return diag_set(d, ERR_USAGE, "no collective algorithm is called '%.*s'; there are: %s",
                         len < 60 ? (int)len : 60, text, words);
     if (choice->algo->levels == 1 && colon)
-        return diag_set(d, ERR_USAGE, "'%.60s': %s takes no other algorithms", text, choice->algo->name);
+        return diag_set(d, ERR_USAGE, "'%.60s': %s takes no other algorithms; write %s alone", text, choice->algo->name,
+                        choice->algo->name);
     if (choice->algo->levels == 1) return 0;
     name_words(words, sizeof words, 1);
     if (second) {
