@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "collectives/agree.h"
+
 static uint64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -18,7 +20,10 @@ void link_abort(struct link *l, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    fprintf(stderr, "northwall: rank %d: %s\n", l->first + l->rank, text);
+    if (l->doing)
+        fprintf(stderr, "northwall: rank %d: %s (%s)\n", l->first + l->rank, text, l->doing);
+    else
+        fprintf(stderr, "northwall: rank %d: %s\n", l->first + l->rank, text);
     l->ops->abort(l);
     abort();
 }
@@ -63,6 +68,45 @@ void link_wait(struct link *l, struct link_request *req) {
     uint64_t t0 = now_ns();
     l->ops->wait(l, req);
     l->counts.wait_ns += now_ns() - t0;
+}
+
+void link_irecv(struct link *l, int peer, int tag, void *buf, size_t bytes, struct link_request *req) {
+    check_peer(l, "receives from", peer, tag);
+    *req = (struct link_request){.buf = buf, .bytes = bytes, .from = peer, .to = l->rank, .tag = tag};
+    l->ops->irecv(l, req);
+}
+
+int link_test(struct link *l, struct link_request *req) {
+    return l->ops->test(l, req);
+}
+
+void link_progress(struct link *l) {
+    if (l->ops->progress) l->ops->progress(l);
+}
+
+int link_share(struct link *l, size_t bytes, struct link_shared **out, struct diag *d) {
+    struct diag own = {0};
+    *out = NULL;
+    if (!l->ops->share) return diag_set(d, ERR_UNSUPPORTED, "this transport has no shared memory");
+    *out = l->ops->share(l, bytes, &own);
+    return *out ? 0 : diag_set(d, own.code, "%s", own.text);
+}
+
+void link_unshare(struct link *l, struct link_shared *s) {
+    if (s) l->ops->unshare(l, s);
+}
+
+/* A segment of no bytes shows who can map it. */
+void link_domains(struct link *l, int *domain) {
+    struct diag d = {0};
+    struct link_shared *s;
+    int mine = l->rank;
+    if (link_share(l, 0, &s, &d) == 0) {
+        for (mine = 0; !s->base[mine]; mine++)
+            continue;
+        link_unshare(l, s);
+    }
+    agree_allgather(l, &mine, sizeof mine, domain);
 }
 
 struct link *link_split(struct link *l, int color, int key) {

@@ -6,12 +6,15 @@
  * sleeps shortly. */
 #include "collectives/link_mpi.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/diag.h"
+#include "collectives/agree.h"
 
 struct mpi_impl {
     MPI_Comm comm;
@@ -70,8 +73,18 @@ static int complete(const struct link *l, MPI_Request *request, MPI_Status *stat
     }
 }
 
-/* A request holds two sends: the whole chunks, and the rest (also when there is nothing to send). */
+/* A request holds two messages: the whole chunks, and the rest (also when there is nothing to send). */
 _Static_assert(sizeof(MPI_Request) <= sizeof(void *), "an MPI request fits into a handle");
+
+static MPI_Request request_get(const struct link_request *req, int i) {
+    MPI_Request r;
+    memcpy(&r, &req->handle[i], sizeof r);
+    return r;
+}
+
+static void request_set(struct link_request *req, int i, MPI_Request r) {
+    memcpy(&req->handle[i], &r, sizeof r);
+}
 
 static void mpi_isend(struct link *l, struct link_request *req) {
     const struct mpi_impl *m = l->impl;
@@ -81,20 +94,170 @@ static void mpi_isend(struct link *l, struct link_request *req) {
     if (rest > 0 || n == 0)
         MPI_Isend((const char *)req->buf + head, (int)rest, MPI_BYTE, req->to, req->tag, m->comm, &sends[1]);
     for (int i = 0; i < 2; i++)
-        memcpy(&req->handle[i], &sends[i], sizeof sends[i]);
+        request_set(req, i, sends[i]);
+}
+
+static void mpi_irecv(struct link *l, struct link_request *req) {
+    const struct mpi_impl *m = l->impl;
+    MPI_Request recvs[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    size_t n = req->bytes / m->chunk_bytes, head = n * m->chunk_bytes, rest = req->bytes - head;
+    char *buf = (char *)(uintptr_t)req->buf;
+    if (n > 0) MPI_Irecv(buf, (int)n, m->chunk, req->from, req->tag, m->comm, &recvs[0]);
+    if (rest > 0 || n == 0) MPI_Irecv(buf + head, (int)rest, MPI_BYTE, req->from, req->tag, m->comm, &recvs[1]);
+    for (int i = 0; i < 2; i++)
+        request_set(req, i, recvs[i]);
+}
+
+/* A message that has come must have the length that was asked for; longer ones are MPI's own error. */
+static void check_length(struct link *l, const struct link_request *req, int i, MPI_Status *status) {
+    const struct mpi_impl *m = l->impl;
+    size_t want = i == 0 ? req->bytes / m->chunk_bytes : req->bytes % m->chunk_bytes;
+    char tag[64];
+    int got;
+    if (req->from == l->rank) return;
+    MPI_Get_count(status, i == 0 ? m->chunk : MPI_BYTE, &got);
+    if (got != (int)want)
+        link_abort(l, "expects %zu units of %zu bytes from rank %d with %s, which sent %d", want,
+                   i == 0 ? m->chunk_bytes : (size_t)1, l->first + req->from, link_tag_text(l, req->tag, tag), got);
+}
+
+static int mpi_test(struct link *l, struct link_request *req) {
+    int all = 1;
+    for (int i = 0; i < 2; i++) {
+        MPI_Request request = request_get(req, i);
+        MPI_Status status;
+        int done = 0;
+        if (request == MPI_REQUEST_NULL) continue;
+        MPI_Test(&request, &done, &status);
+        request_set(req, i, request);
+        if (done) check_length(l, req, i, &status);
+        all &= done;
+    }
+    return all;
 }
 
 static void mpi_wait(struct link *l, struct link_request *req) {
-    for (int i = 0; i < 2; i++) {
-        MPI_Request sent;
-        memcpy(&sent, &req->handle[i], sizeof sent);
-        char tag[64];
-        if (complete(l, &sent, MPI_STATUS_IGNORE))
+    struct patience p = {0};
+    char tag[64];
+    while (!mpi_test(l, req)) {
+        if (!be_patient(l, &p)) continue;
+        if (req->from == l->rank)
             link_abort(
                 l,
                 "waited %g s for rank %d to receive %zu bytes with %s: it is stopped, or slow (--timeout allows more)",
                 l->wait_limit_s, l->first + req->to, req->bytes, link_tag_text(l, req->tag, tag));
+        link_abort(l, "waited %g s for %zu bytes from rank %d with %s that never came", l->wait_limit_s, req->bytes,
+                   l->first + req->from, link_tag_text(l, req->tag, tag));
     }
+}
+
+static void mpi_progress(struct link *l) {
+    int any;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, ((const struct mpi_impl *)l->impl)->comm, &any, MPI_STATUS_IGNORE);
+}
+
+static void mpi_allreduce(struct link *l, float *x, size_t n) {
+    const struct mpi_impl *m = l->impl;
+    for (size_t done = 0, some; done < n; done += some) {
+        some = n - done < INT_MAX ? n - done : INT_MAX;
+        MPI_Allreduce(MPI_IN_PLACE, x + done, (int)some, MPI_FLOAT, MPI_SUM, m->comm);
+    }
+}
+
+/* ---- shared memory ---- */
+
+_Static_assert(sizeof(MPI_Win) <= sizeof(void *) && sizeof(MPI_Comm) <= sizeof(void *), "they fit into handles");
+
+/* Segments are padded to pages and one more: what lies in front of them in the library's mapping is unknown, but the
+ * same distance from a page in every process. */
+static char *page_up(void *p) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    return (char *)(((uintptr_t)p + page - 1) / page * page);
+}
+
+/* Finds where the segments of node's ranks begin here. */
+static void find_segments(const struct mpi_impl *m, MPI_Comm node, MPI_Win win, void **base) {
+    MPI_Group all, some;
+    int n;
+    MPI_Comm_group(m->comm, &all);
+    MPI_Comm_group(node, &some);
+    MPI_Comm_size(node, &n);
+    for (int i = 0; i < n; i++) {
+        MPI_Aint bytes;
+        int unit, rank;
+        void *at;
+        MPI_Win_shared_query(win, i, &bytes, &unit, &at);
+        MPI_Group_translate_ranks(some, 1, &i, all, &rank);
+        base[rank] = page_up(at);
+    }
+    MPI_Group_free(&all);
+    MPI_Group_free(&some);
+}
+
+/* Collective over node. The library's error comes back as a text, as it is raised on node. */
+static int allocate_window(MPI_Comm node, size_t bytes, MPI_Win *win, struct diag *d) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    MPI_Info info;
+    void *mine;
+    MPI_Comm_set_errhandler(node, MPI_ERRORS_RETURN);
+    MPI_Info_create(&info);
+    MPI_Info_set(info, "alloc_shared_noncontig", "true");
+    int rc = MPI_Win_allocate_shared((MPI_Aint)((bytes / page + 2) * page), 1, info, node, &mine, win);
+    MPI_Info_free(&info);
+    if (rc == MPI_SUCCESS) return 0;
+    char text[MPI_MAX_ERROR_STRING];
+    int len;
+    MPI_Error_string(rc, text, &len);
+    *win = MPI_WIN_NULL;
+    return diag_set(d, ERR_MEMORY, "no shared window of %zu bytes: %s", bytes, text);
+}
+
+/* Closes the window of those that have one and the node's communicator. */
+static void close_window(MPI_Comm node, MPI_Win win) {
+    if (win != MPI_WIN_NULL) {
+        MPI_Win_unlock_all(win);
+        MPI_Win_free(&win);
+    }
+    MPI_Comm_free(&node);
+}
+
+/* Handles: the window and the communicator of the ranks that share memory. */
+static struct link_shared *mpi_share(struct link *l, size_t bytes, struct diag *d) {
+    const struct mpi_impl *m = l->impl;
+    struct link_shared *s = calloc(1, sizeof *s + (size_t)l->size * sizeof *s->base);
+    MPI_Comm node;
+    MPI_Win win = MPI_WIN_NULL;
+    if (err_agree(l, s ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d segments", l->size), d) != 0) {
+        free(s);
+        return NULL;
+    }
+    MPI_Comm_split_type(m->comm, MPI_COMM_TYPE_SHARED, l->rank, MPI_INFO_NULL, &node);
+    int code = allocate_window(node, bytes, &win, d);
+    if (code == 0) {
+        MPI_Win_lock_all(MPI_MODE_NOCHECK, win); /* accesses are plain loads and stores with C11 atomics */
+        s->base = (void **)(s + 1);
+        s->bytes = bytes;
+        find_segments(m, node, win, s->base);
+        memset(s->base[l->rank], 0, bytes);
+    }
+    if (err_agree(l, code, d) != 0) {
+        close_window(node, win);
+        free(s);
+        return NULL;
+    }
+    memcpy(&s->handle[0], &win, sizeof win);
+    memcpy(&s->handle[1], &node, sizeof node);
+    return s;
+}
+
+static void mpi_unshare(struct link *l, struct link_shared *s) {
+    MPI_Win win;
+    MPI_Comm node;
+    (void)l;
+    memcpy(&win, &s->handle[0], sizeof win);
+    memcpy(&node, &s->handle[1], sizeof node);
+    close_window(node, win);
+    free(s);
 }
 
 static size_t recv_part(struct link *l, int peer, int tag, void *buf, size_t n, MPI_Datatype type, int exact) {
@@ -144,7 +307,20 @@ static void mpi_abort(struct link *l) {
 
 static struct link *mpi_split(struct link *l, int color, int key);
 
-static const struct link_ops mpi_ops = {mpi_isend, mpi_recv, mpi_wait, mpi_split, mpi_free, mpi_abort};
+static const struct link_ops mpi_ops = {
+    .isend = mpi_isend,
+    .recv = mpi_recv,
+    .wait = mpi_wait,
+    .irecv = mpi_irecv,
+    .test = mpi_test,
+    .progress = mpi_progress,
+    .share = mpi_share,
+    .unshare = mpi_unshare,
+    .allreduce = mpi_allreduce,
+    .split = mpi_split,
+    .free = mpi_free,
+    .abort = mpi_abort,
+};
 
 /* Takes over comm: it is freed with the link, or here if a rank is out of memory. Collective over comm. */
 static struct link *link_over(MPI_Comm comm, int yield, size_t chunk_bytes) {

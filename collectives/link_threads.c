@@ -2,7 +2,9 @@
  *
  * A hub has one mailbox for each rank. A send is put into the receiver's box as a pointer to the sender's buffer; the
  * receiver copies from there and tells the sender, whose wait blocks until then. So nothing is buffered, which is the
- * least that MPI promises: what relies on buffering hangs here, and the wait limit tells where. */
+ * least that MPI promises: what relies on buffering hangs here, and the wait limit tells where. Receives are posted in
+ * the own box and matched, in order, by whatever call of their rank comes next: as in MPI, a rank that waits for one
+ * message lets the others through. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,7 +18,8 @@
 struct box {
     pthread_mutex_t lock;
     pthread_cond_t change; /* only the box's own rank waits for it */
-    struct link_request *first; /* not yet received, in order of sending */
+    struct link_request *first; /* sent here and not yet received, in order of sending */
+    struct link_request *posted; /* the own rank's unmatched receives in order; no other rank looks at them */
 };
 
 struct hub {
@@ -51,13 +54,16 @@ static int box_wait(struct link *l, struct box *box, const struct timespec *unti
     return pthread_cond_timedwait(&box->change, &box->lock, until) == ETIMEDOUT;
 }
 
+static void append(struct link_request **list, struct link_request *req) {
+    while (*list)
+        list = &(*list)->next;
+    *list = req;
+}
+
 static void threads_isend(struct link *l, struct link_request *req) {
-    struct link_request **end;
     struct box *box = box_of(l, req->to);
     pthread_mutex_lock(&box->lock);
-    for (end = &box->first; *end; end = &(*end)->next)
-        continue;
-    *end = req;
+    append(&box->first, req);
     pthread_cond_signal(&box->change);
     pthread_mutex_unlock(&box->lock);
 }
@@ -73,39 +79,119 @@ static struct link_request *box_take(struct box *box, int from, int tag) {
     return NULL;
 }
 
-static size_t threads_recv(struct link *l, int peer, int tag, void *buf, size_t bytes, int exact) {
-    struct box *mine = box_of(l, l->rank), *theirs = box_of(l, peer);
-    struct timespec until = deadline(l);
-    struct link_request *sent;
-    char text[64];
-    pthread_mutex_lock(&mine->lock);
-    while (!(sent = box_take(mine, peer, tag)))
-        if (box_wait(l, mine, &until))
-            link_abort(l, "waited %g s for %zu bytes from rank %d with %s that never came", l->wait_limit_s, bytes,
-                       l->first + peer, link_tag_text(l, tag, text));
-    pthread_mutex_unlock(&mine->lock);
+/* Takes the first receive that has its message out of the locked own box, or returns NULL. */
+static struct link_request *box_match(struct box *mine, struct link_request **sent) {
+    for (struct link_request **at = &mine->posted; *at; at = &(*at)->next) {
+        struct link_request *req = *at;
+        if (!(*sent = box_take(mine, req->from, req->tag))) continue;
+        *at = req->next;
+        return req;
+    }
+    return NULL;
+}
+
+/* Where a receive's length is only a limit, its handle says so; bytes becomes what came. */
+static void deliver(struct link *l, struct link_request *req, struct link_request *sent) {
+    struct box *theirs = box_of(l, req->from);
     size_t got = sent->bytes;
-    if (exact ? got != bytes : got > bytes)
-        link_abort(l, "expects %zu bytes from rank %d with %s, which sent %zu", bytes, l->first + peer,
-                   link_tag_text(l, tag, text), sent->bytes);
-    if (got > 0) memcpy(buf, sent->buf, got);
+    char text[64];
+    int exact = !req->handle[0];
+    if (exact ? got != req->bytes : got > req->bytes)
+        link_abort(l, "expects %zu bytes from rank %d with %s, which sent %zu", req->bytes, l->first + req->from,
+                   link_tag_text(l, req->tag, text), got);
+    if (got > 0) memcpy(req->handle[1], sent->buf, got);
+    req->bytes = got;
+    req->taken = 1;
     pthread_mutex_lock(&theirs->lock);
     sent->taken = 1; /* from here on the request is the sender's again */
     pthread_cond_signal(&theirs->change);
     pthread_mutex_unlock(&theirs->lock);
-    return got;
+}
+
+/* Delivers all that has come. The own box is locked before and after, not in between. */
+static void deliver_all(struct link *l, struct box *mine) {
+    struct link_request *req, *sent;
+    while ((req = box_match(mine, &sent))) {
+        pthread_mutex_unlock(&mine->lock);
+        deliver(l, req, sent);
+        pthread_mutex_lock(&mine->lock);
+    }
+}
+
+static void threads_irecv(struct link *l, struct link_request *req) {
+    req->handle[1] = (void *)(uintptr_t)req->buf;
+    append(&box_of(l, l->rank)->posted, req);
+}
+
+static int threads_test(struct link *l, struct link_request *req) {
+    struct box *mine = box_of(l, l->rank);
+    pthread_mutex_lock(&mine->lock);
+    deliver_all(l, mine);
+    int done = req->taken;
+    pthread_mutex_unlock(&mine->lock);
+    return done;
+}
+
+static void threads_progress(struct link *l) {
+    struct box *mine = box_of(l, l->rank);
+    if (!mine->posted) return;
+    pthread_mutex_lock(&mine->lock);
+    deliver_all(l, mine);
+    pthread_mutex_unlock(&mine->lock);
+}
+
+static void waited_too_long(struct link *l, const struct link_request *req) {
+    char text[64];
+    link_tag_text(l, req->tag, text);
+    if (req->from == l->rank)
+        link_abort(l, "waited %g s for rank %d to receive %zu bytes with %s", l->wait_limit_s, l->first + req->to,
+                   req->bytes, text);
+    link_abort(l, "waited %g s for %zu bytes from rank %d with %s that never came", l->wait_limit_s, req->bytes,
+               l->first + req->from, text);
 }
 
 static void threads_wait(struct link *l, struct link_request *req) {
     struct box *mine = box_of(l, l->rank);
     struct timespec until = deadline(l);
-    char text[64];
     pthread_mutex_lock(&mine->lock);
-    while (!req->taken)
-        if (box_wait(l, mine, &until))
-            link_abort(l, "waited %g s for rank %d to receive %zu bytes with %s", l->wait_limit_s, l->first + req->to,
-                       req->bytes, link_tag_text(l, req->tag, text));
+    for (;;) {
+        deliver_all(l, mine);
+        if (req->taken) break;
+        if (box_wait(l, mine, &until)) waited_too_long(l, req);
+    }
     pthread_mutex_unlock(&mine->lock);
+}
+
+static size_t threads_recv(struct link *l, int peer, int tag, void *buf, size_t bytes, int exact) {
+    struct link_request req = {.buf = buf, .bytes = bytes, .from = peer, .to = l->rank, .tag = tag};
+    req.handle[0] = exact ? NULL : l;
+    threads_irecv(l, &req);
+    threads_wait(l, &req);
+    return req.bytes;
+}
+
+/* Each thread's own allocation, exchanged as pointers; handle 0. */
+static struct link_shared *threads_share(struct link *l, size_t bytes, struct diag *d) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), padded = (bytes / page + 1) * page;
+    struct link_shared *s = calloc(1, sizeof *s + (size_t)l->size * sizeof *s->base);
+    int ok = s && posix_memalign(&s->handle[0], page, padded) == 0;
+    if (ok) memset(s->handle[0], 0, padded);
+    int code = err_agree(l, ok ? 0 : diag_set(d, ERR_MEMORY, "no memory for a segment of %zu bytes", bytes), d);
+    if (code != 0) {
+        if (ok) free(s->handle[0]);
+        free(s);
+        return NULL;
+    }
+    s->base = (void **)(s + 1);
+    s->bytes = bytes;
+    agree_allgather(l, &s->handle[0], sizeof s->handle[0], s->base);
+    return s;
+}
+
+static void threads_unshare(struct link *l, struct link_shared *s) {
+    agree_barrier(l); /* nobody looks at mine any more */
+    free(s->handle[0]);
+    free(s);
 }
 
 static void hub_free(struct hub *hub) {
@@ -130,8 +216,19 @@ static void threads_abort(struct link *l) {
 
 static struct link *threads_split(struct link *l, int color, int key);
 
-static const struct link_ops threads_ops = {threads_isend, threads_recv, threads_wait,
-                                            threads_split, threads_free, threads_abort};
+static const struct link_ops threads_ops = {
+    .isend = threads_isend,
+    .recv = threads_recv,
+    .wait = threads_wait,
+    .irecv = threads_irecv,
+    .test = threads_test,
+    .progress = threads_progress,
+    .share = threads_share,
+    .unshare = threads_unshare,
+    .split = threads_split,
+    .free = threads_free,
+    .abort = threads_abort,
+};
 
 static struct hub *hub_new(int size) {
     struct hub *hub = calloc(1, sizeof *hub);

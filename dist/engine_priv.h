@@ -2,7 +2,7 @@
 #ifndef DIST_ENGINE_PRIV_H
 #define DIST_ENGINE_PRIV_H
 
-#include "collectives/sched.h"
+#include "collectives/sched_run.h"
 #include "dist/engine.h"
 #include "models/decoder.h"
 

@@ -1,6 +1,7 @@
 /* memory.c - what a rank holds: the decoder's shard, the engine's workspace, and what that is more than one copy. */
 #include <string.h>
 
+#include "collectives/link.h"
 #include "parts.h"
 
 int plan_slots(const struct plan *p, const struct plan_rank *r) {

@@ -37,12 +37,19 @@ static void group_shape(const struct plan *p, const struct plan_stage *stage, en
     shape->size = stage->size;
     shape->n_leaves = attn ? p->shape.n_heads : order_axis_runs(p->shape.d_ffn).n_leaves;
     shape->begin = attn ? stage->head_begin : stage->ffn_begin;
+    shape->domain = NULL;
+}
+
+static int build_schedule(const struct plan *p, const struct coll_shape *shape, int tp, struct sched *out,
+                          struct diag *d) {
+    struct coll_choice choice = {.algo = p->reduce};
+    return sched_build(out, &choice, COLL_ALLREDUCE, shape, tp, d);
 }
 
 int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sched *out, struct diag *d) {
     struct coll_shape shape;
     group_shape(p, &p->stages[p->ranks[rank].stage], kind, &shape);
-    return p->reduce->allreduce(out, &shape, p->ranks[rank].tp_index, d);
+    return build_schedule(p, &shape, p->ranks[rank].tp_index, out, d);
 }
 
 /* Counts one rank's part of an all-reduce from its schedule. */
@@ -52,13 +59,11 @@ static int count_reduce(const struct plan *p, const struct plan_group *g, enum s
     struct coll_shape shape;
     struct sched s;
     group_shape(p, &like, kind, &shape);
-    int rc = p->reduce->allreduce(&s, &shape, tp, d);
+    int rc = build_schedule(p, &shape, tp, &s, d);
     if (rc) return rc;
-    uint64_t messages, slots;
-    sched_count(&s, &messages, &slots);
-    *out = (struct plan_reduce){.n_slots = s.n_slots, .messages = (int64_t)messages, .slots_sent = (int64_t)slots};
-    for (int i = 0; i < s.n_steps; i++)
-        out->adds += s.steps[i].op == SCHED_ADD;
+    struct coll_cost cost;
+    sched_count(&s, 1, 1, &cost); /* vectors of one element: words in vectors */
+    *out = (struct plan_reduce){s.n_slots, (int64_t)cost.messages, (int64_t)cost.sent, (int64_t)cost.reduced};
     sched_fini(&s);
     return 0;
 }

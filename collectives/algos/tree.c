@@ -34,153 +34,122 @@
  * aligned: lg P (alpha + n beta + n gamma), as for any recursive doubling (Thakur, Rabenseifner, Gropp 2005), which
  * is also bit for bit what this is then. A rank without leaves sends nothing until it has met one with leaves.
  *
- * Memory: 2 slots where no tree is cut. A list that joining has left with gaps is packed by COPYs before it is sent. */
-#include "base/pairtree.h"
+ * Memory: what has been sent stays as it is, so each round takes fresh slots for what it receives, and sums go there:
+ * 1 + lg P slots where no tree is cut. */
 #include "sched_build.h"
 
-/* Sums of the maximal subtrees of leaves [begin, end): node[i] lies in slot[i]. */
-struct held {
-    int begin, end, n;
-    struct pairtree_node node[PAIRTREE_MAX_NODES];
-    int slot[PAIRTREE_MAX_NODES];
+/* Q groups in the doubling, F of them pairs: group g is one rank, or the pair (2g, 2g+1) whose lower rank speaks. */
+struct groups {
+    int n, pairs;
 };
 
-struct build {
-    struct sched_builder b;
-    const struct coll_shape *shape;
-    struct held h;
-    int round;
-    int n_groups, n_pairs; /* Q, F */
-};
-
-/* Group g is one rank, or the pair (2g, 2g+1) whose lower rank speaks for it. */
-static int group_first_rank(const struct build *t, int g) {
-    return g < t->n_pairs ? 2 * g : g + t->n_pairs;
+static struct groups groups_of(int size) {
+    struct groups q = {1, 0};
+    while (2 * q.n <= size)
+        q.n *= 2;
+    q.pairs = size - q.n;
+    return q;
 }
 
-static int group_leaf(const struct build *t, int g) {
-    return t->shape->begin[group_first_rank(t, g)];
+static int first_rank(const struct groups *q, int g) {
+    return g < q->pairs ? 2 * g : g + q->pairs;
 }
 
-/* The first of the lowest `count` neighbouring slots that hold nothing of h. */
-static int free_run(const struct held *h, int count) {
-    int first = 0;
-    for (int i = 0; i < h->n; i++) {
-        if (h->slot[i] < first || h->slot[i] >= first + count) continue;
-        first = h->slot[i] + 1;
-        i = -1;
+/* Sends the list, neighbouring slots as one piece; what is sent is fixed from then on. */
+static void give(struct sched_builder *b, struct sums *h, int peer) {
+    for (int i = 0, run; i < h->n; i += run) {
+        for (run = 1; i + run < h->n && h->slot[i + run] == h->slot[i] + run;)
+            run++;
+        sched_send_parts(b, peer, h->slot[i], run, 0, b->cut, i + run < h->n);
     }
-    return first;
+    for (int i = 0; i < h->n; i++)
+        h->fixed[i] = 1;
 }
 
-/* Makes the list one run of slots, as a message needs it. */
-static void pack(struct build *t) {
-    struct held *h = &t->h;
-    int gaps = 0;
-    for (int i = 1; i < h->n; i++)
-        gaps += h->slot[i] != h->slot[i - 1] + 1;
-    if (gaps == 0) return;
-    int first = free_run(h, h->n);
-    for (int i = 0; i < h->n; i++) {
-        sched_copy(&t->b, t->round, first + i, h->slot[i]);
-        h->slot[i] = first + i;
+/* Receives the list of ranks [rank0, rank1), which lie beside those of the list, and joins it. */
+static void take(struct sched_builder *b, struct sums *h, int peer, int rank0, int rank1) {
+    struct sums got;
+    sums_of(b, rank0, rank1, b->s->n_slots, &got);
+    if (got.n > 0) sched_recv(b, peer, sched_slots(b, got.n), got.n);
+    if (rank0 > b->rank) {
+        sums_join(b, h, &got, 0, b->cut);
+    } else {
+        sums_join(b, &got, h, 0, b->cut);
+        *h = got;
     }
-}
-
-/* Joins what has been received into slots with what is held. A sum goes to a received slot: the held ones are still
- * being sent. Two held nodes are never siblings, as lists are maximal. */
-static void join(struct build *t, const struct held *got) {
-    struct held *h = &t->h;
-    int got_left = got->end <= h->begin, n_joins;
-    const struct held *left = got_left ? got : h, *right = got_left ? h : got;
-    struct held out = {.begin = left->begin, .end = right->end};
-    struct pairtree_join joins[PAIRTREE_MAX_NODES];
-    int out_slot[PAIRTREE_MAX_NODES], slot[2 * PAIRTREE_MAX_NODES], ours[2 * PAIRTREE_MAX_NODES];
-    for (int i = 0; i < left->n + right->n; i++) {
-        slot[i] = i < left->n ? left->slot[i] : right->slot[i - left->n];
-        ours[i] = (i < left->n) != got_left;
-    }
-    out.n = pairtree_merge(left->node, left->n, right->node, right->n, out.node, out_slot, joins, &n_joins);
-    for (int i = 0; i < n_joins; i++) {
-        int a = joins[i].a, b = joins[i].b, into_a = ours[b];
-        sched_add(&t->b, t->round, into_a ? slot[a] : slot[b], into_a ? slot[b] : slot[a]);
-        slot[a] = into_a ? slot[a] : slot[b];
-        ours[a] = 0;
-    }
-    for (int i = 0; i < out.n; i++)
-        out.slot[i] = slot[out_slot[i]];
-    *h = out;
-}
-
-static void give(struct build *t, int peer) {
-    pack(t);
-    if (t->h.n > 0) sched_send(&t->b, t->round, peer, t->h.slot[0], t->h.n);
-}
-
-/* Receives the list of leaves [begin, end) and joins it. */
-static void take(struct build *t, int peer, int begin, int end) {
-    struct held got = {.begin = begin, .end = end};
-    got.n = pairtree_cover(t->shape->n_leaves, begin, end, got.node);
-    int first = free_run(&t->h, got.n);
-    for (int i = 0; i < got.n; i++)
-        got.slot[i] = first + i;
-    if (got.n > 0) sched_recv(&t->b, t->round, peer, first, got.n);
-    join(t, &got);
 }
 
 /* The rounds of a rank that speaks for group g. */
-static void double_up(struct build *t, int g) {
-    for (int width = 1; width < t->n_groups; width *= 2, t->round++) {
+static void double_up(struct sched_builder *b, struct sums *h, const struct groups *q, int g) {
+    for (int width = 1; width < q->n; width *= 2, b->round++) {
         int other = g ^ width, first = other / width * width; /* groups [first, first + width) hold one list */
-        give(t, group_first_rank(t, other));
-        take(t, group_first_rank(t, other), group_leaf(t, first), group_leaf(t, first + width));
+        give(b, h, first_rank(q, other));
+        take(b, h, first_rank(q, other), first_rank(q, first), first_rank(q, first + width));
     }
 }
 
-static void fold_and_double(struct build *t, int rank) {
-    int paired = rank < 2 * t->n_pairs;
-    int folded = t->n_pairs > 0;
-    const int *begin = t->shape->begin;
-    if (paired) take(t, rank + 1, begin[rank + 1], begin[rank + 2]);
-    t->round += folded;
-    double_up(t, paired ? rank / 2 : rank - t->n_pairs);
-    if (paired) give(t, rank + 1);
-    t->round += folded;
-}
-
 /* A rank that its left neighbour speaks for. */
-static void fold_away(struct build *t, int rank) {
-    give(t, rank - 1);
-    t->round = 1;
-    for (int width = 1; width < t->n_groups; width *= 2)
-        t->round++;
-    sched_recv(&t->b, t->round, rank - 1, 0, 1);
-    t->h.slot[0] = 0;
-    t->round++;
+static void fold_away(struct sched_builder *b, struct sums *h, const struct groups *q) {
+    give(b, h, b->rank - 1);
+    b->round++;
+    for (int width = 1; width < q->n; width *= 2)
+        b->round++;
+    h->slot[0] = sched_slots(b, 1);
+    sched_recv(b, b->rank - 1, h->slot[0], 1);
 }
 
-static int tree_allreduce(struct sched *s, const struct coll_shape *shape, int rank, struct diag *d) {
-    struct build t = {.shape = shape, .n_groups = 1};
-    int code = sched_begin(&t.b, s, shape, rank, d);
-    if (code != 0) return code;
-    while (2 * t.n_groups <= shape->size)
-        t.n_groups *= 2;
-    t.n_pairs = shape->size - t.n_groups;
-    t.h.begin = shape->begin[rank];
-    t.h.end = shape->begin[rank + 1];
-    t.h.n = pairtree_cover(shape->n_leaves, t.h.begin, t.h.end, t.h.node);
-    for (int i = 0; i < t.h.n; i++)
-        t.h.slot[i] = i;
-    if (rank < 2 * t.n_pairs && rank % 2 == 1)
-        fold_away(&t, rank);
-    else
-        fold_and_double(&t, rank);
-    return sched_end(&t.b, t.h.slot[0], t.round, d);
+static int tree_allreduce(struct sched_builder *b, struct diag *d) {
+    struct groups q = groups_of(b->shape->size);
+    int rank = b->rank, paired = rank < 2 * q.pairs;
+    struct sums h;
+    (void)d;
+    sums_own(b, &h);
+    if (paired && rank % 2 == 1) {
+        fold_away(b, &h, &q);
+    } else {
+        if (paired) take(b, &h, rank + 1, rank + 1, rank + 2);
+        b->round += q.pairs > 0;
+        double_up(b, &h, &q, paired ? rank / 2 : rank - q.pairs);
+        if (paired) give(b, &h, rank + 1);
+    }
+    b->round += q.pairs > 0;
+    b->result = h.slot[0];
+    return 0;
+}
+
+/* Joining lists of m and k subtrees into one of j reduces m + k - j times. */
+static void tree_cost(const struct coll_case *c, struct coll_cost *out) {
+    struct groups q = groups_of(c->shape->size);
+    int rank = c->rank, paired = rank < 2 * q.pairs, away = paired && rank % 2 == 1;
+    int group = paired ? rank / 2 : rank - q.pairs, have = coll_cover_count(c->shape, rank, rank + 1);
+    uint64_t n = coll_case_elems(c, 1, 0, 1);
+    out->rounds += 2 * (q.pairs > 0);
+    if (away) coll_cost_send(out, (uint64_t)have * n);
+    if (paired && !away) {
+        int both = coll_cover_count(c->shape, rank, rank + 2);
+        out->reduced += (uint64_t)(have + coll_cover_count(c->shape, rank + 1, rank + 2) - both) * n;
+        have = both;
+    }
+    for (int width = 1; width < q.n; width *= 2) {
+        int other = (group ^ width) / width * width, low = group / (2 * width) * 2 * width;
+        int got = coll_cover_count(c->shape, first_rank(&q, other), first_rank(&q, other + width));
+        int both = coll_cover_count(c->shape, first_rank(&q, low), first_rank(&q, low + 2 * width));
+        out->rounds++;
+        if (away) continue;
+        coll_cost_send(out, (uint64_t)have * n);
+        out->reduced += (uint64_t)(have + got - both) * n;
+        have = both;
+    }
+    if (paired && !away) coll_cost_send(out, n);
 }
 
 const struct coll_algo coll_algo_tree = {
     .name = "tree",
     .description = "recursive doubling along the canonical tree: lg P rounds",
-    .label = "bit-exact",
-    .allreduce = tree_allreduce,
+    .label = COLL_BIT_EXACT,
+    .levels = 1,
+    .messages = "lg P",
+    .words = "c n lg P",
+    .build[COLL_ALLREDUCE] = tree_allreduce,
+    .cost[COLL_ALLREDUCE] = tree_cost,
 };

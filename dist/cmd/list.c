@@ -27,7 +27,7 @@ static int run(struct app *app, struct diag *d) {
     puts("\ncollective algorithms (all-reduce)");
     for (int i = 0; coll_algos[i]; i++) {
         char text[256];
-        snprintf(text, sizeof text, "%s [%s]", coll_algos[i]->description, coll_algos[i]->label);
+        snprintf(text, sizeof text, "%s [%s]", coll_algos[i]->description, coll_label_name(coll_algos[i]->label));
         row(coll_algos[i]->name, text);
     }
     puts("\nkernel sets");

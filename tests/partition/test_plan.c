@@ -231,27 +231,27 @@ static void check_reduce(const struct plan *p, int stage, enum step_kind kind) {
     struct diag d = {0};
     int attn = kind == STEP_ATTN_REDUCE;
     struct coll_shape shape = {st->size, attn ? p->shape.n_heads : order_axis_runs(p->shape.d_ffn).n_leaves,
-                               attn ? st->head_begin : st->ffn_begin};
+                               attn ? st->head_begin : st->ffn_begin, NULL};
     for (int j = 0; j < st->size; j++) {
         const struct plan_rank *r = rank_of(p, 0, stage, j);
         CHECK(plan_schedule(p, (int)(r - p->ranks), kind, &all[j], &d) == 0, "%s: %s", p->strategy.text, d.text);
-        uint64_t messages, slots;
-        int64_t adds = 0;
-        sched_count(&all[j], &messages, &slots);
-        for (int i = 0; i < all[j].n_steps; i++)
-            adds += all[j].steps[i].op == SCHED_ADD;
+        struct coll_cost cost;
+        sched_count(&all[j], 1, 1, &cost);
+        int64_t messages = (int64_t)cost.messages, slots = (int64_t)cost.sent, adds = (int64_t)cost.reduced;
         for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++) {
             const struct step_cost *c = find_step(r->layers[l], kind);
             CHECK(!!c == (st->size > 1), "%s: an all-reduce among %d", p->strategy.text, st->size);
             if (!c) continue;
-            CHECK(c->messages == (int64_t)messages && c->sent_bytes == 0, "%s: messages", p->strategy.text);
-            CHECK(c->sent_bytes_per_tok == (int64_t)slots * 4 * p->shape.d_model, "%s: bytes", p->strategy.text);
-            CHECK(c->extra_bytes_per_tok == (int64_t)(slots - messages) * 4 * p->shape.d_model, "%s: extra",
+            CHECK(c->messages == messages && c->sent_bytes == 0, "%s: messages", p->strategy.text);
+            CHECK(c->sent_bytes_per_tok == slots * 4 * p->shape.d_model, "%s: bytes", p->strategy.text);
+            CHECK(c->extra_bytes_per_tok == (slots - messages) * 4 * p->shape.d_model, "%s: extra",
                   p->strategy.text);
             CHECK(c->ops_per_tok[PREC_F32] == adds * p->shape.d_model, "%s: additions", p->strategy.text);
         }
     }
-    CHECK(sched_check(all, &shape, &d) == 0, "%s: %s", p->strategy.text, d.text);
+    enum coll_label label;
+    CHECK(sched_check(all, COLL_ALLREDUCE, &shape, &label, &d) == 0 && label == COLL_BIT_EXACT, "%s: %s",
+          p->strategy.text, d.text);
     for (int j = 0; j < st->size; j++)
         sched_fini(&all[j]);
     free(all);

@@ -16,12 +16,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/diag.h"
+
 enum {
     LINK_TAG_USER = 0, /* tags [0, LINK_TAG_RESERVED) are the caller's */
     LINK_TAG_RESERVED = 30000, /* agreement and split; MPI promises tags up to 32767 */
 };
 
-/* A send in progress, filled by link_isend. It stays where it is until link_wait. */
+/* A send or receive in progress, filled by link_isend or link_irecv. It stays where it is until link_wait. */
 struct link_request {
     const void *buf;
     size_t bytes;
@@ -42,6 +44,7 @@ struct link {
     double wait_limit_s; /* a recv or wait longer than this ends the job, naming rank, peer and tag; 0: never */
     int first; /* messages call rank r of this link first + r: a part of a job names ranks as the job does */
     const char *const *tags; /* what tags 0, 1, ... carry, for messages, ended by NULL; or NULL: not known */
+    const char *doing; /* what the messages under way belong to, for that text: "attn_reduce, call 1234"; may be NULL */
     struct link_counts counts;
     const struct link_ops *ops;
     void *impl;
@@ -51,7 +54,15 @@ struct link_ops {
     void (*isend)(struct link *l, struct link_request *req); /* buf, bytes, from, to, tag are set, the rest is 0 */
     /* Takes a message of exactly cap bytes, or of at most cap where !exact; returns its length. */
     size_t (*recv)(struct link *l, int peer, int tag, void *buf, size_t cap, int exact);
-    void (*wait)(struct link *l, struct link_request *req); /* completes a send */
+    void (*wait)(struct link *l, struct link_request *req); /* completes a send or a receive */
+    void (*irecv)(struct link *l, struct link_request *req); /* as isend; exact length */
+    int (*test)(struct link *l, struct link_request *req); /* nonzero: complete, as after wait */
+    void (*progress)(struct link *l); /* lets the library below move messages of other links on; NULL: no need */
+    /* Shared memory, see link_share. NULL: none. */
+    struct link_shared *(*share)(struct link *l, size_t bytes, struct diag *d);
+    void (*unshare)(struct link *l, struct link_shared *s);
+    /* The library's own all-reduce (sum of binary32), in place; NULL: there is no library. */
+    void (*allreduce)(struct link *l, float *x, size_t n);
     struct link *(*split)(struct link *l, int color, int key); /* collective; color < 0 gives NULL */
     void (*free)(struct link *l);
     void (*abort)(struct link *l); /* ends all ranks; does not return */
@@ -63,6 +74,25 @@ void link_recv(struct link *l, int peer, int tag, void *buf, size_t bytes);
 /* A message whose length only the sender knows: at most cap bytes (cap < 1 GiB); returns its length. */
 size_t link_recv_upto(struct link *l, int peer, int tag, void *buf, size_t cap);
 void link_wait(struct link *l, struct link_request *req);
+/* The same receive without blocking: link_wait or a nonzero link_test completes it. Receives of one (peer, tag)
+ * complete in the order they were started. link_test of a completed request gives 1 again. */
+void link_irecv(struct link *l, int peer, int tag, void *buf, size_t bytes, struct link_request *req);
+int link_test(struct link *l, struct link_request *req);
+void link_progress(struct link *l);
+
+/* domain[r] = lowest rank that rank r shares memory with (itself if none). Collective. */
+void link_domains(struct link *l, int *domain);
+
+/* A segment of `bytes` bytes (0 allowed) of every rank of this rank's domain, zeroed, page-aligned, mapped here:
+ * base[r] for r of the same domain, else NULL. Where it cannot be had, ERR_MEMORY or ERR_UNSUPPORTED on all ranks of
+ * the link. Collective; freed by link_unshare, collective too. */
+struct link_shared {
+    void **base; /* [size] */
+    size_t bytes; /* of this rank's */
+    void *handle[2]; /* the implementation's */
+};
+int link_share(struct link *l, size_t bytes, struct link_shared **out, struct diag *d);
+void link_unshare(struct link *l, struct link_shared *s);
 
 /* The ranks that pass the same color >= 0 form a new link, ranked by (key, old rank); color < 0 gives NULL. Settings
  * are inherited, counts start at 0. NULL for a color >= 0 means out of memory, on all ranks of that color. Collective.

@@ -1,0 +1,93 @@
+/* price.h - what a schedule costs on described links, in integer picoseconds.
+ *
+ * A link is LogGP (Alexandrov, Ionescu, Schauser, Scheiman 1995) with overheads o apart for both sides. With clock t of
+ * a rank and `free` of its port, all in ps, k bytes, and [x] = round(k * G):
+ *
+ *   push (a network):     send:  t += o_send;  start = max(t, free);  free = start + max(g, [k G]);
+ *                                arrival = start + [k G] + L
+ *                         recv:  t = max(t, arrival) + o_recv
+ *   pull (shared memory): publish: t += o_send for a run of SENDs;  arrival = t + L        the flag is visible L later
+ *                         recv:  t = max(t, arrival) + o_recv; then [k G] where the data are read: by the REDUCE that
+ *                                takes them in place, or by the copy of parts that are kept
+ *   reduce:               t += [k gamma]            copy: t += [k copy]            code, decode: t += [k codec]
+ *
+ * These functions are the only place where messages advance a clock: the timer here, and whoever carries stamps on real
+ * messages, call the same ones, so they agree to the picosecond. A stamp carries, beside the time, what that time is
+ * made of; where a clock waits, it takes over the shares of what it waited for, so shares always sum to the time
+ * exactly: the critical path. Rounding is per term ([ ]): scaling all parameters by k scales times by k only for whole
+ * rates. */
+#ifndef COLLECTIVES_PRICE_H
+#define COLLECTIVES_PRICE_H
+
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "base/pico.h"
+#include "collectives/op.h"
+#include "collectives/sched.h"
+
+struct net_link {
+    int pull;
+    uint64_t L_ps, o_send_ps, o_recv_ps, g_ps; /* latency, overheads, gap between messages */
+    struct pico_rate G; /* ps a byte */
+};
+
+enum { NET_MAX_TIERS = 8 };
+
+/* The links among the ranks of a group, by tier: tier 0 within a shared-memory domain, ... */
+struct net {
+    int n_tiers;
+    struct {
+        char name[32]; /* "shm", "mpi" */
+        char source[96]; /* where its numbers come from: "measured 2026-11-21, n = 41", "assumed" */
+        struct net_link link;
+    } tier[NET_MAX_TIERS];
+    struct pico_rate gamma; /* ps a byte of result, reducing in cache */
+    struct pico_rate copy; /* ps a byte copied in cache */
+    struct pico_rate codec; /* ps a byte of binary32 that is coded or decoded */
+    uint64_t flag_ps; /* measured hand-off of a line between two cores; 0: unknown */
+};
+
+/* Assumed numbers of an ordinary server, for choosing where nothing has been measured; their source says so. */
+extern const struct net net_default;
+
+/* What a time is made of. */
+enum net_share { NET_MEMORY, NET_COMPUTE, NET_BANDWIDTH, NET_LATENCY, NET_OVERHEAD, NET_SHARES };
+struct net_stamp {
+    uint64_t ps, share[NET_SHARES]; /* shares sum to ps */
+};
+/* A rank's clock: now, and when its port to each tier is free again. */
+struct net_clock {
+    struct net_stamp now, port_free[NET_MAX_TIERS];
+};
+void net_spend(struct net_clock *c, enum net_share share, uint64_t ps);
+/* Sends k bytes over a tier: advances the sender and gives the stamp that travels with the message. On a pull link a
+ * run of SENDs is one publication (k = 0). */
+struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k);
+/* Receives a message with that stamp. On a pull link reading its k bytes is net_read's. */
+void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp);
+void net_read(struct net_clock *c, const struct net *net, int tier, uint64_t k);
+void net_reduce(struct net_clock *c, const struct net *net, uint64_t k);
+void net_copy(struct net_clock *c, const struct net *net, uint64_t k);
+void net_codec(struct net_clock *c, const struct net *net, uint64_t k);
+
+/* The tier that joins two ranks: 0 (shm) where their domains are equal and `shm` is nonzero, else 1 within a node, 2
+ * between nodes, as far as there are so many. */
+int net_tier(const struct net *net, const struct coll_shape *shape, int shm, int a, int b);
+
+/* Prices one call of all ranks' schedules with n elements: clocks[r] is where rank r stands before and after.
+ * ERR_MEMORY or 0; the schedules must have passed sched_check. Local. */
+int sched_price(const struct sched *ranks, const struct coll_shape *shape, const struct net *net, int shm,
+                const struct coll_op *op, const struct coll_wire *wire, size_t n, size_t granule,
+                struct net_clock *clocks, struct diag *d);
+
+/* Builds, proves and prices a choice from clocks at 0; *ps is when the last rank has its result. Local. */
+int coll_predict(const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape,
+                 const struct net *net, int shm, const struct coll_op *op, const struct coll_wire *wire, size_t n,
+                 size_t granule, uint64_t *ps, struct diag *d);
+
+/* A lower bound on any algorithm of this kind: one hand-off and one read of what a rank lacks at the least
+ * (2 (P-1)/P n elements sent and received for an all-reduce; P = 2 with nothing replicated: n). */
+uint64_t coll_floor_ps(enum coll_kind kind, int size, const struct net *net, uint64_t bytes);
+
+#endif
