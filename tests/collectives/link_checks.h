@@ -284,6 +284,23 @@ static inline void check_collectives(struct link *l, struct outcome *o, int ever
             }
 }
 
+/* Two levels over domains of two ranks, and dealt round: both forms, the canonical order where it is promised. */
+static inline void check_levels(struct link *l, struct outcome *o) {
+    static const char *const pairs[] = {"hierarchical:twoshot:ring", "hierarchical:tree:bruck",
+                                        "hierarchical:ring:swing"};
+    int begin[MAX_RANKS + 1], domain[MAX_RANKS];
+    for (int i = 0; i < 6; i++) {
+        struct coll_shape shape = {l->size, l->size, begin, domain};
+        struct coll_choice choice;
+        const char *pair = pairs[i % 3];
+        own_leaves(begin, l->size, l->size, 0, 0);
+        for (int r = 0; r < l->size; r++)
+            domain[r] = i < 3 ? r / 2 : r % 2;
+        EXPECT(o, coll_choice_parse(&choice, pair, NULL) == 0, "%s", pair);
+        check_allreduce(l, o, &choice, &shape, 100, 0);
+    }
+}
+
 /* All of the above. Collective. */
 static inline void check_link(struct link *l, struct outcome *o) {
     check_sizes(l, o);
@@ -291,6 +308,7 @@ static inline void check_link(struct link *l, struct outcome *o) {
     check_order(l, o);
     check_agree(l, o);
     check_collectives(l, o, 1);
+    check_levels(l, o);
     check_split(l, o);
 }
 

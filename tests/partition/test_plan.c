@@ -244,8 +244,7 @@ static void check_reduce(const struct plan *p, int stage, enum step_kind kind) {
             if (!c) continue;
             CHECK(c->messages == messages && c->sent_bytes == 0, "%s: messages", p->strategy.text);
             CHECK(c->sent_bytes_per_tok == slots * 4 * p->shape.d_model, "%s: bytes", p->strategy.text);
-            CHECK(c->extra_bytes_per_tok == (slots - messages) * 4 * p->shape.d_model, "%s: extra",
-                  p->strategy.text);
+            CHECK(c->extra_bytes_per_tok == (slots - messages) * 4 * p->shape.d_model, "%s: extra", p->strategy.text);
             CHECK(c->ops_per_tok[PREC_F32] == adds * p->shape.d_model, "%s: additions", p->strategy.text);
         }
     }
