@@ -76,10 +76,10 @@ static int receive(struct run *run, int r, const struct message *m) {
 
 static void local_step(struct run *run, int r, const struct sched_step *t) {
     for (int p = t->part; p < t->part + t->parts; p++) {
-        struct cell *dst = cell_at(run, r, t->slot, p), *src = cell_at(run, r, t->src, p);
+        struct cell *dst = cell_at(run, r, t->slot, p);
         switch (t->op) {
-        case SCHED_REDUCE: *dst = cell_reduce(cell_read(dst), cell_read(src)); break;
-        case SCHED_COPY: *dst = *cell_read(src); break;
+        case SCHED_REDUCE: *dst = cell_reduce(cell_read(dst), cell_read(cell_at(run, r, t->src, p))); break;
+        case SCHED_COPY: *dst = *cell_read(cell_at(run, r, t->src, p)); break;
         case SCHED_FILL: *dst = (struct cell){0}; break;
         default: cell_read(dst)->order = hash_mix(dst->order + 17); dst->codings++;
         }
