@@ -86,9 +86,10 @@ static void fit_work(struct coll *c, int i) {
 
 /* The last instruction may hand on the result row by row where it writes all of it. */
 static int is_fused(const struct coll *c) {
-    const struct work *w = &c->work[c->n_work - 1];
     struct ref result = ref_of(c, c->prog.layout.value[c->prog.result_slot], 0);
-    return c->finish.row && c->n_work > 0 && w->op == INST_REDUCE && w->count == c->n && w->dst.area == result.area &&
+    if (!c->finish.row || c->n_work == 0) return 0;
+    const struct work *w = &c->work[c->n_work - 1];
+    return w->op == INST_REDUCE && w->count == c->n && w->dst.area == result.area &&
            w->dst.off == result.off;
 }
 
@@ -186,7 +187,7 @@ static void wait_number(struct coll *c, struct peer *p, uint64_t number, int rou
         waited = now_ns() - begin;
         if (c->link->wait_limit_s > 0 && (double)waited > c->link->wait_limit_s * 1e9) {
             say_doing(c, round);
-            link_abort(c->link, "waited %g s for rank %d, which has published %" PRIu64 " of %" PRIu64 " parts of calls",
+            link_abort(c->link, "waited %g s for rank %d, which has published %" PRIu64 " times instead of %" PRIu64,
                        c->link->wait_limit_s, p->rank, p->seen, number);
         }
     }
@@ -301,6 +302,13 @@ static void work_on(struct coll *c, const struct work *w) {
     }
 }
 
+/* Sends last until the end of the call: what they read is not written before. */
+static int complete_sends(struct coll *c, enum advance how) {
+    for (; c->in_flight > 0; c->in_flight--)
+        if (how == ADVANCE_START || !complete(c, &c->sends[c->in_flight - 1], c->prog.n_rounds - 1, how)) return 0;
+    return 1;
+}
+
 int coll_advance(struct coll *c, enum advance how) {
     for (; c->pc < c->n_work; c->pc++) {
         const struct work *w = &c->work[c->pc];
@@ -315,7 +323,7 @@ int coll_advance(struct coll *c, enum advance how) {
             break;
         default:
             if (c->fused && c->pc == c->n_work - 1) {
-                if (how != ADVANCE_WAIT) return how == ADVANCE_TEST;
+                if (how != ADVANCE_WAIT) return complete_sends(c, how);
                 reduce_rows(c, w);
             } else if (w->op == INST_LIBRARY && how == ADVANCE_START) {
                 return 0;
@@ -324,10 +332,7 @@ int coll_advance(struct coll *c, enum advance how) {
             }
         }
     }
-    while (c->in_flight > 0) {
-        if (how == ADVANCE_START || !complete(c, &c->sends[c->in_flight - 1], c->prog.n_rounds - 1, how)) return 0;
-        c->in_flight--;
-    }
+    if (!complete_sends(c, how)) return 0;
     if (how == ADVANCE_WAIT && c->finish.row && !c->fused && c->n > 0) finish_rows(c);
     return 1;
 }

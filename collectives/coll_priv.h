@@ -113,6 +113,8 @@ struct sizes {
     size_t elem, n_max, granule;
     const struct coll_wire *wire;
 };
+/* The most bytes of a span: a part is at most one granule longer than the mean, but not longer with every greater n. */
+size_t span_bytes(const struct program *p, const struct sizes *z, const struct span *s, int is_code);
 /* Bytes of one buffer of an area with so many slots. */
 size_t area_bytes(const struct sizes *z, int is_code, int count);
 /* The most bytes that the staged messages of a program take. */
@@ -121,6 +123,12 @@ size_t stage_bytes(const struct program *p, const struct sizes *z);
 /* A segment: the number on a line, the word of sleepers on another (and not on the next, which is fetched along). */
 enum { SEGMENT_SLEEPER = 128, SEGMENT_DATA = 256 };
 size_t segment_bytes(const struct sizes *z, int count);
+
+/* ---- defaults of a spec, and what a choice costs by its formula ---- */
+
+size_t coll_typical(const struct coll_spec *spec);
+size_t coll_granule(const struct coll_spec *spec);
+int coll_estimate(const struct coll_spec *spec, const struct coll_choice *choice, uint64_t *ps, struct diag *d);
 
 /* ---- running ---- */
 

@@ -568,8 +568,7 @@ size_t segment_bytes(const struct sizes *z, int count) {
     return SEGMENT_DATA + 2 * area_bytes(z, z->wire != NULL, count);
 }
 
-/* A part is at most one granule longer than the mean, but not longer with every greater n. */
-static size_t span_bytes(const struct program *p, const struct sizes *z, const struct span *s, int is_code) {
+size_t span_bytes(const struct program *p, const struct sizes *z, const struct span *s, int is_code) {
     size_t granules = (z->n_max + z->granule - 1) / z->granule;
     size_t most = (granules / (size_t)p->n_parts + 1) * z->granule * (size_t)(s->end - s->part);
     if (s->more > 0 || most > z->n_max) most = z->n_max;
