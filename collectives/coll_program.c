@@ -560,6 +560,7 @@ static size_t round_up(size_t n, size_t to) {
 }
 
 size_t area_bytes(const struct sizes *z, int is_code, int count) {
+    if (count == 0) return 0;
     if (is_code) return (size_t)count * round_up(z->wire->bytes(z->n_max), 64);
     return round_up((size_t)count * z->n_max * z->elem, 64);
 }

@@ -113,7 +113,7 @@ static inline void check_irecv(struct link *l, struct outcome *o) {
     unsigned char *mine = malloc(BIG), *theirs = calloc(1, BIG);
     for (int i = 0; i < N && l->size > 1; i++)
         link_irecv(l, left, 8 + i % 2, from + 5000 * i, sizes[i], &in[i]);
-    EXPECT(o, l->size == 1 || !link_test(l, &in[0]) || l->rank != 0, "nobody has sent");
+    EXPECT(o, l->size == 1 || !link_test(l, &in[0]) || l->rank != 0, "somebody has sent");
     agree_barrier(l);
     for (int i = 0; i < N && l->size > 1; i++) {
         fill(to + 5000 * i, sizes[i], l->rank * 10 + i);
@@ -159,7 +159,7 @@ static inline void check_share(struct link *l, struct outcome *o) {
         EXPECT(o, code == 0, "%s", d.text);
         if (code != 0) break;
         unsigned char *mine = s->base[l->rank];
-        EXPECT(o, s->bytes == bytes && (uintptr_t)mine % 4096 == 0, "%zu bytes at %p", s->bytes, (void *)mine);
+        EXPECT(o, s->bytes == bytes && ((uintptr_t)mine & 4095) == 0, "%zu bytes at %p", s->bytes, (void *)mine);
         for (size_t i = 0; i < bytes; i++) {
             EXPECT(o, mine[i] == 0, "byte %zu is %d", i, mine[i]);
             mine[i] = (unsigned char)(l->rank + 1);
