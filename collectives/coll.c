@@ -10,7 +10,7 @@
 #include "coll_priv.h"
 #include "collectives/agree.h"
 
-enum { MAX_PROVED = 64, LINE = 64, PAGE = 4096 };
+enum { MAX_PROVED = 64, LINE = COLL_LINE_BYTES, PAGE = 4096 };
 
 const char *coll_transport_name(enum coll_transport t) {
     static const char *const names[] = {"auto", "shm", "link"};

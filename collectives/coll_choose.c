@@ -70,11 +70,13 @@ static int two_level_ps(const struct estimate *e, const struct coll_choice *choi
     return 0;
 }
 
-/* The slowest rank's. */
+/* The slowest rank's, of up to 64 that are spread over all. */
+enum { ASKED = 64 };
 static int choice_ps(const struct estimate *e, const struct coll_choice *choice, uint64_t *ps, struct diag *d) {
     const struct coll_shape *shape = &e->spec->shape;
     *ps = 0;
-    for (int r = 0; r < shape->size && !choice->algo->library; r++) {
+    int step = (shape->size + ASKED - 1) / ASKED;
+    for (int r = 0; r < shape->size && !choice->algo->library; r += step) {
         struct coll_cost cost;
         uint64_t mine;
         if (choice->algo->levels == 2 && shape->domain) {

@@ -8,7 +8,7 @@ const struct net net_default = {
     .tier = {{"shm", "assumed", {1, 100 * PICO_PER_NS, 20 * PICO_PER_NS, 20 * PICO_PER_NS, 0, {50, 1}}},
              {"mpi", "assumed", {0, 500 * PICO_PER_NS, 300 * PICO_PER_NS, 300 * PICO_PER_NS, 0, {200, 1}}},
              {"net", "assumed", {0, 10 * PICO_PER_US, 1 * PICO_PER_US, 1 * PICO_PER_US, 0, {800, 1}}}},
-    .gamma = {50, 1},
-    .copy = {30, 1},
+    .gamma = {10, 1},
+    .copy = {10, 1},
     .codec = {200, 1},
 };

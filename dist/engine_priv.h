@@ -2,14 +2,14 @@
 #ifndef DIST_ENGINE_PRIV_H
 #define DIST_ENGINE_PRIV_H
 
-#include "collectives/sched_run.h"
+#include "collectives/coll.h"
 #include "dist/engine.h"
 #include "models/decoder.h"
 
 /* A step that waits longer for a message ends the job, naming rank, peer and tag. Longer than any pass should take. */
 enum { STEP_WAIT_LIMIT_S = 900 };
 
-enum { TAG_HIDDEN = 1, TAG_TOKEN = 2, TAG_REDUCE = 3, TAG_RESULT = 4 };
+enum { TAG_HIDDEN = 1, TAG_TOKEN = 2, TAG_ATTN_REDUCE = 3, TAG_FFN_REDUCE = 5, TAG_RESULT = 4 };
 
 /* Header of a pass: what travels in front of the hidden states. Then n entries of struct pass_token. */
 struct pass_header {
@@ -59,13 +59,13 @@ struct engine {
     struct link *world, *replica, *group; /* group: the ranks of my stage */
     int replica_first; /* world rank of the replica's rank 0 */
     struct decoder *dec;
-    struct sched attn_reduce, ffn_reduce;
+    struct coll *attn_reduce, *ffn_reduce; /* NULL in a stage of one rank or without layers */
 
     /* workspace, one allocation: plan_layout */
     void *work;
     float *h; /* [max_tokens][d_model] */
-    float *parts; /* [slots][max_tokens][d_model] */
-    float *root; /* result of the last reduction, inside parts */
+    float *sum; /* [max_tokens][d_model] of a product, where no other rank has a part of it */
+    const float *root; /* the last sum: that, or a collective's result */
     float *wanted; /* [max_logits][d_model] */
     float *logits; /* [max_logits][my vocabulary rows] */
     char *gather_mine, *gather_all; /* candidate exchange */
