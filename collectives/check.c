@@ -117,7 +117,10 @@ struct state {
 };
 
 struct prover {
-    const struct sched *ranks;
+    const struct sched *ranks; /* with parts that no step tells apart joined into one */
+    struct sched *joined; /* those, and all their steps */
+    struct sched_step *steps;
+    int *part_name; /* the first of the schedule's parts that a joined part stands for */
     const struct coll_shape *shape;
     enum coll_kind kind;
     struct diag *d;
@@ -164,7 +167,8 @@ static int check_operands(const struct prover *p, int rank, int i) {
     if (t->count != 1) return STEP_ERROR(p, rank, i, "%d slots: only messages may have several", t->count);
     if ((t->op == SCHED_REDUCE || t->op == SCHED_COPY) && (t->src < 0 || t->src >= s->n_slots || t->src == t->slot))
         return STEP_ERROR(p, rank, i, "from slot %d of %d", t->src, s->n_slots);
-    if (t->op == SCHED_ROUND && !s->lossy) return STEP_ERROR(p, rank, i, "rounding, but the schedule is %s", "lossless");
+    if (t->op == SCHED_ROUND && !s->lossy)
+        return STEP_ERROR(p, rank, i, "rounding, but the schedule is %s", "lossless");
     return 0;
 }
 
@@ -178,7 +182,8 @@ static int check_step(const struct prover *p, int rank, int i) {
         return STEP_ERROR(p, rank, i, "slots %d+%d of %d", t->slot, t->count, s->n_slots);
     if (t->part < 0 || t->parts < 1 || t->part > s->n_parts - t->parts)
         return STEP_ERROR(p, rank, i, "parts %d+%d of %d", t->part, t->parts, s->n_parts);
-    if (t->round < (i > 0 ? s->steps[i - 1].round : 0) || t->round >= s->n_rounds + (s->n_rounds == 0 && !is_message(t)))
+    if (t->round < (i > 0 ? s->steps[i - 1].round : 0) ||
+        t->round >= s->n_rounds + (s->n_rounds == 0 && !is_message(t)))
         return STEP_ERROR(p, rank, i, "rounds go back, or are more than %d", s->n_rounds);
     int code = check_operands(p, rank, i);
     return code ? code : check_more(p, rank, i);
@@ -193,8 +198,9 @@ static int check_header(const struct prover *p, int rank) {
     int parts = p->kind == COLL_ALLREDUCE ? first->n_parts : p->shape->size;
     if (s->rank != rank || s->size != p->shape->size || s->n_in != inputs_of(p, rank) || s->n_slots < s->n_in ||
         s->n_slots < 1 || s->result_slot < 0 || s->result_slot >= s->n_slots)
-        return diag_set(p->d, ERR_INTERNAL, "schedule: rank %d calls itself %d of %d, %d inputs of %d slots, result in %d",
-                        rank, s->rank, s->size, s->n_in, s->n_slots, s->result_slot);
+        return diag_set(p->d, ERR_INTERNAL,
+                        "schedule: rank %d calls itself %d of %d, %d inputs of %d slots, result in %d", rank, s->rank,
+                        s->size, s->n_in, s->n_slots, s->result_slot);
     if (s->n_parts != parts || s->n_parts < 1 || s->n_rounds != first->n_rounds || s->n_rounds < 0 ||
         s->lossy != first->lossy)
         return diag_set(p->d, ERR_INTERNAL,
@@ -208,6 +214,51 @@ static int check_header(const struct prover *p, int rank) {
 }
 
 /* ---- before the first step ---- */
+
+/* begin[k] = 1 where a step begins or ends: parts between two such are never told apart. The kinds whose parts belong
+ * to ranks keep them all. */
+static void mark_parts(const struct prover *p, int *begin) {
+    int n = p->ranks[0].n_parts;
+    for (int k = 0; k < n; k++)
+        begin[k] = k == 0 || p->kind != COLL_ALLREDUCE;
+    for (int r = 0; r < p->shape->size; r++)
+        for (int i = 0; i < p->ranks[r].n_steps; i++) {
+            const struct sched_step *t = &p->ranks[r].steps[i];
+            begin[t->part] = begin[t->part + t->parts] = 1;
+        }
+    begin[n] = 1;
+}
+
+/* Copies the schedules with joined parts: domains of different sizes make very many. */
+static int join_parts(struct prover *p) {
+    size_t n_steps = 1, n_parts = (size_t)p->ranks[0].n_parts;
+    int size = p->shape->size, n = 0, *number;
+    for (int r = 0; r < size; r++)
+        n_steps += (size_t)p->ranks[r].n_steps;
+    p->joined = malloc((size_t)size * sizeof *p->joined);
+    p->steps = malloc(n_steps * sizeof *p->steps);
+    p->part_name = malloc(2 * (n_parts + 1) * sizeof *number);
+    if (!p->joined || !p->steps || !p->part_name) return ERR_MEMORY;
+    number = p->part_name + n_parts + 1; /* of the joined part that holds a part */
+    mark_parts(p, number);
+    for (int k = 0; k <= (int)n_parts; k++) {
+        if (number[k]) p->part_name[n++] = k;
+        number[k] = n - 1;
+    }
+    struct sched_step *to = p->steps;
+    for (int r = 0; r < size; r++) {
+        p->joined[r] = p->ranks[r];
+        p->joined[r].n_parts = n - 1;
+        p->joined[r].steps = to;
+        for (int i = 0; i < p->ranks[r].n_steps; i++, to++) {
+            *to = p->ranks[r].steps[i];
+            to->parts = number[to->part + to->parts] - number[to->part];
+            to->part = number[to->part];
+        }
+    }
+    p->ranks = p->joined;
+    return 0;
+}
 
 /* Cuts n ints off the pool, all set to UNSET. */
 static int *cut(int **pool, size_t n) {
@@ -263,12 +314,12 @@ static int states_init(struct prover *p) {
 
 static int check_read(const struct prover *p, int rank, int i, int slot, int part) {
     if (p->states[rank].value[slot * p->ranks[rank].n_parts + part] != UNSET) return 0;
-    return STEP_ERROR(p, rank, i, "reads slot %d part %d, which holds nothing", slot, part);
+    return STEP_ERROR(p, rank, i, "reads slot %d part %d, which holds nothing", slot, p->part_name[part]);
 }
 
 static int check_write(const struct prover *p, int rank, int i, int slot, int part) {
     if (!p->states[rank].sent[slot * p->ranks[rank].n_parts + part]) return 0;
-    return STEP_ERROR(p, rank, i, "writes slot %d part %d, which has been sent", slot, part);
+    return STEP_ERROR(p, rank, i, "writes slot %d part %d, which has been sent", slot, p->part_name[part]);
 }
 
 /* A place in a message: piece after piece, slot after slot, part after part. */
@@ -308,7 +359,7 @@ static int do_send(struct prover *p, int rank, int i) {
         int code = check_read(p, rank, step, c.slot, c.part);
         if (code != 0) return code;
         if (s->lossy && !st->coded[at])
-            return STEP_ERROR(p, rank, step, "sends slot %d part %d, which has no code", c.slot, c.part);
+            return STEP_ERROR(p, rank, step, "sends slot %d part %d, which has no code", c.slot, p->part_name[c.part]);
         st->sent[at] = 1;
     } while (cursor_next(&c));
     if (to->queue[rank] == UNSET)
@@ -330,8 +381,8 @@ static int do_recv(struct prover *p, int rank, int i) {
     do {
         int step = (int)(in.t - s->steps);
         if (in.part != out.part)
-            return STEP_ERROR(p, rank, step, "expects part %d, but rank %d sends part %d (its step %d)", in.part, peer,
-                              out.part, (int)(out.t - p->ranks[peer].steps));
+            return STEP_ERROR(p, rank, step, "expects part %d, but rank %d sends part %d (its step %d)",
+                              p->part_name[in.part], peer, p->part_name[out.part], (int)(out.t - p->ranks[peer].steps));
         int code = check_write(p, rank, step, in.slot, in.part);
         if (code != 0) return code;
         st->value[in.slot * s->n_parts + in.part] = from->value[out.slot * s->n_parts + out.part];
@@ -368,7 +419,7 @@ static int do_local_part(struct prover *p, int rank, int i, int part) {
     if (!code) code = check_write(p, rank, i, t->slot, part);
     if (code) return code;
     if (t->op == SCHED_ROUND && st->coded[at])
-        return STEP_ERROR(p, rank, i, "codes slot %d part %d, which has a code", t->slot, part);
+        return STEP_ERROR(p, rank, i, "codes slot %d part %d, which has a code", t->slot, p->part_name[part]);
     st->value[at] = local_value(p, t, st->value[at], two ? st->value[src] : UNSET);
     st->coded[at] = t->op == SCHED_ROUND;
     return st->value[at] < 0 ? ERR_MEMORY : 0;
@@ -440,17 +491,18 @@ static int input_error(const struct prover *p, int rank, int part, int input, co
     while (inputs_of(p, owner) == 0)
         owner--;
     return diag_set(p->d, ERR_INTERNAL, "schedule: in the result of rank %d part %d, input %d of rank %d %s", rank,
-                    part, input - p->states[owner].input, owner, what);
+                    p->part_name[part], input - p->states[owner].input, owner, what);
 }
 
 /* Every input that belongs into a part counts once: all, or in an allgather that of rank `part` alone. */
 static int check_inputs(const struct prover *p, int rank, int part, int e) {
     if (e == UNSET)
-        return diag_set(p->d, ERR_INTERNAL, "schedule: the result of rank %d part %d holds nothing", rank, part);
+        return diag_set(p->d, ERR_INTERNAL, "schedule: the result of rank %d part %d holds nothing", rank,
+                        p->part_name[part]);
     if (p->x.of[e].twice != UNSET) return input_error(p, rank, part, p->x.of[e].twice, "counts more than once");
     if (p->x.of[e].codings > 2)
         return diag_set(p->d, ERR_INTERNAL, "schedule: the result of rank %d part %d has been rounded %d times", rank,
-                        part, p->x.of[e].codings);
+                        p->part_name[part], p->x.of[e].codings);
     const uint64_t *set = set_of(&p->x, e);
     for (int i = 0; i < p->n_inputs; i++) {
         int has = set[i / 64] >> (i % 64) & 1, wants = p->kind != COLL_ALLGATHER || i == part;
@@ -470,7 +522,7 @@ static int check_results(const struct prover *p) {
             if (code != 0) return code;
             if (p->kind != COLL_REDUCE_SCATTER && e != p->states[0].value[first->result_slot * first->n_parts + k])
                 return diag_set(p->d, ERR_INTERNAL, "schedule: in part %d, ranks 0 and %d reduce in different orders",
-                                k, r);
+                                p->part_name[k], r);
         }
     return 0;
 }
@@ -525,6 +577,7 @@ static int prove(struct prover *p, enum coll_label *label) {
     int size = p->shape->size, code = 0, moved = 1;
     for (int r = 0; r < size && code == 0; r++)
         code = check_header(p, r);
+    if (code == 0) code = join_parts(p);
     if (code == 0) code = states_init(p);
     while (moved && code == 0) {
         moved = 0;
@@ -543,6 +596,9 @@ int sched_check(const struct sched *ranks, enum coll_kind kind, const struct col
     if (code != 0) return code;
     p.states = calloc((size_t)shape->size, sizeof *p.states);
     code = p.states ? prove(&p, label) : ERR_MEMORY;
+    free(p.joined);
+    free(p.steps);
+    free(p.part_name);
     free(p.ints);
     free(p.chars);
     free(p.nodes);

@@ -2,8 +2,8 @@
  *
  * From a rank's view each block is sent in one halving round, and received in the same round of the doubling: give[q]
  * says in which; its own block has lg. So in round s it holds the blocks with give >= s, sends those with give = s and
- * keeps those with give > s. Which they are follows from who can still be reached: in the rounds from t on, `at` reaches
- * what it and its partner of round t reach from t + 1 on, and in the end itself.
+ * keeps those with give > s. Which they are follows from who can still be reached: in the rounds from t on, `at`
+ * reaches what it and its partner of round t reach from t + 1 on, and in the end itself.
  *
  *   n = 4, partners 1 and then 2 away, rank 0:     block      0   1   2   3
  *                                                  give       2   0   1   0      1 and 3 go to 1, then 2 goes to 2

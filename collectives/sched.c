@@ -152,11 +152,10 @@ void sched_count(const struct sched *s, size_t n, size_t granule, struct coll_co
 uint64_t coll_case_elems(const struct coll_case *c, int n_parts, int part, int parts) {
     int n = c->of * n_parts, first = c->part * n_parts, begin = part % n_parts, end = begin + parts;
     int head = end <= n_parts ? end : n_parts;
-    uint64_t k = coll_part_begin(c->n, c->granule, n, first + head) -
-                 coll_part_begin(c->n, c->granule, n, first + begin);
+    uint64_t k =
+        coll_part_begin(c->n, c->granule, n, first + head) - coll_part_begin(c->n, c->granule, n, first + begin);
     if (end > n_parts)
-        k += coll_part_begin(c->n, c->granule, n, first + end - n_parts) -
-             coll_part_begin(c->n, c->granule, n, first);
+        k += coll_part_begin(c->n, c->granule, n, first + end - n_parts) - coll_part_begin(c->n, c->granule, n, first);
     return k;
 }
 

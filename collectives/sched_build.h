@@ -1,8 +1,8 @@
 /* sched_build.h - how the files of algos/ write a schedule, step by step.
  *
  * An algorithm's build function finds what it works on in the builder: `rank` in `shape`, its inputs in slots
- * [in, in + n_in), a vector cut into `cut` parts. It takes fresh slots (sched_slots), writes steps of the present round,
- * ends rounds (b->round++), and leaves in `result` the slot of its result.
+ * [in, in + n_in), a vector cut into `cut` parts. It takes fresh slots (sched_slots), writes steps of the present
+ * round, ends rounds (b->round++), and leaves in `result` the slot of its result.
  *
  * All this may be a view of something larger: two-level algorithms run others among a few of the ranks, on one part of
  * the vector, in slots and rounds behind those already used. So
@@ -94,8 +94,8 @@ int fold_out(struct sched_builder *b, const struct fold *f, int slot);
 /* Recursive halving and doubling, for algorithms that differ in their partners only. Of n = 2^lg ranks, `at` meets
  * partner(at, n, s) in round s, partners each other's; halving round s sends the blocks that the partner will keep or
  * send on, so that one block is left to each rank; doubling is the same backwards. What is above a power of two folds.
- * reduce_scatter and allgather: block i is part i (of a pair that speaks: both parts), so messages may have many pieces.
- * allreduce: n parts, in an order that keeps what travels together in one piece. */
+ * reduce_scatter and allgather: block i is part i (of a pair that speaks: both parts), so messages may have many
+ * pieces. allreduce: n parts, in an order that keeps what travels together in one piece. */
 typedef int halves_partner(int at, int n, int s);
 int halves_reduce_scatter(struct sched_builder *b, halves_partner *partner, struct diag *d);
 int halves_allgather(struct sched_builder *b, halves_partner *partner, struct diag *d);

@@ -46,7 +46,7 @@ static void place_ring(struct engine *e, const struct plan_layout *l, char *base
 static void place(struct engine *e, const struct plan_layout *l, char *base) {
     size_t tokens = (size_t)e->plan->opts.decoder.max_tokens;
     e->h = (void *)(base + l->at[PLAN_PART_HIDDEN]);
-    e->parts = (void *)(base + l->at[PLAN_PART_SLOTS]);
+    e->sum = (void *)(base + l->at[PLAN_PART_SUM]);
     e->tok = (void *)(base + l->at[PLAN_PART_TOKENS]);
     e->id = (void *)(base + l->at[PLAN_PART_IDS]);
     e->slot = e->id + tokens;
@@ -81,9 +81,18 @@ static int allocate(struct engine *e, struct diag *d) {
     return 0;
 }
 
-static int build_schedules(struct engine *e, struct diag *d) {
-    int rc = plan_schedule(e->plan, e->world->rank, STEP_ATTN_REDUCE, &e->attn_reduce, d);
-    return rc ? rc : plan_schedule(e->plan, e->world->rank, STEP_FFN_REDUCE, &e->ffn_reduce, d);
+static int open_reduce(struct engine *e, enum step_kind kind, int tag, struct coll **out, struct diag *d) {
+    struct coll_spec spec;
+    plan_coll(e->plan, e->world->rank, kind, &spec);
+    spec.tag = tag;
+    return coll_init(out, e->group, &spec, d);
+}
+
+/* Two collectives, as both inputs may be under way at once in a parallel block. Collective over the group. */
+static int open_reduces(struct engine *e, struct diag *d) {
+    if (e->group->size == 1 || e->stage->layer1 == e->stage->layer0) return 0;
+    int rc = open_reduce(e, STEP_ATTN_REDUCE, TAG_ATTN_REDUCE, &e->attn_reduce, d);
+    return rc ? rc : open_reduce(e, STEP_FFN_REDUCE, TAG_FFN_REDUCE, &e->ffn_reduce, d);
 }
 
 static int open_shard(struct engine *e, const struct gguf *g, int flip, struct diag *d) {
@@ -91,7 +100,7 @@ static int open_shard(struct engine *e, const struct gguf *g, int flip, struct d
     if (rc) return rc;
     if (flip == e->world->rank && decoder_flip_weight(e->dec, 0) != 0)
         return diag_set(d, ERR_USAGE, "rank %d holds no weight to flip", flip);
-    return build_schedules(e, d);
+    return 0;
 }
 
 /* Messages about ranks and tags are of the job. */
@@ -133,6 +142,7 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
     }
     if (!rc) rc = err_agree(world, allocate(e, d), d);
     if (!rc) name_links(e);
+    if (!rc) rc = err_agree(world, open_reduces(e, d), d);
     if (rc) {
         engine_free(e);
         return rc;
@@ -144,8 +154,8 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
 void engine_free(struct engine *e) {
     if (!e) return;
     decoder_close(e->dec);
-    sched_fini(&e->attn_reduce);
-    sched_fini(&e->ffn_reduce);
+    coll_free(e->attn_reduce);
+    coll_free(e->ffn_reduce);
     if (e->group) link_free(e->group);
     if (e->replica) link_free(e->replica);
     free(e->work);

@@ -2,7 +2,7 @@
 #ifndef DIST_ENGINE_PRIV_H
 #define DIST_ENGINE_PRIV_H
 
-#include "collectives/sched_run.h"
+#include "collectives/coll.h"
 #include "dist/engine.h"
 #include "models/decoder.h"
 
@@ -10,7 +10,8 @@
     X(TAG_NONE, "nothing")                                                                                             \
     X(TAG_HIDDEN, "hidden states")                                                                                     \
     X(TAG_TOKEN, "sampled tokens")                                                                                     \
-    X(TAG_REDUCE, "sums")                                                                                              \
+    X(TAG_ATTN_REDUCE, "sums of the attention output")                                                                 \
+    X(TAG_FFN_REDUCE, "sums of the feed-forward")                                                                      \
     X(TAG_RESULT, "results of a replica")
 enum engine_tag {
 #define X(name, text) name,
@@ -66,13 +67,13 @@ struct engine {
     struct link *world, *replica, *group; /* group: the ranks of my stage */
     int replica_first; /* world rank of the replica's rank 0 */
     struct decoder *dec;
-    struct sched attn_reduce, ffn_reduce;
+    struct coll *attn_reduce, *ffn_reduce; /* NULL in a stage of one rank or without layers */
 
     /* workspace, one allocation: plan_layout */
     void *work;
     float *h; /* [max_tokens][d_model] */
-    float *parts; /* [slots][max_tokens][d_model] */
-    float *root; /* result of the last reduction, inside parts */
+    float *sum; /* [max_tokens][d_model] of a product, where no other rank has a part of it */
+    const float *root; /* the last sum: that, or a collective's result */
     float *wanted; /* [max_logits][d_model] */
     float *logits; /* [max_logits][my vocabulary rows] */
     char *gather_mine, *gather_all; /* candidate exchange */

@@ -56,6 +56,15 @@ static int show_load(void *arg, size_t done, size_t bytes) {
     return app_stop;
 }
 
+static int parse_transport(const char *s, enum coll_transport *out, struct diag *d) {
+    for (int t = COLL_TRANSPORT_AUTO; t <= COLL_TRANSPORT_LINK; t++) {
+        if (strcmp(s, coll_transport_name((enum coll_transport)t)) != 0) continue;
+        *out = (enum coll_transport)t;
+        return 0;
+    }
+    return diag_set(d, ERR_USAGE, "--transport '%.40s': expected auto, shm or link", s);
+}
+
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
                     const struct strategy *st, struct diag *d) {
     memset(o, 0, sizeof *o);
@@ -64,6 +73,8 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     o->decoder.progress = show_load;
     o->decoder.progress_arg = (void *)(uintptr_t)app;
     if (!rc && app->spec.mem) rc = parse_size(app->spec.mem, &o->mem_bytes, d);
+    o->allreduce = app->spec.allreduce;
+    if (!rc) rc = parse_transport(app->spec.transport, &o->transport, d);
     if (rc) return rc;
     int per_replica = (n_prompts + st->dp - 1) / st->dp, stages = st->n_stages;
     o->decoder.n_seqs = per_replica;

@@ -86,14 +86,20 @@ static void run_attention(struct engine *e, int layer) {
     decoder_attend(e->dec, layer, &b);
 }
 
+/* Where a row-parallel product writes its sums: the other ranks of the stage read them there. */
+static float *product(struct engine *e, struct coll *reduce) {
+    e->root = e->sum;
+    return reduce ? coll_sendbuf(reduce, (size_t)e->head.n * d_model(e)) : e->sum;
+}
+
 static void run_attn_out(struct engine *e, int layer) {
-    decoder_attn_out(e->dec, layer, e->head.n, e->parts);
-    e->root = e->parts; /* unless other ranks have parts too */
+    decoder_attn_out(e->dec, layer, e->head.n, product(e, e->attn_reduce));
+    if (e->attn_reduce) coll_start(e->attn_reduce);
 }
 
 static void run_attn_reduce(struct engine *e, int layer) {
     (void)layer;
-    e->root = sched_run(&e->attn_reduce, e->group, TAG_REDUCE, e->parts, (size_t)e->head.n * d_model(e));
+    e->root = coll_wait(e->attn_reduce);
 }
 
 static void run_attn_add(struct engine *e, int layer) {
@@ -113,13 +119,13 @@ static void run_ffn_act(struct engine *e, int layer) {
 }
 
 static void run_ffn_down(struct engine *e, int layer) {
-    decoder_ffn_down(e->dec, layer, e->head.n, e->parts);
-    e->root = e->parts;
+    decoder_ffn_down(e->dec, layer, e->head.n, product(e, e->ffn_reduce));
+    if (e->ffn_reduce) coll_start(e->ffn_reduce);
 }
 
 static void run_ffn_reduce(struct engine *e, int layer) {
     (void)layer;
-    e->root = sched_run(&e->ffn_reduce, e->group, TAG_REDUCE, e->parts, (size_t)e->head.n * d_model(e));
+    e->root = coll_wait(e->ffn_reduce);
 }
 
 static void run_ffn_add(struct engine *e, int layer) {

@@ -119,11 +119,10 @@ static void add_attention(struct costing *c) {
 static void add_reduce(struct costing *c, enum step_kind kind, const struct plan_reduce *count, int size) {
     if (size == 1) return;
     struct step_cost *cost = add_step(c, kind);
-    int64_t vector = 4 * (int64_t)c->s->d_model;
     cost->messages = count->messages;
-    cost->sent_bytes_per_tok = vector * count->slots_sent;
-    cost->extra_bytes_per_tok = vector * (count->slots_sent - count->messages);
-    cost->ops_per_tok[PREC_F32] = count->adds * c->s->d_model;
+    cost->sent_bytes_per_tok = 4 * count->sent;
+    cost->extra_bytes_per_tok = 4 * count->extra;
+    cost->ops_per_tok[PREC_F32] = count->adds;
 }
 
 static void add_residual(struct costing *c, enum step_kind kind, enum vec bias, enum vec norm, enum vec norm_bias) {

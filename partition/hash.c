@@ -13,13 +13,18 @@ static void mix_opts(uint64_t *h, const struct plan_opts *o) {
     const struct decoder_opts *c = &o->decoder;
     MIX(h, c->linear_bits, c->head_bits, c->silu_bits, c->kv, c->n_seqs, c->n_ctx, c->max_tokens, c->threads,
         (int64_t)c->seed);
-    MIX(h, (int64_t)o->mem_bytes, o->n_micro, o->top_candidates, o->max_logits);
+    MIX(h, (int64_t)o->mem_bytes, o->n_micro, o->top_candidates, o->max_logits, o->transport);
 }
 
 static void mix_stage(uint64_t *h, const struct plan_stage *stage) {
     MIX(h, stage->first, stage->size, stage->layer0, stage->layer1);
     for (int i = 0; i <= stage->size; i++)
         MIX(h, stage->head_begin[i], stage->ffn_begin[i], stage->vocab_begin[i]);
+}
+
+static void mix_group(uint64_t *h, const struct plan_group *g) {
+    *h = hash_bytes(g->attn_algo.name, strlen(g->attn_algo.name), *h);
+    *h = hash_bytes(g->ffn_algo.name, strlen(g->ffn_algo.name), *h);
 }
 
 static void mix_block(uint64_t *h, const struct plan_block *b) {
@@ -51,6 +56,8 @@ uint64_t plan_hash(const struct plan *p) {
     MIX(&h, p->n_ranks, p->ranks_per_replica, p->n_stages, p->store->n_blocks);
     for (int i = 0; i < p->n_stages; i++)
         mix_stage(&h, &p->stages[i]);
+    for (int i = 0; i < p->store->n_groups; i++)
+        mix_group(&h, p->store->groups[i]);
     for (int i = 0; i < p->store->n_blocks; i++)
         mix_block(&h, p->store->blocks[i]);
     for (int i = 0; i < p->n_ranks; i++)

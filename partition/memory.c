@@ -4,12 +4,12 @@
 #include "collectives/link.h"
 #include "parts.h"
 
-int plan_slots(const struct plan *p, const struct plan_rank *r) {
+/* Both of a rank's collectives: none in a stage without layers or of one rank. */
+static size_t coll_sizes(const struct plan *p, const struct plan_rank *r) {
     const struct plan_stage *stage = &p->stages[r->stage];
-    if (stage->layer1 == stage->layer0) return 0;
+    if (stage->layer1 == stage->layer0 || stage->size == 1) return 0;
     const struct plan_group *g = plan_group_of(p, stage->size);
-    int attn = g->attn[r->tp_index].n_slots, ffn = g->ffn[r->tp_index].n_slots;
-    return attn > ffn ? attn : ffn;
+    return g->attn[r->tp_index].bytes + g->ffn[r->tp_index].bytes;
 }
 
 /* The parts of the output layer and the sampling: ranks of the last stage of a model that has one. */
@@ -42,10 +42,11 @@ static void message_sizes(const struct plan *p, const struct plan_rank *r, size_
 
 void plan_layout(const struct plan *p, int rank, struct plan_layout *out) {
     const struct plan_rank *r = &p->ranks[rank];
+    const struct plan_stage *stage = &p->stages[r->stage];
     size_t tokens = (size_t)p->opts.decoder.max_tokens, vectors = tokens * (size_t)p->shape.d_model * sizeof(float);
     size_t size[PLAN_PART_COUNT] = {
         [PLAN_PART_HIDDEN] = vectors,
-        [PLAN_PART_SLOTS] = (size_t)plan_slots(p, r) * vectors,
+        [PLAN_PART_SUM] = stage->layer1 > stage->layer0 && stage->size == 1 ? vectors : 0,
         [PLAN_PART_TOKENS] = tokens * PLAN_TOKEN_BYTES,
         [PLAN_PART_IDS] = 3 * tokens * sizeof(int),
         [PLAN_PART_SAMPLED] = (size_t)p->opts.max_logits * PLAN_SAMPLED_BYTES,
@@ -61,7 +62,7 @@ void plan_layout(const struct plan *p, int rank, struct plan_layout *out) {
 size_t plan_engine_bytes(const struct plan *p, int rank) {
     struct plan_layout layout;
     plan_layout(p, rank, &layout);
-    return layout.at[PLAN_PART_COUNT];
+    return layout.at[PLAN_PART_COUNT] + coll_sizes(p, &p->ranks[rank]);
 }
 
 int64_t plan_rank_bytes(const struct plan_rank *r) {

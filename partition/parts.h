@@ -19,10 +19,16 @@ int largest_divisor(int n, int max);
 
 /* ---- store.c: memory and shared parts of a plan ---- */
 
-/* A rank's part in one all-reduce of its stage, counted from its schedule. Words are in vectors of d_model a token. */
+/* A rank's part in one all-reduce of its stage, counted from its schedule for one token: in elements. */
 struct plan_reduce {
-    int n_slots;
-    int64_t messages, slots_sent, adds;
+    size_t bytes; /* kept by its collective */
+    int64_t messages, sent, extra, adds;
+};
+
+/* The algorithm of an all-reduce, and why. */
+struct plan_algo {
+    char name[64], why[160];
+    enum coll_label label;
 };
 
 /* How `size` ranks split a layer: shared by all stages of that size. */
@@ -30,6 +36,7 @@ struct plan_group {
     int size;
     int *head_begin, *ffn_begin; /* [size+1] */
     struct plan_reduce *attn, *ffn; /* [size] */
+    struct plan_algo attn_algo, ffn_algo;
     const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
 };
 
@@ -82,8 +89,6 @@ int64_t shard_role_bytes(const struct model_shape *s, const struct shard_spec *s
 
 int64_t plan_rank_bytes(const struct plan_rank *r);
 int plan_check_memory(const struct plan *p, struct diag *d);
-/* Slots of the larger of a rank's two all-reduces. */
-int plan_slots(const struct plan *p, const struct plan_rank *r);
 
 /* ---- plan.c ---- */
 

@@ -40,32 +40,103 @@ static void group_shape(const struct plan *p, const struct plan_stage *stage, en
     shape->domain = NULL;
 }
 
-static int build_schedule(const struct plan *p, const struct coll_shape *shape, int tp, struct sched *out,
-                          struct diag *d) {
-    struct coll_choice choice = {.algo = p->reduce};
-    return sched_build(out, &choice, COLL_ALLREDUCE, shape, tp, d);
+/* What a rank of the group brings to coll_init; the algorithm's name is the group's, empty until it is chosen. */
+static void group_coll(const struct plan *p, const struct plan_stage *stage, const struct plan_algo *algo,
+                       enum step_kind kind, struct coll_spec *out) {
+    const struct decoder_opts *o = &p->opts.decoder;
+    size_t d_model = (size_t)p->shape.d_model;
+    int decoded = p->shape.causal ? (o->n_seqs + p->opts.n_micro - 1) / p->opts.n_micro : o->max_tokens;
+    memset(out, 0, sizeof *out);
+    out->name = step_name(kind);
+    out->kind = COLL_ALLREDUCE;
+    out->algo = algo->name[0] ? algo->name : p->opts.allreduce;
+    out->label = algo->label;
+    out->transport = p->opts.transport;
+    out->n_max = (size_t)o->max_tokens * d_model;
+    out->n_typical = (size_t)decoded * d_model;
+    out->yield = -1;
+    group_shape(p, stage, kind, &out->shape);
+    coll_op_find(&out->op, "sum", 1, NULL);
+}
+
+static const struct plan_algo *algo_of(const struct plan *p, int rank, enum step_kind kind) {
+    const struct plan_group *g = plan_group_of(p, p->stages[p->ranks[rank].stage].size);
+    return kind == STEP_ATTN_REDUCE ? &g->attn_algo : &g->ffn_algo;
+}
+
+void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_spec *out) {
+    group_coll(p, &p->stages[p->ranks[rank].stage], algo_of(p, rank, kind), kind, out);
+}
+
+const char *plan_coll_why(const struct plan *p, int rank, enum step_kind kind) {
+    return algo_of(p, rank, kind)->why;
 }
 
 int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sched *out, struct diag *d) {
-    struct coll_shape shape;
-    group_shape(p, &p->stages[p->ranks[rank].stage], kind, &shape);
-    return build_schedule(p, &shape, p->ranks[rank].tp_index, out, d);
+    struct coll_spec spec;
+    struct coll_choice choice;
+    plan_coll(p, rank, kind, &spec);
+    int rc = coll_choice_parse(&choice, spec.algo, d);
+    return rc ? rc : sched_build(out, &choice, COLL_ALLREDUCE, &spec.shape, p->ranks[rank].tp_index, d);
 }
 
-/* Counts one rank's part of an all-reduce from its schedule. */
-static int count_reduce(const struct plan *p, const struct plan_group *g, enum step_kind kind, int tp,
-                        struct plan_reduce *out, struct diag *d) {
-    struct plan_stage like = {.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
-    struct coll_shape shape;
-    struct sched s;
-    group_shape(p, &like, kind, &shape);
-    int rc = build_schedule(p, &shape, tp, &s, d);
+/* One that is asked for may have any label; else the fastest that is bit-exact. */
+static int choose_algo(const struct plan *p, const struct plan_stage *like, enum step_kind kind, struct plan_algo *out,
+                       struct diag *d) {
+    struct coll_spec spec;
+    struct coll_choice choice;
+    group_coll(p, like, out, kind, &spec);
+    int rc = coll_resolve(&spec, &choice, out->why, sizeof out->why, d);
     if (rc) return rc;
+    coll_choice_name(&choice, out->name, sizeof out->name);
+    out->label = choice.algo->label;
+    return 0;
+}
+
+/* Elements of a message beyond the vectors that one slot would give. */
+static int64_t extra_elems(const struct sched *s, size_t n, size_t granule) {
+    int64_t extra = 0;
+    for (int i = 0; i < s->n_steps; i++) {
+        const struct sched_step *t = &s->steps[i];
+        if (t->op != SCHED_SEND) continue;
+        extra += (t->count - 1) * (int64_t)(coll_part_begin(n, granule, s->n_parts, t->part + t->parts) -
+                                            coll_part_begin(n, granule, s->n_parts, t->part));
+    }
+    return extra;
+}
+
+/* Counts one rank's part of an all-reduce from its schedule; what the MPI library sends is not known. */
+static int count_reduce(const struct plan *p, const struct plan_stage *like, enum step_kind kind, int tp,
+                        const struct plan_algo *algo, struct plan_reduce *out, struct diag *d) {
+    struct coll_spec spec;
+    struct coll_choice choice;
     struct coll_cost cost;
-    sched_count(&s, 1, 1, &cost); /* vectors of one element: words in vectors */
-    *out = (struct plan_reduce){s.n_slots, (int64_t)cost.messages, (int64_t)cost.sent, (int64_t)cost.reduced};
+    struct sched s;
+    size_t n = (size_t)p->shape.d_model, granule = COLL_LINE_BYTES / sizeof(float);
+    group_coll(p, like, algo, kind, &spec);
+    int rc = coll_choice_parse(&choice, spec.algo, d);
+    if (!rc) rc = coll_bytes(&spec, tp, &out->bytes, d);
+    if (rc || choice.algo->library) return rc;
+    rc = sched_build(&s, &choice, COLL_ALLREDUCE, &spec.shape, tp, d);
+    if (rc) return rc;
+    sched_count(&s, n, granule, &cost);
+    out->messages = (int64_t)cost.messages;
+    out->sent = (int64_t)cost.sent;
+    out->extra = extra_elems(&s, n, granule);
+    out->adds = (int64_t)cost.reduced;
     sched_fini(&s);
     return 0;
+}
+
+static int count_reduces(struct plan *p, struct plan_group *g, struct diag *d) {
+    struct plan_stage like = {.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
+    int rc = choose_algo(p, &like, STEP_ATTN_REDUCE, &g->attn_algo, d);
+    if (!rc) rc = choose_algo(p, &like, STEP_FFN_REDUCE, &g->ffn_algo, d);
+    for (int i = 0; i < g->size && !rc; i++) {
+        rc = count_reduce(p, &like, STEP_ATTN_REDUCE, i, &g->attn_algo, &g->attn[i], d);
+        if (!rc) rc = count_reduce(p, &like, STEP_FFN_REDUCE, i, &g->ffn_algo, &g->ffn[i], d);
+    }
+    return rc;
 }
 
 static int fill_group(struct plan *p, struct plan_group *g, int size, struct diag *d) {
@@ -78,14 +149,10 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     g->layer = plan_alloc(p, n * (size_t)p->store->n_kinds, sizeof *g->layer);
     if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->layer) return no_memory(d);
     split_heads(&p->shape, size, g->head_begin);
-    int leaves = order_axis_runs(p->shape.d_ffn).n_leaves, rc = 0;
+    int leaves = order_axis_runs(p->shape.d_ffn).n_leaves;
     for (int i = 0; i <= size; i++)
         g->ffn_begin[i] = split_leaves(leaves, size, i);
-    for (int i = 0; i < size && !rc; i++) {
-        rc = count_reduce(p, g, STEP_ATTN_REDUCE, i, &g->attn[i], d);
-        if (!rc) rc = count_reduce(p, g, STEP_FFN_REDUCE, i, &g->ffn[i], d);
-    }
-    return rc;
+    return count_reduces(p, g, d);
 }
 
 static int add_groups(struct plan *p, struct diag *d) {
@@ -316,7 +383,6 @@ int plan_make(struct plan **out, const struct model_shape *s, const struct strat
     memcpy(&p->shape, s, sizeof *s); /* unused bytes too: they are hashed */
     p->strategy = *st;
     p->opts = *o;
-    p->reduce = coll_algo_find("tree");
     p->n_ranks = n_ranks;
     p->ranks_per_replica = n_ranks / st->dp;
     p->n_stages = st->n_stages;

@@ -139,6 +139,21 @@ static void print_opts(const struct plan *p, FILE *out) {
     sentence("computes", text, out);
 }
 
+/* The all-reduces of the largest stage. */
+static void print_reduces(const struct plan *p, FILE *out) {
+    const struct plan_group *g = p->store->groups[0];
+    char text[512];
+    for (int i = 1; i < p->store->n_groups; i++)
+        if (p->store->groups[i]->size > g->size) g = p->store->groups[i];
+    if (g->size == 1) return;
+    if (strcmp(g->attn_algo.name, g->ffn_algo.name) == 0)
+        snprintf(text, sizeof text, "%s (%s)", g->ffn_algo.name, g->ffn_algo.why);
+    else
+        snprintf(text, sizeof text, "attention %s (%s), FFN %s (%s)", g->attn_algo.name, g->attn_algo.why,
+                 g->ffn_algo.name, g->ffn_algo.why);
+    sentence("reduces", text, out);
+}
+
 /* ---- ranks ---- */
 
 enum {
@@ -481,6 +496,7 @@ void plan_print(const struct plan *p, FILE *out, int steps) {
     print_title(p, out);
     print_shape(&p->shape, out);
     print_opts(p, out);
+    print_reduces(p, out);
     print_ranks(p, out);
     print_idle(p, out);
     print_replication(p, out);

@@ -224,8 +224,10 @@ static int allreduce(struct sched_builder *b, struct diag *d) {
     struct coll_shape inner = inner_shape(&l, all, l.domain[b->rank]), outer = outer_shape(&l, all);
     int parts = all_parts(&l, b->choice), code;
     if (parts > MAX_PARTS) {
-        code = diag_set(d, ERR_UNSUPPORTED, "hierarchical:%s: domains of such different sizes need more than %d parts; "
-                        "choose an inner algorithm that does not cut vectors", b->choice->inner->name, MAX_PARTS);
+        code = diag_set(d, ERR_UNSUPPORTED,
+                        "hierarchical:%s: domains of such different sizes need more than %d parts; "
+                        "choose an inner algorithm that does not cut vectors",
+                        b->choice->inner->name, MAX_PARTS);
     } else {
         b->s->n_parts = b->parts = b->cut = parts;
         if (!l.aligned) sched_one(b);

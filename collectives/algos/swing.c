@@ -9,9 +9,9 @@
  *
  * Cost: as rabenseifner: 2 lg P alpha + 2 (P-1)/P n beta + (P-1)/P n gamma, and the same folding of what is above a
  * power of two (its authors have a form for even P without folding, not used here). What is saved is distance: the
- * partner is |d(s)| < 2^s hops away on a ring, not 2^s (De Sensi, Bonato, Saam, Hoefler, "Swing: short-cutting rings for
- * higher bandwidth allreduce", NSDI 2024). No hop is shorter where all links are alike, as in shared memory or under
- * one switch.
+ * partner is |d(s)| < 2^s hops away on a ring, not 2^s (De Sensi, Bonato, Saam, Hoefler, "Swing: short-cutting rings
+ * for higher bandwidth allreduce", NSDI 2024). No hop is shorter where all links are alike, as in shared memory or
+ * under one switch.
  *
  * The authors' other form exchanges whole vectors, lg P rounds. It is not used: from P = 8 on the sets of ranks that
  * partners have summed overlap without being equal (0 has 6 7 0 1 after two rounds, 1 has 0 1 2 3), so ranks add in

@@ -15,7 +15,8 @@
  *                       '-----------------'
  *            0..7     0..7     0..7     0..7          the root, on all
  *
- *   P = 5, 5 leaves, the tree (0+1) + (2+(3+4)): 4 is the greatest power of two, so 1 pair folds first and unfolds last.
+ *   P = 5, 5 leaves, the tree (0+1) + (2+(3+4)): 4 is the greatest power of two, so 1 pair folds first and unfolds
+ * last.
  *
  *     rank     0        1        2        3        4
  *     has      0        1        2        3        4

@@ -356,7 +356,7 @@ const struct cmd cmd_bench = {
         "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--bind on|off] [--repeat N] [--json]",
     .bare = "kernels",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
-               "batch threads bind mode kv "
+               "batch threads bind mode kv allreduce transport "
                "temperature top-k top-p seed no-bos timeout mem weights-cache kernels repeat roofline plot no-verify "
                "flip-weight json quiet",
     .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The\n"

@@ -102,6 +102,82 @@ static inline void check_order(struct link *l, struct outcome *o) {
     free(out);
 }
 
+/* Receives started before the sends, completed in another order by test and wait; big ones both ways at once, where a
+ * rank that waits for its send must let its receives through. */
+static inline void check_irecv(struct link *l, struct outcome *o) {
+    enum { N = 6, BIG = 1 << 18 };
+    static const size_t sizes[N] = {1, 64, 0, 129, 3, 5000};
+    int right = (l->rank + 1) % l->size, left = (l->rank + l->size - 1) % l->size;
+    struct link_request in[N], out[N], big[2];
+    unsigned char *to = malloc(N * 5000), *from = calloc(N, 5000), *want = malloc(5000);
+    unsigned char *mine = malloc(BIG), *theirs = calloc(1, BIG);
+    for (int i = 0; i < N && l->size > 1; i++)
+        link_irecv(l, left, 8 + i % 2, from + 5000 * i, sizes[i], &in[i]);
+    EXPECT(o, l->size == 1 || !link_test(l, &in[0]) || l->rank != 0, "somebody has sent");
+    agree_barrier(l);
+    for (int i = 0; i < N && l->size > 1; i++) {
+        fill(to + 5000 * i, sizes[i], l->rank * 10 + i);
+        link_isend(l, right, 8 + i % 2, to + 5000 * i, sizes[i], &out[i]);
+    }
+    for (int i = N - 1; i >= 0 && l->size > 1; i--) {
+        if (i % 3 == 0)
+            while (!link_test(l, &in[i]))
+                continue;
+        else
+            link_wait(l, &in[i]);
+        fill(want, sizes[i], left * 10 + i);
+        EXPECT(o, memcmp(from + 5000 * i, want, sizes[i]) == 0, "message %d of %zu bytes", i, sizes[i]);
+        EXPECT(o, link_test(l, &in[i]), "completed, and then not");
+    }
+    for (int i = 0; i < N && l->size > 1; i++)
+        link_wait(l, &out[i]);
+    memset(mine, l->rank + 1, BIG);
+    if (l->size > 1) {
+        link_irecv(l, left, 3, theirs, BIG, &big[0]);
+        link_isend(l, right, 3, mine, BIG, &big[1]);
+        link_wait(l, &big[1]);
+        link_progress(l);
+        link_wait(l, &big[0]);
+        EXPECT(o, theirs[0] == left + 1 && theirs[BIG - 1] == left + 1, "%d from %d", theirs[0], left);
+    }
+    free(to);
+    free(from);
+    free(want);
+    free(mine);
+    free(theirs);
+}
+
+/* Segments of different sizes: zeroed, page-aligned, apart, and what one writes the others read. */
+static inline void check_share(struct link *l, struct outcome *o) {
+    struct link_shared *s;
+    struct diag d = {0};
+    int *domain = calloc((size_t)l->size, sizeof *domain);
+    link_domains(l, domain);
+    for (int round = 0; round < 3; round++) {
+        size_t bytes = round == 0 ? 0 : (size_t)(l->rank * 5000 + round);
+        int code = link_share(l, bytes, &s, &d);
+        EXPECT(o, code == 0, "%s", d.text);
+        if (code != 0) break;
+        unsigned char *mine = s->base[l->rank];
+        EXPECT(o, s->bytes == bytes && ((uintptr_t)mine & 4095) == 0, "%zu bytes at %p", s->bytes, (void *)mine);
+        for (size_t i = 0; i < bytes; i++) {
+            EXPECT(o, mine[i] == 0, "byte %zu is %d", i, mine[i]);
+            mine[i] = (unsigned char)(l->rank + 1);
+        }
+        agree_barrier(l);
+        for (int r = 0; r < l->size; r++) {
+            const unsigned char *theirs = s->base[r];
+            EXPECT(o, (theirs != NULL) == (domain[r] == domain[l->rank]), "rank %d's segment", r);
+            size_t n = round == 0 || !theirs ? 0 : (size_t)(r * 5000 + round);
+            for (size_t i = 0; i < n; i += i < n - 1 && i + 777 >= n ? n - 1 - i : 777)
+                EXPECT(o, theirs[i] == r + 1, "rank %d, byte %zu is %d", r, i, theirs[i]);
+        }
+        link_unshare(l, s);
+    }
+    EXPECT(o, domain[l->rank] <= l->rank && domain[domain[l->rank]] == domain[l->rank], "domain %d", domain[l->rank]);
+    free(domain);
+}
+
 static inline void check_collectives(struct link *l, struct outcome *o, int every);
 
 /* Odd and even ranks apart, each in reverse order; the last rank stays out; then the halves again in halves. */
@@ -284,13 +360,33 @@ static inline void check_collectives(struct link *l, struct outcome *o, int ever
             }
 }
 
+/* Two levels over domains of two ranks, and dealt round: both forms, the canonical order where it is promised. */
+static inline void check_levels(struct link *l, struct outcome *o) {
+    static const char *const pairs[] = {"hierarchical:twoshot:ring", "hierarchical:tree:bruck",
+                                        "hierarchical:ring:swing"};
+    int begin[MAX_RANKS + 1], domain[MAX_RANKS];
+    for (int i = 0; i < 6; i++) {
+        struct coll_shape shape = {l->size, l->size, begin, domain};
+        struct coll_choice choice;
+        const char *pair = pairs[i % 3];
+        own_leaves(begin, l->size, l->size, 0, 0);
+        for (int r = 0; r < l->size; r++)
+            domain[r] = i < 3 ? r / 2 : r % 2;
+        EXPECT(o, coll_choice_parse(&choice, pair, NULL) == 0, "%s", pair);
+        check_allreduce(l, o, &choice, &shape, 100, 0);
+    }
+}
+
 /* All of the above. Collective. */
 static inline void check_link(struct link *l, struct outcome *o) {
     check_sizes(l, o);
     check_upto(l, o);
     check_order(l, o);
+    check_irecv(l, o);
+    check_share(l, o);
     check_agree(l, o);
     check_collectives(l, o, 1);
+    check_levels(l, o);
     check_split(l, o);
 }
 

@@ -1,4 +1,5 @@
-/* Schedules of all algorithms, proven for 1 to 64 virtual ranks and held against their formulas. Argument: the levels. */
+/* Schedules of all algorithms, proven for 1 to 64 virtual ranks and held against their formulas. Argument: the levels.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +86,7 @@ static void test_pairs(void) {
     for (int i = 0; i < n; i++)
         for (int size = 1; size <= MAX_RANKS; size++)
             for (int layout = 0; layout < LAYOUTS; layout++) {
-                if (size > 12 && (layout + i + size) % LAYOUTS != 0) continue;
+                if (size > 12 && (layout + i + size) % LAYOUTS > 2) continue;
                 int k = (i + size + layout) % N_LEAF_COUNTS, own = (i + 3 * size + layout) % OWNERSHIPS;
                 shape_make(&c, size, (i + size) % 2 ? size : leaf_counts[k], (i + size) % 2 ? 0 : own, layout);
                 prove(&choices[i], COLL_ALLREDUCE, &c, 0, size % 8 == i % 8);
@@ -178,7 +179,8 @@ static void test_parts(void) {
         for (int n_parts = 1; n_parts <= 64; n_parts++) {
             size_t n = lengths[i / 3], granule = (size_t[]){1, 16, 32}[i % 3], least = n, most = 0, at = 0;
             for (int k = 0; k < n_parts; k++) {
-                size_t begin = coll_part_begin(n, granule, n_parts, k), end = coll_part_begin(n, granule, n_parts, k + 1);
+                size_t begin = coll_part_begin(n, granule, n_parts, k),
+                       end = coll_part_begin(n, granule, n_parts, k + 1);
                 size_t part = (end - begin + granule - 1) / granule;
                 CHECK(begin == at && end >= begin && (begin % granule == 0 || begin == n), "%zu: part %d", n, k);
                 CHECK(begin == coll_part_begin(n, granule, 7 * n_parts, 7 * k), "%zu: part %d does not nest", n, k);
@@ -193,9 +195,18 @@ static void test_parts(void) {
 
 static void test_names(void) {
     static const char *const good[] = {"mpi", "tree", "ring", "hierarchical:twoshot:ring", "hierarchical:ring:swing"};
-    static const char *const bad[] = {"",         "rings", "tree:ring",  "hierarchical",       "hierarchical:ring",
-                                      "tree:a:b", "tre",   "hierarchical:ring:", "hierarchical::ring",
-                                      "hierarchical:ring:mpi", "hierarchical:mpi:ring", "hierarchical:ring:ring:ring",
+    static const char *const bad[] = {"",
+                                      "rings",
+                                      "tree:ring",
+                                      "hierarchical",
+                                      "hierarchical:ring",
+                                      "tree:a:b",
+                                      "tre",
+                                      "hierarchical:ring:",
+                                      "hierarchical::ring",
+                                      "hierarchical:ring:mpi",
+                                      "hierarchical:mpi:ring",
+                                      "hierarchical:ring:ring:ring",
                                       "hierarchical:hierarchical:ring"};
     struct coll_choice choice;
     char name[64];
@@ -222,11 +233,16 @@ static void test_bad_shapes(void) {
         struct coll_shape shape;
         int rank;
     } bad[] = {
-        {{3, 4, backwards, NULL}, 0}, {{3, 4, late, NULL}, 0},
-        {{3, 4, good, NULL}, 0},      {{3, 0, none, NULL}, 0},
-        {{3, 3, good, NULL}, 3},      {{3, 3, good, NULL}, -1},
-        {{0, 3, good, NULL}, 0},      {{3, COLL_MAX_LEAVES + 1, good, NULL}, 0},
-        {{3, 3, good, far}, 0},       {{3, 3, good, below}, 0},
+        {{3, 4, backwards, NULL}, 0},
+        {{3, 4, late, NULL}, 0},
+        {{3, 4, good, NULL}, 0},
+        {{3, 0, none, NULL}, 0},
+        {{3, 3, good, NULL}, 3},
+        {{3, 3, good, NULL}, -1},
+        {{0, 3, good, NULL}, 0},
+        {{3, COLL_MAX_LEAVES + 1, good, NULL}, 0},
+        {{3, 3, good, far}, 0},
+        {{3, 3, good, below}, 0},
         {{COLL_MAX_RANKS + 1, 3, good, NULL}, 0},
     };
     struct coll_choice choices[MAX_CHOICES];
@@ -235,7 +251,8 @@ static void test_bad_shapes(void) {
             struct sched s;
             struct diag d = {0};
             CHECK(sched_build(&s, &choices[k], COLL_ALLREDUCE, &bad[i].shape, bad[i].rank, &d) == ERR_RANGE &&
-                      d.text[0], "shape %zu", i);
+                      d.text[0],
+                  "shape %zu", i);
             CHECK(s.n_steps == 0 && !s.steps, "a failed schedule is empty");
             sched_fini(&s);
             d = (struct diag){0};

@@ -236,17 +236,21 @@ static void check_reduce(const struct plan *p, int stage, enum step_kind kind) {
         const struct plan_rank *r = rank_of(p, 0, stage, j);
         CHECK(plan_schedule(p, (int)(r - p->ranks), kind, &all[j], &d) == 0, "%s: %s", p->strategy.text, d.text);
         struct coll_cost cost;
-        sched_count(&all[j], 1, 1, &cost);
-        int64_t messages = (int64_t)cost.messages, slots = (int64_t)cost.sent, adds = (int64_t)cost.reduced;
+        sched_count(&all[j], (size_t)p->shape.d_model, 16, &cost);
+        int64_t messages = (int64_t)cost.messages, sent = (int64_t)cost.sent, adds = (int64_t)cost.reduced;
+        int64_t vectors = 0;
+        for (int i = 0; i < all[j].n_steps; i++)
+            vectors += all[j].steps[i].op == SCHED_SEND ? all[j].steps[i].count - 1 : 0;
         for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++) {
             const struct step_cost *c = find_step(r->layers[l], kind);
             CHECK(!!c == (st->size > 1), "%s: an all-reduce among %d", p->strategy.text, st->size);
             if (!c) continue;
             CHECK(c->messages == messages && c->sent_bytes == 0, "%s: messages", p->strategy.text);
-            CHECK(c->sent_bytes_per_tok == slots * 4 * p->shape.d_model, "%s: bytes", p->strategy.text);
-            CHECK(c->extra_bytes_per_tok == (slots - messages) * 4 * p->shape.d_model, "%s: extra",
-                  p->strategy.text);
-            CHECK(c->ops_per_tok[PREC_F32] == adds * p->shape.d_model, "%s: additions", p->strategy.text);
+            CHECK(c->sent_bytes_per_tok == sent * 4, "%s: bytes", p->strategy.text);
+            if (all[j].n_parts == 1)
+                CHECK(c->extra_bytes_per_tok == vectors * 4 * p->shape.d_model, "%s: extra", p->strategy.text);
+            CHECK((c->extra_bytes_per_tok > 0) == (vectors > 0), "%s: extra", p->strategy.text);
+            CHECK(c->ops_per_tok[PREC_F32] == adds, "%s: additions", p->strategy.text);
         }
     }
     enum coll_label label;
@@ -359,14 +363,18 @@ static void check_layout(const struct plan *p, int rank) {
         CHECK(l.at[i] <= l.at[i + 1] && l.at[i] % 64 == 0, "%s: part %d", p->strategy.text, i);
 #define PART(x) (l.at[PLAN_PART_##x + 1] - l.at[PLAN_PART_##x])
     CHECK(l.at[0] == 0 && PART(HIDDEN) == padded(vectors), "%s: hidden", p->strategy.text);
-    struct sched attn, ffn;
-    plan_schedule(p, rank, STEP_ATTN_REDUCE, &attn, NULL);
-    plan_schedule(p, rank, STEP_FFN_REDUCE, &ffn, NULL);
-    int slots = attn.n_slots > ffn.n_slots ? attn.n_slots : ffn.n_slots;
-    CHECK(PART(SLOTS) == padded(r->shard.layer1 > r->shard.layer0 ? (size_t)slots * vectors : 0), "%s: slots",
-          p->strategy.text);
-    sched_fini(&attn);
-    sched_fini(&ffn);
+    int layers = r->shard.layer1 > r->shard.layer0, alone = p->stages[r->stage].size == 1;
+    size_t colls = 0, bytes;
+    for (int i = 0; i < 2 && layers && !alone; i++) {
+        struct coll_spec spec;
+        plan_coll(p, rank, i ? STEP_FFN_REDUCE : STEP_ATTN_REDUCE, &spec);
+        CHECK(spec.n_max == vectors / 4 && spec.shape.size == p->stages[r->stage].size, "%s: %zu elements",
+              p->strategy.text, spec.n_max);
+        CHECK(coll_bytes(&spec, r->tp_index, &bytes, NULL) == 0 && bytes > vectors, "%s: a collective of %zu bytes",
+              p->strategy.text, bytes);
+        colls += bytes;
+    }
+    CHECK(PART(SUM) == padded(layers && alone ? vectors : 0), "%s: sum", p->strategy.text);
     CHECK(PART(LOGITS) == padded(4 * logits * (size_t)(r->shard.vocab1 - r->shard.vocab0)), "%s: logits",
           p->strategy.text);
     size_t hidden = 24 + vectors + 16ul * (size_t)p->opts.decoder.max_tokens, sampled = 16 + 24 * logits;
@@ -375,8 +383,8 @@ static void check_layout(const struct plan *p, int rank) {
     if (r->n_token_to) CHECK(l.send_stride >= sampled, "%s: send", p->strategy.text);
     CHECK(l.n_send == (r->n_send_to || r->n_token_to ? p->opts.n_micro + 1 : 0), "%s: ring", p->strategy.text);
     CHECK(PART(SEND) == (size_t)l.n_send * l.send_stride, "%s: ring bytes", p->strategy.text);
-    CHECK(plan_engine_bytes(p, rank) == l.at[PLAN_PART_COUNT] && r->engine_bytes == l.at[PLAN_PART_COUNT], "%s: total",
-          p->strategy.text);
+    CHECK(plan_engine_bytes(p, rank) == l.at[PLAN_PART_COUNT] + colls && r->engine_bytes == plan_engine_bytes(p, rank),
+          "%s: total", p->strategy.text);
 #undef PART
 }
 

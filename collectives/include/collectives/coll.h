@@ -53,6 +53,8 @@
 #include "collectives/price.h"
 #include "collectives/sched.h"
 
+enum { COLL_LINE_BYTES = 64 }; /* where parts end by default: no two ranks write into one line */
+
 enum coll_transport { COLL_TRANSPORT_AUTO, COLL_TRANSPORT_SHM, COLL_TRANSPORT_LINK };
 const char *coll_transport_name(enum coll_transport t);
 

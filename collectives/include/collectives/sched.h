@@ -138,12 +138,11 @@ const struct coll_algo *coll_algo_find(const char *name); /* NULL if there is no
  *
  * hierarchical:INNER:OUTER. Ranks are numbered within their domain in rank order. Where all domains have M ranks and
  * INNER has reduce_scatter and allgather: INNER's reduce_scatter in each domain, OUTER's all-reduce of part i among the
- * i-th ranks of the domains, INNER's allgather (n_parts = M * OUTER's). Else INNER's all-reduce in each domain, and with
- * several domains OUTER's among the first ranks of the domains, which then send the result to the others of theirs
+ * i-th ranks of the domains, INNER's allgather (n_parts = M * OUTER's). Else INNER's all-reduce in each domain, and
+ * with several domains OUTER's among the first ranks of the domains, which then send the result to the others of theirs
  * (n_parts: what all of them divide; ERR_UNSUPPORTED beyond 2^20). Inputs are subtree sums where domains are runs of
- * neighbouring ranks whose leaves make one whole subtree each (then it may prove bit-exact), else one sum a rank. Rounds
- * are those of
- * the slowest domain. */
+ * neighbouring ranks whose leaves make one whole subtree each (then it may prove bit-exact), else one sum a rank.
+ * Rounds are those of the slowest domain. */
 struct coll_choice {
     const struct coll_algo *algo, *inner, *outer;
 };

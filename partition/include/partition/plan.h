@@ -19,7 +19,7 @@
 #include <stdio.h>
 
 #include "base/diag.h"
-#include "collectives/sched.h"
+#include "collectives/coll.h"
 #include "models/decoder.h"
 
 enum { PLAN_MAX_STAGES = 1024, PLAN_MAX_RANKS = 65536 };
@@ -122,10 +122,11 @@ struct step_cost {
     int64_t kv_bytes_per_ctx; /* x C: read from the cache, once however many query heads share a KV head */
     int64_t ops_per_tok[PREC_COUNT]; /* x T */
     int64_t ops_per_ctx[PREC_COUNT]; /* x C */
-    int64_t messages; /* sent by this rank */
+    int64_t messages; /* sent by this rank; through shared memory: published */
     int64_t sent_bytes; /* independent of T (headers) */
-    int64_t sent_bytes_per_tok; /* x T */
-    int64_t extra_bytes_per_tok; /* of those: words a cut tree adds to one vector a message */
+    int64_t sent_bytes_per_tok; /* x T. An algorithm that cuts vectors into parts ends these at lines of 64 bytes: exact
+                                   for T = 1, and for all T where the stage's size divides the lines of a vector */
+    int64_t extra_bytes_per_tok; /* of those: what a cut tree adds, vectors beyond the first in one message */
 };
 
 struct plan_step {
@@ -149,7 +150,7 @@ struct plan_rank {
     int kv_head0, kv_head1; /* KV heads held; empty (0, 0) without query heads */
     int ffn0, ffn1; /* FFN columns held */
     struct shard_bytes bytes; /* what decoder_open will hold */
-    size_t engine_bytes; /* and the engine's own buffers: plan_engine_bytes */
+    size_t engine_bytes; /* and the engine's own buffers and collectives: plan_engine_bytes */
     /* A pass runs prologue, layers[0 .. layer1-layer0) in order, epilogue. Equal blocks are stored once in the plan:
      * the layers of a file with mixed types point to as many blocks as there are combinations of types. */
     const struct plan_block *prologue, *epilogue;
@@ -175,13 +176,15 @@ struct plan_opts {
     int top_candidates; /* candidates a rank offers per sampled token: 1 greedy, k for top-k, 0: all. The plan
                            lowers it to the most vocabulary rows that one rank holds */
     int max_logits; /* most sampled tokens of one pass; 0: min(max_tokens, n_seqs) */
+    const char *allreduce; /* algorithm of the all-reduces; NULL or "auto": the fastest of the bit-exact ones, for each
+                              stage size and product, priced for the tokens of a decode pass */
+    enum coll_transport transport; /* of the all-reduces */
 };
 
 struct plan {
     struct model_shape shape;
     struct strategy strategy;
     struct plan_opts opts; /* with the defaults filled in */
-    const struct coll_algo *reduce; /* algorithm of the all-reduces: the canonical tree */
     int n_ranks, ranks_per_replica, n_stages;
     struct plan_stage *stages; /* [n_stages] */
     struct plan_rank *ranks; /* [n_ranks] */
@@ -198,15 +201,20 @@ int plan_make(struct plan **out, const struct model_shape *s, const struct strat
               const struct plan_opts *o, struct diag *d);
 void plan_free(struct plan *p); /* NULL accepted */
 
-/* Schedule of a rank's all-reduce (kind STEP_ATTN_REDUCE or STEP_FFN_REDUCE) among the ranks of its stage, numbered
- * by tp index; caller frees with sched_fini. A stage of one rank has a schedule without messages. */
+/* A rank's all-reduce (kind STEP_ATTN_REDUCE or STEP_FFN_REDUCE) among the ranks of its stage, numbered by tp index:
+ * with the algorithm that the plan has chosen; what the spec points to is the plan's. The caller sets the tag. */
+void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_spec *out);
+/* Why that algorithm: the plan's text. */
+const char *plan_coll_why(const struct plan *p, int rank, enum step_kind kind);
+/* Its schedule; caller frees with sched_fini. A stage of one rank has a schedule without messages, the MPI library's
+ * own algorithm has none: ERR_UNSUPPORTED. */
 int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sched *out, struct diag *d);
 
 /* The one workspace of the engine on a rank. Its parts, in order, each starting at a multiple of 64 bytes and sized for
  * the largest pass (M = max_tokens, L = max_logits); parts that a rank does not need are empty. */
 #define PLAN_PART_LIST(X)                                                                                              \
     X(HIDDEN) /* [M][d_model] residual stream */                                                                       \
-    X(SLOTS) /* [n_slots][M][d_model] of either all-reduce: the decoder writes its subtree sums into slots 0.. */      \
+    X(SUM) /* [M][d_model] sum of a product, where the stage is one rank: others have collectives for it */           \
     X(TOKENS) /* [M] token entries of a message */                                                                     \
     X(IDS) /* [3][M] int: id, sequence, position, as the decoder takes them */                                         \
     X(SAMPLED) /* [L] sampled entries */                                                                               \
@@ -232,7 +240,8 @@ struct plan_layout {
     int n_send; /* n_micro + 1 in a pipeline: no send ever waits for a rank that waits for us */
 };
 void plan_layout(const struct plan *p, int rank, struct plan_layout *out);
-size_t plan_engine_bytes(const struct plan *p, int rank); /* the total */
+/* The total, and the most that the rank's two collectives keep (coll_bytes), with any transport. */
+size_t plan_engine_bytes(const struct plan *p, int rank);
 
 /* One pass of a micro-batch: T tokens, S of them sampled, C = sum over the tokens of positions seen. */
 struct plan_pass {
