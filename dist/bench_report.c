@@ -19,7 +19,7 @@ void bench_bytes_per_tok(const struct bench *b, const struct bench_row *r, doubl
     struct plan_totals t = {0};
     for (int k = 0; k < p->ranks_per_replica; k++) {
         struct plan_totals one;
-        struct plan_pass pass = {tokens, tokens, (int64_t)tokens * ctx};
+        struct plan_pass pass = {tokens, tokens, (int64_t)tokens * ctx, 0};
         plan_totals(p, k, &pass, &one);
         t.weight_bytes += one.weight_bytes;
         t.kv_bytes += one.kv_bytes;
