@@ -357,7 +357,8 @@ const struct cmd cmd_bench = {
     .bare = "kernels",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv "
-               "temperature top-k top-p seed no-bos timeout mem weights-cache kernels repeat roofline plot no-verify "
+               "temperature top-k top-p seed draft draft-ngram no-bos timeout mem weights-cache kernels repeat "
+               "roofline plot no-verify "
                "flip-weight json quiet",
     .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The\n"
              "read bandwidth of the same cores is probed before and after each run. The tokens and logits of every\n"

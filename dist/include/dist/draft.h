@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { DRAFT_MOST = 64, DRAFT_NGRAM_MOST = 64 };
+enum { DRAFT_MOST = 64, DRAFT_NGRAM_MOST = 64, DRAFT_NGRAM_LOW = 2, DRAFT_NGRAM_HIGH = 4 /* by default */ };
 
 struct draft_params {
     int most; /* drafts of a sequence in one pass, at most DRAFT_MOST; 0: none */
