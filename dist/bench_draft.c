@@ -1,0 +1,83 @@
+/* What drafts gave a benchmark: the same job with and without them, in turns within each repetition. */
+#include "bench.h"
+#include "draft_report.h"
+
+enum figure { GAIN, UNDRAFTED_TOK };
+
+static struct stats_median figure(const struct bench *b, const struct bench_row *r, enum figure f) {
+    double v[BENCH_MAX_REPEAT];
+    for (int i = 0; i < b->repeat; i++) {
+        const struct bench_sample *s = &r->samples[i];
+        v[i] = f == GAIN ? s->undrafted_s / s->decode_s : (double)r->decode_tokens / s->undrafted_s;
+    }
+    return stats_median(v, b->repeat);
+}
+
+static struct draft_traffic traffic_of(const struct bench *b, const struct bench_row *r) {
+    struct draft_traffic t = {0};
+    for (int i = 0; i < r->runner.plan->n_ranks; i++)
+        draft_traffic_add(&t, r->runner.plan, i, &r->stats[i], (double)r->decode_tokens * b->repeat);
+    return t;
+}
+
+static int is_random(const struct bench *b) {
+    return !b->app->spec.prompt && !b->app->spec.prompts;
+}
+
+static void print_random(const struct bench *b) {
+    if (is_random(b))
+        puts(
+            "  (the prompt is random ids, in which nothing repeats: drafts are found only in what the model repeats by "
+            "itself;\n   give --prompt or --prompts for a figure that means something)");
+}
+
+void bench_print_drafts(const struct bench *b, const struct bench_row *r) {
+    struct draft_params p;
+    (void)app_draft(&p, b->app, NULL);
+    struct draft_traffic t = traffic_of(b, r);
+    bench_print_figure("decode without drafts", figure(b, r, UNDRAFTED_TOK), "tok/s", 1);
+    bench_print_figure("gain by drafts, paired", figure(b, r, GAIN), "x", 3);
+    draft_print(stdout, "  ", &p, &r->drafts);
+    draft_traffic_print(stdout, "  ", &t);
+    print_random(b);
+}
+
+static void print_row(const struct bench *b, const struct bench_row *r) {
+    struct stats_median gain = figure(b, r, GAIN);
+    struct draft_traffic t = traffic_of(b, r);
+    const struct draft_stats *s = &r->drafts;
+    char interval[32] = "", weights[24];
+    if (gain.low <= gain.high) snprintf(interval, sizeof interval, "[%.2f, %.2f]", gain.low, gain.high);
+    printf("%-14s %6.2f %14s  %8llu %8llu %8llu  %8.2f  %4d %4d %4d  %8.3f  %11s\n", r->runner.strategy.text,
+           gain.median, interval, (unsigned long long)s->turns, (unsigned long long)s->drafted,
+           (unsigned long long)s->accepted, s->turns ? (double)(s->turns + s->accepted) / (double)s->turns : 0,
+           draft_quantile(s, 0.05), draft_quantile(s, 0.5), draft_quantile(s, 0.95), t.passes,
+           text_bytes(weights, sizeof weights, t.weight_bytes));
+}
+
+void bench_print_draft_table(const struct bench *b) {
+    printf("\ndrafts of up to %ld tokens, all runs together; gain: decode time without / with, paired (measured), the "
+           "rest counted\n",
+           b->app->spec.draft);
+    printf("%-14s %21s  %8s %8s %8s  %8s  %4s %4s %4s  %8s  %11s\n", "strategy", "gain, median", "turns", "drafted",
+           "accepted", "tok/turn", "p5", "p50", "p95", "passes", "weights");
+    printf("%-14s %21s  %8s %8s %8s  %8s  %4s %4s %4s  %8s  %11s\n", "", "[interval]", "", "", "", "mean", "", "", "",
+           "/token", "read/token");
+    for (int i = 0; i < b->n_rows; i++)
+        if (b->row[i].drafting) print_row(b, &b->row[i]);
+    puts("A turn is one sequence's part of one pass after its first token; it gives the accepted drafts and one token "
+         "more.");
+    print_random(b);
+}
+
+void bench_put_drafts(const struct bench *b, const struct bench_row *r, json_t *o) {
+    struct draft_params p;
+    (void)app_draft(&p, b->app, NULL);
+    struct draft_traffic t = traffic_of(b, r);
+    json_t *drafts = draft_json(&p, &r->drafts);
+    json_object_set_new(drafts, "random_prompt", json_boolean(is_random(b)));
+    json_object_set_new(o, "drafts", drafts);
+    draft_traffic_json(o, &t);
+    bench_put_figure(o, "undrafted_decode_tok_per_s", figure(b, r, UNDRAFTED_TOK));
+    bench_put_figure(o, "gain_by_drafts", figure(b, r, GAIN));
+}
