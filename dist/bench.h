@@ -13,7 +13,8 @@ enum { BENCH_MAX = 32, BENCH_MAX_REPEAT = 4096 };
 /* What one repetition gave; seconds on rank 0, where tokens arrive. */
 struct bench_sample {
     double prefill_s, decode_s, read_Bps, joules;
-    double undrafted_s; /* decode_s of the run without drafts beside it */
+    double passes; /* of decoding, on rank 0 */
+    double undrafted_s, undrafted_passes; /* decode_s and passes of the run without drafts beside it */
 };
 
 /* One strategy. */

@@ -2,14 +2,21 @@
 #include "bench.h"
 #include "draft_report.h"
 
-enum figure { GAIN, UNDRAFTED_TOK };
+enum figure { GAIN, UNDRAFTED_TOK, PASS_COST };
+
+static double figure_of(const struct bench_row *r, const struct bench_sample *s, enum figure f) {
+    switch (f) {
+    case GAIN: return s->undrafted_s / s->decode_s;
+    case UNDRAFTED_TOK: return (double)r->decode_tokens / s->undrafted_s;
+    case PASS_COST: return s->decode_s / s->passes / (s->undrafted_s / s->undrafted_passes);
+    }
+    return 0;
+}
 
 static struct stats_median figure(const struct bench *b, const struct bench_row *r, enum figure f) {
     double v[BENCH_MAX_REPEAT];
-    for (int i = 0; i < b->repeat; i++) {
-        const struct bench_sample *s = &r->samples[i];
-        v[i] = f == GAIN ? s->undrafted_s / s->decode_s : (double)r->decode_tokens / s->undrafted_s;
-    }
+    for (int i = 0; i < b->repeat; i++)
+        v[i] = figure_of(r, &r->samples[i], f);
     return stats_median(v, b->repeat);
 }
 
@@ -37,6 +44,7 @@ void bench_print_drafts(const struct bench *b, const struct bench_row *r) {
     struct draft_traffic t = traffic_of(b, r);
     bench_print_figure("decode without drafts", figure(b, r, UNDRAFTED_TOK), "tok/s", 1);
     bench_print_figure("gain by drafts, paired", figure(b, r, GAIN), "x", 3);
+    bench_print_figure("time of a pass, likewise", figure(b, r, PASS_COST), "x", 3);
     draft_print(stdout, "  ", &p, &r->drafts);
     draft_traffic_print(stdout, "  ", &t);
     print_random(b);
@@ -80,4 +88,5 @@ void bench_put_drafts(const struct bench *b, const struct bench_row *r, json_t *
     draft_traffic_json(o, &t);
     bench_put_figure(o, "undrafted_decode_tok_per_s", figure(b, r, UNDRAFTED_TOK));
     bench_put_figure(o, "gain_by_drafts", figure(b, r, GAIN));
+    bench_put_figure(o, "pass_time_by_drafts", figure(b, r, PASS_COST));
 }

@@ -166,11 +166,15 @@ static void keep(const struct bench *b, struct bench_row *r, int rep, int draft,
         r->prefill_tokens = res->prefill_tokens;
         r->decode_tokens = res->decode_tokens;
     }
-    if (rep >= 0 && draft < r->drafting) r->samples[rep].undrafted_s = sample->decode_s;
-    if (rep >= 0 && draft == r->drafting) {
-        double undrafted = r->samples[rep].undrafted_s;
-        r->samples[rep] = *sample;
-        r->samples[rep].undrafted_s = undrafted;
+    if (rep >= 0 && draft < r->drafting) {
+        r->samples[rep].undrafted_s = sample->decode_s;
+        r->samples[rep].undrafted_passes = sample->passes;
+    } else if (rep >= 0) {
+        struct bench_sample *to = &r->samples[rep];
+        double s = to->undrafted_s, passes = to->undrafted_passes;
+        *to = *sample;
+        to->undrafted_s = s;
+        to->undrafted_passes = passes;
         draft_add(&r->drafts, &res->drafts);
         for (int i = 0; i < r->runner.plan->n_ranks; i++)
             add_stats(&r->stats[i], &all[i]);
@@ -208,7 +212,11 @@ static int measure_run(struct bench *b, struct bench_row *r, int rep, int draft,
     rc = err_agree(l, rc, d);
     if (!rc) agree_allgather(l, &res.decode, sizeof res.decode, all);
     int interrupted = res.interrupted;
-    struct bench_sample sample = {res.prefill_seconds, res.decode_seconds, 0.5 * (before + after), joules, 0};
+    struct bench_sample sample = {.prefill_s = res.prefill_seconds,
+                                  .decode_s = res.decode_seconds,
+                                  .read_Bps = 0.5 * (before + after),
+                                  .joules = joules,
+                                  .passes = (double)res.decode.work.passes};
     if (!rc && b->app->rank == 0) keep(b, r, rep, draft, &sample, &res, all);
     free(all);
     engine_result_fini(&res);
