@@ -64,9 +64,9 @@ static void print_row(const struct bench *b, const struct bench_row *r) {
 }
 
 void bench_print_draft_table(const struct bench *b) {
-    printf("\ndrafts of up to %ld tokens, all runs together; gain: decode time without / with, paired (measured), the "
+    printf("\ndrafts of up to %ld token%s, all runs together; gain: decode time without / with, paired (measured), the "
            "rest counted\n",
-           b->app->spec.draft);
+           b->app->spec.draft, b->app->spec.draft == 1 ? "" : "s");
     printf("%-14s %21s  %8s %8s %8s  %8s  %4s %4s %4s  %8s  %11s\n", "strategy", "gain, median", "turns", "drafted",
            "accepted", "tok/turn", "p5", "p50", "p95", "passes", "weights");
     printf("%-14s %21s  %8s %8s %8s  %8s  %4s %4s %4s  %8s  %11s\n", "", "[interval]", "", "", "", "mean", "", "", "",
