@@ -278,7 +278,7 @@ static void quote_prompts(const struct engine_result *said) {
         memcpy(p + n, said->out + s * said->n_new, (size_t)out * sizeof *p);
         memcpy(p + n + out, prompts[s], (size_t)n * sizeof *p);
         for (int i = 0; s == 2 && i < 2 * n + out; i++)
-            p[i] = prompts[s][i % 3];
+            p[i] = said->out[s * said->n_new + i % 3];
         lens[s] = s == 3 ? n : 2 * n + out;
         free(prompts[s]);
         prompts[s] = p;
