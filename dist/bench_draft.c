@@ -33,9 +33,8 @@ static int is_random(const struct bench *b) {
 
 static void print_random(const struct bench *b) {
     if (is_random(b))
-        puts(
-            "  (the prompt is random ids, in which nothing repeats: drafts are found only in what the model repeats by "
-            "itself;\n   give --prompt or --prompts for a figure that means something)");
+        puts("  (the prompt is random ids, in which nothing repeats: drafts are found only "
+             "itself;\n   give --prompt or --prompts for a figure that means something)");
 }
 
 void bench_print_drafts(const struct bench *b, const struct bench_row *r) {
@@ -50,31 +49,34 @@ void bench_print_drafts(const struct bench *b, const struct bench_row *r) {
     print_random(b);
 }
 
-static void print_row(const struct bench *b, const struct bench_row *r) {
+static void print_row(const struct bench *b, const struct bench_row *r, int width) {
     struct stats_median gain = figure(b, r, GAIN);
     struct draft_traffic t = traffic_of(b, r);
     const struct draft_stats *s = &r->drafts;
     char interval[32] = "", weights[24];
     if (gain.low <= gain.high) snprintf(interval, sizeof interval, "[%.2f, %.2f]", gain.low, gain.high);
-    printf("%-14s %6.2f %14s  %8llu %8llu %8llu  %8.2f  %4d %4d %4d  %8.3f  %11s\n", r->runner.strategy.text,
+    printf("%-*s %6.2f %14s %7llu %8llu %8llu %8.2f %3d %3d %3d %7.3f %11s\n", width, r->runner.strategy.text,
            gain.median, interval, (unsigned long long)s->turns, (unsigned long long)s->drafted,
            (unsigned long long)s->accepted, s->turns ? (double)(s->turns + s->accepted) / (double)s->turns : 0,
            draft_quantile(s, 0.05), draft_quantile(s, 0.5), draft_quantile(s, 0.95), t.passes,
            text_bytes(weights, sizeof weights, t.weight_bytes));
 }
 
-void bench_print_draft_table(const struct bench *b) {
-    printf("\ndrafts of up to %ld token%s, all runs together; gain: decode time without / with, paired (measured), the "
-           "rest counted\n",
+void bench_print_draft_table(const struct bench *b, int width) {
+    static const char head[] = "%-*s %21s %7s %8s %8s %8s %3s %3s %3s %7s %11s\n";
+    char covers[32] = "";
+    double sure = figure(b, &b->row[b->n_rows - 1], GAIN).confidence;
+    if (sure > 0) snprintf(covers, sizeof covers, "[%.1f %% interval]", 100 * sure);
+    printf("\ndrafts of up to %ld token%s: gain is decode time without / with them, paired (measured);\n"
+           "the rest is counted over all runs\n",
            b->app->spec.draft, b->app->spec.draft == 1 ? "" : "s");
-    printf("%-14s %21s  %8s %8s %8s  %8s  %4s %4s %4s  %8s  %11s\n", "strategy", "gain, median", "turns", "drafted",
-           "accepted", "tok/turn", "p5", "p50", "p95", "passes", "weights");
-    printf("%-14s %21s  %8s %8s %8s  %8s  %4s %4s %4s  %8s  %11s\n", "", "[interval]", "", "", "", "mean", "", "", "",
-           "/token", "read/token");
+    printf(head, width, "strategy", "gain, median", "turns", "drafted", "accepted", "tok/turn", "p5", "p50", "p95",
+           "passes", "weights");
+    printf(head, width, "", covers, "", "", "", "mean", "", "", "", "/token", "read/token");
     for (int i = 0; i < b->n_rows; i++)
-        if (b->row[i].drafting) print_row(b, &b->row[i]);
-    puts("A turn is one sequence's part of one pass after its first token; it gives the accepted drafts and one token "
-         "more.");
+        if (b->row[i].drafting) print_row(b, &b->row[i], width);
+    puts("A turn is one sequence's part of one pass after its first token; it gives the accepted drafts and one\n"
+         "token more.");
     print_random(b);
 }
 

@@ -11,10 +11,10 @@ static double mean(const struct draft_stats *s) {
 
 void draft_print(FILE *out, const char *indent, const struct draft_params *p, const struct draft_stats *s) {
     fprintf(out,
-            "%sdrafts of up to %d token%s, n-grams of %d to %d: %llu drafted, %llu accepted (%.1f %%); %llu turns gave "
-            "%llu tokens, %.2f each (p5 %d, p50 %d, p95 %d; counted)\n",
+            "%sdrafts of up to %d token%s, n-grams of %d to %d: %llu drafted, %llu accepted (%.1f %%)\n"
+            "%s%llu turns gave %llu tokens, %.2f each (p5 %d, p50 %d, p95 %d; counted)\n",
             indent, p->most, p->most == 1 ? "" : "s", p->ngram_min, p->ngram_max, (unsigned long long)s->drafted,
-            (unsigned long long)s->accepted, s->drafted ? 100.0 * (double)s->accepted / (double)s->drafted : 0,
+            (unsigned long long)s->accepted, s->drafted ? 100.0 * (double)s->accepted / (double)s->drafted : 0, indent,
             (unsigned long long)s->turns, (unsigned long long)(s->turns + s->accepted), mean(s),
             draft_quantile(s, 0.05), draft_quantile(s, 0.5), draft_quantile(s, 0.95));
 }

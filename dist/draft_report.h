@@ -7,7 +7,7 @@
 
 #include "dist/engine.h"
 
-/* One line, after `indent`: drafted, accepted, turns, tokens a turn. */
+/* Two lines, each after `indent`: drafted, accepted, turns, tokens a turn. */
 void draft_print(FILE *out, const char *indent, const struct draft_params *p, const struct draft_stats *s);
 json_t *draft_json(const struct draft_params *p, const struct draft_stats *s);
 

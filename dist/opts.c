@@ -61,7 +61,7 @@ static const struct opt table[] = {
     {"draft", NULL, "S", OPT_INT, FIELD(draft), 0, DRAFT_MOST, "0",
      "verify up to S tokens in a pass, guessed from earlier text: the same bits (default: none)"},
     {"draft-ngram", NULL, "MIN:MAX", OPT_STR, FIELD(draft_ngram), 0, 0, NULL,
-     "tokens in a row that must occur earlier in the text, and that may be compared (default: 2:4)"},
+     "tokens in a row that the text must repeat, and most compared (default: 2:4)"},
     {"ignore-eos", NULL, NULL, OPT_FLAG, FIELD(ignore_eos), 0, 0, NULL, "go on after an end-of-sequence token"},
     {"no-bos", NULL, NULL, OPT_FLAG, FIELD(no_bos), 0, 0, NULL, "no beginning-of-sequence token in front"},
     {"no-echo", NULL, NULL, OPT_FLAG, FIELD(no_echo), 0, 0, NULL, "leave the prompt out of the text"},

@@ -184,7 +184,7 @@ static void note_cache(const struct app *app, struct runner *r) {
 static double wait_limit(const struct app *app, const struct plan *p) {
     const double least = 60, slow_Ops = 2e9;
     const struct decoder_opts *o = &p->opts.decoder;
-    struct plan_pass pass = {o->max_tokens, o->n_seqs, (int64_t)o->max_tokens * o->n_ctx};
+    struct plan_pass pass = {o->max_tokens, p->opts.max_logits, (int64_t)o->max_tokens * o->n_ctx, 0};
     struct plan_totals t;
     plan_totals(p, -1, &pass, &t);
     double s = 0;
