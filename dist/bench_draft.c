@@ -33,8 +33,8 @@ static int is_random(const struct bench *b) {
 
 static void print_random(const struct bench *b) {
     if (is_random(b))
-        puts("  (the prompt is random ids, in which nothing repeats: drafts are found only "
-             "itself;\n   give --prompt or --prompts for a figure that means something)");
+        puts("  (the prompt is random ids, in which nothing repeats: drafts are found only in what the model\n"
+             "   repeats by itself; give --prompt or --prompts for a figure that means something)");
 }
 
 void bench_print_drafts(const struct bench *b, const struct bench_row *r) {
