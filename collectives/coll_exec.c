@@ -22,8 +22,7 @@ static size_t code_stride(const struct coll *c) {
 
 static struct ref ref_of(const struct coll *c, struct place at, int part) {
     if (at.area == AREA_NONE) return (struct ref){0, 0};
-    if (holds_codes(c, at.area))
-        return (struct ref){at.area, (size_t)at.index * code_stride(c) + c->code_begin[part]};
+    if (holds_codes(c, at.area)) return (struct ref){at.area, (size_t)at.index * code_stride(c) + c->code_begin[part]};
     return (struct ref){at.area, ((size_t)at.index * c->n + c->part_begin[part]) * c->sizes.elem};
 }
 
@@ -89,8 +88,7 @@ static int is_fused(const struct coll *c) {
     struct ref result = ref_of(c, c->prog.layout.value[c->prog.result_slot], 0);
     if (!c->finish.row || c->n_work == 0) return 0;
     const struct work *w = &c->work[c->n_work - 1];
-    return w->op == INST_REDUCE && w->count == c->n && w->dst.area == result.area &&
-           w->dst.off == result.off;
+    return w->op == INST_REDUCE && w->count == c->n && w->dst.area == result.area && w->dst.off == result.off;
 }
 
 void coll_fit(struct coll *c, size_t n) {
@@ -188,7 +186,7 @@ static void wait_number(struct coll *c, struct peer *p, uint64_t number, int rou
         if (c->link->wait_limit_s > 0 && (double)waited > c->link->wait_limit_s * 1e9) {
             say_doing(c, round);
             link_abort(c->link, "waited %g s for rank %d, which has published %" PRIu64 " times instead of %" PRIu64,
-                       c->link->wait_limit_s, p->rank, p->seen, number);
+                       c->link->wait_limit_s, c->link->first + p->rank, p->seen, number);
         }
     }
 done:

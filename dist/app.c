@@ -165,6 +165,23 @@ struct sampler_params app_sampling(const struct app *app) {
     return (struct sampler_params){r->temperature, (int)r->top_k, r->top_p, (uint64_t)r->seed};
 }
 
+/* "2:5". */
+static int parse_ngram(struct draft_params *p, const char *s, struct diag *d) {
+    int end = 0, got = sscanf(s, "%3d:%3d%n", &p->ngram_min, &p->ngram_max, &end);
+    if (got == 2 && !s[end] && p->ngram_min >= 1 && p->ngram_max >= p->ngram_min && p->ngram_max <= DRAFT_NGRAM_MOST)
+        return 0;
+    return diag_set(d, ERR_USAGE, "--draft-ngram '%.40s': expected MIN:MAX with 1 <= MIN <= MAX <= %d, such as 2:4", s,
+                    DRAFT_NGRAM_MOST);
+}
+
+int app_draft(struct draft_params *out, const struct app *app, struct diag *d) {
+    const struct run_spec *r = &app->spec;
+    *out = (struct draft_params){(int)r->draft, DRAFT_NGRAM_LOW, DRAFT_NGRAM_HIGH};
+    if (!r->draft_ngram) return 0;
+    if (!r->draft) return diag_set(d, ERR_USAGE, "--draft-ngram without --draft S: nothing is drafted");
+    return parse_ngram(out, r->draft_ngram, d);
+}
+
 /* ---- prompts ---- */
 
 static int add_text(struct prompts *p, const char *line, size_t len, struct diag *d) {

@@ -13,6 +13,8 @@ enum { BENCH_MAX = 32, BENCH_MAX_REPEAT = 4096 };
 /* What one repetition gave; seconds on rank 0, where tokens arrive. */
 struct bench_sample {
     double prefill_s, decode_s, read_Bps, joules;
+    double passes; /* of decoding, on rank 0 */
+    double undrafted_s, undrafted_passes; /* decode_s and passes of the run without drafts beside it */
 };
 
 /* One strategy. */
@@ -24,6 +26,8 @@ struct bench_row {
     int tokens_same, logits_same; /* with one rank: 1, 0, or -1 not compared */
     int compared; /* tokens compared */
     uint64_t prefill_tokens, decode_tokens; /* of one run */
+    int drafting; /* with --draft: each repetition runs with drafts and, for undrafted_s, without */
+    struct draft_stats drafts; /* summed over the repetitions, world rank 0 */
     int streams, huge; /* of the bandwidth probe */
     struct decoder_memory memory; /* of all its ranks */
     struct roof_sample *roof; /* [repeat][ranks of the row] with --roofline, world rank 0 */
@@ -50,13 +54,20 @@ size_t bench_probe_bytes(void);
 /* northwall bench --kernels: each weight format and cache type with the selected kernel set. Collective. */
 int bench_kernels(struct app *app, struct diag *d);
 
+/* bench_draft.c: of rows that draft. */
+void bench_print_drafts(const struct bench *b, const struct bench_row *r);
+void bench_print_draft_table(const struct bench *b, int width); /* of the names of strategies */
+struct json_t;
+void bench_put_drafts(const struct bench *b, const struct bench_row *r, struct json_t *o);
+/* One line: name, median, unit, interval. */
+void bench_print_figure(const char *name, struct stats_median s, const char *unit, int digits);
+
 void bench_print_table(const struct bench *b);
 void bench_print_detail(const struct bench *b, const struct bench_row *r);
 void bench_print_roofline(const struct bench *b);
 void bench_print_json(const struct bench *b);
 
 /* KEY, KEY_low and KEY_high in a JSON object (json_t). */
-struct json_t;
 void bench_put_figure(struct json_t *o, const char *key, struct stats_median s);
 
 #endif

@@ -13,13 +13,31 @@ static int seqs_per_pass(const struct plan *p) {
     return (p->opts.decoder.n_seqs + p->opts.n_micro - 1) / p->opts.n_micro;
 }
 
+/* How many tokens a pass gives depends on the drafts: what the passes of all runs read. */
+static void counted_bytes_per_tok(const struct bench *b, const struct bench_row *r, double *weights, double *kv) {
+    double tokens = (double)r->decode_tokens * b->repeat;
+    *weights = *kv = 0;
+    for (int rank = 0; rank < r->runner.plan->n_ranks && tokens > 0; rank++) {
+        struct plan_totals t[STEP_COUNT];
+        plan_step_totals(r->runner.plan, rank, &r->stats[rank].work, t);
+        for (int k = 0; k < STEP_COUNT; k++) {
+            *weights += t[k].weight_bytes / tokens;
+            *kv += t[k].kv_bytes / tokens;
+        }
+    }
+}
+
 void bench_bytes_per_tok(const struct bench *b, const struct bench_row *r, double *weights, double *kv) {
     const struct plan *p = r->runner.plan;
     int tokens = seqs_per_pass(p), ctx = b->prompts.len[0] + (int)b->app->spec.n_predict / 2;
     struct plan_totals t = {0};
+    if (r->drafting) {
+        counted_bytes_per_tok(b, r, weights, kv);
+        return;
+    }
     for (int k = 0; k < p->ranks_per_replica; k++) {
         struct plan_totals one;
-        struct plan_pass pass = {tokens, tokens, (int64_t)tokens * ctx};
+        struct plan_pass pass = {tokens, tokens, (int64_t)tokens * ctx, 0};
         plan_totals(p, k, &pass, &one);
         t.weight_bytes += one.weight_bytes;
         t.kv_bytes += one.kv_bytes;
@@ -178,6 +196,7 @@ void bench_print_table(const struct bench *b) {
     for (int i = 0; i < b->n_rows; i++)
         print_row(b, &b->row[i], width);
     print_legend(b);
+    if (b->app->spec.draft) bench_print_draft_table(b, width);
 }
 
 static const char *waiting_text(const struct bench *b) {
@@ -194,7 +213,7 @@ static void print_places(const struct bench *b, int n) {
     fputs("\n\n", stdout);
 }
 
-static void print_figure(const char *name, struct stats_median s, const char *unit, int digits) {
+void bench_print_figure(const char *name, struct stats_median s, const char *unit, int digits) {
     printf("  %-26s %10.*f %-6s", name, digits, s.median, unit);
     if (s.low <= s.high)
         printf("  [%.*f, %.*f] %.1f %% interval, n = %d\n", digits, s.low, digits, s.high, 100 * s.confidence, s.n);
@@ -242,12 +261,12 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     double w, kv;
     char a[24], c[24];
     print_strategy(b, r);
-    print_figure("prefill", figure(b, r, PREFILL_TOK), "tok/s", 1);
-    print_figure("decode", figure(b, r, DECODE_TOK), "tok/s", 1);
-    print_figure("latency", figure(b, r, MS_PER_TOKEN), "ms/tok", 3);
-    print_figure("read bandwidth beside it", figure(b, r, READ_GBPS), "GB/s", 2);
-    print_figure("weights and cache read", figure(b, r, ACHIEVED_GBPS), "GB/s", 2);
-    print_figure("fraction of read bandwidth", figure(b, r, FRACTION), "", 3);
+    bench_print_figure("prefill", figure(b, r, PREFILL_TOK), "tok/s", 1);
+    bench_print_figure("decode", figure(b, r, DECODE_TOK), "tok/s", 1);
+    bench_print_figure("latency", figure(b, r, MS_PER_TOKEN), "ms/tok", 3);
+    bench_print_figure("read bandwidth beside it", figure(b, r, READ_GBPS), "GB/s", 2);
+    bench_print_figure("weights and cache read", figure(b, r, ACHIEVED_GBPS), "GB/s", 2);
+    bench_print_figure("fraction of read bandwidth", figure(b, r, FRACTION), "", 3);
     print_cache_note(b, r);
     bench_bytes_per_tok(b, r, &w, &kv);
     printf("  %-26s %s weights, %s cache\n", "read per token", text_bytes(a, sizeof a, w), text_bytes(c, sizeof c, kv));
@@ -256,9 +275,10 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
            text_bytes(a, sizeof a, (double)r->memory.packed), text_bytes(c, sizeof c, (double)r->memory.huge),
            r->memory.cached ? "; read from the cache" : "");
     if (b->energy_domains)
-        print_figure("energy, prefill and decode", figure(b, r, JOULES), "J/tok", 4);
+        bench_print_figure("energy, prefill and decode", figure(b, r, JOULES), "J/tok", 4);
     else
         printf("  %-26s not measurable here (no readable RAPL counters)\n", "energy");
+    if (r->drafting) bench_print_drafts(b, r);
     print_times(&t);
     if (r->runner.plan->n_ranks > 1)
         printf("  waiting %.1f %% of the ranks' time; rank %d waited least: the others waited for it\n",
@@ -385,6 +405,7 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
             if (*p == ' ') *p = '_';
         json_object_set_new(o, key, json_real(t.total > 0 ? t.by_class[c] / t.total : 0));
     }
+    if (r->drafting) bench_put_drafts(b, r, o);
     if (r->roof) json_object_set_new(o, "roofline", roof_json(&r->roofline));
     return o;
 }

@@ -251,6 +251,7 @@ static void count_work(const struct engine *e, struct plan_work *w) {
     w->tokens += n;
     w->sampled_passes += e->head.n_want > 0;
     w->sampled += e->head.n_want;
+    if (engine_is_last_stage(e) && e->head.n_want) w->refused += e->head.n_want - e->sampled_head.n;
     for (int i = 0; i < n; i++) {
         w->ctx_sum += e->pos[i] + 1;
         if (i == n - 1 || e->slot[i + 1] != e->slot[i]) w->ctx_read += e->pos[i] + 1;
@@ -336,6 +337,11 @@ static int check_job(const struct engine *e, const struct engine_job *job, struc
                         o->n_seqs);
     if (job->chunk < 1 || job->n_new < 1)
         return diag_set(d, ERR_RANGE, "prefill chunk and number of new tokens must be at least 1");
+    const struct draft_params *draft = &job->draft;
+    if (draft->most < 0 || draft->most > DRAFT_MOST ||
+        (draft->most && (draft->ngram_min < 1 || draft->ngram_max < draft->ngram_min)))
+        return diag_set(d, ERR_RANGE, "%d drafts by n-grams of %d to %d tokens: 0 to %d, 1 or more, and no less",
+                        draft->most, draft->ngram_min, draft->ngram_max, DRAFT_MOST);
     for (int s = 0; s < job->n_seqs; s++) {
         if (job->prompt_len[s] < 1) return diag_set(d, ERR_RANGE, "prompt %d is empty: give it at least one token", s);
         if (job->prompt_len[s] > o->n_ctx)
@@ -387,6 +393,22 @@ static void collect(struct engine *e, struct engine_result *r) {
                 link_isend(e->world, 0, TAG_RESULT, part[i], bytes[i], &req);
                 link_wait(e->world, &req);
             }
+        }
+    }
+}
+
+/* Likewise the counts of its drafts. */
+static void collect_drafts(struct engine *e, struct draft_stats *sum) {
+    int per_replica = e->plan->ranks_per_replica, rank = e->world->rank;
+    for (int owner = per_replica; owner < e->plan->n_ranks; owner += per_replica) {
+        struct draft_stats other;
+        struct link_request req;
+        if (rank == 0) {
+            link_recv(e->world, owner, TAG_RESULT, &other, sizeof other);
+            draft_add(sum, &other);
+        } else if (rank == owner) {
+            link_isend(e->world, 0, TAG_RESULT, sum, sizeof *sum, &req);
+            link_wait(e->world, &req);
         }
     }
 }
@@ -445,6 +467,7 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
     double limit = e->world->wait_limit_s;
     if (dp > 1) e->world->wait_limit_s = 0; /* another replica may have more to do */
     collect(e, r);
+    if (job->draft.most) collect_drafts(e, &r->drafts);
     double t_end = engine_now(); /* rank 0 has the tokens of every replica */
     finish_result(e, r, t_end);
     rc = agree_tokens(e, d);

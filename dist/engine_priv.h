@@ -34,7 +34,8 @@ struct pass_token {
 /* Why the sampling ranks end a job early, as bits. */
 enum stop { STOP_ASKED = 1, STOP_NAN = 2 };
 
-/* Sampled tokens on their way back to stage 0: header, then n_want of struct token_entry. */
+/* Sampled tokens on their way back to stage 0: header, then n of struct token_entry. The last stage, which knows the
+ * drafts from the pass and what it sampled, leaves out those that follow a draft it did not sample. */
 struct token_header {
     int32_t micro, n;
     int32_t stop; /* enum stop */
@@ -51,6 +52,7 @@ struct seq_state {
     int n_out; /* tokens generated */
     int last; /* last generated token */
     int ready; /* has a token to feed */
+    int drafted; /* drafts in its pass under way */
     int done;
 };
 

@@ -65,6 +65,13 @@ static int parse_transport(const char *s, enum coll_transport *out, struct diag 
     return diag_set(d, ERR_USAGE, "--transport '%.40s': expected auto, shm or link", s);
 }
 
+static int setup_draft(struct draft_params *out, const struct app *app, const struct model *m, struct diag *d) {
+    int rc = app_draft(out, app, d);
+    if (!rc && out->most && !m->shape.causal)
+        rc = diag_set(d, ERR_UNSUPPORTED, "--draft: %s is an encoder and generates no text", m->shape.name);
+    return rc;
+}
+
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
                     const struct strategy *st, struct diag *d) {
     memset(o, 0, sizeof *o);
@@ -87,10 +94,14 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
                         o->decoder.n_ctx, m->shape.n_positions);
     o->n_micro = app->spec.n_micro ? (int)app->spec.n_micro : stages < per_replica ? stages : per_replica;
     if (o->n_micro > per_replica) o->n_micro = per_replica;
-    int seqs_of_micro = (per_replica + o->n_micro - 1) / o->n_micro;
-    if (o->decoder.max_tokens < seqs_of_micro) o->decoder.max_tokens = seqs_of_micro;
+    struct draft_params draft;
+    rc = setup_draft(&draft, app, m, d);
+    if (rc) return rc;
+    int seqs_of_micro = (per_replica + o->n_micro - 1) / o->n_micro, most = seqs_of_micro * (1 + draft.most);
+    if (o->decoder.max_tokens < most) o->decoder.max_tokens = most;
     if (o->decoder.max_tokens > (int64_t)o->decoder.n_ctx * seqs_of_micro)
         o->decoder.max_tokens = o->decoder.n_ctx * seqs_of_micro;
+    if (draft.most) o->max_logits = most < o->decoder.max_tokens ? most : o->decoder.max_tokens;
     rc = check_lengths(p, o->decoder.n_ctx, d);
     struct sampler_params sampling = app_sampling(app);
     o->top_candidates = sampler_candidates(&sampling, m->shape.n_vocab);
@@ -184,7 +195,7 @@ static void note_cache(const struct app *app, struct runner *r) {
 static double wait_limit(const struct app *app, const struct plan *p) {
     const double least = 60, slow_Ops = 2e9;
     const struct decoder_opts *o = &p->opts.decoder;
-    struct plan_pass pass = {o->max_tokens, o->n_seqs, (int64_t)o->max_tokens * o->n_ctx};
+    struct plan_pass pass = {o->max_tokens, p->opts.max_logits, (int64_t)o->max_tokens * o->n_ctx, 0};
     struct plan_totals t;
     plan_totals(p, -1, &pass, &t);
     double s = 0;
@@ -228,6 +239,7 @@ void runner_job(struct engine_job *job, const struct app *app, const struct prom
     job->n_new = (int)app->spec.n_predict;
     job->chunk = (int)app->spec.chunk;
     job->sampling = app_sampling(app);
+    (void)app_draft(&job->draft, app, NULL); /* runner_open has checked it */
     job->end_ids = p->end_ids;
     job->n_end_ids = p->n_end_ids;
     job->stop = &app_stop;

@@ -189,6 +189,28 @@ static uint64_t entry_hash(const struct token_entry *t) {
            t->logit_hash;
 }
 
+/* Token i + 1 of the pass is a draft of what was sampled after token i, and is right. */
+static int draft_holds(const struct engine *e, int i, int id) {
+    const struct pass_token *t = &e->tok[i], *next = t + 1;
+    return i + 1 < e->head.n && next->want && next->slot == t->slot && next->id == id;
+}
+
+/* Draws after each wanted token whose sequence has come that far: not after drafts that follow a wrong one. */
+static void draw_wanted(struct engine *e, size_t bytes) {
+    int w = 0, refused = -1; /* sequence whose drafts are over; its tokens lie together */
+    for (int i = 0; i < e->head.n; i++) {
+        const struct pass_token *p = &e->tok[i];
+        if (!p->want) continue;
+        int at = w++;
+        if (p->slot == refused) continue;
+        struct token_entry *t = &e->sampled[e->sampled_head.n++];
+        *t = (struct token_entry){.slot = p->slot, .pos = p->pos};
+        read_offers(e, at, bytes, t);
+        e->sampled_hash[e->head.micro] += entry_hash(t);
+        if (!draft_holds(e, i, t->id)) refused = p->slot;
+    }
+}
+
 static void run_sample(struct engine *e, int layer) {
     (void)layer;
     if (!e->head.n_want) return;
@@ -197,19 +219,12 @@ static void run_sample(struct engine *e, int layer) {
     memcpy(e->gather_mine, &stop, sizeof stop);
     agree_allgather(e->group, e->gather_mine, bytes, e->gather_all);
 
-    e->sampled_head = (struct token_header){.micro = e->head.micro, .n = e->head.n_want};
+    e->sampled_head = (struct token_header){.micro = e->head.micro};
     for (int r = 0; r < e->group->size; r++) {
         memcpy(&stop, e->gather_all + (size_t)r * bytes, sizeof stop);
         e->sampled_head.stop |= (int32_t)stop;
     }
-    int w = 0;
-    for (int i = 0; i < e->head.n; i++) {
-        if (!e->tok[i].want) continue;
-        struct token_entry *t = &e->sampled[w];
-        *t = (struct token_entry){.slot = e->tok[i].slot, .pos = e->tok[i].pos};
-        read_offers(e, w++, bytes, t);
-        e->sampled_hash[e->head.micro] += entry_hash(t);
-    }
+    draw_wanted(e, bytes);
 }
 
 static void run_send_token(struct engine *e, int layer) {

@@ -401,6 +401,7 @@ static void add_cost(const struct plan_step *step, const struct plan_work *w, st
     const struct step_cost *c = &step->cost;
     int sampled = step_is_sampled(step->kind);
     double passes = (double)(sampled ? w->sampled_passes : w->passes), t = (double)(sampled ? w->sampled : w->tokens);
+    if (step->kind == STEP_SEND_TOKEN) t -= (double)w->refused;
     out->steps += passes;
     out->weight_bytes += passes * (double)c->weight_bytes + t * (double)c->row_bytes_per_tok;
     out->kv_bytes += t * (double)c->kv_bytes_per_tok + (double)w->ctx_read * (double)c->kv_bytes_per_ctx;
@@ -430,7 +431,8 @@ static struct plan_work one_pass(const struct plan_pass *pass) {
                               .ctx_sum = pass->ctx_sum,
                               .ctx_read = pass->ctx_sum,
                               .sampled_passes = pass->sampled > 0,
-                              .sampled = pass->sampled};
+                              .sampled = pass->sampled,
+                              .refused = pass->refused};
 }
 
 void plan_totals(const struct plan *p, int rank, const struct plan_pass *pass, struct plan_totals *out) {

@@ -50,11 +50,14 @@ static int is_reference(const struct bench *b, const struct strategy *st) {
 
 /* A row that was asked for. */
 static int add_asked(struct bench *b, const struct strategy *st, const char *why, int need_all, struct diag *d) {
+    int drafting = b->app->spec.draft > 0;
     if (is_reference(b, st) && (!need_all || b->app->size == 1)) {
+        b->row[0].drafting = drafting;
         snprintf(b->row[0].runner.why, sizeof b->row[0].runner.why, "%s", why);
         return want_roofline(b, &b->row[0], d);
     }
     int rc = add_row(b, st, why, need_all, (int)b->app->spec.flip, d);
+    if (!rc) b->row[b->n_rows - 1].drafting = drafting;
     return rc ? rc : want_roofline(b, &b->row[b->n_rows - 1], d);
 }
 
@@ -92,11 +95,22 @@ static int open_rows(struct bench *b, struct diag *d) {
 
 /* ---- measuring ---- */
 
+static void add_work(struct plan_work *sum, const struct plan_work *w) {
+    sum->passes += w->passes;
+    sum->tokens += w->tokens;
+    sum->ctx_sum += w->ctx_sum;
+    sum->ctx_read += w->ctx_read;
+    sum->sampled_passes += w->sampled_passes;
+    sum->sampled += w->sampled;
+    sum->refused += w->refused;
+}
+
 static void add_stats(struct engine_stats *sum, const struct engine_stats *s) {
     for (int k = 0; k < STEP_COUNT; k++) {
         sum->seconds[k] += s->seconds[k];
         sum->wait_seconds[k] += s->wait_seconds[k];
     }
+    add_work(&sum->work, &s->work);
     sum->messages += s->messages;
     sum->sent_bytes += s->sent_bytes;
     sum->busy_seconds += s->busy_seconds;
@@ -145,13 +159,42 @@ static void compare(const struct bench *b, struct bench_row *r, const struct eng
     r->logits_same = r->logits_same != 0 && tokens && logits;
 }
 
+/* What rank 0 keeps of a run: of the warm-up tokens, of a run without drafts beside one with them the time. */
+static void keep(const struct bench *b, struct bench_row *r, int rep, int draft, const struct bench_sample *sample,
+                 struct engine_result *res, const struct engine_stats *all) {
+    if (rep < 0 && draft == r->drafting) {
+        r->prefill_tokens = res->prefill_tokens;
+        r->decode_tokens = res->decode_tokens;
+    }
+    if (rep >= 0 && draft < r->drafting) {
+        r->samples[rep].undrafted_s = sample->decode_s;
+        r->samples[rep].undrafted_passes = sample->passes;
+    } else if (rep >= 0) {
+        struct bench_sample *to = &r->samples[rep];
+        double s = to->undrafted_s, passes = to->undrafted_passes;
+        *to = *sample;
+        to->undrafted_s = s;
+        to->undrafted_passes = passes;
+        draft_add(&r->drafts, &res->drafts);
+        for (int i = 0; i < r->runner.plan->n_ranks; i++)
+            add_stats(&r->stats[i], &all[i]);
+    }
+    if (rep < 0 && !draft) {
+        r->first = *res;
+        memset(res, 0, sizeof *res);
+        res = &r->first;
+    }
+    if (!b->app->spec.no_verify) compare(b, r, res);
+}
+
 /* One run of one row, on its ranks. Rep -1 is the warm-up, whose tokens are shown; every run is verified. */
-static int measure(struct bench *b, struct bench_row *r, int rep, const struct probe *probe,
-                   struct energy_meter *energy, struct diag *d) {
+static int measure_run(struct bench *b, struct bench_row *r, int rep, int draft, const struct probe *probe,
+                       struct energy_meter *energy, struct diag *d) {
     struct engine_job job;
     struct engine_result res;
     struct link *l = r->runner.link;
     runner_job(&job, b->app, &b->prompts);
+    if (!draft) job.draft.most = 0;
     struct roof_rates roof_before, roof_after;
     double before = probe_all(r, probe);
     if (r->roof) roof_probe(&r->runner, probe, &roof_before);
@@ -163,28 +206,31 @@ static int measure(struct bench *b, struct bench_row *r, int rep, const struct p
     if (broken) b->energy_domains = 0; /* a counter went away: no figure rather than a wrong one */
     double after = probe_all(r, probe);
     if (r->roof) roof_probe(&r->runner, probe, &roof_after);
-    if (r->roof) gather_roof(r, rep, &res, &roof_before, &roof_after);
+    if (r->roof && draft == r->drafting) gather_roof(r, rep, &res, &roof_before, &roof_after);
     struct engine_stats *all = calloc((size_t)l->size, sizeof *all);
     if (!all) rc = diag_set(d, ERR_MEMORY, "no memory for statistics");
     rc = err_agree(l, rc, d);
     if (!rc) agree_allgather(l, &res.decode, sizeof res.decode, all);
     int interrupted = res.interrupted;
-    if (!rc && rep < 0 && b->app->rank == 0) {
-        r->first = res;
-        memset(&res, 0, sizeof res);
-        r->prefill_tokens = r->first.prefill_tokens;
-        r->decode_tokens = r->first.decode_tokens;
-    } else if (!rc && b->app->rank == 0) {
-        r->samples[rep] =
-            (struct bench_sample){res.prefill_seconds, res.decode_seconds, 0.5 * (before + after), joules};
-        for (int i = 0; i < l->size; i++)
-            add_stats(&r->stats[i], &all[i]);
-    }
-    if (!rc && !b->app->spec.no_verify && b->app->rank == 0) compare(b, r, rep < 0 ? &r->first : &res);
+    struct bench_sample sample = {.prefill_s = res.prefill_seconds,
+                                  .decode_s = res.decode_seconds,
+                                  .read_Bps = 0.5 * (before + after),
+                                  .joules = joules,
+                                  .passes = (double)res.decode.work.passes};
+    if (!rc && b->app->rank == 0) keep(b, r, rep, draft, &sample, &res, all);
     free(all);
     engine_result_fini(&res);
     if (!rc && interrupted) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
     return rc;
+}
+
+/* With drafts two runs, the one without them first in the warm-up, which is then row 0's reference, and in turns. */
+static int measure(struct bench *b, struct bench_row *r, int rep, const struct probe *probe,
+                   struct energy_meter *energy, struct diag *d) {
+    if (!r->drafting) return measure_run(b, r, rep, 0, probe, energy, d);
+    int first = rep > 0 && rep % 2;
+    int rc = measure_run(b, r, rep, first, probe, energy, d);
+    return rc ? rc : measure_run(b, r, rep, !first, probe, energy, d);
 }
 
 /* Longest wait of all ranks for each other between runs: none of them has more to do than a pass. */
@@ -357,12 +403,14 @@ const struct cmd cmd_bench = {
     .bare = "kernels",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv allreduce transport "
-               "temperature top-k top-p seed no-bos timeout mem weights-cache kernels repeat roofline plot no-verify "
+               "temperature top-k top-p seed draft draft-ngram no-bos timeout mem weights-cache kernels repeat "
+               "roofline plot no-verify "
                "flip-weight json quiet",
     .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The\n"
              "read bandwidth of the same cores is probed before and after each run. The tokens and logits of every\n"
              "run of every strategy are compared with those of one rank; a difference ends the command with a\n"
              "nonzero status.\n\n"
+             "With --draft each run is paired with one without drafts, in turns: the gain is of decode time.\n\n"
              "--roofline shows the time of each kind of step beside max(bytes / read bandwidth, operations / peak),\n"
              "all of it measured on the same cores in the same minute. Without --model, --kernels measures each\n"
              "kernel by itself: the set of that name, or the fastest one.",

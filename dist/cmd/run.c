@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../draft_report.h"
 #include "base/text.h"
 #include "collectives/agree.h"
 #include "dist/setup.h"
@@ -102,7 +103,8 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
 }
 
 static void print_json(const struct model *m, const struct prompts *p, const struct runner *run,
-                       const struct decoder_memory *memory, const struct engine_result *r) {
+                       const struct decoder_memory *memory, const struct engine_result *r,
+                       const struct draft_params *draft, const struct draft_traffic *traffic) {
     json_t *seqs = json_array();
     for (int s = 0; s < r->n_seqs; s++)
         json_array_append_new(seqs, sequence_json(m, p, run, r, s));
@@ -120,6 +122,10 @@ static void print_json(const struct model *m, const struct prompts *p, const str
                                             "prefill_tok_per_s", (double)r->prefill_tokens / r->prefill_seconds,
                                             "decode_tok_per_s", (double)r->decode_tokens / r->decode_seconds,
                                             "oversubscribed", run->oversubscribed));
+    if (draft->most) {
+        json_object_set_new(o, "drafts", draft_json(draft, &r->drafts));
+        draft_traffic_json(o, traffic);
+    }
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
@@ -138,7 +144,8 @@ static void note_full(const struct model *m, const struct prompts *p, const stru
 }
 
 static void print_stats(const struct app *app, const struct runner *run, const struct decoder_memory *memory,
-                        const struct engine_result *r) {
+                        const struct engine_result *r, const struct draft_params *draft,
+                        const struct draft_traffic *traffic) {
     char packed[24], huge[24];
     if (app->spec.quiet) return;
     fprintf(stderr, "\nstrategy %s (%s), %d rank%s%s\n", run->strategy.text, run->why, run->plan->n_ranks,
@@ -158,6 +165,10 @@ static void print_stats(const struct app *app, const struct runner *run, const s
             !memory->cached                   ? ""
             : memory->cached < memory->packed ? "; of some ranks read from the cache"
                                               : "; read from the cache");
+    if (draft->most) {
+        draft_print(stderr, "", draft, &r->drafts);
+        draft_traffic_print(stderr, "", traffic);
+    }
     if (r->interrupted) fprintf(stderr, "interrupted: the text is incomplete\n");
 }
 
@@ -202,6 +213,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     struct engine_job job;
     struct engine_result r;
     struct decoder_memory memory = {0};
+    struct draft_traffic traffic = {0};
     runner_job(&job, app, p);
     job.on_token = on_token;
     job.user = &s;
@@ -216,17 +228,21 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     settler_end(&settler);
     if (rc) return rc;
     if (app->spec.json || !app->spec.quiet) engine_memory(run->engine, &memory);
+    if (job.draft.most && (rc = draft_traffic_gather(&traffic, run->plan, run->link, &r, d))) {
+        engine_result_fini(&r);
+        return rc;
+    }
     if (app->rank == 0) {
         if (s.live) fputc('\n', stdout);
         if (app->spec.json)
-            print_json(m, p, run, &memory, &r);
+            print_json(m, p, run, &memory, &r, &job.draft, &traffic);
         else if (!m->shape.causal)
             print_encodings(p, m, &r);
         else if (!s.live)
             print_texts(app, m, p, &r);
         fflush(stdout);
         if (!app->spec.quiet) note_full(m, p, run, &r);
-        print_stats(app, run, &memory, &r);
+        print_stats(app, run, &memory, &r, &job.draft, &traffic);
     }
     int interrupted = r.interrupted;
     engine_result_fini(&r);
@@ -264,7 +280,8 @@ const struct cmd cmd_run = {
     .options =
         "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode kv allreduce transport "
         "temperature "
-        "top-k top-p seed ignore-eos no-bos no-echo timeout mem weights-cache kernels json quiet flip-weight",
+        "top-k top-p seed draft draft-ngram ignore-eos no-bos no-echo timeout mem weights-cache kernels json quiet "
+        "flip-weight",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
         "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"

@@ -317,11 +317,20 @@ INLINE void leaves_one(const struct panel_job *job, const struct rows *r, int pa
     }
 }
 
+/* A panel is multiplied in pieces of LANES rows: during the first the next panel is asked for, so that memory works
+ * while several tokens are computed. */
+INLINE void prefetch_ahead(const struct panel_job *job, const uint8_t *panel, int g, const struct form *f) {
+    size_t bytes = (size_t)(f->block_bytes * MAT_PANEL * ORDER_GROUP / f->block);
+    const uint8_t *next = panel + job->w->stride + (size_t)g * bytes;
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(next + i);
+}
+
 /* Groups [g, end) of one leaf for nt tokens and one vector: sums [nt][LANES]. */
 INLINE void leaf_tile(const struct panel_job *job, const struct rows *r, int g, int end, const struct form *f,
                       float *out) {
     struct sums s[ACT_TILE];
-    int nt = job->nt;
+    int nt = job->nt, first = r->lane[0] == 0;
     for (int t = 0; t < nt; t++)
         s[t] = (struct sums){vf_set(0), vi_set(0)};
     for (; g < end; g++) {
@@ -330,6 +339,7 @@ INLINE void leaf_tile(const struct panel_job *job, const struct rows *r, int g, 
         size_t at = (size_t)job->tile0 * (size_t)job->x->n_groups + (size_t)g * (size_t)nt;
         for (int k = 0; k < 8; k++)
             w.q[k] = f->columns(&p, k);
+        if (first) prefetch_ahead(job, r->at[0], g, f);
         for (int t = 0; t < nt; t++) {
             struct sums *to = &s[t];
             group_step(&p, &w.u, w.q, 1, job->x, at + (size_t)t, f, &to);

@@ -51,6 +51,16 @@ ok "northpole plan" sh -c '"$1" plan --model granite-3b-northpole --strategy "st
 for key in decode_tok_per_s prefill_tok_per_s read_GBps fraction_of_read_bw comm_bytes_per_tok comm_messages_per_tok tokens_verified; do
     ok "bench --json: $key" grep -q "\"$key\"" "$tmp/bench"
 done
+# With drafts the job runs without them too; row 0 is both when it was asked for.
+quote="the weight thereof was an hundred and thirty shekels, the weight thereof was an hundred and"
+ranks 2 bench --model "$kjv" --strategies 1,tp2 --prompt "$quote" -n 16 --repeat 2 --draft 3 --json >"$tmp/draft" 2>/dev/null
+ok "bench --draft: two rows" [ "$(grep -c '^   "strategy"' "$tmp/draft")" = 2 ]
+ok "bench --draft: verified" [ "$(grep -c '"tokens_verified": true' "$tmp/draft")" = 3 ]
+ok "bench --draft: gains" [ "$(grep -c '"gain_by_drafts": [0-9]' "$tmp/draft")" = 3 ]
+ok "bench --draft: all tokens of 2 runs" [ $(($(field "$tmp/draft" turns | tr -dc 0-9) + $(field "$tmp/draft" accepted_tokens | tr -dc 0-9))) = 30 ]
+ok "bench --draft: some were right" [ "$(field "$tmp/draft" accepted_tokens | tr -dc 0-9)" -gt 0 ]
+ok "bench --draft: a prompt" grep -q '"random_prompt": false' "$tmp/draft"
+ok "bench --draft without a prompt says so" sh -c '"$1" bench --model "$2" -n 4 --n-prompt 8 --repeat 1 --draft 2 | grep -q "prompt is random ids"' _ "$northwall" "$kjv"
 ok "bench --json: where threads ran" grep -Eq '"binding": "(one for each thread|not bound|bound as)' "$tmp/bench"
 "$northwall" run --model "$kjv" --prompt "In the" -n 4 --json -q --bind off >"$tmp/plain" 2>/dev/null
 for round in write read; do

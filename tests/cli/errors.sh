@@ -38,6 +38,10 @@ for n in 1 3; do
     ok "context: no text ($n)" [ ! -s "$tmp/out" ]
     fails "zero byte in prompts ($n)" 2 "line 2 holds a zero byte" $n run --model "$stories" --prompts "$tmp/zero" -n 5
     fails "bad mode ($n)" 2 "--mode" $n run --model "$kjv" --mode w4a4
+    fails "too many drafts ($n)" 2 "--draft" $n run --model "$kjv" --draft 65
+    fails "n-grams without drafts ($n)" 2 "without --draft" $n run --model "$kjv" --draft-ngram 2:3
+    fails "bad n-grams ($n)" 2 "MIN:MAX" $n run --model "$kjv" --draft 2 --draft-ngram 3:2
+    fails "drafts of a plan ($n)" 2 "unknown option '--draft'" $n plan --model "$kjv" --draft 2
     fails "bad kv ($n)" 2 "--kv" $n run --model "$kjv" --kv q9
     fails "flipped weight ($n)" 7 "verification failed" $n bench --model "$kjv" -n 8 --repeat 1 --flip-weight $((n - 1)) --json
     ok "flipped weight ($n): tokens_verified" grep -q '"tokens_verified": false' "$tmp/out"

@@ -26,6 +26,22 @@ case $n in
 7) strategies="tp7 stages:3,4" ;;
 8) strategies="tp8 tp4xpp2 tp2xpp4" ;;
 esac
+# Drafts: a text that quotes itself, so that some are right.
+quote="Once upon a time, there was a little girl named Lily. She loved to play outside in the park. Once upon a time, there was a"
+spoken() { # N STRATEGY FILE [more]
+    ranks "$1" run --model "$stories" --strategy "$2" --prompt "$quote" -n 60 --json -q "${@:4}" >"$3" 2>"$tmp/err" ||
+        { echo "$2 on $1 ranks: $(cat "$tmp/err")" >&2; return 1; }
+}
+for sampling in "" "--temperature 0.7 --seed 5"; do
+    ok "no drafts" spoken 1 1 "$tmp/plain" $sampling
+    for s in $strategies; do
+        ok "$s, drafts" spoken "$n" "$s" "$tmp/drafted" $sampling --draft 4
+        ok "$s, drafts $sampling: tokens" [ "$(field "$tmp/plain" ids)" = "$(field "$tmp/drafted" ids)" ]
+        ok "$s, drafts $sampling: logits" [ "$(field "$tmp/plain" logits_hash)" = "$(field "$tmp/drafted" logits_hash)" ]
+        ok "$s, drafts $sampling: some were right" [ "$(field "$tmp/drafted" accepted_tokens | tr -dc 0-9)" -gt 0 ]
+    done
+done
+
 for s in $strategies; do
     for chunk in 1 64; do
         ok "$s" run "$n" "$s" "$tmp/other" --chunk $chunk

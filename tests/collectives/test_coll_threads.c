@@ -45,9 +45,9 @@ static void check_endings(void) {
         void (*body)(struct link *l, struct outcome *o);
         const char *text;
     } cases[] = {
-        {lose_through_memory, "rank 2 of 3: waited 0.5 s for rank 1, which has published 3 times instead of 4 "
+        {lose_through_memory, "rank 2: waited 0.5 s for rank 1, which has published 3 times instead of 4 "
                               "(test_reduce, call 3, round 0)"},
-        {lose_a_message, "rank 2 of 3: waited 0.5 s for 400 bytes from rank 1 with tag 11 that never came "
+        {lose_a_message, "rank 2: waited 0.5 s for 400 bytes from rank 1 with tag 11 that never came "
                          "(test_reduce, call 3, round 0)"},
         {too_many, "test_reduce: a call of 4097 elements, at most 4096 are possible"},
     };

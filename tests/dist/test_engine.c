@@ -18,6 +18,9 @@ struct setting {
     enum kv_type kv;
     double temperature;
     int flip;
+    struct draft_params draft;
+    int n_new, n_ctx, max_tokens; /* 0: N_NEW, 48, 24 */
+    int end_id; /* 0: none */
 };
 
 /* One rank's part of a run. */
@@ -57,14 +60,35 @@ static int make_plan(struct plan **plan, const struct rank_run *r, struct diag *
                                       .silu_bits = set->bits == ACT_I4 ? 8 : 0,
                                       .kv = set->kv,
                                       .n_seqs = per_replica,
-                                      .n_ctx = 48,
-                                      .max_tokens = 24,
+                                      .n_ctx = set->n_ctx ? set->n_ctx : 48,
+                                      .max_tokens = set->max_tokens ? set->max_tokens : 24,
                                       .threads = 1,
                                       .seed = 5},
                           .n_micro = set->n_micro};
+    o.max_logits = set->draft.most ? o.decoder.max_tokens : 0;
     struct sampler_params p = {.temperature = set->temperature, .top_k = 8, .top_p = 0.95};
     o.top_candidates = sampler_candidates(&p, r->shape->n_vocab);
     return plan_make(plan, r->shape, &st, r->link->size, &o, d);
+}
+
+/* The plan counts what the rank sent; each micro-batch ends with a header. Encoders have no passes to count. */
+static void check_sent(const struct plan *p, const struct rank_run *r) {
+    const struct engine_stats *phase[2] = {&r->result.prefill, &r->result.decode};
+    int n = p->ranks[r->link->rank].n_send_to * p->opts.n_micro;
+    double bytes = n * (double)PLAN_HEADER_BYTES, messages = n, sent = 0, sends = 0;
+    for (int f = 0; f < 2; f++) {
+        struct plan_totals t[STEP_COUNT];
+        plan_step_totals(p, r->link->rank, &phase[f]->work, t);
+        for (int k = 0; k < STEP_COUNT; k++) {
+            bytes += t[k].sent_bytes;
+            messages += t[k].messages;
+        }
+        sent += (double)phase[f]->sent_bytes;
+        sends += (double)phase[f]->messages;
+    }
+    CHECK(!p->shape.causal || (sent == bytes && sends == messages),
+          "%s, rank %d: %.0f bytes in %.0f messages, planned %.0f in %.0f", r->set->strategy, r->link->rank, sent,
+          sends, bytes, messages);
 }
 
 static void *run_rank(void *arg) {
@@ -74,12 +98,16 @@ static void *run_rank(void *arg) {
     struct engine_job job = {.n_seqs = r->set->n_seqs,
                              .prompt = (const int *const *)prompts,
                              .prompt_len = lens,
-                             .n_new = N_NEW,
+                             .n_new = r->set->n_new ? r->set->n_new : N_NEW,
                              .chunk = r->set->chunk,
-                             .sampling = {.temperature = r->set->temperature, .top_k = 8, .top_p = 0.95, .seed = 3}};
+                             .sampling = {.temperature = r->set->temperature, .top_k = 8, .top_p = 0.95, .seed = 3},
+                             .draft = r->set->draft,
+                             .end_ids = &r->set->end_id,
+                             .n_end_ids = r->set->end_id != 0};
     r->rc = make_plan(&plan, r, &r->d);
     if (!r->rc) r->rc = engine_init(&e, plan, r->file, r->link, r->set->flip, &r->d);
     if (!r->rc) r->rc = engine_generate(e, &job, &r->result, &r->d);
+    if (!r->rc) check_sent(plan, r);
     engine_free(e);
     plan_free(plan);
     return NULL;
@@ -201,7 +229,7 @@ static void check_flip(const char *path) {
     if (open_file(path, &g, &s)) return;
     make_prompts(s.n_vocab);
     for (int rank = 0; rank < 4; rank++) {
-        struct setting set = {"tp2xpp2", 1, 1, 8, ACT_I8, KV_F16, 0, -1};
+        struct setting set = {.strategy = "tp2xpp2", .n_seqs = 1, .n_micro = 1, .chunk = 8, .bits = ACT_I8, .flip = -1};
         if (run(&set, &s, g, &good)) break;
         set.flip = rank;
         if (run(&set, &s, g, &bad) == 0) CHECK(!same(&good, &bad), "a flipped bit on rank %d went unnoticed", rank);
@@ -220,7 +248,8 @@ static void check_work(const char *path) {
     if (open_file(path, &g, &s)) return;
     make_prompts(s.n_vocab);
     for (int i = 0; i < 3; i++) {
-        struct setting set = {strategies[i], 2, 1, 5, ACT_I8, KV_F16, 0, -1};
+        struct setting set = {
+            .strategy = strategies[i], .n_seqs = 2, .n_micro = 1, .chunk = 5, .bits = ACT_I8, .flip = -1};
         struct engine_result r;
         if (run(&set, &s, g, &r)) break;
         struct plan_work p = r.prefill.work, d = r.decode.work;
@@ -236,6 +265,110 @@ static void check_work(const char *path) {
     gguf_close(g);
 }
 
+/* ---- drafts ---- */
+
+enum { DRAFT_NEW = 40, DRAFT_CTX = 160 };
+
+/* Prompts that quote themselves: p, what the model says to it, p again. Sequence 2 is a period, 3 repeats nothing. */
+static void quote_prompts(const struct engine_result *said) {
+    for (int s = 0; s < said->n_seqs; s++) {
+        int n = lens[s], out = said->n_out[s], *p = malloc((size_t)(2 * n + out) * sizeof *p);
+        if (!p) return;
+        memcpy(p, prompts[s], (size_t)n * sizeof *p);
+        memcpy(p + n, said->out + s * said->n_new, (size_t)out * sizeof *p);
+        memcpy(p + n + out, prompts[s], (size_t)n * sizeof *p);
+        for (int i = 0; s == 2 && i < 2 * n + out; i++)
+            p[i] = said->out[s * said->n_new + i % 3];
+        lens[s] = s == 3 ? n : 2 * n + out;
+        free(prompts[s]);
+        prompts[s] = p;
+    }
+}
+
+/* Runs a setting with drafts: ids and hashes are those without, and every token is accounted for. */
+static void compare_drafts(const struct model_shape *s, const struct gguf *g, const struct setting *set,
+                           const struct engine_result *plain, struct draft_stats *stats) {
+    struct engine_result r;
+    if (run(set, s, g, &r)) return;
+    uint64_t turns = 0, accepted = 0;
+    for (int i = 0; i <= DRAFT_MOST; i++) {
+        turns += r.drafts.taken[i];
+        accepted += (uint64_t)i * r.drafts.taken[i];
+    }
+    CHECK(same(plain, &r), "%s: %d drafts, %d sequences, %d micro-batches, %d tokens a pass, kv %d, %g: differs",
+          set->strategy, set->draft.most, set->n_seqs, set->n_micro, set->max_tokens, set->kv, set->temperature);
+    CHECK(turns == r.drafts.turns && accepted == r.drafts.accepted && accepted <= r.drafts.drafted &&
+              turns + accepted == r.decode_tokens,
+          "%s: %d turns, %d of %d drafts, %d tokens", set->strategy, (int)turns, (int)accepted, (int)r.drafts.drafted,
+          (int)r.decode_tokens);
+    *stats = r.drafts;
+    engine_result_fini(&r);
+}
+
+/* Every number of drafts under every strategy. Where a pass has room for all drafts, they do not depend on it. */
+static void check_draft_sizes(const struct model_shape *s, const struct gguf *g, const struct setting *plain_set,
+                              const struct engine_result *plain, const char *const *strategies, const int *most,
+                              struct draft_stats *sum) {
+    for (int k = 0; most[k]; k++) {
+        struct draft_stats first = {0}, other;
+        for (int i = 0; strategies[i]; i++) {
+            struct setting set = *plain_set;
+            set.strategy = strategies[i];
+            set.n_micro = strncmp(set.strategy, "dp", 2) ? 1 + (i + k) % set.n_seqs : 1;
+            set.draft = (struct draft_params){most[k], 1 + k % 2, 3};
+            compare_drafts(s, g, &set, plain, &other);
+            if (i == 0) first = other;
+            if (set.max_tokens >= set.n_seqs * (1 + most[k]))
+                CHECK(!memcmp(&first, &other, sizeof other), "%s: other drafts", set.strategy);
+        }
+        draft_add(sum, &first);
+    }
+}
+
+static const char *const draft_every[] = {"1",       "tp2",     "tp3",          "pp2",        "pp4", "tp2xpp2",
+                                          "dp2xtp2", "dp2xpp2", "stages:1,2,3", "stages:3,1", NULL};
+static const char *const draft_some[] = {"1", "tp2", "pp3", "tp2xpp2", NULL};
+
+static void check_drafts(const char *path, enum kv_type kv, double temperature, int n_seqs,
+                         const char *const *strategies) {
+    static const int sizes[] = {1, 2, 4, 7, 0}, few[] = {4, DRAFT_MOST, 0};
+    struct gguf *g = NULL;
+    struct model_shape s;
+    struct engine_result said, plain, cut;
+    struct draft_stats sum = {0};
+    struct setting set = {.strategy = "1", .n_seqs = n_seqs, .n_micro = 1, .chunk = 16, .bits = ACT_I8, .kv = kv};
+    set.flip = -1;
+    set.temperature = temperature;
+    if (open_file(path, &g, &s)) return;
+    make_prompts(s.n_vocab);
+    if (run(&set, &s, g, &said)) return;
+    quote_prompts(&said);
+    set.n_new = DRAFT_NEW;
+    set.n_ctx = DRAFT_CTX;
+    set.max_tokens = n_seqs * 8;
+    if (run(&set, &s, g, &plain)) return;
+    check_draft_sizes(&s, g, &set, &plain, strategies, sizes, &sum);
+    CHECK(sum.accepted > 0 && sum.drafted > sum.accepted && sum.taken[0] > 0 && sum.taken[1] > 0 && sum.taken[2] > 0,
+          "%s: %d of %d drafts accepted", path, (int)sum.accepted, (int)sum.drafted);
+    set.max_tokens = n_seqs + 2; /* not all drafts fit in a pass */
+    check_draft_sizes(&s, g, &set, &plain, draft_some, few, &sum);
+    set.max_tokens = n_seqs * 8;
+    set.n_ctx = lens[0] + DRAFT_NEW / 2; /* the context ends within the job */
+    if (run(&set, &s, g, &cut)) return;
+    CHECK(cut.n_out[0] == DRAFT_NEW / 2 + 1, "sequence 0 fills its context");
+    check_draft_sizes(&s, g, &set, &cut, draft_some, few, &sum);
+    engine_result_fini(&cut);
+    set.n_ctx = DRAFT_CTX;
+    set.end_id = plain.out[DRAFT_NEW / 2]; /* sequences end at it, at a draft of it too */
+    engine_result_fini(&plain);
+    if (run(&set, &s, g, &cut)) return;
+    CHECK(cut.n_out[0] <= DRAFT_NEW / 2 + 1, "sequence 0 ends at its end token");
+    check_draft_sizes(&s, g, &set, &cut, draft_some, few, &sum);
+    engine_result_fini(&said);
+    engine_result_fini(&cut);
+    gguf_close(g);
+}
+
 int main(void) {
     check_work(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_file(NW_TEST_DATA "/stories260K-f32.gguf", ACT_F32, KV_F16, 0, every);
@@ -243,6 +376,10 @@ int main(void) {
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_I4, KV_I4, 0.9, some);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_F32, KV_I8, 0, some);
     check_architectures();
+    check_drafts(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", KV_F16, 0, 4, draft_every);
+    check_drafts(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", KV_I8, 0.8, 4, draft_some);
+    check_drafts(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", KV_I4, 0, 3, draft_some);
+    check_drafts(NW_TEST_DATA "/stories260K-f32.gguf", KV_F16, 0.6, 1, draft_some);
     check_flip(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     return check_report("engine");
 }

@@ -35,7 +35,7 @@ static void fill(struct roof_sample *samples, const struct plan *p, const double
         for (int r = 0; r < p->n_ranks; r++) {
             struct roof_sample *s = &samples[i * p->n_ranks + r];
             struct engine_stats *st = &s->stats[ROOF_DECODE];
-            st->work = (struct plan_work){PASSES, PASSES, 20 * PASSES, 20 * PASSES, PASSES, PASSES};
+            st->work = (struct plan_work){PASSES, PASSES, 20 * PASSES, 20 * PASSES, PASSES, PASSES, 0};
             for (int k = 0; k < STEP_COUNT; k++)
                 st->seconds[k] = slow[r];
             st->wait_seconds[STEP_RECV_HIDDEN] = st->wait_seconds[STEP_ATTN_REDUCE] = slow[r] / 2;

@@ -253,7 +253,7 @@ static void test_kinds(void) {
     struct plan *p = make(&s, "tp2xpp2", ACT_I8, ACT_I8, KV_F16);
     struct plan_pass pass = {.tokens = 3, .sampled = 1, .ctx_sum = 6};
     struct plan_work one = {.passes = 1, .tokens = 3, .ctx_sum = 6, .ctx_read = 6, .sampled_passes = 1, .sampled = 1};
-    struct plan_work ten = {10, 30, 60, 60, 10, 10}, shared = one;
+    struct plan_work ten = {10, 30, 60, 60, 10, 10, 0}, shared = one;
     shared.ctx_read = 3;
     for (int r = 0; r < p->n_ranks; r++) {
         struct plan_totals all, kind[STEP_COUNT], more[STEP_COUNT], less[STEP_COUNT];

@@ -160,7 +160,7 @@ static void check_json(const struct plan *p) {
     if (o) {
         const json_t *ranks = json_object_get(o, "ranks"), *stages = json_object_get(o, "stages");
         struct plan_totals all;
-        struct plan_pass pass = {1, p->shape.causal, p->opts.decoder.n_ctx};
+        struct plan_pass pass = {1, p->shape.causal, p->opts.decoder.n_ctx, 0};
         plan_totals(p, -1, &pass, &all);
         const json_t *token = json_object_get(o, "decode_token");
         CHECK((int)json_array_size(ranks) == p->n_ranks && (int)json_array_size(stages) == p->n_stages, "%s: sizes",

@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "collectives/link.h"
+#include "dist/draft.h"
 #include "dist/sampler.h"
 #include "dist/topo.h"
 #include "models/gguf.h"
@@ -20,9 +21,10 @@
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
-        *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport;
+        *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram;
     long tp, pp, dp, ranks; /* 0: not given */
-    long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout;
+    long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
+        draft;
     double temperature, top_p;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
@@ -87,6 +89,8 @@ int app_bind(struct app *app, struct diag *d);
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
                  size_t cap, struct diag *d);
 struct sampler_params app_sampling(const struct app *app);
+/* --draft and --draft-ngram. ERR_USAGE says what is wrong with them. */
+int app_draft(struct draft_params *out, const struct app *app, struct diag *d);
 
 /* Prompts as token ids on every rank (tokenized on rank 0 and broadcast). Without --prompt or --prompts each is
  * n_random ids drawn from the seed, or if that is 0 empty: a begin token. Collective. */

@@ -5,7 +5,9 @@
  *   engine_free(e);
  *
  * Each rank walks its plan's steps once per pass. A pass carries one micro-batch: the tokens of some sequences,
- * prompt chunks first, then one token a sequence. All stages see the passes in one order: chunk by chunk or token by
+ * prompt chunks first, then one token a sequence, with drafts of what may follow it where the job wants some: stage 0,
+ * which knows the sequence, drafts; the last stage samples after the token and each draft until it samples another than
+ * the next draft, and returns what it sampled. Cache positions of refused drafts are written again. All stages see the passes in one order: chunk by chunk or token by
  * token, micro-batch by micro-batch (the schedule of GPipe, with the sampled tokens looped back to stage 0), so the
  * pipeline is full as soon as there are as many micro-batches as stages. Stage 0 decides what a pass holds; the header
  * of each hidden-state message tells the later stages, so every rank knows every token and all agree (checked).
@@ -17,6 +19,7 @@
 
 #include "base/diag.h"
 #include "collectives/link.h"
+#include "dist/draft.h"
 #include "dist/sampler.h"
 #include "partition/plan.h"
 
@@ -37,6 +40,7 @@ struct engine_job {
     int n_new; /* most tokens to generate per sequence */
     int chunk; /* most prompt tokens of a sequence in one pass */
     struct sampler_params sampling;
+    struct draft_params draft; /* zeros: none. A plan with little room for logits or tokens makes drafts shorter */
     const int *end_ids; /* tokens that end a sequence */
     int n_end_ids;
     /* Called on world rank 0 as tokens arrive, in order within a sequence; NULL for none. */
@@ -54,6 +58,7 @@ struct engine_result {
     /* where tokens arrive (stage 0): start to last first token; from there on */
     double prefill_seconds, decode_seconds;
     uint64_t prefill_tokens, decode_tokens; /* decode: all tokens after each sequence's first */
+    struct draft_stats drafts; /* of all sequences, if the job drafts */
     struct engine_stats prefill, decode; /* this rank */
 };
 
