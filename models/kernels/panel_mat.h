@@ -17,11 +17,16 @@
  *   vf_halves(p)             LANES binary16 numbers at p; vf_low_half(vi), vf_high_half(vi): of each word
  *   vd                       sums in the making of products of bytes: unsigned weights times |x| <= 127
  *   dot_first(q, x4), dot_next(vd, q, x4), dot_sum(vd)    four columns more; as words at last
+ *   dot_less(vd, x, sum, n)  minus the sum of 16 columns, x, times 2^n
+ *   dot_scaled(vd, v, i), dot_scaled_signed    as words, each times byte i of a word of v
+ *   vi_byte(v, i)            that byte, unsigned
  *   DOT_RUN(bits)            how often that may be repeated (2, 4 or 8) with weights of so many bits
  *   dot_signed(vi, q, x4, is_static)    adds products of signed bytes; is_static: x may be -128. Sums are too large by
  *                            the sum of x shifted left by DOT_SIGNED_OFFSET, if that is not 0 */
 #ifndef KERNELS_PANEL_MAT_H
 #define KERNELS_PANEL_MAT_H
+
+#include <limits.h>
 
 #include "kernels/half.h"
 #include "kernels/panel_job.h"
@@ -81,22 +86,27 @@ INLINE void units_step(struct units *u, const struct place *p) {
     (void)u, (void)p;
 }
 
-/* Q4_K and Q5_K: units of the superblock, and the six-bit scale and minimum of the piece (types/super.c). */
+/* Q4_K and Q5_K: the six-bit scales and minima (types/super.c) of pieces 0-3 (high = 0) or 4-7 as bytes of words. */
+INLINE void scales_k(const struct place *p, int high, vi *scale, vi *min) {
+    vi low = word_at(p, 3), top = vi_set(0x30303030), six = vi_set(0x3f3f3f3f);
+    *scale = word_at(p, 1), *min = word_at(p, 2);
+    if (high) {
+        *scale = vi_or(vi_and(vi_srl(*scale, 2), top), low_nibbles(low));
+        *min = vi_or(vi_and(vi_srl(*min, 2), top), low_nibbles(vi_srl(low, 4)));
+    } else {
+        *scale = vi_and(*scale, six);
+        *min = vi_and(*min, six);
+    }
+}
+
 INLINE void units_k(struct units *u, const struct place *p) {
     int shift = 8 * (p->index & 3);
-    vi scale = vi_srl(word_at(p, 1), shift), min = vi_srl(word_at(p, 2), shift);
+    vi scale, min;
+    scales_k(p, p->index >= 4, &scale, &min);
     u->d = vf_low_half(word_at(p, 0));
     u->m = vf_neg(vf_high_half(word_at(p, 0)));
-    if (p->index < 4) {
-        scale = vi_and(scale, vi_set(63));
-        min = vi_and(min, vi_set(63));
-    } else {
-        vi low = vi_srl(word_at(p, 3), shift), high = vi_set(0x30), nibble = vi_set(15);
-        scale = vi_or(vi_and(vi_srl(scale, 2), high), vi_and(low, nibble));
-        min = vi_or(vi_and(vi_srl(min, 2), high), vi_and(vi_srl(low, 4), nibble));
-    }
-    u->scale[0] = vf_int(scale);
-    u->min = vf_int(min);
+    u->scale[0] = vf_int(vi_and(vi_srl(scale, shift), vi_set(255)));
+    u->min = vf_int(vi_and(vi_srl(min, shift), vi_set(255)));
 }
 
 /* Signed byte `index` of words, as floats. */
@@ -109,6 +119,27 @@ INLINE void units_q6_k(struct units *u, const struct place *p) {
     u->d = vf_halves(p->halves);
     u->scale[0] = signed_byte(scales, 2 * (p->index & 1));
     u->scale[1] = signed_byte(scales, 2 * (p->index & 1) + 1);
+}
+
+/* What the pieces of a superblock share: units, and scales and minima as bytes of words. */
+struct super {
+    vf d, m;
+    vi scale[4], min[2];
+};
+
+typedef void super_load(struct super *s, const struct place *p);
+
+INLINE void super_k(struct super *s, const struct place *p) {
+    s->d = vf_low_half(word_at(p, 0));
+    s->m = vf_neg(vf_high_half(word_at(p, 0)));
+    for (int high = 0; high < 2; high++)
+        scales_k(p, high, &s->scale[high], &s->min[high]);
+}
+
+INLINE void super_q6_k(struct super *s, const struct place *p) {
+    s->d = vf_halves(p->halves);
+    for (int i = 0; i < 4; i++)
+        s->scale[i] = word_at(p, 48 + i);
 }
 
 INLINE vi columns_q4_0(const struct place *p, int k) {
@@ -163,6 +194,7 @@ struct form {
     int has_min;
     int is_static;
     int block, block_bytes, half_bytes;
+    super_load *super; /* formats of superblocks */
 };
 
 /* 32 columns in registers, for several tokens. */
@@ -230,6 +262,44 @@ INLINE void group_step(const struct place *p, const struct units *u, const vi *q
             s[v]->acc = chain_step(&u[v], dot[v], f->scaled == 2 ? high[v] : dot[v], x, at, s[v]->acc, f);
 }
 
+/* Scaled integers of piece p->index, a constant, of `vectors` vectors of rows: dots with each half's scale. Where the
+ * formula takes an offset off, doing so before the scale leaves sums of 16 columns that are as small as those of four
+ * bits. */
+INLINE void dots_scaled(const struct place *p, const struct super *s, int vectors, const struct act *x, size_t at,
+                        const struct form *f, vi out[]) {
+    int run = f->offset ? 4 : DOT_RUN(f->bits), i = p->index;
+    const int8_t *q = x->q[at];
+    vd part[VECTORS];
+    __asm__("" : "+r"(q)); /* nothing of one piece's code is common with another's: it would leave no register */
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; k++) {
+        vi x4 = vi_set(load_u32(q + 4 * k));
+        int half = k / 4, done = (k + 1) % run == 0;
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) {
+            vi columns = f->columns(&p[v], k), scaled;
+            part[v] = k % run ? dot_next(part[v], columns, x4) : dot_first(columns, x4);
+            if (done && f->offset) part[v] = dot_less(part[v], q + 16 * half, x->sum[at][half], f->offset);
+            if (done && f->scaled == 2) scaled = dot_scaled_signed(part[v], s[v].scale[i / 2], i % 2 * 2 + half);
+            if (done && f->scaled == 1) scaled = dot_scaled(part[v], s[v].scale[i / 4], i % 4);
+            if (done) out[v] = k < run ? scaled : vi_add(out[v], scaled);
+        }
+    }
+}
+
+/* The formula of tensor_type.h for one piece of superblocks: the integers are exact, as are they as floats. */
+INLINE void piece_step(const struct place *p, const struct super *s, int vectors, const struct act *x, size_t at,
+                       const struct form *f, struct sums sums[]) {
+    vi dot[VECTORS];
+    vf xs = vf_set(x->scale[at]), total = vf_int(vi_set((uint32_t)x->total[at]));
+    dots_scaled(p, s, vectors, x, at, f, dot);
+    for (int v = 0; v < vectors; v++) {
+        vf acc = vf_fma(vf_int(dot[v]), vf_mul(s[v].d, xs), sums[v].acc);
+        vf min = f->has_min ? vf_int(vi_byte(s[v].min[p->index / 4], p->index % 4)) : xs;
+        sums[v].acc = f->has_min ? vf_fma(vf_mul(total, min), vf_mul(s[v].m, xs), acc) : acc;
+    }
+}
+
 /* Vectors of consecutive rows on their way through a leaf. */
 struct rows {
     const uint8_t *at[DECODE_PANELS * VECTORS]; /* first block of the vector's panel */
@@ -284,34 +354,90 @@ INLINE void prefetch_next(const struct panel_job *job, const uint8_t *panel, int
         __builtin_prefetch(next + i);
 }
 
+/* Some panels on their way through a leaf with one token. */
+struct walk {
+    struct rows rows;
+    struct sums sums[DECODE_PANELS * VECTORS];
+    struct super super[DECODE_PANELS * VECTORS];
+    unsigned block; /* that super is of */
+};
+
+/* One group of blocks of 32. */
+INLINE void group_one(const struct panel_job *job, struct walk *k, int panels, int vectors, int g,
+                      const struct form *f) {
+#pragma GCC unroll 1
+    for (int panel = 0; panel < panels; panel++) {
+        struct place p[VECTORS];
+        struct units u[VECTORS];
+        struct sums *to[VECTORS];
+        for (int v = 0; v < vectors; v++) {
+            int i = panel * vectors + v;
+            p[v] = place_at(&k->rows, i, group_col(job, g), f);
+            u[v] = units_at(&k->rows, i, &p[v], f);
+            to[v] = &k->sums[i];
+        }
+        group_step(p, u, NULL, vectors, job->x, (size_t)job->tile0 * (size_t)job->x->n_groups + (size_t)g, f, to);
+        if (panels > 1) prefetch_next(job, k->rows.at[panel * vectors], g, f);
+    }
+}
+
+/* Piece `index`, a constant, of superblocks. */
+INLINE void piece_one(const struct panel_job *job, struct walk *k, int panels, int vectors, int g, int index,
+                      const struct form *f) {
+#pragma GCC unroll 1
+    for (int panel = 0; panel < panels; panel++) {
+        int first = panel * vectors;
+        struct place p[VECTORS];
+        for (int v = 0; v < vectors; v++) {
+            p[v] = place_at(&k->rows, first + v, group_col(job, g), f);
+            p[v].index = index;
+        }
+        piece_step(p, &k->super[first], vectors, job->x, (size_t)job->tile0 * (size_t)job->x->n_groups + (size_t)g, f,
+                   &k->sums[first]);
+        if (panels > 1) prefetch_next(job, k->rows.at[first], g, f);
+    }
+}
+
+/* One group of superblocks: each piece has code of its own, in which all shifts are constants. */
+INLINE void super_one(const struct panel_job *job, struct walk *k, int panels, int vectors, int g,
+                      const struct form *f) {
+    unsigned col = group_col(job, g), block = col / (unsigned)f->block;
+    for (int v = 0; block != k->block && v < panels * vectors; v++) {
+        struct place p = place_at(&k->rows, v, col, f);
+        f->super(&k->super[v], &p);
+    }
+    k->block = block;
+    switch (col % (unsigned)f->block / ORDER_GROUP) {
+    case 0: piece_one(job, k, panels, vectors, g, 0, f); break;
+    case 1: piece_one(job, k, panels, vectors, g, 1, f); break;
+    case 2: piece_one(job, k, panels, vectors, g, 2, f); break;
+    case 3: piece_one(job, k, panels, vectors, g, 3, f); break;
+    case 4: piece_one(job, k, panels, vectors, g, 4, f); break;
+    case 5: piece_one(job, k, panels, vectors, g, 5, f); break;
+    case 6: piece_one(job, k, panels, vectors, g, 6, f); break;
+    default: piece_one(job, k, panels, vectors, g, 7, f);
+    }
+}
+
 /* All leaves for the one token of the tile: a loop over groups that does not stop at leaves, as they may be short. The
  * panels are read side by side: memory gives more to several streams than to one. */
-INLINE void leaves_one(const struct panel_job *job, const struct rows *r, int panels, int vectors, const struct form *f,
+INLINE void leaves_one(const struct panel_job *job, int panels, int vectors, const struct form *f,
                        struct sum_stack *stack) {
     const struct act *x = job->x;
-    struct sums s[DECODE_PANELS * VECTORS];
-    size_t at = (size_t)job->tile0 * (size_t)x->n_groups;
+    struct walk k = {.block = UINT_MAX};
+    rows_begin(job, panels * vectors, &k.rows);
     for (int v = 0; v < panels * vectors; v++)
-        s[v] = (struct sums){vf_set(0), vi_set(0)};
+        k.sums[v] = (struct sums){vf_set(0), vi_set(0)};
     for (int g = 0; g < x->n_groups; g++) {
-#pragma GCC unroll 1
-        for (int panel = 0; panel < panels; panel++) {
-            struct place p[VECTORS];
-            struct units u[VECTORS];
-            struct sums *to[VECTORS];
-            for (int v = 0; v < vectors; v++) {
-                p[v] = place_at(r, panel * vectors + v, group_col(job, g), f);
-                u[v] = units_at(r, panel * vectors + v, &p[v], f);
-                to[v] = &s[panel * vectors + v];
-            }
-            group_step(p, u, NULL, vectors, x, at + (size_t)g, f, to);
-            if (panels > 1) prefetch_next(job, r->at[panel * vectors], g, f);
-        }
+        if (f->super)
+            super_one(job, &k, panels, vectors, g, f);
+        else
+            group_one(job, &k, panels, vectors, g, f);
         int leaf = x->groups[g].leaf;
         if (g + 1 < x->n_groups && x->groups[g + 1].leaf == leaf) continue;
         for (int v = 0; v < panels * vectors; v++) {
-            store_sums(r, v, &s[v], x, f, stack_slot(stack) + v * LANES);
-            s[v] = (struct sums){vf_set(0), vi_set(0)};
+            store_sums(&k.rows, v, &k.sums[v], x, f, stack_slot(stack) + v * LANES);
+            k.sums[v] = (struct sums){vf_set(0), vi_set(0)};
         }
         stack_push(stack, job->joins[leaf - job->w->leaf0]);
     }
@@ -429,8 +555,10 @@ INLINE int tile_run(const struct panel_job *job, int panels, int vectors, enum r
     int nt = rule == RULE_ONE ? 1 : job->nt, width = panels * vectors * LANES;
     struct sum_stack stack = {0, width * nt, sums};
     struct rows r;
-    rows_begin(job, panels * vectors, &r);
-    if (rule == RULE_ONE) leaves_one(job, &r, panels, vectors, f, &stack);
+    if (rule == RULE_ONE)
+        leaves_one(job, panels, vectors, f, &stack);
+    else
+        rows_begin(job, 1, &r);
     for (int leaf = w->leaf0, g = 0, end; rule != RULE_ONE && leaf < w->leaf1; leaf++, g = end) {
         for (end = g; rule == RULE_TILE && end < x->n_groups && x->groups[end].leaf == leaf;)
             end++;
@@ -450,20 +578,21 @@ INLINE int tile_int(const struct panel_job *job, const struct form *f) {
     return tile_run(job, 1, 1, RULE_ONE, f);
 }
 
-/* name, tensor type, static, {units, columns, signed, bits, offset, scaled, min, static, block, bytes, of halves} */
+/* name, tensor type, static, {units, columns, signed, bits, offset, scaled, min, static, block, bytes, of halves,
+ * super} */
 #define FORMS(X)                                                                                                       \
-    X(q4_0, q4_0, 0, {units_d, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 18, 32})                                            \
-    X(q4_1, q4_1, 0, {units_dm, columns_q4_1, 0, 4, 0, 0, 1, 0, 32, 20, 0})                                            \
-    X(q5_0, q5_0, 0, {units_d, columns_q5_0, 0, 5, 4, 0, 0, 0, 32, 22, 32})                                            \
-    X(q5_1, q5_1, 0, {units_dm, columns_q5_1, 0, 5, 0, 0, 1, 0, 32, 24, 0})                                            \
-    X(q8_0, q8_0, 0, {units_d, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 34, 32})                                           \
-    X(q4_k, q4_k, 0, {units_k, columns_q4_k, 0, 4, 0, 1, 1, 0, 256, 144, 0})                                           \
-    X(q5_k, q5_k, 0, {units_k, columns_q5_k, 0, 5, 0, 1, 1, 0, 256, 176, 0})                                           \
-    X(q6_k, q6_k, 0, {units_q6_k, columns_q6_k, 0, 6, 5, 2, 0, 0, 256, 210, 32})                                       \
-    X(i4, i4, 0, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 16, 0})                                              \
-    X(i8, i8, 0, {units_step, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 32, 0})                                             \
-    X(i4_static, i4, 1, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 1, 32, 16, 0})                                       \
-    X(i8_static, i8, 1, {units_step, columns_bytes, 1, 8, 0, 0, 0, 1, 32, 32, 0})
+    X(q4_0, q4_0, 0, {units_d, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 18, 32, NULL})                                            \
+    X(q4_1, q4_1, 0, {units_dm, columns_q4_1, 0, 4, 0, 0, 1, 0, 32, 20, 0, NULL})                                            \
+    X(q5_0, q5_0, 0, {units_d, columns_q5_0, 0, 5, 4, 0, 0, 0, 32, 22, 32, NULL})                                            \
+    X(q5_1, q5_1, 0, {units_dm, columns_q5_1, 0, 5, 0, 0, 1, 0, 32, 24, 0, NULL})                                            \
+    X(q8_0, q8_0, 0, {units_d, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 34, 32, NULL})                                           \
+    X(q4_k, q4_k, 0, {units_k, columns_q4_k, 0, 4, 0, 1, 1, 0, 256, 144, 0, super_k})                                           \
+    X(q5_k, q5_k, 0, {units_k, columns_q5_k, 0, 5, 0, 1, 1, 0, 256, 176, 0, super_k})                                           \
+    X(q6_k, q6_k, 0, {units_q6_k, columns_q6_k, 0, 6, 5, 2, 0, 0, 256, 210, 32, super_q6_k})                                       \
+    X(i4, i4, 0, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 16, 0, NULL})                                              \
+    X(i8, i8, 0, {units_step, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 32, 0, NULL})                                             \
+    X(i4_static, i4, 1, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 1, 32, 16, 0, NULL})                                       \
+    X(i8_static, i8, 1, {units_step, columns_bytes, 1, 8, 0, 0, 0, 1, 32, 32, 0, NULL})
 
 #define X(name, type, fixed, ...)                                                                                      \
     extern const struct tensor_type tensor_type_##type;                                                                \
