@@ -142,7 +142,8 @@ INLINE vi dot_scaled_signed(vd sum, vi v, int i) {
 
 enum { DOT_SIGNED_OFFSET = 0 };
 
-/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit numbers.
+/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit
+ * numbers.
  */
 INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
     if (!is_static) {

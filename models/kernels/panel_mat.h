@@ -67,10 +67,9 @@ INLINE vi nibbles(const struct place *p, int first_word, int k) {
     return low_nibbles(k < 4 ? v : vi_srl(v, 4));
 }
 
-/* 16 for the columns whose bit is set: column c has bit c. The product puts bits 0-3 at bits 0, 8, 16, 24. */
-INLINE vi fifth_bits(vi bits, int k) {
-    vi spread = vi_mul(vi_and(vi_srl(bits, 4 * k), vi_set(15)), vi_set(0x00204081));
-    return vi_sll(vi_and(spread, vi_set(0x01010101)), 4);
+/* Bits of bytes from bit `from` on, moved to bit 4 on and alone. */
+INLINE vi high_bits(vi v, int from, uint32_t mask) {
+    return vi_and(from < 4 ? vi_sll(v, 4 - from) : vi_srl(v, from - 4), vi_set(mask * 0x10101010u));
 }
 
 INLINE void units_d(struct units *u, const struct place *p) {
@@ -115,7 +114,7 @@ INLINE vf signed_byte(vi words, int index) {
 }
 
 INLINE void units_q6_k(struct units *u, const struct place *p) {
-    vi scales = word_at(p, 48 + p->index / 2);
+    vi scales = word_at(p, 13 * (p->index / 2));
     u->d = vf_halves(p->halves);
     u->scale[0] = signed_byte(scales, 2 * (p->index & 1));
     u->scale[1] = signed_byte(scales, 2 * (p->index & 1) + 1);
@@ -139,7 +138,7 @@ INLINE void super_k(struct super *s, const struct place *p) {
 INLINE void super_q6_k(struct super *s, const struct place *p) {
     s->d = vf_halves(p->halves);
     for (int i = 0; i < 4; i++)
-        s->scale[i] = word_at(p, 48 + i);
+        s->scale[i] = word_at(p, 13 * i);
 }
 
 INLINE vi columns_q4_0(const struct place *p, int k) {
@@ -151,37 +150,34 @@ INLINE vi columns_q4_1(const struct place *p, int k) {
 }
 
 INLINE vi columns_q5_0(const struct place *p, int k) {
-    return vi_or(nibbles(p, 1, k), fifth_bits(word_at(p, 0), k));
+    return vi_or(nibbles(p, 1, k), high_bits(word_at(p, 0), k, 1));
 }
 
 INLINE vi columns_q5_1(const struct place *p, int k) {
-    return vi_or(nibbles(p, 2, k), fifth_bits(word_at(p, 1), k));
+    return vi_or(nibbles(p, 2, k), high_bits(word_at(p, 1), k, 1));
 }
 
 INLINE vi columns_bytes(const struct place *p, int k) {
     return word_at(p, k);
 }
 
-/* Nibbles of 32 consecutive bytes, and above them bits [shift, shift + width of mask) of 32 others. */
-INLINE vi nibbles_k(const struct place *p, int word, int high, int k) {
-    return low_nibbles(vi_srl(word_at(p, word + k), 4 * high));
-}
-
-INLINE vi high_bits(const struct place *p, int word, int shift, uint32_t mask, int k) {
-    return vi_sll(vi_and(vi_srl(word_at(p, word + k), shift), vi_set(mask * 0x01010101u)), 4);
+/* The formats of superblocks, as panel.c orders them: a pair of pieces shares words. */
+INLINE vi nibbles_k(const struct place *p, int word, int k) {
+    return low_nibbles(vi_srl(word_at(p, word + k), 4 * (p->index & 1)));
 }
 
 INLINE vi columns_q4_k(const struct place *p, int k) {
-    return nibbles_k(p, 4 + 8 * (p->index / 2), p->index & 1, k);
+    return nibbles_k(p, 4 + 8 * (p->index / 2), k);
 }
 
 INLINE vi columns_q5_k(const struct place *p, int k) {
-    return vi_or(nibbles_k(p, 12 + 8 * (p->index / 2), p->index & 1, k), high_bits(p, 4, p->index, 1, k));
+    int word = 4 + 10 * (p->index / 2);
+    return vi_or(nibbles_k(p, word + 2, k), high_bits(word_at(p, word + k / 4), 2 * (k % 4) + (p->index & 1), 1));
 }
 
 INLINE vi columns_q6_k(const struct place *p, int k) {
-    int half = p->index / 4, part = p->index % 4;
-    return vi_or(nibbles_k(p, 16 * half + 8 * (part % 2), part / 2, k), high_bits(p, 32 + 8 * half, 2 * part, 3, k));
+    int word = 1 + 13 * (p->index / 2);
+    return vi_or(nibbles_k(p, word + 4, k), high_bits(word_at(p, word + k % 4), k / 4 * 4 + 2 * (p->index & 1), 3));
 }
 
 /* What a format's formula has beside d: constants of each instance of the kernel. */
@@ -407,7 +403,11 @@ INLINE void super_one(const struct panel_job *job, struct walk *k, int panels, i
         f->super(&k->super[v], &p);
     }
     k->block = block;
-    switch (col % (unsigned)f->block / ORDER_GROUP) {
+    int index = (int)(col % (unsigned)f->block / ORDER_GROUP);
+#ifdef NW_PLAIN_C /* no constants where each operation is a loop: that takes minutes to compile */
+    piece_one(job, k, panels, vectors, g, index, f);
+#else
+    switch (index) {
     case 0: piece_one(job, k, panels, vectors, g, 0, f); break;
     case 1: piece_one(job, k, panels, vectors, g, 1, f); break;
     case 2: piece_one(job, k, panels, vectors, g, 2, f); break;
@@ -417,6 +417,7 @@ INLINE void super_one(const struct panel_job *job, struct walk *k, int panels, i
     case 6: piece_one(job, k, panels, vectors, g, 6, f); break;
     default: piece_one(job, k, panels, vectors, g, 7, f);
     }
+#endif
 }
 
 /* All leaves for the one token of the tile: a loop over groups that does not stop at leaves, as they may be short. The
@@ -581,17 +582,17 @@ INLINE int tile_int(const struct panel_job *job, const struct form *f) {
 /* name, tensor type, static, {units, columns, signed, bits, offset, scaled, min, static, block, bytes, of halves,
  * super} */
 #define FORMS(X)                                                                                                       \
-    X(q4_0, q4_0, 0, {units_d, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 18, 32, NULL})                                            \
-    X(q4_1, q4_1, 0, {units_dm, columns_q4_1, 0, 4, 0, 0, 1, 0, 32, 20, 0, NULL})                                            \
-    X(q5_0, q5_0, 0, {units_d, columns_q5_0, 0, 5, 4, 0, 0, 0, 32, 22, 32, NULL})                                            \
-    X(q5_1, q5_1, 0, {units_dm, columns_q5_1, 0, 5, 0, 0, 1, 0, 32, 24, 0, NULL})                                            \
-    X(q8_0, q8_0, 0, {units_d, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 34, 32, NULL})                                           \
-    X(q4_k, q4_k, 0, {units_k, columns_q4_k, 0, 4, 0, 1, 1, 0, 256, 144, 0, super_k})                                           \
-    X(q5_k, q5_k, 0, {units_k, columns_q5_k, 0, 5, 0, 1, 1, 0, 256, 176, 0, super_k})                                           \
-    X(q6_k, q6_k, 0, {units_q6_k, columns_q6_k, 0, 6, 5, 2, 0, 0, 256, 210, 32, super_q6_k})                                       \
-    X(i4, i4, 0, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 16, 0, NULL})                                              \
-    X(i8, i8, 0, {units_step, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 32, 0, NULL})                                             \
-    X(i4_static, i4, 1, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 1, 32, 16, 0, NULL})                                       \
+    X(q4_0, q4_0, 0, {units_d, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 18, 32, NULL})                                      \
+    X(q4_1, q4_1, 0, {units_dm, columns_q4_1, 0, 4, 0, 0, 1, 0, 32, 20, 0, NULL})                                      \
+    X(q5_0, q5_0, 0, {units_d, columns_q5_0, 0, 5, 4, 0, 0, 0, 32, 22, 32, NULL})                                      \
+    X(q5_1, q5_1, 0, {units_dm, columns_q5_1, 0, 5, 0, 0, 1, 0, 32, 24, 0, NULL})                                      \
+    X(q8_0, q8_0, 0, {units_d, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 34, 32, NULL})                                     \
+    X(q4_k, q4_k, 0, {units_k, columns_q4_k, 0, 4, 0, 1, 1, 0, 256, 144, 0, super_k})                                  \
+    X(q5_k, q5_k, 0, {units_k, columns_q5_k, 0, 5, 0, 1, 1, 0, 256, 176, 0, super_k})                                  \
+    X(q6_k, q6_k, 0, {units_q6_k, columns_q6_k, 0, 6, 5, 2, 0, 0, 256, 210, 32, super_q6_k})                           \
+    X(i4, i4, 0, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 0, 32, 16, 0, NULL})                                        \
+    X(i8, i8, 0, {units_step, columns_bytes, 1, 8, 0, 0, 0, 0, 32, 32, 0, NULL})                                       \
+    X(i4_static, i4, 1, {units_step, columns_q4_0, 0, 4, 3, 0, 0, 1, 32, 16, 0, NULL})                                 \
     X(i8_static, i8, 1, {units_step, columns_bytes, 1, 8, 0, 0, 0, 1, 32, 32, 0, NULL})
 
 #define X(name, type, fixed, ...)                                                                                      \
