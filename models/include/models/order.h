@@ -63,9 +63,9 @@
 #include "base/pairtree.h"
 
 enum {
-    ORDER_GROUP = 32, /* columns of a full group */
-    ORDER_LANES = 16, /* virtual lanes of a float sum */
-    ORDER_RUNS = 16, /* leaves of an axis cut in runs, where it has that many blocks */
+    ORDER_GROUP = 32,    /* columns of a full group */
+    ORDER_LANES = 16,    /* virtual lanes of a float sum */
+    ORDER_RUNS = 16,     /* leaves of an axis cut in runs, where it has that many blocks */
     ORDER_KV_BLOCK = 32, /* cache positions of one attention block */
 };
 
@@ -74,7 +74,7 @@ enum order_cut { ORDER_WHOLE, ORDER_HEADS, ORDER_RUNS_CUT };
 /* A K axis and its leaves. */
 struct order_axis {
     enum order_cut cut;
-    int cols; /* columns of the whole matrix */
+    int cols;     /* columns of the whole matrix */
     int n_leaves; /* >= 1 if cols > 0 */
 };
 
