@@ -131,6 +131,17 @@ INLINE vi vi_byte(vi v, int i) {
     return byte_to(v, i, 0x80808000u);
 }
 
+INLINE vi vi_sub8(vi a, vi b) {
+    return _mm256_sub_epi8(a, b);
+}
+
+/* At the top of its word a byte has its sign. */
+#define BYTE_UNIT 0x1p-24f
+
+INLINE vf vf_byte(vi v, int i) {
+    return vf_int(byte_to(v, i, 0x00808080u));
+}
+
 /* Scales as 16-bit numbers, the same for both halves of a word. */
 INLINE vi dot_scaled(vd sum, vi v, int i) {
     return _mm256_madd_epi16(sum, byte_to(v, i, 0x80008000u));

@@ -20,6 +20,8 @@
  *   dot_less(vd, x, sum, n)  minus the sum of 16 columns, x, times 2^n
  *   dot_scaled(vd, v, i), dot_scaled_signed    as words, each times byte i of a word of v
  *   vi_byte(v, i)            that byte, unsigned
+ *   vi_sub8(a, b)            bytes
+ *   vf_byte(v, i)            that byte, signed, as a float times 1 / BYTE_UNIT
  *   DOT_RUN(bits)            how often that may be repeated (2, 4 or 8) with weights of so many bits
  *   dot_signed(vi, q, x4, is_static)    adds products of signed bytes; is_static: x may be -128. Sums are too large by
  *                            the sum of x shifted left by DOT_SIGNED_OFFSET, if that is not 0 */
@@ -538,6 +540,84 @@ INLINE void leaf_float(const struct panel_job *job, const struct rows *r, int le
         vf_store(out + t * LANES, lanes_reduce(acc, t));
 }
 
+/* Units of a piece in the float rule: of its two halves of 16 columns, and what is added to each value. */
+struct value_units {
+    vf unit[2], low;
+};
+
+INLINE struct value_units value_units(const struct rows *r, int v, const struct place *p, const struct form *f) {
+    struct units u = units_at(r, v, p, f);
+    struct value_units out = {.low = vf_set(0)};
+    for (int h = 0; h < 2; h++) {
+        out.unit[h] = f->scaled ? vf_mul(u.d, u.scale[f->scaled == 2 ? h : 0]) : u.d;
+        /* exact: a binary16 number, or that times an integer, stays normal. A row's step might not. */
+        if (!f->has_min && f->units != units_step) out.unit[h] = vf_mul(out.unit[h], vf_set(BYTE_UNIT));
+    }
+    if (f->has_min) out.low = f->scaled ? vf_mul(u.m, u.min) : u.m;
+    return out;
+}
+
+/* Value of byte b of four columns, as piece_floats has it. */
+INLINE vf column_value(vi columns, int b, vf unit, vf low, const struct form *f) {
+    if (f->has_min) return vf_add(vf_mul(unit, vf_int(vi_byte(columns, b))), low);
+    return vf_mul(unit, f->units == units_step ? signed_byte(columns, b) : vf_byte(columns, b));
+}
+
+/* Lanes [first, first + 8) of one token's sums over n whole pieces: registers hold no more lanes than that. */
+INLINE void lanes_one(const struct place *p, const struct value_units *u, int n, const float *x, int first,
+                      const struct form *f, vf acc[8]) {
+    vf a[8];
+    memcpy(a, acc, sizeof a);
+    for (int i = 0; i < n; i++, x += ORDER_GROUP)
+#pragma GCC unroll 4
+        for (int w = 0; w < 4; w++) {
+            int k = first / 4 + w % 2 + w / 2 * 4;
+            vi columns = f->columns(&p[i], k);
+            if (f->offset) columns = vi_sub8(columns, vi_set(0x01010101u << f->offset));
+#pragma GCC unroll 4
+            for (int b = 0; b < 4; b++) {
+                vf value = column_value(columns, b, u[i].unit[k / 4], u[i].low, f);
+                a[w % 2 * 4 + b] = vf_fma(value, vf_set(x[4 * k + b]), a[w % 2 * 4 + b]);
+            }
+        }
+    memcpy(acc, a, sizeof a);
+}
+
+INLINE vf lanes_sum_one(vf acc[ORDER_LANES]) {
+    for (int half = ORDER_LANES / 2; half; half /= 2)
+        for (int j = 0; j < half; j++)
+            acc[j] = vf_add(acc[j], acc[j + half]);
+    return acc[0];
+}
+
+/* The float rule for a leaf of whole pieces, the rows of one panel and one token. */
+INLINE void leaf_float_one(const struct panel_job *job, const struct rows *r, int leaf, int vectors,
+                           const struct form *f, float *out) {
+    enum { PIECES = CHUNK / ORDER_GROUP };
+    const struct mat *w = job->w;
+    int begin = order_leaf_begin(&w->axis, leaf), end = order_leaf_begin(&w->axis, leaf + 1);
+    const float *x = job->x->x + (size_t)job->tile0 * job->x->ldx + (begin - order_leaf_begin(&w->axis, w->leaf0));
+    vf acc[VECTORS][ORDER_LANES];
+    for (int v = 0; v < vectors; v++)
+        for (int j = 0; j < ORDER_LANES; j++)
+            acc[v][j] = vf_set(0);
+    for (int c = begin; c < end; c += CHUNK, x += CHUNK)
+#pragma GCC unroll 1
+        for (int v = 0; v < vectors; v++) {
+            struct place p[PIECES];
+            struct value_units u[PIECES];
+            int n = 0;
+            for (; n < PIECES && c + ORDER_GROUP * n < end; n++) {
+                p[n] = place_at(r, v, (unsigned)(c + ORDER_GROUP * n - w->first_col), f);
+                u[n] = value_units(r, v, &p[n], f);
+            }
+            lanes_one(p, u, n, x, 0, f, acc[v]);
+            lanes_one(p, u, n, x, 8, f, acc[v] + 8);
+        }
+    for (int v = 0; v < vectors; v++)
+        vf_store(out + v * LANES, lanes_sum_one(acc[v]));
+}
+
 INLINE void store_rows(const struct panel_job *job, const struct sum_stack *stack, int width, int nt) {
     int rows = job->rows < width ? job->rows : width;
     for (int node = 0; node < stack->top; node++)
@@ -546,25 +626,27 @@ INLINE void store_rows(const struct panel_job *job, const struct sum_stack *stac
                    stack->v + (size_t)node * (size_t)stack->width + width * t, (size_t)rows * sizeof(float));
 }
 
-enum rule { RULE_ONE, RULE_TILE, RULE_FLOAT };
+enum rule { RULE_ONE, RULE_TILE, RULE_FLOAT, RULE_FLOAT_ONE };
 
 /* panels, vectors of each and the rule are constants where this is inlined. */
 INLINE int tile_run(const struct panel_job *job, int panels, int vectors, enum rule rule, const struct form *f) {
     const struct mat *w = job->w;
     const struct act *x = job->x;
     float sums[PAIRTREE_MAX_NODES * ACT_TILE * LANES]; /* panels * vectors are fewer than ACT_TILE */
-    int nt = rule == RULE_ONE ? 1 : job->nt, width = panels * vectors * LANES;
+    int nt = rule == RULE_ONE || rule == RULE_FLOAT_ONE ? 1 : job->nt, width = panels * vectors * LANES;
     struct sum_stack stack = {0, width * nt, sums};
     struct rows r;
     if (rule == RULE_ONE)
         leaves_one(job, panels, vectors, f, &stack);
     else
-        rows_begin(job, 1, &r);
+        rows_begin(job, vectors, &r);
     for (int leaf = w->leaf0, g = 0, end; rule != RULE_ONE && leaf < w->leaf1; leaf++, g = end) {
         for (end = g; rule == RULE_TILE && end < x->n_groups && x->groups[end].leaf == leaf;)
             end++;
         if (rule == RULE_TILE)
             leaf_tile(job, &r, g, end, f, stack_slot(&stack));
+        else if (rule == RULE_FLOAT_ONE)
+            leaf_float_one(job, &r, leaf, vectors, f, stack_slot(&stack));
         else
             leaf_float(job, &r, leaf, f, stack_slot(&stack));
         stack_push(&stack, job->joins[leaf - w->leaf0]);
@@ -577,6 +659,18 @@ INLINE int tile_int(const struct panel_job *job, const struct form *f) {
     if (job->nt > 1) return tile_run(job, 1, 1, RULE_TILE, f);
     if (job->rows > (DECODE_PANELS * VECTORS - 1) * LANES) return tile_run(job, DECODE_PANELS, VECTORS, RULE_ONE, f);
     return tile_run(job, 1, 1, RULE_ONE, f);
+}
+
+/* All leaves of the shard are whole pieces. */
+INLINE int whole_pieces(const struct mat *w) {
+    for (int leaf = w->leaf0; leaf <= w->leaf1; leaf++)
+        if (order_leaf_begin(&w->axis, leaf) % ORDER_GROUP) return 0;
+    return 1;
+}
+
+INLINE int tile_float(const struct panel_job *job, const struct form *f) {
+    if (job->nt > 1 || job->row % MAT_PANEL || !whole_pieces(job->w)) return tile_run(job, 1, 1, RULE_FLOAT, f);
+    return tile_run(job, 1, VECTORS, RULE_FLOAT_ONE, f);
 }
 
 /* name, tensor type, static, {units, columns, signed, bits, offset, scaled, min, static, block, bytes, of halves,
@@ -603,7 +697,7 @@ INLINE int tile_int(const struct panel_job *job, const struct form *f) {
     }                                                                                                                  \
     static int float_##name(const struct panel_job *job) {                                                             \
         static const struct form f = __VA_ARGS__;                                                                      \
-        return tile_run(job, 1, 1, RULE_FLOAT, &f);                                                                    \
+        return tile_float(job, &f);                                                                    \
     }
 FORMS(X)
 #undef X
