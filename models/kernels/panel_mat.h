@@ -563,59 +563,76 @@ INLINE vf column_value(vi columns, int b, vf unit, vf low, const struct form *f)
     return vf_mul(unit, f->units == units_step ? signed_byte(columns, b) : vf_byte(columns, b));
 }
 
-/* Lanes [first, first + 8) of one token's sums over n whole pieces: registers hold no more lanes than that. */
-INLINE void lanes_one(const struct place *p, const struct value_units *u, int n, const float *x, int first,
-                      const struct form *f, vf acc[8]) {
-    vf a[8];
-    memcpy(a, acc, sizeof a);
+/* Lanes of one token's sums that move on together, for all rows of a panel: with them, the constants stay in registers.
+ */
+enum { LANES_ONCE = VECTORS == 1 ? ORDER_LANES : 4 };
+
+/* A piece of the rows of a panel. */
+struct float_piece {
+    struct place p[VECTORS];
+    struct value_units u[VECTORS];
+};
+
+/* Lanes [first, first + LANES_ONCE) over n whole pieces. */
+INLINE void lanes_one(const struct float_piece *piece, int n, const float *x, int first, const struct form *f,
+                      vf acc[ORDER_LANES][VECTORS]) {
+    vf a[LANES_ONCE][VECTORS];
+    memcpy(a, acc + first, sizeof a);
     for (int i = 0; i < n; i++, x += ORDER_GROUP)
-#pragma GCC unroll 4
-        for (int w = 0; w < 4; w++) {
-            int k = first / 4 + w % 2 + w / 2 * 4;
-            vi columns = f->columns(&p[i], k);
-            if (f->offset) columns = vi_sub8(columns, vi_set(0x01010101u << f->offset));
+#pragma GCC unroll 8
+        for (int w = 0; w < 2 * LANES_ONCE / 4; w++) {
+            int half = w / (LANES_ONCE / 4), lane = w % (LANES_ONCE / 4) * 4, k = 4 * half + (first + lane) / 4;
+            vi columns[VECTORS];
+            for (int v = 0; v < VECTORS; v++) {
+                columns[v] = f->columns(&piece[i].p[v], k);
+                if (f->offset) columns[v] = vi_sub8(columns[v], vi_set(0x01010101u << f->offset));
+            }
 #pragma GCC unroll 4
             for (int b = 0; b < 4; b++) {
-                vf value = column_value(columns, b, u[i].unit[k / 4], u[i].low, f);
-                a[w % 2 * 4 + b] = vf_fma(value, vf_set(x[4 * k + b]), a[w % 2 * 4 + b]);
+                vf xs = vf_set(x[4 * k + b]);
+                for (int v = 0; v < VECTORS; v++) {
+                    vf value = column_value(columns[v], b, piece[i].u[v].unit[half], piece[i].u[v].low, f);
+                    a[lane + b][v] = vf_fma(value, xs, a[lane + b][v]);
+                }
             }
         }
-    memcpy(acc, a, sizeof a);
+    memcpy(acc + first, a, sizeof a);
 }
 
-INLINE vf lanes_sum_one(vf acc[ORDER_LANES]) {
+/* The one reduction; out [VECTORS * LANES]. */
+INLINE void lanes_sum_one(vf acc[ORDER_LANES][VECTORS], float *out) {
     for (int half = ORDER_LANES / 2; half; half /= 2)
         for (int j = 0; j < half; j++)
-            acc[j] = vf_add(acc[j], acc[j + half]);
-    return acc[0];
+            for (int v = 0; v < VECTORS; v++)
+                acc[j][v] = vf_add(acc[j][v], acc[j + half][v]);
+    for (int v = 0; v < VECTORS; v++)
+        vf_store(out + v * LANES, acc[0][v]);
 }
 
 /* The float rule for a leaf of whole pieces, the rows of one panel and one token. */
-INLINE void leaf_float_one(const struct panel_job *job, const struct rows *r, int leaf, int vectors,
-                           const struct form *f, float *out) {
+INLINE void leaf_float_one(const struct panel_job *job, const struct rows *r, int leaf, const struct form *f,
+                           float *out) {
     enum { PIECES = CHUNK / ORDER_GROUP };
     const struct mat *w = job->w;
     int begin = order_leaf_begin(&w->axis, leaf), end = order_leaf_begin(&w->axis, leaf + 1);
     const float *x = job->x->x + (size_t)job->tile0 * job->x->ldx + (begin - order_leaf_begin(&w->axis, w->leaf0));
-    vf acc[VECTORS][ORDER_LANES];
-    for (int v = 0; v < vectors; v++)
-        for (int j = 0; j < ORDER_LANES; j++)
-            acc[v][j] = vf_set(0);
-    for (int c = begin; c < end; c += CHUNK, x += CHUNK)
-#pragma GCC unroll 1
-        for (int v = 0; v < vectors; v++) {
-            struct place p[PIECES];
-            struct value_units u[PIECES];
-            int n = 0;
-            for (; n < PIECES && c + ORDER_GROUP * n < end; n++) {
-                p[n] = place_at(r, v, (unsigned)(c + ORDER_GROUP * n - w->first_col), f);
-                u[n] = value_units(r, v, &p[n], f);
+    vf acc[ORDER_LANES][VECTORS];
+    for (int j = 0; j < ORDER_LANES; j++)
+        for (int v = 0; v < VECTORS; v++)
+            acc[j][v] = vf_set(0);
+    for (int c = begin; c < end; c += CHUNK, x += CHUNK) {
+        struct float_piece piece[PIECES];
+        int n = 0;
+        for (; n < PIECES && c + ORDER_GROUP * n < end; n++)
+            for (int v = 0; v < VECTORS; v++) {
+                piece[n].p[v] = place_at(r, v, (unsigned)(c + ORDER_GROUP * n - w->first_col), f);
+                piece[n].u[v] = value_units(r, v, &piece[n].p[v], f);
             }
-            lanes_one(p, u, n, x, 0, f, acc[v]);
-            lanes_one(p, u, n, x, 8, f, acc[v] + 8);
-        }
-    for (int v = 0; v < vectors; v++)
-        vf_store(out + v * LANES, lanes_sum_one(acc[v]));
+#pragma GCC unroll 4
+        for (int first = 0; first < ORDER_LANES; first += LANES_ONCE)
+            lanes_one(piece, n, x, first, f, acc);
+    }
+    lanes_sum_one(acc, out);
 }
 
 INLINE void store_rows(const struct panel_job *job, const struct sum_stack *stack, int width, int nt) {
@@ -646,7 +663,7 @@ INLINE int tile_run(const struct panel_job *job, int panels, int vectors, enum r
         if (rule == RULE_TILE)
             leaf_tile(job, &r, g, end, f, stack_slot(&stack));
         else if (rule == RULE_FLOAT_ONE)
-            leaf_float_one(job, &r, leaf, vectors, f, stack_slot(&stack));
+            leaf_float_one(job, &r, leaf, f, stack_slot(&stack));
         else
             leaf_float(job, &r, leaf, f, stack_slot(&stack));
         stack_push(&stack, job->joins[leaf - w->leaf0]);
