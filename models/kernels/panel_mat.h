@@ -28,8 +28,6 @@
 #ifndef KERNELS_PANEL_MAT_H
 #define KERNELS_PANEL_MAT_H
 
-#include <limits.h>
-
 #include "kernels/half.h"
 #include "kernels/panel_job.h"
 
@@ -115,8 +113,13 @@ INLINE vf signed_byte(vi words, int index) {
     return vf_int(vi_sra(vi_sll(words, 24 - 8 * index), 24));
 }
 
+/* The four scales of a pair of pieces. */
+INLINE vi scales_q6_k(const struct place *p) {
+    return word_at(p, 13 * (p->index / 2));
+}
+
 INLINE void units_q6_k(struct units *u, const struct place *p) {
-    vi scales = word_at(p, 13 * (p->index / 2));
+    vi scales = scales_q6_k(p);
     u->d = vf_halves(p->halves);
     u->scale[0] = signed_byte(scales, 2 * (p->index & 1));
     u->scale[1] = signed_byte(scales, 2 * (p->index & 1) + 1);
@@ -125,7 +128,7 @@ INLINE void units_q6_k(struct units *u, const struct place *p) {
 /* What the pieces of a superblock share: units, and scales and minima as bytes of words. */
 struct super {
     vf d, m;
-    vi scale[4], min[2];
+    vi scale[2], min[2];
 };
 
 typedef void super_load(struct super *s, const struct place *p);
@@ -138,9 +141,7 @@ INLINE void super_k(struct super *s, const struct place *p) {
 }
 
 INLINE void super_q6_k(struct super *s, const struct place *p) {
-    s->d = vf_halves(p->halves);
-    for (int i = 0; i < 4; i++)
-        s->scale[i] = word_at(p, 13 * i);
+    s->d = vf_halves(p->halves); /* scales lie with the pieces: memory is read in one direction */
 }
 
 INLINE vi columns_q4_0(const struct place *p, int k) {
@@ -278,7 +279,7 @@ INLINE void dots_scaled(const struct place *p, const struct super *s, int vector
             vi columns = f->columns(&p[v], k), scaled;
             part[v] = k % run ? dot_next(part[v], columns, x4) : dot_first(columns, x4);
             if (done && f->offset) part[v] = dot_less(part[v], q + 16 * half, x->sum[at][half], f->offset);
-            if (done && f->scaled == 2) scaled = dot_scaled_signed(part[v], s[v].scale[i / 2], i % 2 * 2 + half);
+            if (done && f->scaled == 2) scaled = dot_scaled_signed(part[v], scales_q6_k(&p[v]), i % 2 * 2 + half);
             if (done && f->scaled == 1) scaled = dot_scaled(part[v], s[v].scale[i / 4], i % 4);
             if (done) out[v] = k < run ? scaled : vi_add(out[v], scaled);
         }
@@ -331,10 +332,16 @@ INLINE struct units units_at(const struct rows *r, int v, const struct place *p,
     return u;
 }
 
-INLINE void store_sums(const struct rows *r, int v, const struct sums *s, const struct act *x, const struct form *f,
-                       float *out) {
-    vf unit = vf_mul(r->step[v], vf_set(x->act_step));
-    vf_store(out, f->is_static ? vf_mul(vf_int(s->sum), unit) : s->acc);
+INLINE void clear_sums(struct sums *s, const struct form *f) {
+    if (f->is_static)
+        s->sum = vi_set(0);
+    else
+        s->acc = vf_set(0);
+}
+
+/* Of a leaf. */
+INLINE vf leaf_sum(const struct rows *r, int v, const struct sums *s, const struct act *x, const struct form *f) {
+    return f->is_static ? vf_mul(vf_int(s->sum), vf_mul(r->step[v], vf_set(x->act_step))) : s->acc;
 }
 
 INLINE unsigned group_col(const struct panel_job *job, int g) {
@@ -396,15 +403,19 @@ INLINE void piece_one(const struct panel_job *job, struct walk *k, int panels, i
     }
 }
 
-/* One group of superblocks: each piece has code of its own, in which all shifts are constants. */
-INLINE void super_one(const struct panel_job *job, struct walk *k, int panels, int vectors, int g,
-                      const struct form *f) {
-    unsigned col = group_col(job, g), block = col / (unsigned)f->block;
-    for (int v = 0; block != k->block && v < panels * vectors; v++) {
+INLINE void super_begin(struct walk *k, int vectors, unsigned col, const struct form *f) {
+    for (int v = 0; v < vectors; v++) {
         struct place p = place_at(&k->rows, v, col, f);
         f->super(&k->super[v], &p);
     }
-    k->block = block;
+    k->block = col / (unsigned)f->block;
+}
+
+/* One group of superblocks: each piece has code of its own, in which all shifts are constants. */
+INLINE void super_one(const struct panel_job *job, struct walk *k, int panels, int vectors, int g,
+                      const struct form *f) {
+    unsigned col = group_col(job, g);
+    if (col / (unsigned)f->block != k->block) super_begin(k, panels * vectors, col, f);
     int index = (int)(col % (unsigned)f->block / ORDER_GROUP);
 #ifdef NW_PLAIN_C /* no constants where each operation is a loop: that takes minutes to compile */
     piece_one(job, k, panels, vectors, g, index, f);
@@ -422,15 +433,34 @@ INLINE void super_one(const struct panel_job *job, struct walk *k, int panels, i
 #endif
 }
 
+/* Ends a leaf: stack_push, where leaves may be so short that what is added should stay in registers. */
+INLINE void push_sums(struct walk *k, int vectors, int joins, const struct act *x, const struct form *f,
+                      struct sum_stack *stack) {
+    vf sum[DECODE_PANELS * VECTORS];
+    for (int v = 0; v < vectors; v++) {
+        sum[v] = leaf_sum(&k->rows, v, &k->sums[v], x, f);
+        clear_sums(&k->sums[v], f);
+    }
+    for (; joins > 0; joins--) {
+        stack->top--;
+        for (int v = 0; v < vectors; v++)
+            sum[v] = vf_add(vf_load(stack_slot(stack) + v * LANES), sum[v]);
+    }
+    for (int v = 0; v < vectors; v++)
+        vf_store(stack_slot(stack) + v * LANES, sum[v]);
+    stack->top++;
+}
+
 /* All leaves for the one token of the tile: a loop over groups that does not stop at leaves, as they may be short. The
  * panels are read side by side: memory gives more to several streams than to one. */
 INLINE void leaves_one(const struct panel_job *job, int panels, int vectors, const struct form *f,
                        struct sum_stack *stack) {
     const struct act *x = job->x;
-    struct walk k = {.block = UINT_MAX};
+    struct walk k;
     rows_begin(job, panels * vectors, &k.rows);
+    if (f->super) super_begin(&k, panels * vectors, group_col(job, 0), f);
     for (int v = 0; v < panels * vectors; v++)
-        k.sums[v] = (struct sums){vf_set(0), vi_set(0)};
+        clear_sums(&k.sums[v], f);
     for (int g = 0; g < x->n_groups; g++) {
         if (f->super)
             super_one(job, &k, panels, vectors, g, f);
@@ -438,11 +468,7 @@ INLINE void leaves_one(const struct panel_job *job, int panels, int vectors, con
             group_one(job, &k, panels, vectors, g, f);
         int leaf = x->groups[g].leaf;
         if (g + 1 < x->n_groups && x->groups[g + 1].leaf == leaf) continue;
-        for (int v = 0; v < panels * vectors; v++) {
-            store_sums(&k.rows, v, &k.sums[v], x, f, stack_slot(stack) + v * LANES);
-            k.sums[v] = (struct sums){vf_set(0), vi_set(0)};
-        }
-        stack_push(stack, job->joins[leaf - job->w->leaf0]);
+        push_sums(&k, panels * vectors, job->joins[leaf - job->w->leaf0], x, f, stack);
     }
 }
 
@@ -461,7 +487,7 @@ INLINE void leaf_tile(const struct panel_job *job, const struct rows *r, int g, 
     struct sums s[ACT_TILE];
     int nt = job->nt, first = r->lane[0] == 0;
     for (int t = 0; t < nt; t++)
-        s[t] = (struct sums){vf_set(0), vi_set(0)};
+        clear_sums(&s[t], f);
     for (; g < end; g++) {
         struct place p = place_at(r, 0, group_col(job, g), f);
         struct tile w = {.u = units_at(r, 0, &p, f)};
@@ -475,7 +501,7 @@ INLINE void leaf_tile(const struct panel_job *job, const struct rows *r, int g, 
         }
     }
     for (int t = 0; t < nt; t++)
-        store_sums(r, 0, &s[t], job->x, f, out + t * LANES);
+        vf_store(out + t * LANES, leaf_sum(r, 0, &s[t], job->x, f));
 }
 
 /* Canonical values of the 32 columns (tensor_type.h). */
