@@ -30,10 +30,6 @@ INLINE vi vi_sub(vi a, vi b) {
     return _mm256_sub_epi32(a, b);
 }
 
-INLINE vi vi_mul(vi a, vi b) {
-    return _mm256_mullo_epi32(a, b);
-}
-
 INLINE vi vi_sll(vi v, int n) {
     return _mm256_slli_epi32(v, n);
 }

@@ -740,7 +740,7 @@ INLINE int tile_float(const struct panel_job *job, const struct form *f) {
     }                                                                                                                  \
     static int float_##name(const struct panel_job *job) {                                                             \
         static const struct form f = __VA_ARGS__;                                                                      \
-        return tile_float(job, &f);                                                                    \
+        return tile_float(job, &f);                                                                                    \
     }
 FORMS(X)
 #undef X
