@@ -12,7 +12,7 @@
  * A set defines before it includes this:
  *   LANES                    rows of a vector
  *   vi, vf                   LANES 32-bit integers, floats
- *   vi_load vi_set vi_and vi_or vi_sub vi_add vi_mul vi_sll vi_srl vi_sra    words; shifts by a number
+ *   vi_load vi_set vi_and vi_or vi_sub vi_add vi_sll vi_srl vi_sra    words; shifts by a number
  *   vf_load vf_store vf_set vf_add vf_mul vf_fma vf_int (from vi) vf_neg
  *   vf_halves(p)             LANES binary16 numbers at p; vf_low_half(vi), vf_high_half(vi): of each word
  *   vd                       sums in the making of products of bytes: unsigned weights times |x| <= 127
@@ -22,7 +22,7 @@
  *   vi_byte(v, i)            that byte, unsigned
  *   vi_sub8(a, b)            bytes
  *   vf_byte(v, i)            that byte, signed, as a float times 1 / BYTE_UNIT
- *   DOT_RUN(bits)            how often that may be repeated (2, 4 or 8) with weights of so many bits
+ *   DOT_RUN(bits)            how often dot_next may follow, with the first (2, 4 or 8), with weights of so many bits
  *   dot_signed(vi, q, x4, is_static)    adds products of signed bytes; is_static: x may be -128. Sums are too large by
  *                            the sum of x shifted left by DOT_SIGNED_OFFSET, if that is not 0 */
 #ifndef KERNELS_PANEL_MAT_H
