@@ -417,7 +417,7 @@ INLINE void super_one(const struct panel_job *job, struct walk *k, int panels, i
     unsigned col = group_col(job, g);
     if (col / (unsigned)f->block != k->block) super_begin(k, panels * vectors, col, f);
     int index = (int)(col % (unsigned)f->block / ORDER_GROUP);
-#ifdef NW_PLAIN_C /* no constants where each operation is a loop: that takes minutes to compile */
+#if defined NW_PLAIN_C || defined __SANITIZE_ADDRESS__ /* no constants where that takes minutes to compile */
     piece_one(job, k, panels, vectors, g, index, f);
 #else
     switch (index) {
