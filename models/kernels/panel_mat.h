@@ -599,12 +599,24 @@ struct float_piece {
     struct value_units u[VECTORS];
 };
 
+/* Each pass over a chunk asks for its part of the next: a pass over memory alone would be all the hardware notices. */
+INLINE void prefetch_chunk(const uint8_t *piece, int first, const struct form *f) {
+    size_t bytes = (size_t)(f->block_bytes * MAT_PANEL * ORDER_GROUP / f->block);
+    const uint8_t *next = piece + CHUNK / ORDER_GROUP * bytes;
+    for (size_t i = bytes * (size_t)first / ORDER_LANES; i < bytes * (size_t)(first + LANES_ONCE) / ORDER_LANES;
+         i += 64)
+        __builtin_prefetch(next + i);
+}
+
 /* Lanes [first, first + LANES_ONCE) over n whole pieces. */
 INLINE void lanes_one(const struct float_piece *piece, int n, const float *x, int first, const struct form *f,
                       vf acc[ORDER_LANES][VECTORS]) {
     vf a[LANES_ONCE][VECTORS];
     memcpy(a, acc + first, sizeof a);
-    for (int i = 0; i < n; i++, x += ORDER_GROUP)
+    for (int i = 0; i < n; i++, x += ORDER_GROUP) {
+        size_t offset =
+            f->super ? (size_t)(piece[i].p[0].index * f->block_bytes * MAT_PANEL * ORDER_GROUP / f->block) : 0;
+        prefetch_chunk(piece[i].p[0].words + offset, first, f);
 #pragma GCC unroll 8
         for (int w = 0; w < 2 * LANES_ONCE / 4; w++) {
             int half = w / (LANES_ONCE / 4), lane = w % (LANES_ONCE / 4) * 4, k = 4 * half + (first + lane) / 4;
@@ -622,6 +634,7 @@ INLINE void lanes_one(const struct float_piece *piece, int n, const float *x, in
                 }
             }
         }
+    }
     memcpy(acc + first, a, sizeof a);
 }
 
