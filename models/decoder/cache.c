@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "cache.h"
 
-enum { VERSION = 1, HEADER_BYTES = 4096, PIECE = 1 << 20, SAMPLES = 64, SAMPLE_BYTES = 4096 };
+enum { VERSION = 2, HEADER_BYTES = 4096, PIECE = 1 << 20, SAMPLES = 64, SAMPLE_BYTES = 4096 };
 
 struct cache_header {
     char magic[8];

@@ -64,19 +64,16 @@ static int flip_in_block(const struct mat *m, float step, uint8_t *block, int co
 int decoder_flip_weight(struct decoder *dec, uint64_t which) {
     struct mat *m = pick(dec, which);
     if (!m) return -1;
-    int begin, end, block = m->type->block, bytes = m->type->block_bytes;
+    int begin, end, block = m->type->block;
     used_cols(m, &begin, &end);
     for (uint64_t attempt = 0; attempt < 64; attempt++) {
         uint64_t r = rng_u64(which, attempt);
         int row = (int)(r % (uint64_t)m->rows), col = begin + (int)((r >> 32) % (uint64_t)(end - begin));
         uint8_t stored[256];
         col = col / block * block;
-        size_t at = tensor_type_row_bytes(m->type, col);
-        for (int i = 0; i < bytes; i++)
-            stored[i] = *mat_byte(m, row, at + (size_t)i);
+        mat_block_get(m, row, col, stored);
         if (flip_in_block(m, m->row_step ? m->row_step[row] : 1, stored, col)) continue;
-        for (int i = 0; i < bytes; i++) /* matrices lie in memory of the decoder's own */
-            *(uint8_t *)(uintptr_t)mat_byte(m, row, at + (size_t)i) = stored[i];
+        mat_block_put(m, row, col, stored); /* matrices lie in memory of the decoder's own */
         return 0;
     }
     return -1;

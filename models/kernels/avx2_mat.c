@@ -30,10 +30,6 @@ INLINE vi vi_sub(vi a, vi b) {
     return _mm256_sub_epi32(a, b);
 }
 
-INLINE vi vi_mul(vi a, vi b) {
-    return _mm256_mullo_epi32(a, b);
-}
-
 INLINE vi vi_sll(vi v, int n) {
     return _mm256_slli_epi32(v, n);
 }
@@ -102,16 +98,59 @@ INLINE vd dot_first(vi q, vi x4) {
 }
 
 INLINE vd dot_next(vd sum, vi q, vi x4) {
-    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(q, x4));
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(q, x4));
+    __asm__("" : "+x"(sum)); /* added here, not when all products lie in registers, of which there are too few */
+    return sum;
 }
 
 INLINE vi dot_sum(vd sum) {
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
 }
 
+/* In 16 bits as the products: each of the 16 columns' four words has columns 0, 1 in its low half, 2, 3 in its high. */
+INLINE vd dot_less(vd sum, const int8_t x[16], int32_t total, int n) {
+    __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8((char)(1 << n)), _mm_loadu_si128((const __m128i *)x));
+    (void)total;
+    pairs = _mm_add_epi16(pairs, _mm_unpackhi_epi64(pairs, pairs));
+    pairs = _mm_add_epi16(pairs, _mm_shuffle_epi32(pairs, 1));
+    return _mm256_sub_epi16(sum, _mm256_broadcastd_epi32(pairs));
+}
+
+/* Byte i of each word moved within it: to places of `to`, 0x80 where zero is wanted. */
+INLINE vi byte_to(vi v, int i, uint32_t to) {
+    __m256i words = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+    __m256i from = _mm256_or_si256(_mm256_add_epi8(words, _mm256_set1_epi8((char)i)), vi_set(to));
+    return _mm256_shuffle_epi8(v, from);
+}
+
+INLINE vi vi_byte(vi v, int i) {
+    return byte_to(v, i, 0x80808000u);
+}
+
+INLINE vi vi_sub8(vi a, vi b) {
+    return _mm256_sub_epi8(a, b);
+}
+
+/* At the top of its word a byte has its sign. */
+#define BYTE_UNIT 0x1p-24f
+
+INLINE vf vf_byte(vi v, int i) {
+    return vf_int(byte_to(v, i, 0x00808080u));
+}
+
+/* Scales as 16-bit numbers, the same for both halves of a word. */
+INLINE vi dot_scaled(vd sum, vi v, int i) {
+    return _mm256_madd_epi16(sum, byte_to(v, i, 0x80008000u));
+}
+
+INLINE vi dot_scaled_signed(vd sum, vi v, int i) {
+    return _mm256_madd_epi16(sum, _mm256_srai_epi16(byte_to(v, i, 0x00800080u), 8));
+}
+
 enum { DOT_SIGNED_OFFSET = 0 };
 
-/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit numbers.
+/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit
+ * numbers.
  */
 INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
     if (!is_static) {

@@ -114,6 +114,33 @@ INLINE vi dot_sum(vd sum) {
     return sum;
 }
 
+INLINE vd dot_less(vd sum, const int8_t x[16], int32_t total, int n) {
+    (void)x;
+    return vi_sub(sum, vi_set((uint32_t)total << n));
+}
+
+INLINE vi vi_byte(vi v, int i) {
+    return vi_and(vi_srl(v, 8 * i), vi_set(255));
+}
+
+INLINE vi vi_sub8(vi a, vi b) {
+    return _mm512_sub_epi8(a, b);
+}
+
+#define BYTE_UNIT 1.0f
+
+INLINE vf vf_byte(vi v, int i) {
+    return vf_int(vi_sra(vi_sll(v, 24 - 8 * i), 24));
+}
+
+INLINE vi dot_scaled(vd sum, vi v, int i) {
+    return vi_mul(sum, vi_byte(v, i));
+}
+
+INLINE vi dot_scaled_signed(vd sum, vi v, int i) {
+    return vi_mul(sum, vi_sra(vi_sll(v, 24 - 8 * i), 24));
+}
+
 /* q + 128 is unsigned. */
 enum { DOT_SIGNED_OFFSET = 7 };
 

@@ -109,6 +109,33 @@ INLINE vi dot_sum(vd sum) {
     return vreinterpretq_u32_s32(sum);
 }
 
+INLINE vd dot_less(vd sum, const int8_t x[16], int32_t total, int n) {
+    (void)x;
+    return vsubq_s32(sum, vdupq_n_s32(total * (1 << n)));
+}
+
+INLINE vi vi_byte(vi v, int i) {
+    return vi_and(vi_srl(v, 8 * i), vi_set(255));
+}
+
+INLINE vi vi_sub8(vi a, vi b) {
+    return vreinterpretq_u32_u8(vsubq_u8(vreinterpretq_u8_u32(a), vreinterpretq_u8_u32(b)));
+}
+
+#define BYTE_UNIT 1.0f
+
+INLINE vf vf_byte(vi v, int i) {
+    return vf_int(vi_sra(vi_sll(v, 24 - 8 * i), 24));
+}
+
+INLINE vi dot_scaled(vd sum, vi v, int i) {
+    return vi_mul(dot_sum(sum), vi_byte(v, i));
+}
+
+INLINE vi dot_scaled_signed(vd sum, vi v, int i) {
+    return vi_mul(dot_sum(sum), vi_sra(vi_sll(v, 24 - 8 * i), 24));
+}
+
 enum { DOT_SIGNED_OFFSET = 0 };
 
 INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {

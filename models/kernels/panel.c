@@ -35,12 +35,8 @@ INLINE void transpose_words(const uint8_t *const row[4], size_t at, uint8_t *dst
 
 /* One block of 16 rows; all the sizes are constants where this is inlined. A half stands before all words or behind
  * them. */
-INLINE void pack_block(const uint8_t *const row[MAT_PANEL], size_t at, int bytes, int half_at, uint8_t *dst) {
-    int half = bytes % 4, words = bytes / 4, word = 0;
-    for (int r = 0; half && r < MAT_PANEL; r++)
-        memcpy(dst + 2 * r, row[r] + at + half_at, 2);
-    dst += half ? 2 * MAT_PANEL : 0;
-    at += half && !half_at ? 2 : 0;
+INLINE void pack_words(const uint8_t *const row[MAT_PANEL], size_t at, int words, uint8_t *dst) {
+    int word = 0;
     for (; word + 4 <= words; word += 4, at += 16, dst += 16 * MAT_PANEL)
         for (int r = 0; r < MAT_PANEL; r += 4)
             transpose_words(row + r, at, dst + 4 * r, 4 * MAT_PANEL);
@@ -49,9 +45,27 @@ INLINE void pack_block(const uint8_t *const row[MAT_PANEL], size_t at, int bytes
             memcpy(dst + 4 * r, row[r] + at, 4);
 }
 
-INLINE void pack_panel(const uint8_t *const row[MAT_PANEL], size_t n_blocks, int bytes, int half_at, uint8_t *dst) {
+INLINE void pack_block(const struct tensor_type *type, const uint8_t *const row[MAT_PANEL], size_t at, int bytes,
+                       int half_at, uint8_t *dst) {
+    int half = bytes % 4;
+    for (int r = 0; half && r < MAT_PANEL; r++)
+        memcpy(dst + 2 * r, row[r] + at + half_at, 2);
+    dst += half ? 2 * MAT_PANEL : 0;
+    at += half && !half_at ? 2 : 0;
+    if (!type->order) {
+        pack_words(row, at, bytes / 4, dst);
+        return;
+    }
+    uint32_t stored[BLOCK_MAX_BYTES / 4][MAT_PANEL], ordered[BLOCK_MAX_BYTES / 4][MAT_PANEL];
+    pack_words(row, at, bytes / 4, (uint8_t *)stored);
+    type->order((const uint32_t(*)[MAT_PANEL])stored, ordered);
+    memcpy(dst, ordered, (size_t)(bytes / 4) * sizeof *ordered);
+}
+
+INLINE void pack_panel(const struct tensor_type *type, const uint8_t *const row[MAT_PANEL], size_t n_blocks, int bytes,
+                       int half_at, uint8_t *dst) {
     for (size_t b = 0; b < n_blocks; b++, dst += (size_t)bytes * MAT_PANEL)
-        pack_block(row, b * (size_t)bytes, bytes, half_at, dst);
+        pack_block(type, row, b * (size_t)bytes, bytes, half_at, dst);
 }
 
 /* Fewer rows than a panel has, with zeros for the rest. */
@@ -63,7 +77,7 @@ static void pack_last(const struct tensor_type *type, const uint8_t *src, size_t
         const uint8_t *row[MAT_PANEL];
         for (int r = 0; r < MAT_PANEL; r++)
             row[r] = r < n_rows ? src + (size_t)r * stride + b * bytes : zeros;
-        pack_block(row, 0, type->block_bytes, type->half_at, dst);
+        pack_block(type, row, 0, type->block_bytes, type->half_at, dst);
     }
 }
 
@@ -74,33 +88,53 @@ void mat_pack(const struct tensor_type *type, const uint8_t *src, size_t stride,
         for (int r = 0; r < MAT_PANEL; r++)
             row[r] = src + (size_t)r * stride;
         switch (type->block_bytes) { /* the same, with constants */
-        case 18: pack_panel(row, n_blocks, 18, 0, dst); break;
-        case 34: pack_panel(row, n_blocks, 34, 0, dst); break;
-        case 144: pack_panel(row, n_blocks, 144, 0, dst); break;
-        default: pack_panel(row, n_blocks, type->block_bytes, type->half_at, dst);
+        case 18: pack_panel(type, row, n_blocks, 18, 0, dst); break;
+        case 34: pack_panel(type, row, n_blocks, 34, 0, dst); break;
+        case 144: pack_panel(type, row, n_blocks, 144, 0, dst); break;
+        case 176: pack_panel(type, row, n_blocks, 176, 0, dst); break;
+        case 210: pack_panel(type, row, n_blocks, 210, 208, dst); break;
+        default: pack_panel(type, row, n_blocks, type->block_bytes, type->half_at, dst);
         }
     }
     if (n_rows) pack_last(type, src, stride, n_rows, n_blocks, dst);
 }
 
-const uint8_t *mat_byte(const struct mat *w, int row, size_t at) {
-    if (!w->in_panels) return w->data + (size_t)row * w->stride + at;
-    size_t bytes = (size_t)w->type->block_bytes, lane = (size_t)row % MAT_PANEL, in = at % bytes;
-    size_t half_at = bytes % 4 ? (size_t)w->type->half_at : bytes;
-    const uint8_t *block = w->data + (size_t)row / MAT_PANEL * w->stride + at / bytes * bytes * MAT_PANEL;
-    if (in >= half_at && in < half_at + 2) return block + 2 * lane + (in - half_at);
-    in -= in > half_at ? 2 : 0;
-    return block + halves_bytes(w->type) + in / 4 * 4 * MAT_PANEL + 4 * lane + in % 4;
+void block_gather(const struct mat *w, int row, size_t index, uint8_t *out) {
+    const struct tensor_type *type = w->type;
+    size_t bytes = (size_t)type->block_bytes, lane = (size_t)row % MAT_PANEL, half = bytes % 4;
+    const uint8_t *block = w->data + (size_t)row / MAT_PANEL * w->stride + index * bytes * MAT_PANEL;
+    uint32_t words[BLOCK_MAX_BYTES / 4], stored[BLOCK_MAX_BYTES / 4];
+    for (size_t word = 0; word < bytes / 4; word++)
+        memcpy(words + word, block + halves_bytes(type) + 4 * MAT_PANEL * word + 4 * lane, 4);
+    if (type->restore) type->restore(words, stored);
+    memcpy(out + (half && !type->half_at ? 2 : 0), type->restore ? stored : words, bytes - half);
+    if (half) memcpy(out + type->half_at, block + 2 * lane, 2);
 }
 
-void block_gather(const struct mat *w, int row, size_t index, uint8_t *out) {
-    size_t bytes = (size_t)w->type->block_bytes, lane = (size_t)row % MAT_PANEL;
-    size_t half_at = (size_t)w->type->half_at, halves = (size_t)halves_bytes(w->type);
-    const uint8_t *block = w->data + (size_t)row / MAT_PANEL * w->stride + index * bytes * MAT_PANEL;
-    for (size_t word = 0; word < bytes / 4; word++)
-        memcpy(out + 4 * word + (halves && 4 * word >= half_at ? 2 : 0),
-               block + halves + 4 * MAT_PANEL * word + 4 * lane, 4);
-    if (halves) memcpy(out + half_at, block + 2 * lane, 2);
+void mat_block_get(const struct mat *w, int row, int col, uint8_t *out) {
+    size_t index = (size_t)(col / w->type->block), bytes = (size_t)w->type->block_bytes;
+    if (w->in_panels)
+        block_gather(w, row, index, out);
+    else
+        memcpy(out, w->data + (size_t)row * w->stride + index * bytes, bytes);
+}
+
+void mat_block_put(const struct mat *w, int row, int col, const uint8_t *block) {
+    size_t index = (size_t)(col / w->type->block), bytes = (size_t)w->type->block_bytes;
+    uint8_t *data = (uint8_t *)(uintptr_t)w->data; /* the caller's own memory */
+    if (!w->in_panels) {
+        memcpy(data + (size_t)row * w->stride + index * bytes, block, bytes);
+        return;
+    }
+    uint8_t rows[MAT_PANEL][BLOCK_MAX_BYTES];
+    const uint8_t *at[MAT_PANEL];
+    for (int r = 0; r < MAT_PANEL; r++) {
+        block_gather(w, row / MAT_PANEL * MAT_PANEL + r, index, rows[r]);
+        at[r] = rows[r];
+    }
+    memcpy(rows[row % MAT_PANEL], block, bytes);
+    pack_block(w->type, at, 0, w->type->block_bytes, w->type->half_at,
+               data + (size_t)row / MAT_PANEL * w->stride + index * bytes * MAT_PANEL);
 }
 
 void mat_row_floats(const struct mat *w, int row, int n, float *dst) {

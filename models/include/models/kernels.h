@@ -88,13 +88,16 @@ int mat_prepare(struct mat *w);
  *     Q4_0     d of rows 0-15 | columns 0-3, 16-19 of rows 0-15 | columns 4-7, 20-23 of rows 0-15 | ...
  *
  * so that a vector of 32-bit lanes has rows as lanes, and a product reads memory in one sequence. Rows past the last
- * are zeros. Only quantized types have panels. */
-enum { MAT_PANEL = 16 };
+ * are zeros. Formats that keep high bits apart are put into the order in which they are used (type->order). Only
+ * quantized types have panels. */
+enum { MAT_PANEL = TYPE_ROWS };
 size_t mat_panels_bytes(const struct tensor_type *type, int rows, int cols); /* of a whole matrix or a column shard */
 /* Packs n_rows rows of cols columns, `stride` bytes apart, into panels from dst (aligned to 32) on. */
 void mat_pack(const struct tensor_type *type, const uint8_t *src, size_t stride, int n_rows, int cols, uint8_t *dst);
-/* Where byte `at` of a row (as stored in the file, from the row's first byte here) lies. */
-const uint8_t *mat_byte(const struct mat *w, int row, size_t at);
+/* The block of a row, as stored in the file, that holds column col (counted from w->first_col); and back, where the
+ * matrix lies in memory that may be written. Block: type->block_bytes, at most 256. */
+void mat_block_get(const struct mat *w, int row, int col, uint8_t *block);
+void mat_block_put(const struct mat *w, int row, int col, const uint8_t *block);
 /* The canonical floats of the first n columns of a row; w->first_col is 0. Local. */
 void mat_row_floats(const struct mat *w, int row, int n, float *dst);
 

@@ -35,6 +35,8 @@ struct weight_piece {
     float d, m;
 };
 
+enum { TYPE_ROWS = 16 };
+
 struct tensor_type {
     const char *name; /* "Q4_K" */
     int ggml_id; /* number in GGUF; -1 for I4 and I8 per-channel */
@@ -54,6 +56,10 @@ struct tensor_type {
     void (*quantize)(const float *src, float step, void *dst, int64_t n);
     /* Quantized types: piece `index` (0..block/32-1) of one block. NULL for float types. */
     void (*unpack)(const uint8_t *block, int index, float step, struct weight_piece *piece);
+    /* The order of bits in a block of a panel (kernels.h), where it is not the stored one: from a block's words, the
+     * 16-bit number taken out, of TYPE_ROWS rows; and back, of one row. NULL: words lie as stored. */
+    void (*order)(const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]);
+    void (*restore)(const uint32_t *in, uint32_t *out);
 };
 
 /* All types, ended by NULL; lookups return NULL if unknown. Names compare without case. Local. */

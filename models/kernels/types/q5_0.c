@@ -25,6 +25,20 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
     }
 }
 
+/* In panels: the word of fifth bits spread. */
+enum { WORDS = BYTES / 4, FIFTH = 0 };
+
+static void order(const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]) {
+    memcpy(out, in, WORDS * sizeof *in);
+    for (int r = 0; r < TYPE_ROWS; r++)
+        out[FIFTH][r] = bits_spread(in[FIFTH][r]);
+}
+
+static void restore(const uint32_t *in, uint32_t *out) {
+    memcpy(out, in, WORDS * sizeof *in);
+    out[FIFTH] = bits_gather(in[FIFTH]);
+}
+
 const struct tensor_type tensor_type_q5_0 = {
     .name = "Q5_0",
     .ggml_id = 6,
@@ -34,4 +48,6 @@ const struct tensor_type tensor_type_q5_0 = {
     .dequantize = dequantize,
     .quantize = quantize,
     .unpack = unpack,
+    .order = order,
+    .restore = restore,
 };

@@ -37,6 +37,36 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
     }
 }
 
+/* In panels: the first four words, then for each pair of pieces two words of fifth bits and its eight of nibbles. Bit
+ * 2i + e of byte b of word w is that of column 16w + 4i + b of piece e. */
+enum { PAIR_WORDS = 10 };
+
+static void order(const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]) {
+    memcpy(out, in, HIGH * sizeof *in / 4);
+    for (int pair = 0; pair < 4; pair++) {
+        uint32_t(*to)[TYPE_ROWS] = out + HIGH / 4 + PAIR_WORDS * pair;
+        for (int w = 0; w < 2; w++)
+            for (int r = 0; r < TYPE_ROWS; r++) {
+                uint32_t v = 0;
+                for (int i = 0; i < 4; i++)
+                    v |= bit_field(in[HIGH / 4 + 4 * w + i][r], 2 * pair, 3, 2 * i);
+                to[w][r] = v;
+            }
+        memcpy(to + 2, in + QUANTS / 4 + 8 * pair, 8 * sizeof *in);
+    }
+}
+
+static void restore(const uint32_t *in, uint32_t *out) {
+    memcpy(out, in, HIGH);
+    memset(out + HIGH / 4, 0, 32);
+    for (int pair = 0; pair < 4; pair++) {
+        const uint32_t *from = in + HIGH / 4 + PAIR_WORDS * pair;
+        for (int i = 0; i < 8; i++)
+            out[HIGH / 4 + i] |= bit_field(from[i / 4], i % 4 * 2, 3, 2 * pair);
+        memcpy(out + QUANTS / 4 + 8 * pair, from + 2, 32);
+    }
+}
+
 const struct tensor_type tensor_type_q5_k = {
     .name = "Q5_K",
     .ggml_id = 13,
@@ -47,4 +77,6 @@ const struct tensor_type tensor_type_q5_k = {
     .dequantize = dequantize,
     .quantize = quantize,
     .unpack = unpack,
+    .order = order,
+    .restore = restore,
 };

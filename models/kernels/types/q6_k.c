@@ -56,6 +56,39 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
         quantize_block(src + i, out);
 }
 
+/* In panels: for each pair of pieces its four scales, four words of bit pairs, eight of nibbles, the low ones the first
+ * piece. Byte b of word w of the bits: bits 0 and 2 on are those of column 4w + b of the two, bits 4 and 6 on those of
+ * column 16 + 4w + b. */
+enum { PAIR_WORDS = 13 };
+
+static void order(const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]) {
+    for (int pair = 0; pair < 4; pair++, out += PAIR_WORDS) {
+        const uint32_t(*low)[TYPE_ROWS] = in + pair / 2 * 16, (*high)[TYPE_ROWS] = in + HIGH / 4 + pair / 2 * 8;
+        int from = pair % 2 * 4;
+        memcpy(out, in + SCALES / 4 + pair, sizeof *in);
+        for (int w = 0; w < 4; w++)
+            for (int r = 0; r < TYPE_ROWS; r++)
+                out[1 + w][r] = bit_field(high[w][r], from, 15, 0) | bit_field(high[4 + w][r], from, 15, 4);
+        for (int w = 0; w < 8; w++)
+            for (int r = 0; r < TYPE_ROWS; r++)
+                out[5 + w][r] = bit_field(low[w][r], from, 15, 0) | bit_field(low[8 + w][r], from, 15, 4);
+    }
+}
+
+static void restore(const uint32_t *in, uint32_t *out) {
+    for (int half = 0; half < 2; half++) {
+        const uint32_t *one = in + 2 * PAIR_WORDS * half, *two = one + PAIR_WORDS;
+        out[SCALES / 4 + 2 * half] = one[0];
+        out[SCALES / 4 + 2 * half + 1] = two[0];
+        for (int w = 0; w < 8; w++)
+            out[HIGH / 4 + 8 * half + w] =
+                bit_field(one[1 + w % 4], w / 4 * 4, 15, 0) | bit_field(two[1 + w % 4], w / 4 * 4, 15, 4);
+        for (int w = 0; w < 16; w++)
+            out[16 * half + w] =
+                bit_field(one[5 + w % 8], w / 8 * 4, 15, 0) | bit_field(two[5 + w % 8], w / 8 * 4, 15, 4);
+    }
+}
+
 const struct tensor_type tensor_type_q6_k = {
     .name = "Q6_K",
     .ggml_id = 14,
@@ -66,4 +99,6 @@ const struct tensor_type tensor_type_q6_k = {
     .dequantize = dequantize,
     .quantize = quantize,
     .unpack = unpack,
+    .order = order,
+    .restore = restore,
 };

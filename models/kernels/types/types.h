@@ -46,6 +46,26 @@ static inline float reciprocal(float d) {
 void bits5_unpack(const uint8_t *src, int offset, int8_t q[32]);
 void bits5_pack(const uint8_t level[32], uint8_t *dst);
 
+/* Of each byte the bits of mask from bit `from` on, at bit `to`. */
+static inline uint32_t bit_field(uint32_t v, int from, uint32_t mask, int to) {
+    return (v >> from & mask * 0x01010101u) << to;
+}
+
+/* Bit c of a word to bit c / 4 of byte c % 4, so that one shift moves the bits of four columns; and back. */
+static inline uint32_t bits_spread(uint32_t v) {
+    uint32_t out = 0;
+    for (int k = 0; k < 8; k++) /* the product puts bits 0-3 at bits 0, 8, 16, 24 */
+        out |= ((v >> 4 * k & 15) * 0x00204081u & 0x01010101u) << k;
+    return out;
+}
+
+static inline uint32_t bits_gather(uint32_t v) {
+    uint32_t out = 0;
+    for (int k = 0; k < 8; k++) /* and these at bits 28-31 */
+        out |= (bit_field(v, k, 1, 0) * 0x10204080u >> 28) << 4 * k;
+    return out;
+}
+
 /* The value of largest magnitude, the first of equals, with its sign. */
 float max_magnitude(const float *x, int n);
 void min_max(const float *x, int n, float *min, float *max);
