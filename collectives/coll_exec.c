@@ -22,8 +22,7 @@ static size_t code_stride(const struct coll *c) {
 
 static struct ref ref_of(const struct coll *c, struct place at, int part) {
     if (at.area == AREA_NONE) return (struct ref){0, 0};
-    if (holds_codes(c, at.area))
-        return (struct ref){at.area, (size_t)at.index * code_stride(c) + c->code_begin[part]};
+    if (holds_codes(c, at.area)) return (struct ref){at.area, (size_t)at.index * code_stride(c) + c->code_begin[part]};
     return (struct ref){at.area, ((size_t)at.index * c->n + c->part_begin[part]) * c->sizes.elem};
 }
 
@@ -89,8 +88,7 @@ static int is_fused(const struct coll *c) {
     struct ref result = ref_of(c, c->prog.layout.value[c->prog.result_slot], 0);
     if (!c->finish.row || c->n_work == 0) return 0;
     const struct work *w = &c->work[c->n_work - 1];
-    return w->op == INST_REDUCE && w->count == c->n && w->dst.area == result.area &&
-           w->dst.off == result.off;
+    return w->op == INST_REDUCE && w->count == c->n && w->dst.area == result.area && w->dst.off == result.off;
 }
 
 void coll_fit(struct coll *c, size_t n) {

@@ -101,8 +101,7 @@ static void mpi_irecv(struct link *l, struct link_request *req) {
     size_t n = req->bytes / m->chunk_bytes, head = n * m->chunk_bytes, rest = req->bytes - head;
     char *buf = (char *)(uintptr_t)req->buf;
     if (n > 0) MPI_Irecv(buf, (int)n, m->chunk, req->from, req->tag, m->comm, &recvs[0]);
-    if (rest > 0 || n == 0)
-        MPI_Irecv(buf + head, (int)rest, MPI_BYTE, req->from, req->tag, m->comm, &recvs[1]);
+    if (rest > 0 || n == 0) MPI_Irecv(buf + head, (int)rest, MPI_BYTE, req->from, req->tag, m->comm, &recvs[1]);
     for (int i = 0; i < 2; i++)
         request_set(req, i, recvs[i]);
 }
