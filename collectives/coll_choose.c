@@ -35,7 +35,8 @@ static uint64_t work_ps(const struct estimate *e, const struct coll_cost *cost) 
     return ps;
 }
 
-/* A rank's formula on one link: each round costs an exchange, each further message an overhead, the words their time. */
+/* A rank's formula on one link: each round costs an exchange, each further message an overhead, the words their time.
+ */
 static uint64_t formula_ps(const struct estimate *e, const struct coll_cost *cost, const struct net_link *link) {
     uint64_t rounds = (uint64_t)cost->rounds, more = cost->messages > rounds ? cost->messages - rounds : 0;
     uint64_t each = link->pull ? link->o_recv_ps : link->o_send_ps > link->g_ps ? link->o_send_ps : link->g_ps;

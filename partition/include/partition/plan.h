@@ -214,7 +214,7 @@ int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sc
  * the largest pass (M = max_tokens, L = max_logits); parts that a rank does not need are empty. */
 #define PLAN_PART_LIST(X)                                                                                              \
     X(HIDDEN) /* [M][d_model] residual stream */                                                                       \
-    X(SUM) /* [M][d_model] sum of a product, where the stage is one rank: others have collectives for it */           \
+    X(SUM) /* [M][d_model] sum of a product, where the stage is one rank: others have collectives for it */            \
     X(TOKENS) /* [M] token entries of a message */                                                                     \
     X(IDS) /* [3][M] int: id, sequence, position, as the decoder takes them */                                         \
     X(SAMPLED) /* [L] sampled entries */                                                                               \
