@@ -102,6 +102,12 @@ static int build_for(void *ctx, int rank, struct sched *out, struct diag *d) {
     return build(ctx, rank, out, d);
 }
 
+/* Messages alone need no domains, but algorithms of two levels may. */
+static int wants_domains(const struct coll_spec *spec) {
+    int any = !spec->algo || strcmp(spec->algo, "auto") == 0 || strchr(spec->algo, ':');
+    return spec->transport != COLL_TRANSPORT_LINK || (any && !spec->shape.domain);
+}
+
 /* Ranks that share memory by the link and that the spec puts into one domain. Collective. */
 static int find_domains(struct setup *t, struct diag *d) {
     int n = t->link->size, code = 0;
@@ -109,7 +115,9 @@ static int find_domains(struct setup *t, struct diag *d) {
     if (!said) code = diag_set(d, ERR_MEMORY, "no memory for the domains of %d ranks", n);
     code = err_agree(t->link, code, d);
     if (code != 0) return code;
-    link_domains(t->link, real);
+    for (int r = 0; r < n; r++)
+        real[r] = r;
+    if (wants_domains(&t->spec)) link_domains(t->link, real);
     memcpy(said, t->spec.shape.domain ? t->spec.shape.domain : real, (size_t)n * sizeof *said);
     t->spec.shape.domain = said;
     int sharing = 0;

@@ -42,6 +42,16 @@ for sampling in "" "--temperature 0.7 --seed 5"; do
     done
 done
 
+if [ "$n" -gt 1 ]; then
+    for a in tree oneshot twoshot; do
+        for t in shm link; do
+            ok "$a over $t" run "$n" "tp$n" "$tmp/other" --allreduce $a --transport $t
+            ok "$a over $t: logits" [ "$(field "$tmp/one" logits_hash)" = "$(field "$tmp/other" logits_hash)" ]
+        done
+    done
+    ok "ring: another order of sums" run "$n" "tp$n" "$tmp/other" --allreduce ring
+    ok "the library's own" run "$n" "tp$n" "$tmp/other" --allreduce mpi
+fi
 for s in $strategies; do
     for chunk in 1 64; do
         ok "$s" run "$n" "$s" "$tmp/other" --chunk $chunk

@@ -19,13 +19,15 @@
  * Between two ranks of one shared-memory domain a schedule runs without messages (transport shm: one node, or threads):
  * slots lie in shared memory, SEND publishes, RECV is a wait, REDUCE reads the sender's slot in place. All other pairs
  * exchange messages over the link. Transport `link` sends messages everywhere, `shm` refuses where a pair cannot share.
+ * What a rank has sent is counted in its link (link->counts), messages and bytes, whichever way they went: through
+ * shared memory they are words published to a reader. Sends over the link complete at the end of the call.
  * The algorithm `mpi` is the MPI library's own call, whatever the transport. Every wait lets the link progress
  * (link_progress), so messages under way elsewhere are not held up.
  *
  * Memory of shm. Each rank owns one segment: a line with a 64-bit sequence number, written by this rank alone, and two
  * buffers of slots used in turn. The number counts what the rank has published over all calls. A schedule has G_r
- * publications on rank r, one behind each run of SENDs without other steps between them, and one at the start of a rank
- * that sends nothing; publication g (from 0) of call k (from 0) is the store (release) of k*G_r + g + 1. A RECV waits
+ * publications on rank r, one behind each run of SENDs without other steps between them of which one goes to a rank that
+ * shares memory, and one at the start of a rank that has no such run; publication g (from 0) of call k (from 0) is the store (release) of k*G_r + g + 1. A RECV waits
  * until its sender's number reaches the publication that covers the SEND (acquire): known at init, as every rank can
  * build every rank's schedule. Buffer k mod 2 is free for call k when each rank that read it in call k-2 has published
  * anything in call k-1, so has ended k-2; that nearly always has been seen already. Numbers only grow; no line has two
@@ -110,7 +112,8 @@ int coll_bytes(const struct coll_spec *spec, int rank, size_t *bytes, struct dia
 void *coll_sendbuf(struct coll *c, size_t n);
 /* Says that the inputs are complete. The sendbuf is not the caller's any more. Does not block. */
 void coll_start(struct coll *c);
-/* Moves on without blocking; nonzero once coll_wait would not block (it must still be called). */
+/* Moves on without blocking; nonzero once coll_wait would not block (it must still be called). The MPI library's own
+ * call cannot be asked: with the algorithm `mpi` it is made here, and blocks. */
 int coll_test(struct coll *c);
 /* Completes the call; the result, n elements (reduce_scatter: only part `rank` is defined). */
 const void *coll_wait(struct coll *c);
