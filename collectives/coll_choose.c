@@ -9,7 +9,7 @@
  *
  * Rounds one after the other, each as long as its slowest sender, its slowest link and its slowest receiver:
  *
- *   push   max(m o_send, o_send + words G) + L + o_recv, or the o_recv of all messages if that is more
+ *   push   o_send + words G + L + o_recv, or the overheads of all m messages if they are more
  *   pull   o_send + L + messages o_recv + words G                        words: those that are received
  *   and    what is reduced, copied and coded between them
  *
@@ -28,7 +28,7 @@ struct estimate {
 
 /* One round: of a rank while its steps are read, then the greatest of all ranks. */
 struct round {
-    uint64_t send, first; /* until its last message has left; its first */
+    uint64_t busy, send, first; /* overheads of its sends; until its last message has left, its first */
     uint64_t latency, recv, last; /* of its slowest link; overheads of all its receives, of one */
     uint64_t read; /* words read, work done */
 };
@@ -64,9 +64,10 @@ static void add_send(const struct estimate *e, const struct sched *s, int i, str
     const struct net_link *link = &e->net->tier[net_tier(e->net, &e->spec->shape, e->shm, s->rank, t->peer)].link;
     uint64_t bytes = wire_bytes(e, step_elems(e, s, t)), words = pico_of(bytes, link->G);
     if (link->pull) {
-        r->send = most(r->send, link->o_send_ps);
+        r->busy = r->send = most(r->send, link->o_send_ps);
         return;
     }
+    r->busy += stage_ps(e, s, i, bytes) + (t->more ? 0 : link->o_send_ps);
     r->send += stage_ps(e, s, i, bytes);
     if (r->first == 0) r->send += link->o_send_ps;
     if (t->more)
@@ -114,7 +115,7 @@ static int add_rank(const struct estimate *e, const struct coll_choice *choice, 
         struct round mine = {0}, *all = &(*rounds)[round < *n_rounds ? round : *n_rounds - 1];
         for (; i < s.n_steps && s.steps[i].round == round; i++)
             add_step(e, &s, i, &mine);
-        *all = (struct round){most(all->send, mine.send), most(all->first, mine.first),
+        *all = (struct round){most(all->busy, mine.busy), most(all->send, mine.send), most(all->first, mine.first),
                               most(all->latency, mine.latency), most(all->recv, mine.recv),
                               most(all->last, mine.last), most(all->read, mine.read)};
     }
@@ -130,9 +131,8 @@ static int choice_ps(const struct estimate *e, const struct coll_choice *choice,
         code = add_rank(e, choice, (int)((int64_t)i * size / asked), &rounds, &n_rounds, d);
     for (int i = 0; i < n_rounds && code == 0; i++) {
         const struct round *r = &rounds[i];
-        uint64_t late = r->send - r->first; /* receives before the last message have had so long */
-        uint64_t recv = most(r->last, r->recv > late ? r->recv - late : 0);
-        *ps = pico_add(*ps, r->send + r->latency + recv + r->read);
+        uint64_t all_come = r->send + r->latency + r->last, all_taken = most(r->busy, r->first + r->latency) + r->recv;
+        *ps = pico_add(*ps, most(all_come, all_taken) + r->read);
     }
     free(rounds);
     return code;

@@ -126,7 +126,7 @@ static void check_by_hand(void) {
     ps = predict("twoshot", COLL_ALLREDUCE, &two.shape, &plain, 1, n);
     CHECK(ps == 2 * alpha + B / 2 * 50 + B / 2 * 13 + B / 2 * 50, "twoshot of 2 over shm: %" PRIu64, ps);
     ps = predict("tree", COLL_ALLREDUCE, &two.shape, &plain, 1, n);
-    CHECK(ps == 2 * alpha + B * 50 + B * 13 + B * 50, "tree of 2 over shm: %" PRIu64, ps);
+    CHECK(ps == alpha + B * 50 + B * 13, "tree of 2, one exchange, over shm: %" PRIu64, ps);
     ps = predict("oneshot", COLL_ALLREDUCE, &four.shape, &plain, 1, n);
     CHECK(ps == 7000 + 100000 + 3 * 11000 + 3 * B * (50 + 13), "oneshot of 4 over shm: %" PRIu64, ps);
     /* P-1 hand-offs that read and reduce a part, P-1 that copy one. */
@@ -215,12 +215,12 @@ static int price(struct priced *p, const struct coll_choice *choice, enum coll_k
 }
 
 /* Every number of a net, one after the other. */
-enum { N_NUMBERS = 2 * 5 + 3 };
+enum { N_NUMBERS = 3 * 5 + 3 };
 static uint64_t *number(struct net *net, int i) {
-    struct net_link *l = &net->tier[i / 5 < 2 ? i / 5 : 0].link;
+    struct net_link *l = &net->tier[i / 5 % 3].link;
     uint64_t *of_link[] = {&l->L_ps, &l->o_send_ps, &l->o_recv_ps, &l->g_ps, &l->G.num};
     uint64_t *of_rank[] = {&net->gamma.num, &net->copy.num, &net->codec.num};
-    return i < 10 ? of_link[i % 5] : of_rank[i - 10];
+    return i < 15 ? of_link[i % 5] : of_rank[i - 15];
 }
 
 static int same(const struct priced *a, const struct priced *b, uint64_t k) {
@@ -293,9 +293,10 @@ static void check_laws(void) {
     }
 }
 
-/* Where each rank does the same, all ranks end at the same time; domains may be called by any name. */
+/* Where each rank does the same, all ranks end at the same time (in bruck only some ranks have messages that wrap);
+ * domains may be called by any name. */
 static void check_symmetry(void) {
-    static const char *const names[] = {"oneshot", "twoshot", "ring", "recdbl", "swing", "bruck", "rabenseifner"};
+    static const char *const names[] = {"oneshot", "twoshot", "ring", "recdbl", "swing", "rabenseifner"};
     struct coll_choice choice;
     struct priced a, b;
     struct diag d = {0};
