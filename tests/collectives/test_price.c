@@ -403,7 +403,7 @@ static void check_why(void) {
     even_init(&e, 2, 2);
     struct coll_spec spec = {.kind = COLL_ALLREDUCE, .op = sum, .n_max = 2048, .shape = e.shape, .net = &plain};
     CHECK(coll_resolve(&spec, &choice, why, sizeof why, &d) == 0, "%s", d.text);
-    CHECK(!strcmp(why, "fastest of 3 bit-exact ones for 8192 B on 2 ranks over shm: 0.63 us estimated; next twoshot 0.70 us"),
+    CHECK(!strcmp(why, "fastest of 3 bit-exact ones for 8192 B on 2 ranks over shm: 0.63 us estimated; next oneshot 0.63 us"),
           "%s", why);
     spec.transport = COLL_TRANSPORT_LINK;
     coll_resolve(&spec, &choice, why, sizeof why, &d);
