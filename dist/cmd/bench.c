@@ -332,7 +332,7 @@ const struct cmd cmd_bench = {
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv allreduce transport "
                "temperature top-k top-p seed no-bos mem weights-cache kernels repeat roofline plot no-verify "
-               "flip-weight json quiet",
+               "flip-weight json quiet net",
     .notes =
         "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The read "
         "bandwidth "
