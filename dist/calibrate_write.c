@@ -83,7 +83,7 @@ static void put_assumed(const struct writer *w) {
     fputs("links:\n", w->out);
     for (int i = 0; i < net_default.n_tiers; i++) {
         const struct net_link *l = &net_default.tier[i].link;
-        const char *source = "source: assumed, one rank ran}\n";
+        const char *source = "source: \"assumed: one rank has no link\"}\n";
         fprintf(w->out, "  - name: %s\n    transfer: %s\n", net_default.tier[i].name, l->pull ? "pull" : "push");
         fprintf(w->out, "    latency: {value: %.5g us, %s", (double)l->L_ps * 1e-6, source);
         fprintf(w->out, "    send_overhead: {value: %.5g us, %s", (double)l->o_send_ps * 1e-6, source);
