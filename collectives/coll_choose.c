@@ -115,9 +115,10 @@ static int add_rank(const struct estimate *e, const struct coll_choice *choice, 
         struct round mine = {0}, *all = &(*rounds)[round < *n_rounds ? round : *n_rounds - 1];
         for (; i < s.n_steps && s.steps[i].round == round; i++)
             add_step(e, &s, i, &mine);
-        *all = (struct round){most(all->busy, mine.busy), most(all->send, mine.send), most(all->first, mine.first),
-                              most(all->latency, mine.latency), most(all->recv, mine.recv),
-                              most(all->last, mine.last), most(all->read, mine.read)};
+        *all =
+            (struct round){most(all->busy, mine.busy),       most(all->send, mine.send), most(all->first, mine.first),
+                           most(all->latency, mine.latency), most(all->recv, mine.recv), most(all->last, mine.last),
+                           most(all->read, mine.read)};
     }
     sched_fini(&s);
     return code;

@@ -75,7 +75,6 @@ uint64_t coll_floor_ps(enum coll_kind kind, int size, const struct net *net, uin
     if (size < 2 || bytes == 0) return 0;
     uint64_t p = (uint64_t)size, once = bytes / p * (p - 1) + bytes % p * (p - 1) / p;
     uint64_t lacks = kind == COLL_ALLREDUCE ? bytes / p * (2 * p - 2) + bytes % p * (2 * p - 2) / p : once;
-    uint64_t hand_off = net->flag_ps ? net->flag_ps
-                                     : pico_add(link->L_ps, pico_add(link->o_send_ps, link->o_recv_ps));
+    uint64_t hand_off = net->flag_ps ? net->flag_ps : pico_add(link->L_ps, pico_add(link->o_send_ps, link->o_recv_ps));
     return pico_add(hand_off, pico_of(lacks, link->G));
 }

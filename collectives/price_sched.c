@@ -206,8 +206,7 @@ static int walk_all(struct timer *t, struct diag *d) {
     }
     for (int r = 0; r < t->size; r++)
         if (t->ranks[r].pc < t->ranks[r].c.n_work)
-            return diag_set(d, ERR_INTERNAL, "price: rank %d would wait for ever at instruction %d", r,
-                            t->ranks[r].pc);
+            return diag_set(d, ERR_INTERNAL, "price: rank %d would wait for ever at instruction %d", r, t->ranks[r].pc);
     return 0;
 }
 

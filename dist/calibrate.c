@@ -90,7 +90,7 @@ static const char *kind_of(const char *name) {
  * error below 0. Collective. */
 static int sample(struct bed *b, take_sample *take, const char *const (*names)[2], int n_values, struct diag *d) {
     struct calibration *c = b->c;
-    double (*v)[CALIBRATE_SAMPLES] = calloc(MAX_VALUES, sizeof *v), one[MAX_VALUES] = {0}, begin = now_ns();
+    double(*v)[CALIBRATE_SAMPLES] = calloc(MAX_VALUES, sizeof *v), one[MAX_VALUES] = {0}, begin = now_ns();
     struct stats_median s[MAX_VALUES];
     const char *ended = NULL;
     int over = 0, rc = v ? 0 : diag_set(d, ERR_MEMORY, "no memory for samples");
@@ -110,7 +110,9 @@ static int sample(struct bed *b, take_sample *take, const char *const (*names)[2
     rc = err_agree(b->world, rc, d);
     for (int i = 0; !rc && i < n_values; i++) {
         struct figure *f = &c->figure[c->n + i];
-        *f = (struct figure){.kind = kind_of(names[i][0]), .unit = names[i][1], .s = c->app->rank == 0 ? s[i] : (struct stats_median){0},
+        *f = (struct figure){.kind = kind_of(names[i][0]),
+                             .unit = names[i][1],
+                             .s = c->app->rank == 0 ? s[i] : (struct stats_median){0},
                              .ended = ended};
         snprintf(f->name, sizeof f->name, "%s", names[i][0]);
     }
@@ -165,8 +167,12 @@ static int other_of(const struct bed *b) {
     return b->world->rank == b->pair.a ? b->pair.b : b->pair.a;
 }
 
-/* Of two ranks that share memory: both go on within one hand-off. */
+/* Both ranks of a pair go on within one hand-off; within a message, where they share no memory. */
 static void meet(struct bed *b) {
+    if (!b->shared->base[other_of(b)]) {
+        agree_barrier(b->pair.link);
+        return;
+    }
     b->barriers++;
     atomic_store_explicit(word_of(b, b->world->rank, SEGMENT_BARRIER), b->barriers, memory_order_release);
     await_word(b, other_of(b), SEGMENT_BARRIER, b->barriers);
@@ -255,10 +261,20 @@ static void take_work(struct bed *b, double *out) {
 
 /* ---- shared memory as collectives use it ---- */
 
+/* The larger of what both ranks of the pair have, without messages where they share memory. */
+static double greater_of(struct bed *b, double value) {
+    if (!b->shared->base[other_of(b)]) return agree_max(b->pair.link, value, NULL);
+    double *mine = (double *)(void *)word_of(b, b->world->rank, SEGMENT_TIMES);
+    *mine = value;
+    meet(b);
+    double theirs = *(double *)(void *)word_of(b, other_of(b), SEGMENT_TIMES);
+    meet(b);
+    return value > theirs ? value : theirs;
+}
+
 /* One all-reduce of the pair, operands written before it: the slower rank's time. */
 static double time_coll(struct bed *b, size_t bytes, int turn) {
     size_t n = bytes / sizeof(float);
-    double *mine = (double *)(void *)word_of(b, b->world->rank, SEGMENT_TIMES);
     float *x = coll_sendbuf(b->pair.coll, n);
     for (size_t i = 0; i < n; i++)
         x[i] = (float)(turn + (int)(i & 63));
@@ -266,15 +282,12 @@ static double time_coll(struct bed *b, size_t bytes, int turn) {
     double begin = now_ns();
     coll_start(b->pair.coll);
     coll_wait(b->pair.coll);
-    *mine = now_ns() - begin - b->clock_ns;
-    meet(b);
-    double theirs = *(double *)(void *)word_of(b, other_of(b), SEGMENT_TIMES), longest = *mine > theirs ? *mine : theirs;
-    meet(b);
-    return longest > 1 ? longest : 1;
+    double ns = greater_of(b, now_ns() - begin - b->clock_ns);
+    return ns > 1 ? ns : 1;
 }
 
-/* ns at no bytes, ps a byte. */
-static void take_shm(struct bed *b, double *out) {
+/* A one-shot all-reduce: ns at no bytes, ps a byte. */
+static void take_coll(struct bed *b, double *out) {
     double t[N_SIZES], tries[TRIES], a = -1, word = -1;
     for (int i = 0; in_pair(b) && i < N_SIZES; i++) {
         for (int k = 0; k < TRIES; k++)
@@ -306,7 +319,8 @@ static double time_ping_pong(const struct bed *b, size_t bytes) {
 
 static void spin_ns(double ns) {
     double end = now_ns() + ns;
-    while (now_ns() < end) {}
+    while (now_ns() < end) {
+    }
 }
 
 /* Many short messages one way. On the sender: what starting one takes. On the receiver: what taking one takes; after a
@@ -360,9 +374,10 @@ static double overlap_percent(const struct bed *b) {
     return hidden < 0 ? 0 : hidden > 1 ? 100 : 100 * hidden;
 }
 
-/* One way at no bytes (ns), ps a byte, overhead of sending, of receiving, gap (ns), share hidden (%). */
+/* One way at no bytes (ns), ps a byte, overhead of sending, of receiving, gap (ns), share hidden (%), a one-shot. */
 static void take_messages(struct bed *b, double *out) {
     double t[N_SIZES], tries[TRIES], mine[6] = {-1, -1, -1, -1, -1, -1};
+    take_coll(b, out + 6);
     for (int i = 0; b->pair.link && i < N_SIZES; i++) {
         for (int k = 0; k < TRIES; k++)
             tries[k] = time_ping_pong(b, sizes[i]);
@@ -403,6 +418,17 @@ static int measure_hand_offs(struct bed *b, const int *domain, struct diag *d) {
         b->c->b = a + 1;
     }
     return 0;
+}
+
+/* Hosts move virtual processors: near ones become far and back, and all figures with them. */
+static int repeat_hand_off(struct bed *b, struct diag *d) {
+    static const char *const names[1][2] = {{"the first hand-off once more", "ns"}};
+    if (b->c->hand_off < 0) return 0;
+    b->pair = (struct pair){.a = b->c->a, .b = b->c->b};
+    start_counting(b);
+    int i = sample(b, take_hand_off, names, 1, d);
+    b->c->hand_off_after = i;
+    return i < 0 ? i : 0;
 }
 
 static int measure_memory(struct bed *b, struct diag *d) {
@@ -468,20 +494,29 @@ static void close_pair(struct bed *b) {
     b->pair = (struct pair){0};
 }
 
-static int measure_shm(struct bed *b, struct diag *d) {
-    static const char *const names[][2] = {{"one-shot of 2 over shm, no bytes", "ns"}, {"one-shot of 2 over shm", "ps/B"}};
+/* The pair's one-shot over a transport. Collective over the world. */
+static int open_coll(struct bed *b, enum coll_transport transport, struct diag *d) {
     static const int begin[] = {0, 1, 2};
-    struct coll_spec spec = {.name = "calibrate", .algo = "oneshot", .transport = COLL_TRANSPORT_SHM,
-                             .n_max = sizes[N_SIZES - 1] / sizeof(float), .shape = {2, 2, begin, NULL}, .yield = -1};
+    struct coll_spec spec = {.name = "calibrate",
+                             .algo = "oneshot",
+                             .transport = transport,
+                             .tag = TAG + 1,
+                             .n_max = sizes[N_SIZES - 1] / sizeof(float),
+                             .shape = {2, 2, begin, NULL},
+                             .yield = -1};
+    int rc = b->pair.link ? coll_op_find(&spec.op, "sum", 1, d) : 0;
+    if (!rc && b->pair.link) rc = coll_init(&b->pair.coll, b->pair.link, &spec, d);
+    return err_agree(b->world, rc, d);
+}
+
+static int measure_shm(struct bed *b, struct diag *d) {
+    static const char *const names[][2] = {{"one-shot of 2 over shm, no bytes", "ns"},
+                                           {"one-shot of 2 over shm", "ps/B"}};
     if (b->c->hand_off < 0) return 0;
     start_counting(b);
     int rc = open_pair(b, b->c->a, b->c->b, d);
-    if (!rc && b->pair.link) {
-        rc = coll_op_find(&spec.op, "sum", 1, d);
-        if (!rc) rc = coll_init(&b->pair.coll, b->pair.link, &spec, d);
-    }
-    rc = err_agree(b->world, rc, d);
-    int i = rc ? rc : sample(b, take_shm, names, 2, d);
+    if (!rc) rc = open_coll(b, COLL_TRANSPORT_SHM, d);
+    int i = rc ? rc : sample(b, take_coll, names, 2, d);
     close_pair(b);
     b->c->shm_time = i;
     b->c->shm_word = i + 1;
@@ -489,20 +524,25 @@ static int measure_shm(struct bed *b, struct diag *d) {
 }
 
 static int measure_tier(struct bed *b, const char *name, int a, int z, struct diag *d) {
-    char text[6][48];
-    static const char *const what[6][2] = {{"one way, no bytes", "ns"}, {"one way", "ps/B"}, {"start of a send", "ns"},
-                                           {"a receive that has come", "ns"}, {"gap in a burst", "ns"},
-                                           {"64 KiB hidden behind work", "%"}};
-    const char *names[6][2];
-    for (int i = 0; i < 6; i++) {
+    enum { FIGURES = 8 };
+    char text[FIGURES][48];
+    static const char *const what[FIGURES][2] = {{"one way, no bytes", "ns"},       {"one way", "ps/B"},
+                                                 {"start of a send", "ns"},         {"a receive that has come", "ns"},
+                                                 {"gap in a burst", "ns"},          {"64 KiB hidden behind work", "%"},
+                                                 {"one-shot of 2, no bytes", "ns"}, {"one-shot of 2", "ps/B"}};
+    const char *names[FIGURES][2];
+    for (int i = 0; i < FIGURES; i++) {
         snprintf(text[i], sizeof text[i], "%s: %s", name, what[i][0]);
         names[i][0] = text[i];
         names[i][1] = what[i][1];
     }
-    int rc = open_pair(b, a, z, d), i = rc ? rc : sample(b, take_messages, names, 6, d);
+    start_counting(b);
+    int rc = open_pair(b, a, z, d);
+    if (!rc) rc = open_coll(b, COLL_TRANSPORT_LINK, d);
+    int i = rc ? rc : sample(b, take_messages, names, FIGURES, d);
     close_pair(b);
     if (i < 0) return i;
-    b->c->tier[b->c->n_tiers++] = (struct calibrated_tier){name, a, z, i, i + 1, i + 2, i + 3, i + 4, i + 5};
+    b->c->tier[b->c->n_tiers++] = (struct calibrated_tier){name, a, z, i + 2, i + 3, i + 4, i + 6, i + 7};
     return 0;
 }
 
@@ -529,22 +569,25 @@ static struct load load_now(void) {
     double v[8] = {0}, hz = (double)sysconf(_SC_CLK_TCK);
     FILE *f = fopen("/proc/stat", "r");
     if (f) {
-        if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) == 8) {
+        if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) ==
+            8) {
             l.busy_s = (v[0] + v[1] + v[2] + v[5] + v[6]) / hz;
             l.stolen_s = v[7] / hz;
         }
         fclose(f);
     }
     if (getrusage(RUSAGE_SELF, &u) == 0)
-        l.own_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+        l.own_s =
+            (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
     return l;
 }
 
 /* Shares of rank 0's node; its processes' own time is that of all ranks of its domain. */
 static void measure_load(struct bed *b, const struct load *from, const int *domain) {
     struct load to = load_now();
-    double own = (double)agree_sum(b->world, domain[b->world->rank] == domain[0]
-                                                 ? (uint64_t)((to.own_s - from->own_s) * 1e9) : 0) * 1e-9;
+    double own = (double)agree_sum(
+                     b->world, domain[b->world->rank] == domain[0] ? (uint64_t)((to.own_s - from->own_s) * 1e9) : 0) *
+                 1e-9;
     double all = (to.wall_s - from->wall_s) * (double)sysconf(_SC_NPROCESSORS_ONLN);
     double other = (to.busy_s - from->busy_s - own) / all;
     b->c->other_load = other > 0 ? other : 0;
@@ -563,7 +606,7 @@ static double clock_cost_ns(void) {
 }
 
 static int count_groups(const int *domain, int size) {
-    int n = 2 + (size > 1 ? size + 2 : 0);
+    int n = 2 + (size > 1 ? size + 3 : 0);
     for (int r = 0; r + 1 < size; r++)
         n += domain[r] == domain[r + 1];
     return n;
@@ -573,8 +616,15 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
     struct bed b = {.c = c, .world = app->world, .clock_ns = clock_cost_ns()};
     struct load load = load_now();
     int *domain = calloc((size_t)app->size, sizeof *domain);
-    *c = (struct calibration){.app = app, .hand_off = -1, .shm_time = -1, .shm_word = -1, .together = -1, .alone = -1,
-                              .reduce = -1, .copy = -1, .codec = -1};
+    *c = (struct calibration){.app = app,
+                              .hand_off = -1,
+                              .shm_time = -1,
+                              .shm_word = -1,
+                              .together = -1,
+                              .alone = -1,
+                              .reduce = -1,
+                              .copy = -1,
+                              .codec = -1};
     int rc = err_agree(app->world, domain ? 0 : diag_set(d, ERR_MEMORY, "no memory for the table of nodes"), d);
     if (!rc) {
         link_domains(app->world, domain);
@@ -586,6 +636,7 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
         if (!rc) rc = measure_work(&b, d);
         if (!rc) rc = measure_shm(&b, d);
         if (!rc) rc = measure_messages(&b, domain, d);
+        if (!rc) rc = repeat_hand_off(&b, d);
         if (!rc) rc = measure_memory(&b, d);
         if (!rc) measure_load(&b, &load, domain);
         link_unshare(app->world, b.shared);

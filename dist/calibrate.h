@@ -19,7 +19,8 @@ struct figure {
 struct calibrated_tier {
     const char *name; /* "mpi", "net" */
     int a, b; /* the ranks that it was measured between */
-    int time, word, send, recv, gap, overlap; /* one way at no bytes; ps a byte; overheads; gap; share hidden */
+    int send, recv, gap; /* overheads, gap between messages */
+    int time, word; /* a one-shot all-reduce of these two: at no bytes, ps a byte */
 };
 
 struct calibration {
@@ -27,7 +28,7 @@ struct calibration {
     double budget_s; /* for each group of figures */
     int n;
     struct figure figure[CALIBRATE_FIGURES];
-    int hand_off; /* first neighbours that share memory: figures as above */
+    int hand_off, hand_off_after; /* of the first neighbours that share memory; again when links have been measured */
     int shm_time, shm_word; /* a one-shot all-reduce of two ranks: at no bytes, ps a byte */
     int a, b; /* between these ranks */
     int together, alone; /* read bandwidth: of the slowest rank while all read; of rank 0 alone */

@@ -67,6 +67,7 @@ static void put_shm(const struct writer *w) {
     put_rate(w, "    bandwidth", median(c, c->shm_word) - median(c, c->reduce), c->shm_word, "fitted", "less reduce");
 }
 
+/* Not from a ping-pong: ranks that exchange both send and receive, and the executor has its share of the time. */
 static void put_tier(const struct writer *w, const struct calibrated_tier *t) {
     const struct calibration *c = w->c;
     double send = median(c, t->send), recv = median(c, t->recv), rest = median(c, t->time) - send - recv;
@@ -75,7 +76,7 @@ static void put_tier(const struct writer *w, const struct calibrated_tier *t) {
     put_time(w, "    send_overhead", send, t->send, "measured", "");
     put_time(w, "    recv_overhead", recv, t->recv, "measured", "");
     put_time(w, "    message_gap", median(c, t->gap), t->gap, "measured", "");
-    put_rate(w, "    bandwidth", median(c, t->word), t->word, "fitted", "64 B-1 MiB");
+    put_rate(w, "    bandwidth", median(c, t->word) - median(c, c->reduce), t->word, "fitted", "less reduce");
 }
 
 /* Links that there is nobody to measure with. */
@@ -94,8 +95,10 @@ static void put_assumed(const struct writer *w) {
 
 static void put_all(const struct writer *w) {
     const struct calibration *c = w->c;
-    fprintf(w->out, "# Written by northwall calibrate on %d rank%s. Every number: its median, and where it comes from.\n"
-            "schema: northwall-cluster\nversion: 1\nname: calibrated\n", c->app->size, c->app->size == 1 ? "" : "s");
+    fprintf(w->out,
+            "# Written by northwall calibrate on %d rank%s. Every number: its median, and where it comes from.\n"
+            "schema: northwall-cluster\nversion: 1\nname: calibrated\n",
+            c->app->size, c->app->size == 1 ? "" : "s");
     put_memory(w);
     put_work(w);
     if (c->hand_off >= 0)

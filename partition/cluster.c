@@ -60,7 +60,7 @@ static const struct key work_keys[] = {{"reduce", RATE, 0, ROW(reduce), 0, NULL}
                                        {"copy", RATE, 0, ROW(copy), 0, NULL},
                                        {"codec", RATE, 0, ROW(codec), 0, NULL},
                                        {0}};
-static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), sizeof ((struct link_row *)0)->name, NULL},
+static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), sizeof((struct link_row *)0)->name, NULL},
                                        {"transfer", WORD, 1, LINK(transfer), 0, transfers},
                                        {"latency", TIME, 1, LINK(latency), 0, NULL},
                                        {"send_overhead", TIME, 0, LINK(send_overhead), 0, NULL},
@@ -68,9 +68,9 @@ static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), sizeof ((st
                                        {"message_gap", TIME, 0, LINK(message_gap), 0, NULL},
                                        {"bandwidth", RATE, 1, LINK(bandwidth), 0, NULL},
                                        {0}};
-static const struct key top_keys[] = {{"schema", TEXT, 1, ROW(schema), sizeof ((struct rows *)0)->schema, NULL},
+static const struct key top_keys[] = {{"schema", TEXT, 1, ROW(schema), sizeof((struct rows *)0)->schema, NULL},
                                       {"version", VERSION, 1, 0, 0, NULL},
-                                      {"name", TEXT, 0, ROW(cluster.name), sizeof ((struct cluster *)0)->name, NULL},
+                                      {"name", TEXT, 0, ROW(cluster.name), sizeof((struct cluster *)0)->name, NULL},
                                       {"card", MAP, 0, 0, 0, card_keys},
                                       {"work", MAP, 0, 0, 0, work_keys},
                                       {"hand_off", TIME, 0, ROW(hand_off), 0, NULL},
@@ -83,9 +83,17 @@ struct unit {
     double factor;
 };
 static const struct unit times[] = {{"ps", 1}, {"ns", 1e3}, {"us", 1e6}, {"ms", 1e9}, {"s", 1e12}, {0}};
-static const struct unit rates[] = {{"B/s", 1},     {"kB/s", 1e3},     {"MB/s", 1e6},        {"GB/s", 1e9},
-                                    {"TB/s", 1e12}, {"KiB/s", 1024},   {"MiB/s", 1048576},   {"GiB/s", 1073741824},
-                                    {"Mb/s", 125e3}, {"Gb/s", 125e6}, {0}};
+static const struct unit rates[] = {{"B/s", 1},
+                                    {"kB/s", 1e3},
+                                    {"MB/s", 1e6},
+                                    {"GB/s", 1e9},
+                                    {"TB/s", 1e12},
+                                    {"KiB/s", 1024},
+                                    {"MiB/s", 1048576},
+                                    {"GiB/s", 1073741824},
+                                    {"Mb/s", 125e3},
+                                    {"Gb/s", 125e6},
+                                    {0}};
 
 /* ---- errors ---- */
 
@@ -133,7 +141,8 @@ static int read_quantity(struct reader *r, const yaml_node_t *n, const char *wha
     char valid[160];
     const char *text = text_of(n);
     char *end = NULL;
-    double v = text && ((*text >= '0' && *text <= '9') || *text == '.') && !strpbrk(text, "xX") ? strtod(text, &end) : 0;
+    double v =
+        text && ((*text >= '0' && *text <= '9') || *text == '.') && !strpbrk(text, "xX") ? strtod(text, &end) : 0;
     while (end && *end == ' ')
         end++;
     for (int i = 0; end && units[i].name; i++) {
@@ -159,7 +168,8 @@ static int read_number(struct reader *r, const yaml_node_t *n, const struct key 
         if (i < 0) return fail(r, name, "unknown key", word ? word : "", key_names(number_keys, valid, sizeof valid));
         if (has[i]++) return fail(r, name, "key given twice:", word, NULL);
         if (i == 0)
-            code = read_quantity(r, value, key->name, key->kind == TIME ? times : rates, key->kind == RATE, &out->value);
+            code =
+                read_quantity(r, value, key->name, key->kind == TIME ? times : rates, key->kind == RATE, &out->value);
         else
             code = read_text(r, value, "source", out->source, sizeof out->source);
     }
@@ -190,7 +200,8 @@ static int read_map(struct reader *r, const yaml_node_t *n, const struct key *ke
 
 static int read_list(struct reader *r, const yaml_node_t *n, const struct key *key, struct rows *rows) {
     int code = 0;
-    if (n->type != YAML_SEQUENCE_NODE) return fail(r, n, key->name, text_of(n), "a list is expected: begin rows with -");
+    if (n->type != YAML_SEQUENCE_NODE)
+        return fail(r, n, key->name, text_of(n), "a list is expected: begin rows with -");
     for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top && code == 0; i++) {
         const yaml_node_t *row = node_of(r, *i);
         if (rows->n_links == NET_MAX_TIERS) return fail(r, row, key->name, NULL, "at most 8 tiers are possible");
@@ -218,8 +229,7 @@ static int read_map(struct reader *r, const yaml_node_t *n, const struct key *ke
     char valid[160];
     unsigned seen = 0;
     int code = 0;
-    if (n->type != YAML_MAPPING_NODE)
-        return fail(r, n, where, text_of(n), key_names(keys, valid, sizeof valid));
+    if (n->type != YAML_MAPPING_NODE) return fail(r, n, where, text_of(n), key_names(keys, valid, sizeof valid));
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && code == 0; p++) {
         const yaml_node_t *name = node_of(r, p->key);
         const char *word = text_of(name);
@@ -232,8 +242,9 @@ static int read_map(struct reader *r, const yaml_node_t *n, const struct key *ke
         code = read_value(r, node_of(r, p->value), &keys[i], base);
     }
     for (int i = 0; keys[i].name && code == 0; i++)
-        if (keys[i].required && !(seen >> i & 1)) return fail(r, n, where, NULL, (snprintf(valid, sizeof valid,
-                                                              "the key %s is missing", keys[i].name), valid));
+        if (keys[i].required && !(seen >> i & 1))
+            return fail(r, n, where, NULL,
+                        (snprintf(valid, sizeof valid, "the key %s is missing", keys[i].name), valid));
     return code;
 }
 
@@ -252,8 +263,12 @@ static void set_net(struct net *net, const struct rows *rows) {
         struct net_link *link = &net->tier[i].link;
         memcpy(net->tier[i].name, row->name, sizeof row->name);
         memcpy(net->tier[i].source, row->latency.source, sizeof net->tier[i].source);
-        *link = (struct net_link){row->transfer,           row->latency.value,     row->send_overhead.value,
-                                  row->recv_overhead.value, row->message_gap.value, {0, 1}};
+        *link = (struct net_link){row->transfer,
+                                  row->latency.value,
+                                  row->send_overhead.value,
+                                  row->recv_overhead.value,
+                                  row->message_gap.value,
+                                  {0, 1}};
         set_rate(&link->G, &row->bandwidth);
     }
     set_rate(&net->gamma, &rows->reduce);

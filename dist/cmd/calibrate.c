@@ -1,6 +1,7 @@
 /* northwall calibrate: what the links, the memory and the cores of this machine give, for choices and predictions. */
 #include "../calibrate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ static const char *ended_text(const char *ended) {
 }
 
 static void print_figures(const struct calibration *c) {
-    printf("%-34s %-9s %10s %-5s %4s  %-22s %s\n", "figure", "kind", "median", "unit", "n", "95 % interval", "ended by");
+    printf("%-34s %-9s %10s %-5s %4s  %-22s %s\n", "figure", "kind", "median", "unit", "n", "95 % interval",
+           "ended by");
     for (int i = 0; i < c->n; i++) {
         const struct figure *f = &c->figure[i];
         char interval[32] = "none: too few";
@@ -27,20 +29,27 @@ static void print_figures(const struct calibration *c) {
     }
 }
 
+static void print_distance(const struct calibration *c) {
+    double ns = c->figure[c->hand_off].s.median, after = c->figure[c->hand_off_after].s.median;
+    printf("placement: ranks %d and %d are %s (hand-off %.4g ns, near below %d ns)\n", c->a, c->b,
+           ns < NEAR_NS ? "near" : "far", ns, NEAR_NS);
+    if (fabs(log2(after / ns)) > 0.5)
+        printf("note: the hand-off was %.4g ns later: the ranks' processors have moved; calibrate again\n", after);
+}
+
 /* Where each rank ran, and what else did. */
 static void print_place(const struct calibration *c, const char *lists) {
     for (int r = 0; r < c->app->size; r++)
         printf("rank %d on CPU%s %s%s", r, strpbrk(lists + 64 * r, ",-") ? "s" : "", lists + 64 * r,
                r + 1 < c->app->size ? "; " : "\n");
     printf("binding: %s\n", topo_text(c->app->place.state));
-    if (c->hand_off >= 0) {
-        double ns = c->figure[c->hand_off].s.median;
-        printf("placement: ranks %d and %d are %s (hand-off %.4g ns, near below %d ns)\n", c->a, c->b,
-               ns < NEAR_NS ? "near" : "far", ns, NEAR_NS);
-    }
-    if (c->app->world->oversubscribed) puts("note: more ranks than processors: waits are yields, times are those of the scheduler");
-    printf("other load: %.1f %% of rank 0's node, stolen by a hypervisor %.1f %% (measured, n = 1, over the whole run)\n",
-           100 * c->other_load, 100 * c->stolen);
+    if (c->app->world->oversubscribed)
+        puts("note: more ranks than processors: waits are yields, times are those of the scheduler");
+    else if (c->hand_off >= 0)
+        print_distance(c);
+    printf(
+        "other load: %.1f %% of rank 0's node, stolen by a hypervisor %.1f %% (measured, n = 1, over the whole run)\n",
+        100 * c->other_load, 100 * c->stolen);
 }
 
 /* The file is read back as others will read it. */
@@ -78,7 +87,8 @@ const struct cmd cmd_calibrate = {
     .options = "out budget bind threads quiet",
     .notes =
         "One rank measures its memory and arithmetic; two and more also the hand-off of a flag between neighbours,\n"
-        "all-reduces through shared memory and messages, between the first two ranks that share a node. Each figure is\n"
+        "all-reduces through shared memory and messages, between the first two ranks that share a node. Each figure "
+        "is\n"
         "sampled until the 95 % interval of its median is narrower than 5 % of it, or its share of --budget is over.",
     .run = run,
 };

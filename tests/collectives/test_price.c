@@ -70,8 +70,10 @@ static void check_push(void) {
     net_recv(&b, &plain, 1, &first);
     CHECK(b.now.ps == first.ps + mpi->o_recv_ps && shares_of(&b.now) == b.now.ps, "%" PRIu64, b.now.ps);
     CHECK(b.now.share[NET_OVERHEAD] == 500000 && b.now.share[NET_BANDWIDTH] == 210000 &&
-              b.now.share[NET_LATENCY] == 500000, "a message's shares");
-    CHECK(second.share[NET_OVERHEAD] == 490000 && second.share[NET_BANDWIDTH] == 2310000 && shares_of(&second) == second.ps,
+              b.now.share[NET_LATENCY] == 500000,
+          "a message's shares");
+    CHECK(second.share[NET_OVERHEAD] == 490000 && second.share[NET_BANDWIDTH] == 2310000 &&
+              shares_of(&second) == second.ps,
           "gap and words of a waiting message: %" PRIu64 " %" PRIu64, second.share[NET_OVERHEAD],
           second.share[NET_BANDWIDTH]);
     net_spend(&b, NET_MEMORY, 10000000);
@@ -93,7 +95,8 @@ static void check_pull(void) {
     CHECK(b.now.ps == 118000 + 3200 + 832 + 290 + 1700, "%" PRIu64, b.now.ps);
     CHECK(b.now.share[NET_BANDWIDTH] == 3200 && b.now.share[NET_COMPUTE] == 832 + 1700 &&
               b.now.share[NET_MEMORY] == 290 && b.now.share[NET_OVERHEAD] == 18000 &&
-              b.now.share[NET_LATENCY] == 100000, "shares");
+              b.now.share[NET_LATENCY] == 100000,
+          "shares");
     net_spend(&b, NET_MEMORY, UINT64_MAX);
     CHECK(b.now.ps == UINT64_MAX && shares_of(&b.now) == UINT64_MAX, "what does not fit is left out of both");
 }
@@ -197,8 +200,8 @@ struct priced {
     uint64_t last;
 };
 
-static int price(struct priced *p, const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape,
-                 const struct net *net, int shm, size_t n) {
+static int price(struct priced *p, const struct coll_choice *choice, enum coll_kind kind,
+                 const struct coll_shape *shape, const struct net *net, int shm, size_t n) {
     struct sched all[RANKS] = {{0}};
     struct diag d = {0};
     int code = 0, built = 0;
@@ -308,8 +311,9 @@ static void check_symmetry(void) {
                 coll_choice_parse(&choice, names[k], &d);
                 price(&a, &choice, COLL_ALLREDUCE, &e.shape, &plain, shm, 4096);
                 for (int r = 1; r < size; r++)
-                    CHECK(a.clock[r].now.ps == a.clock[0].now.ps, "%s of %d: rank %d ends at %" PRIu64 ", rank 0 at %"
-                          PRIu64, names[k], size, r, a.clock[r].now.ps, a.clock[0].now.ps);
+                    CHECK(a.clock[r].now.ps == a.clock[0].now.ps,
+                          "%s of %d: rank %d ends at %" PRIu64 ", rank 0 at %" PRIu64, names[k], size, r,
+                          a.clock[r].now.ps, a.clock[0].now.ps);
             }
     struct even e;
     even_init(&e, 12, 4);
@@ -336,7 +340,8 @@ static void check_floor(void) {
 
 /* ---- choices ---- */
 
-static const char *const candidates[] = {"tree", "oneshot", "twoshot", "ring", "recdbl", "rabenseifner", "bruck", "swing"};
+static const char *const candidates[] = {"tree",   "oneshot",      "twoshot", "ring",
+                                         "recdbl", "rabenseifner", "bruck",   "swing"};
 
 /* The best of all plain algorithms by the timer, and what "auto" takes. */
 struct duel {
@@ -377,9 +382,14 @@ static void check_choices(void) {
         const struct net *net = &nets[i / 4 % 4];
         size_t n = ns[i / 16 % 7];
         even_init(&e, sizes[i / 112], sizes[i / 112]);
-        struct coll_spec spec = {.kind = COLL_ALLREDUCE, .label = exact ? COLL_BIT_EXACT : COLL_ROUNDING,
-                                 .transport = shm ? COLL_TRANSPORT_AUTO : COLL_TRANSPORT_LINK, .op = sum, .n_max = n,
-                                 .shape = e.shape, .net = net, .yield = -1};
+        struct coll_spec spec = {.kind = COLL_ALLREDUCE,
+                                 .label = exact ? COLL_BIT_EXACT : COLL_ROUNDING,
+                                 .transport = shm ? COLL_TRANSPORT_AUTO : COLL_TRANSPORT_LINK,
+                                 .op = sum,
+                                 .n_max = n,
+                                 .shape = e.shape,
+                                 .net = net,
+                                 .yield = -1};
         struct duel f;
         fight(&f, &spec, shm);
         double ratio = (double)f.chosen / (double)f.best;
@@ -403,8 +413,10 @@ static void check_why(void) {
     even_init(&e, 2, 2);
     struct coll_spec spec = {.kind = COLL_ALLREDUCE, .op = sum, .n_max = 2048, .shape = e.shape, .net = &plain};
     CHECK(coll_resolve(&spec, &choice, why, sizeof why, &d) == 0, "%s", d.text);
-    CHECK(!strcmp(why, "fastest of 3 bit-exact ones for 8192 B on 2 ranks over shm: 0.63 us estimated; next oneshot 0.63 us"),
-          "%s", why);
+    CHECK(
+        !strcmp(why,
+                "fastest of 3 bit-exact ones for 8192 B on 2 ranks over shm: 0.63 us estimated; next oneshot 0.63 us"),
+        "%s", why);
     spec.transport = COLL_TRANSPORT_LINK;
     coll_resolve(&spec, &choice, why, sizeof why, &d);
     CHECK(strstr(why, " on 2 ranks over mpi: "), "%s", why);

@@ -34,14 +34,17 @@ static void check_good(void) {
     struct diag d = {0};
     CHECK(cluster_parse(&c, "good.yaml", good, strlen(good), &d) == 0, "%s", d.text);
     CHECK(!strcmp(c.name, "two") && c.memory_Bps.value == 24100000000 &&
-              !strcmp(c.memory_Bps.source, "measured, n = 41") && c.memory_alone_Bps.value == 0, "name and card");
+              !strcmp(c.memory_Bps.source, "measured, n = 41") && c.memory_alone_Bps.value == 0,
+          "name and card");
     const struct net_link *shm = &c.net.tier[0].link, *net = &c.net.tier[1].link;
     CHECK(c.net.n_tiers == 2 && !strcmp(c.net.tier[0].name, "shm") && !strcmp(c.net.tier[1].source, "f"), "tiers");
     CHECK(shm->pull == 1 && shm->L_ps == 50000 && shm->o_send_ps == 20000 && shm->o_recv_ps == 0 && shm->g_ps == 0 &&
-              shm->G.num == 80 && shm->G.den == 1, "shm");
+              shm->G.num == 80 && shm->G.den == 1,
+          "shm");
     CHECK(net->pull == 0 && net->L_ps == 1500000 && net->g_ps == 300 && net->G.num == 80, "net");
     CHECK(c.net.gamma.num == 25 && c.net.gamma.den == 1 && c.net.copy.num == net_default.copy.num &&
-              c.net.flag_ps == 49000, "work");
+              c.net.flag_ps == 49000,
+          "work");
 }
 
 /* The text with its first `from` replaced by `to`: the error names line and words. */
@@ -88,7 +91,8 @@ static void check_errors(void) {
 }
 
 static void check_whole(void) {
-    static const char *const texts[] = {"", "5", "[]", "---\n", "a: &x [*x]\n", "&a {schema: *a}", "\xff\xfe", "{{}: 1}", "? []\n: 1\n"};
+    static const char *const texts[] = {"",         "5",       "[]",         "---\n", "a: &x [*x]\n", "&a {schema: *a}",
+                                        "\xff\xfe", "{{}: 1}", "? []\n: 1\n"};
     struct cluster c;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct diag d = {0};
@@ -110,9 +114,10 @@ static void check_broken(void) {
         struct diag d = {0};
         int code = cluster_parse(&c, "cut", good, n, &d);
         int whole = n >= (size_t)(last - good) + strlen("100 Gb/s, source: h}");
-        int one = n >= (size_t)(strstr(good, "  - name: net") - good) - 1 && n <= (size_t)(strstr(good, "  - name: net") - good) + 2;
-        CHECK(code == 0 ? whole || one : !whole && code == ERR_FORMAT && !strncmp(d.text, "cut:", 4), "%zu bytes: %s", n,
-              d.text);
+        int one = n >= (size_t)(strstr(good, "  - name: net") - good) - 1 &&
+                  n <= (size_t)(strstr(good, "  - name: net") - good) + 2;
+        CHECK(code == 0 ? whole || one : !whole && code == ERR_FORMAT && !strncmp(d.text, "cut:", 4), "%zu bytes: %s",
+              n, d.text);
     }
     for (uint64_t i = 0; i < 4000; i++) {
         struct diag d = {0};
@@ -120,8 +125,8 @@ static void check_broken(void) {
         for (uint64_t k = 0; k <= i % 3; k++)
             text[rng_u64(i, 2 * k) % len] = (char)(1 + rng_u64(i, 2 * k + 1) % 255);
         int code = cluster_parse(&c, "broken", text, len, &d);
-        CHECK(code == 0 || (code == ERR_FORMAT && !strncmp(d.text, "broken:", 7) && !strchr(d.text, '\n')), "seed %d: %s",
-              (int)i, d.text);
+        CHECK(code == 0 || (code == ERR_FORMAT && !strncmp(d.text, "broken:", 7) && !strchr(d.text, '\n')),
+              "seed %d: %s", (int)i, d.text);
     }
 }
 
