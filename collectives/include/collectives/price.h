@@ -75,8 +75,9 @@ void net_codec(struct net_clock *c, const struct net *net, uint64_t k);
  * between nodes, as far as there are so many. */
 int net_tier(const struct net *net, const struct coll_shape *shape, int shm, int a, int b);
 
-/* Prices one call of all ranks' schedules with n elements: clocks[r] is where rank r stands before and after.
- * ERR_MEMORY or 0; the schedules must have passed sched_check. Local. */
+/* Prices one call of all ranks' schedules with n elements: clocks[r] is where rank r stands before and after. Walks the
+ * same programs as the executor (publications, operands in place, copies, staged messages). 0, ERR_MEMORY, or
+ * ERR_INTERNAL for schedules that sched_check would refuse. Local. */
 int sched_price(const struct sched *ranks, const struct coll_shape *shape, const struct net *net, int shm,
                 const struct coll_op *op, const struct coll_wire *wire, size_t n, size_t granule,
                 struct net_clock *clocks, struct diag *d);

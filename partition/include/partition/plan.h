@@ -179,6 +179,7 @@ struct plan_opts {
     const char *allreduce; /* algorithm of the all-reduces; NULL or "auto": the fastest of the bit-exact ones, for each
                               stage size and product, priced for the tokens of a decode pass */
     enum coll_transport transport; /* of the all-reduces */
+    const struct net *net; /* what their choice and prediction reckon with; NULL: net_default. Outlives the plan */
 };
 
 struct plan {
