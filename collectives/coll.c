@@ -24,7 +24,7 @@ size_t coll_typical(const struct coll_spec *spec) {
 /* A line of elements, so that two ranks never write one line; with a wire form a multiple of its groups. */
 size_t coll_granule(const struct coll_spec *spec) {
     if (spec->granule) return spec->granule;
-    if (spec->wire) return 32;
+    if (spec->wire) return COLL_WIRE_GRANULE;
     return spec->op.elem_bytes < LINE ? LINE / spec->op.elem_bytes : 1;
 }
 

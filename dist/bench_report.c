@@ -252,6 +252,8 @@ static void print_verified(const struct bench_row *r) {
     if (r->tokens_same >= 0)
         printf("verified against one rank in every run: %d tokens %s, logits of each step %s\n", r->compared,
                r->tokens_same ? "identical" : "DIFFER", r->logits_same ? "identical to the bit" : "DIFFER");
+    else if (plan_label(r->runner.plan) != COLL_BIT_EXACT)
+        printf("not verified: its sums are %s\n", coll_label_name(plan_label(r->runner.plan)));
     else
         printf("not verified (--no-verify)\n");
 }

@@ -87,6 +87,8 @@ static const struct opt table[] = {
      "algorithm of the all-reduces (northwall list); auto: the fastest that gives the same bits"},
     {"transport", NULL, "auto|shm|link", OPT_STR, FIELD(transport), 0, 0, "auto",
      "all-reduces through shared memory within a node, or by messages everywhere"},
+    {"wire", NULL, "f32|fp16|int8|int4", OPT_STR, FIELD(wire), 0, 0, "f32",
+     "how values of all-reduces travel; other than f32: results are approximate"},
     {"kernels", NULL, "SET", OPT_STR, FIELD(kernels), 0, 0, NULL,
      "kernel set (northwall list; default: the fastest that this CPU has)"},
     {"net", NULL, "FILE", OPT_STR, FIELD(net), 0, 0, NULL,

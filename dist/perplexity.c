@@ -5,8 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collectives/agree.h"
 #include "dist/engine.h"
-#include "models/decoder.h"
+#include "tp_forward.h"
 
 static struct prediction score(const float *logits, int n_vocab, int token) {
     struct prediction p = {.token = token, .best = 0};
@@ -33,8 +34,8 @@ struct window {
 };
 
 /* Feeds one window from position 0 and scores tokens 1..n-1. */
-static void run_window(struct decoder *dec, struct window *w, const int *tokens, int n, struct prediction *out) {
-    int n_vocab = dec->shape.n_vocab;
+static void run_window(struct tp_forward *f, struct window *w, const int *tokens, int n, struct prediction *out) {
+    int n_vocab = f->plan->shape.n_vocab;
     for (int at = 0; at < n; at += w->chunk) {
         int m = n - at < w->chunk ? n - at : w->chunk;
         for (int i = 0; i < m; i++) {
@@ -43,7 +44,7 @@ static void run_window(struct decoder *dec, struct window *w, const int *tokens,
             w->pos[i] = at + i;
         }
         struct token_batch b = {m, w->id, w->seq, w->pos};
-        decoder_forward(dec, &b, NULL, w->logits, NULL);
+        tp_forward_run(f, &b, w->logits);
         for (int i = 0; i < m && at + i + 1 < n; i++)
             out[at + i] = score(w->logits + (size_t)i * (size_t)n_vocab, n_vocab, tokens[at + i + 1]);
     }
@@ -67,22 +68,13 @@ static void summarize(struct perplexity *p, const int *window_n) {
     p->high = exp(p->mean_nll + 1.96 * error);
 }
 
-static int open_decoder(struct decoder **dec, const struct app *app, const struct model *m, int window, int chunk,
-                        struct diag *d) {
-    struct decoder_opts o;
-    int rc = app_decoder_opts(&o, app, &m->shape, d);
-    o.n_ctx = window;
-    o.max_tokens = chunk;
-    struct shard_spec all;
-    shard_whole(&m->shape, &all);
-    return rc ? rc : decoder_open(dec, &m->shape, m->file, &all, &o, d);
-}
-
 int perplexity_measure(struct perplexity *out, const struct app *app, const struct model *m, const int *ids, int n,
                        struct diag *d) {
     memset(out, 0, sizeof *out);
-    int bos = tokenizer_adds_bos(m->tokenizer) && !app->spec.no_bos ? tokenizer_bos(m->tokenizer) : -1,
-        extra = bos >= 0;
+    int bos = -1, extra;
+    if (app->rank == 0 && tokenizer_adds_bos(m->tokenizer) && !app->spec.no_bos) bos = tokenizer_bos(m->tokenizer);
+    agree_bcast(app->world, 0, &bos, sizeof bos);
+    extra = bos >= 0;
     int window = (int)app->spec.window, n_ctx = m->shape.n_ctx, skip = (int)app->spec.skip;
     if (!window) window = n_ctx && n_ctx < DEFAULT_WINDOW ? n_ctx : DEFAULT_WINDOW;
     int body = window - extra;
@@ -92,7 +84,7 @@ int perplexity_measure(struct perplexity *out, const struct app *app, const stru
         return diag_set(d, ERR_USAGE, "the text has %d tokens: at least %d are needed", n, skip + 2);
     if (skip > window - 2) return diag_set(d, ERR_USAGE, "--skip %d leaves nothing of a window of %d", skip, window);
     struct window w = {.chunk = window < 64 ? window : 64};
-    struct decoder *dec = NULL;
+    struct tp_forward f = {0};
     int max_windows = (n + body - 1) / body, *window_n = calloc((size_t)max_windows, sizeof *window_n);
     int *tokens = calloc((size_t)window, sizeof *tokens);
     w.id = calloc((size_t)w.chunk * 3, sizeof *w.id);
@@ -101,32 +93,36 @@ int perplexity_measure(struct perplexity *out, const struct app *app, const stru
     int rc = window_n && tokens && w.id && w.logits && out->at
                  ? 0
                  : diag_set(d, ERR_MEMORY, "no memory for a window of %d tokens", window);
-    if (!rc) rc = open_decoder(&dec, app, m, window, w.chunk, d);
+    rc = err_agree(app->world, rc, d);
+    if (!rc) rc = tp_forward_open(&f, app, m, window, w.chunk, d);
     if (!rc) {
         w.seq = w.id + w.chunk;
         w.pos = w.seq + w.chunk;
     }
     double t = engine_now();
-    for (int at = 0; !rc && at < n && !app_stop; at += body) {
+    int stop = 0;
+    for (int at = 0; !rc && at < n; at += body) {
+        stop = agree_max(app->world, app_stop, NULL) > 0;
+        if (stop) break;
         int k = n - at < body ? n - at : body;
         if (extra) tokens[0] = bos;
         memcpy(tokens + extra, ids + at, (size_t)k * sizeof *ids);
         if (k + extra < 2) break;
-        run_window(dec, &w, tokens, k + extra, out->at + out->n);
+        run_window(&f, &w, tokens, k + extra, out->at + out->n);
         int counted = k + extra - 1 - skip;
         if (counted < 1) break;
         memmove(out->at + out->n, out->at + out->n + skip, (size_t)counted * sizeof *out->at);
         out->n += window_n[out->n_windows++] = counted;
-        if (!app->spec.quiet && isatty(2)) fprintf(stderr, "\r%d of %d tokens", at + k, n);
+        if (app->rank == 0 && !app->spec.quiet && isatty(2)) fprintf(stderr, "\r%d of %d tokens", at + k, n);
     }
-    if (!rc && app_stop) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
+    if (!rc && stop) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
     if (!rc) summarize(out, window_n);
     if (!rc && !isfinite(out->mean_nll))
         rc = diag_set(d, ERR_FORMAT, "%s: the logits are not numbers: its weights hold NaN or infinities",
                       app->spec.model);
     out->window = window;
     out->seconds = engine_now() - t;
-    decoder_close(dec);
+    tp_forward_close(&f);
     free(window_n);
     free(tokens);
     free(w.id);

@@ -23,7 +23,8 @@ struct perplexity {
 };
 
 /* Cuts ids into windows of `window` tokens (the begin token, if any, in front of each), feeds each from an empty cache
- * and scores every token after the first. Local: one rank. Free with perplexity_fini. */
+ * and scores every token after the first. Collective: the model is split over all ranks
+ * by tensor parallelism, all have the result. Free with perplexity_fini. */
 int perplexity_measure(struct perplexity *out, const struct app *app, const struct model *m, const int *ids, int n,
                        struct diag *d);
 void perplexity_fini(struct perplexity *p);

@@ -72,6 +72,19 @@ static int setup_draft(struct draft_params *out, const struct app *app, const st
     return rc;
 }
 
+static int parse_wire(const char *s, const struct coll_wire **out, struct diag *d) {
+    *out = coll_wire_find(s);
+    if (*out || strcmp(s, "f32") == 0) return 0;
+    return diag_set(d, ERR_USAGE, "--wire '%.40s': expected f32, fp16, int8 or int4", s);
+}
+
+int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d) {
+    o->allreduce = app->spec.allreduce;
+    o->net = &app->net;
+    int rc = parse_transport(app->spec.transport, &o->transport, d);
+    return rc ? rc : parse_wire(app->spec.wire, &o->wire, d);
+}
+
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
                     const struct strategy *st, struct diag *d) {
     memset(o, 0, sizeof *o);
@@ -80,9 +93,7 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     o->decoder.progress = show_load;
     o->decoder.progress_arg = (void *)(uintptr_t)app;
     if (!rc && app->spec.mem) rc = parse_size(app->spec.mem, &o->mem_bytes, d);
-    o->allreduce = app->spec.allreduce;
-    o->net = &app->net;
-    if (!rc) rc = parse_transport(app->spec.transport, &o->transport, d);
+    if (!rc) rc = setup_reduces(o, app, d);
     if (rc) return rc;
     int per_replica = (n_prompts + st->dp - 1) / st->dp, stages = st->n_stages;
     o->decoder.n_seqs = per_replica;
@@ -205,12 +216,21 @@ static double wait_limit(const struct app *app, const struct plan *p) {
     return app->spec.timeout ? (double)app->spec.timeout : s > least ? s : least;
 }
 
+/* Said once: with these options a result is not that of one rank. */
+static void note_label(const struct app *app, const struct plan *p) {
+    static int said;
+    if (said || app->rank != 0 || app->spec.quiet || plan_label(p) == COLL_BIT_EXACT) return;
+    said = fprintf(stderr, "northwall: note: the sums of the ranks are %s: results differ from those of one rank\n",
+                   coll_label_name(plan_label(p)));
+}
+
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
     r->strategy = *st;
     int rc = err_agree(app->world, make_plan(r, app, m, p, need_all, flip, d), d);
     if (!rc) note_context(app, m, r->plan);
+    if (!rc) note_label(app, r->plan);
     if (!rc) {
         r->wait_limit_s = wait_limit(app, r->plan);
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);

@@ -120,8 +120,8 @@ static void add_reduce(struct costing *c, enum step_kind kind, const struct plan
     if (size == 1) return;
     struct step_cost *cost = add_step(c, kind);
     cost->messages = count->messages;
-    cost->sent_bytes_per_tok = 4 * count->sent;
-    cost->extra_bytes_per_tok = 4 * count->extra;
+    cost->sent_bytes_per_tok = count->sent_bytes;
+    cost->extra_bytes_per_tok = count->extra_bytes;
     cost->ops_per_tok[PREC_F32] = count->adds;
 }
 

@@ -77,6 +77,7 @@ static json_t *stages_json(const struct plan *p) {
         const struct plan_group *g = plan_group_of(p, s->size);
         json_object_set_new(o, "attn_reduce", s->size > 1 ? json_string(g->attn_algo.name) : json_null());
         json_object_set_new(o, "ffn_reduce", s->size > 1 ? json_string(g->ffn_algo.name) : json_null());
+        json_object_set_new(o, "wire", s->size > 1 && p->opts.wire ? json_string(p->opts.wire->name) : json_null());
         json_array_append_new(stages, o);
     }
     return stages;

@@ -19,10 +19,10 @@ int largest_divisor(int n, int max);
 
 /* ---- store.c: memory and shared parts of a plan ---- */
 
-/* A rank's part in one all-reduce of its stage, counted from its schedule for one token: in elements. */
+/* A rank's part in one all-reduce of its stage, counted from its schedule for one token. */
 struct plan_reduce {
     size_t bytes; /* kept by its collective */
-    int64_t messages, sent, extra, adds;
+    int64_t messages, sent_bytes, extra_bytes, adds;
 };
 
 /* The algorithm of an all-reduce, and why. */

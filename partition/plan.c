@@ -53,6 +53,8 @@ static void group_coll(const struct plan *p, const struct plan_stage *stage, con
     out->label = algo->label;
     out->transport = p->opts.transport;
     out->net = p->opts.net;
+    out->wire = p->opts.wire;
+    if (out->wire) out->label = COLL_APPROXIMATE;
     out->n_max = (size_t)o->max_tokens * d_model;
     out->n_typical = (size_t)decoded * d_model;
     out->yield = -1;
@@ -67,6 +69,17 @@ static const struct plan_algo *algo_of(const struct plan *p, int rank, enum step
 
 void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_spec *out) {
     group_coll(p, &p->stages[p->ranks[rank].stage], algo_of(p, rank, kind), kind, out);
+}
+
+enum coll_label plan_label(const struct plan *p) {
+    enum coll_label worst = COLL_BIT_EXACT;
+    for (int i = 0; i < p->n_stages; i++) {
+        const struct plan_group *g = plan_group_of(p, p->stages[i].size);
+        if (g->size == 1 || p->stages[i].layer1 == p->stages[i].layer0) continue;
+        if (g->attn_algo.label > worst) worst = g->attn_algo.label;
+        if (g->ffn_algo.label > worst) worst = g->ffn_algo.label;
+    }
+    return worst;
 }
 
 const char *plan_coll_why(const struct plan *p, int rank, enum step_kind kind) {
@@ -90,7 +103,9 @@ static int choose_algo(const struct plan *p, const struct plan_stage *like, enum
     int rc = coll_resolve(&spec, &choice, out->why, sizeof out->why, d);
     if (rc) return rc;
     coll_choice_name(&choice, out->name, sizeof out->name);
-    out->label = choice.algo->label;
+    out->label = p->opts.wire ? COLL_APPROXIMATE : choice.algo->label;
+    if (p->opts.wire && !choice.algo->two_step)
+        return diag_set(d, ERR_UNSUPPORTED, "%s would round each value more than twice: it takes no --wire", out->name);
     return 0;
 }
 
@@ -106,6 +121,10 @@ static int64_t extra_elems(const struct sched *s, size_t n, size_t granule) {
     return extra;
 }
 
+static int64_t wire_bytes(const struct coll_wire *wire, int64_t elems) {
+    return wire ? (int64_t)wire->bytes((size_t)elems) : elems * (int64_t)sizeof(float);
+}
+
 /* Counts one rank's part of an all-reduce from its schedule; what the MPI library sends is not known. */
 static int count_reduce(const struct plan *p, const struct plan_stage *like, enum step_kind kind, int tp,
                         const struct plan_algo *algo, struct plan_reduce *out, struct diag *d) {
@@ -113,7 +132,8 @@ static int count_reduce(const struct plan *p, const struct plan_stage *like, enu
     struct coll_choice choice;
     struct coll_cost cost;
     struct sched s;
-    size_t n = (size_t)p->shape.d_model, granule = COLL_LINE_BYTES / sizeof(float);
+    const struct coll_wire *wire = p->opts.wire;
+    size_t n = (size_t)p->shape.d_model, granule = wire ? COLL_WIRE_GRANULE : COLL_LINE_BYTES / sizeof(float);
     group_coll(p, like, algo, kind, &spec);
     int rc = coll_choice_parse(&choice, spec.algo, d);
     if (!rc) rc = coll_bytes(&spec, tp, &out->bytes, d);
@@ -122,8 +142,8 @@ static int count_reduce(const struct plan *p, const struct plan_stage *like, enu
     if (rc) return rc;
     sched_count(&s, n, granule, &cost);
     out->messages = (int64_t)cost.messages;
-    out->sent = (int64_t)cost.sent;
-    out->extra = extra_elems(&s, n, granule);
+    out->sent_bytes = wire_bytes(wire, (int64_t)cost.sent);
+    out->extra_bytes = wire_bytes(wire, extra_elems(&s, n, granule));
     out->adds = (int64_t)cost.reduced;
     sched_fini(&s);
     return 0;

@@ -142,7 +142,7 @@ static void print_opts(const struct plan *p, FILE *out) {
 /* The all-reduces of the largest stage. */
 static void print_reduces(const struct plan *p, FILE *out) {
     const struct plan_group *g = p->store->groups[0];
-    char text[512];
+    char text[640];
     for (int i = 1; i < p->store->n_groups; i++)
         if (p->store->groups[i]->size > g->size) g = p->store->groups[i];
     if (g->size == 1) return;
@@ -151,6 +151,11 @@ static void print_reduces(const struct plan *p, FILE *out) {
     else
         snprintf(text, sizeof text, "attention %s (%s), FFN %s (%s)", g->attn_algo.name, g->attn_algo.why,
                  g->ffn_algo.name, g->ffn_algo.why);
+    size_t at = strlen(text);
+    if (plan_label(p) != COLL_BIT_EXACT)
+        snprintf(text + at, sizeof text - at, "%s%s; results are %s, not those of one rank",
+                 p->opts.wire ? "; values travel as " : "", p->opts.wire ? p->opts.wire->name : "",
+                 coll_label_name(plan_label(p)));
     sentence("reduces", text, out);
 }
 

@@ -6,6 +6,7 @@
 
 #include "../perplexity.h"
 #include "base/text.h"
+#include "collectives/agree.h"
 #include "models/quantize.h"
 #include "models/synth.h"
 
@@ -110,21 +111,34 @@ static void print_perplexity(const struct perplexity *p, double bits_per_byte) {
     printf(", %.1f tok/s\n", p->n / p->seconds);
 }
 
+/* The text's ids, read on rank 0, and its bytes. Collective. */
+static int read_ids(struct app *app, struct model *m, int **ids, int *n, size_t *len, struct diag *d) {
+    char *text = NULL;
+    int rc = app->rank == 0 ? read_input(app, &text, len, d) : 0;
+    if (!rc && app->rank == 0) *n = tokenizer_encode(m->tokenizer, text, *len, 0, ids, d);
+    free(text);
+    rc = err_agree(app->world, rc ? rc : *n < 0 ? *n : 0, d);
+    if (rc) return rc;
+    agree_bcast(app->world, 0, n, sizeof *n);
+    if (app->rank != 0) *ids = malloc(((size_t)*n + 1) * sizeof **ids);
+    rc = err_agree(app->world, *ids ? 0 : diag_set(d, ERR_MEMORY, "no memory for the text's ids"), d);
+    if (!rc && *n) agree_bcast(app->world, 0, *ids, (size_t)*n * sizeof **ids);
+    return rc;
+}
+
 static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
-    char *text;
     size_t len;
     struct perplexity p;
     if (!m->shape.causal)
         return diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: it predicts no token, so it has no perplexity",
                         m->shape.name);
-    int rc = read_input(app, &text, &len, d), *ids = NULL;
-    if (rc) return rc;
-    int n = tokenizer_encode(m->tokenizer, text, len, 0, &ids, d);
-    free(text);
-    rc = n < 0 ? n : perplexity_measure(&p, app, m, ids, n, d);
+    int *ids = NULL, n = 0, rc = read_ids(app, m, &ids, &n, &len, d);
+    if (!rc) rc = perplexity_measure(&p, app, m, ids, n, d);
     free(ids);
     if (rc) return rc;
-    if (app->spec.json)
+    if (app->rank != 0)
+        rc = 0;
+    else if (app->spec.json)
         perplexity_json(app, &p);
     else
         print_perplexity(&p, app->spec.skip ? 0 : p.mean_nll * p.n / 0.69314718055994530942 / (double)len);
@@ -144,7 +158,8 @@ static const struct {
 
 static int run(struct app *app, struct diag *d) {
     const char *what = app->spec.n_args ? app->spec.args[0] : "";
-    if (app->size > 1) return diag_set(d, ERR_USAGE, "northwall model works on one rank: run it without mpirun");
+    if (app->size > 1 && strcmp(what, "perplexity"))
+        return diag_set(d, ERR_USAGE, "northwall model %s works on one rank: run it without mpirun", what);
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         if (strcmp(actions[i].name, what)) continue;
         struct model m;
@@ -162,7 +177,8 @@ const struct cmd cmd_model = {
     .name = "model",
     .summary = "info | synth | quantize | tokenize | perplexity",
     .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
-    .options = "model quant type head-type out text window skip seed threads mode kv no-bos kernels all json quiet",
+    .options = "model quant type head-type out text window skip seed threads mode kv allreduce transport wire no-bos "
+               "kernels all json quiet",
     .notes =
         "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
         "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"
@@ -171,6 +187,7 @@ const struct cmd cmd_model = {
         "file\n"
         "            asks for (--no-bos: neither); a vocabulary alone will do\n"
         "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens with a begin token first;\n"
+        "            under mpirun the ranks share each layer (tensor parallelism);\n"
         "            each token counts once, but for --skip (llama.cpp's program at -c 512: --window 512 --skip 255)",
     .max_args = 2,
     .run = run,

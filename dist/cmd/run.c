@@ -114,6 +114,7 @@ static void print_json(const struct model *m, const struct prompts *p, const str
         json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:o}", "northwall_version", NW_VERSION, "model",
                   m->shape.name, "strategy", run->strategy.text, "ranks", run->plan->n_ranks, "strategy_why", run->why,
                   "plan_hash", hash, "ranks_agree", 1, "interrupted", r->interrupted, "sequences", seqs);
+    json_object_set_new(o, "label", json_string(coll_label_name(plan_label(run->plan))));
     json_object_update_new(o, json_pack("{s:I, s:I, s:I}", "packed_weight_bytes", (json_int_t)memory->packed,
                                         "packed_huge_page_bytes", (json_int_t)memory->huge, "packed_from_cache_bytes",
                                         (json_int_t)memory->cached));
@@ -279,7 +280,7 @@ const struct cmd cmd_run = {
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
     .options =
         "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
-        "kv allreduce transport temperature top-k top-p seed draft draft-ngram ignore-eos no-bos no-echo timeout "
+        "kv allreduce transport wire temperature top-k top-p seed draft draft-ngram ignore-eos no-bos no-echo timeout "
         "mem weights-cache kernels json quiet flip-weight net",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"

@@ -113,6 +113,27 @@ n_ids=$("$northwall" model tokenize --model "$kjv" --no-bos --text "$verse" | wc
 counted=$("$northwall" model perplexity --model "$kjv" --window 16 --skip 7 --text "$verse" --json 2>/dev/null | sed -n 's/.*"tokens": \([0-9]*\),/\1/p')
 ok "--skip: 7 predictions of each of two windows do not count" [ "$counted" = $((n_ids - 14)) ]
 ok "perplexity --json" grep -q '"mean_nll_nats"' "$tmp/ppl"
+# Over ranks: the same to the bit; in a lossy wire form near it.
+nll() { # RANKS OPTIONS...
+    n=$1
+    shift
+    ranks "$n" model perplexity --model "$kjv" --text "$verse" --json -q "$@" 2>/dev/null |
+        sed -n 's/.*"mean_nll_nats": \([0-9.]*\),/\1/p'
+}
+one=$(nll 1)
+ok "perplexity of two ranks is that of one" [ -n "$one" -a "$(nll 2)" = "$one" ]
+ok "of three" [ "$(nll 3)" = "$one" ]
+lossy=$(nll 2 --wire int8)
+ok "with --wire int8 another one ($lossy), within 2 % of $one" \
+    awk -v a="$one" -v b="$lossy" 'BEGIN { exit !(b != "" && a != b && b > 0.98 * a && b < 1.02 * a) }'
+ranks 2 run --model "$kjv" --tp 2 --prompt And -n 4 --wire int4 --json >"$tmp/wire" 2>"$tmp/err"
+ok "run --wire: no failure, but a label and a note" \
+    sh -c '[ "$1" = 0 ] && grep -q "\"label\": \"approximate\"" "$2" && grep -q "differ from those of one rank" "$3"' _ $? \
+    "$tmp/wire" "$tmp/err"
+ranks 2 bench --model "$kjv" --strategies tp2 --prompt And -n 4 --repeat 1 --wire fp16 --json >"$tmp/wire" 2>/dev/null
+ok "bench --wire: not verified, not failed" sh -c '[ "$1" = 0 ] && grep -q "\"logits_identical\": null" "$2"' _ $? "$tmp/wire"
+ok "plan --wire tells" sh -c '"$1" plan --model "$2" --tp 2 --wire int8 | tr -s " \n" " " | grep -q "values travel as int8; results are approximate"' _ \
+    "$northwall" "$kjv"
 # One flipped bit on one rank: the result is still printed, and is not a success.
 ranks 2 bench --model "$kjv" --strategies tp2 --prompt "And" -n 8 --repeat 1 --flip-weight 1 --json >"$tmp/flip" 2>/dev/null
 ok "flipped weight: status" [ $? != 0 ]

@@ -57,6 +57,8 @@
 
 enum { COLL_LINE_BYTES = 64 }; /* where parts end by default: no two ranks write into one line */
 
+enum { COLL_WIRE_GRANULE = 32 }; /* elements, of part boundaries with a wire form */
+
 enum coll_transport { COLL_TRANSPORT_AUTO, COLL_TRANSPORT_SHM, COLL_TRANSPORT_LINK };
 const char *coll_transport_name(enum coll_transport t);
 

@@ -21,6 +21,9 @@ struct runner {
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
                     const struct strategy *st, struct diag *d);
 
+/* The part of it that says how all-reduces are done. Local. */
+int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d);
+
 /* Context, chunk and micro-batches that the prompts and the command line ask for; the plan; the engine. need_all: it is
  * an error if the strategy leaves ranks idle. Collective over app->world. */
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,

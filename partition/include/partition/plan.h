@@ -180,6 +180,7 @@ struct plan_opts {
                               stage size and product, priced for the tokens of a decode pass */
     enum coll_transport transport; /* of the all-reduces */
     const struct net *net; /* what their choice and prediction reckon with; NULL: net_default. Outlives the plan */
+    const struct coll_wire *wire; /* how their values travel: all results are approximate; NULL: as they are */
 };
 
 struct plan {
@@ -205,6 +206,8 @@ void plan_free(struct plan *p); /* NULL accepted */
 /* A rank's all-reduce (kind STEP_ATTN_REDUCE or STEP_FFN_REDUCE) among the ranks of its stage, numbered by tp index:
  * with the algorithm that the plan has chosen; what the spec points to is the plan's. The caller sets the tag. */
 void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_spec *out);
+/* The worst label of the all-reduces of any stage: BIT_EXACT results equal those of one rank. */
+enum coll_label plan_label(const struct plan *p);
 /* Why that algorithm: the plan's text. */
 const char *plan_coll_why(const struct plan *p, int rank, enum step_kind kind);
 /* Its schedule; caller frees with sched_fini. A stage of one rank has a schedule without messages, the MPI library's

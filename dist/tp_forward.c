@@ -1,0 +1,117 @@
+#include "tp_forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/agree.h"
+#include "dist/setup.h"
+
+enum { TAG_ATTN = 1, TAG_FFN = 2, WAIT_LIMIT_S = 900 };
+
+static int make_plan(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
+                     struct diag *d) {
+    struct plan_opts o = {0};
+    struct strategy st;
+    char text[32];
+    snprintf(text, sizeof text, "tp%d", app->size);
+    int rc = app_decoder_opts(&o.decoder, app, &m->shape, d);
+    o.decoder.n_ctx = n_ctx;
+    o.decoder.max_tokens = max_tokens;
+    o.decoder.progress = NULL;
+    if (!rc) rc = setup_reduces(&o, app, d);
+    if (!rc) rc = strategy_parse(&st, text, d);
+    return rc ? rc : plan_make(&f->plan, &m->shape, &st, app->size, &o, d);
+}
+
+static int allocate(struct tp_forward *f, const struct model *m, struct diag *d) {
+    const struct decoder_opts *o = &f->plan->opts.decoder;
+    size_t tokens = (size_t)o->max_tokens, vector = tokens * (size_t)m->shape.d_model, n = (size_t)f->world->size;
+    const struct plan_rank *r = &f->plan->ranks[f->world->rank];
+    for (int i = 0; i < f->world->size; i++) {
+        const struct shard_spec *s = &f->plan->ranks[i].shard;
+        if (s->vocab1 - s->vocab0 > f->rows) f->rows = s->vocab1 - s->vocab0;
+    }
+    size_t rows = tokens * (size_t)f->rows;
+    f->h = malloc(3 * vector * sizeof *f->h);
+    f->mine = malloc((n + 1) * rows * sizeof *f->mine);
+    if (!f->h || !f->mine) return diag_set(d, ERR_MEMORY, "no memory for the logits of %d tokens", o->max_tokens);
+    f->sum[0] = f->h + vector;
+    f->sum[1] = f->sum[0] + vector;
+    f->all = f->mine + rows;
+    return decoder_open(&f->dec, &m->shape, m->file, &r->shard, o, d);
+}
+
+static int open_reduce(const struct tp_forward *f, enum step_kind kind, int tag, struct coll **out, struct diag *d) {
+    struct coll_spec spec;
+    plan_coll(f->plan, f->world->rank, kind, &spec);
+    spec.tag = tag;
+    return coll_init(out, f->world, &spec, d);
+}
+
+int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
+                    struct diag *d) {
+    memset(f, 0, sizeof *f);
+    f->world = app->world;
+    int rc = err_agree(f->world, make_plan(f, app, m, n_ctx, max_tokens, d), d);
+    if (!rc) rc = agree_same(f->world, f->plan->hash, "the plan", d);
+    if (!rc) rc = err_agree(f->world, allocate(f, m, d), d);
+    if (rc || f->world->size == 1) return rc;
+    rc = open_reduce(f, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
+    if (!rc) rc = open_reduce(f, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
+    f->world->wait_limit_s = WAIT_LIMIT_S;
+    return rc;
+}
+
+static float *product(struct tp_forward *f, struct coll *reduce, float *sum, int n) {
+    return reduce ? coll_sendbuf(reduce, (size_t)n * (size_t)f->plan->shape.d_model) : sum;
+}
+
+static const float *root(struct coll *reduce, const float *sum) {
+    if (!reduce) return sum;
+    coll_start(reduce);
+    return coll_wait(reduce);
+}
+
+/* In a parallel block both products read the layer's input. */
+static void run_layer(struct tp_forward *f, int layer, const struct token_batch *b) {
+    int parallel = f->plan->shape.parallel_block;
+    decoder_attention(f->dec, layer, b, f->h, product(f, f->attn, f->sum[0], b->n));
+    const float *attn = root(f->attn, f->sum[0]);
+    if (!parallel) decoder_attention_add(f->dec, layer, b->n, f->h, attn);
+    decoder_ffn(f->dec, layer, b, f->h, product(f, f->ffn, f->sum[1], b->n));
+    const float *ffn = root(f->ffn, f->sum[1]);
+    if (parallel) decoder_attention_add(f->dec, layer, b->n, f->h, attn);
+    decoder_ffn_add(f->dec, layer, b->n, f->h, ffn);
+}
+
+/* Each rank has columns of the logits: all go to everyone. */
+static void join_logits(struct tp_forward *f, int n, float *logits) {
+    size_t vocab = (size_t)f->plan->shape.n_vocab, rank_floats = (size_t)n * (size_t)f->rows;
+    agree_allgather(f->world, f->mine, rank_floats * sizeof(float), f->all);
+    for (int r = 0; r < f->world->size; r++) {
+        const struct shard_spec *s = &f->plan->ranks[r].shard;
+        size_t rows = (size_t)(s->vocab1 - s->vocab0);
+        for (int t = 0; t < n; t++)
+            memcpy(logits + (size_t)t * vocab + s->vocab0, f->all + (size_t)r * rank_floats + (size_t)t * rows,
+                   rows * sizeof(float));
+    }
+}
+
+void tp_forward_run(struct tp_forward *f, const struct token_batch *b, float *logits) {
+    decoder_embed(f->dec, b, f->h);
+    for (int l = 0; l < f->plan->shape.n_layers; l++)
+        run_layer(f, l, b);
+    decoder_out_norm(f->dec, b->n, f->h);
+    decoder_head(f->dec, b->n, f->h, f->world->size == 1 ? logits : f->mine);
+    if (f->world->size > 1) join_logits(f, b->n, logits);
+}
+
+void tp_forward_close(struct tp_forward *f) {
+    coll_free(f->attn);
+    coll_free(f->ffn);
+    decoder_close(f->dec);
+    plan_free(f->plan);
+    free(f->h);
+    free(f->mine);
+    memset(f, 0, sizeof *f);
+}

@@ -1,0 +1,28 @@
+/* tp_forward.h - a forward pass with all logits over ranks that share each layer: for scoring a text, without the
+ * engine's sampling and pipelining. One rank alone does the same without messages. */
+#ifndef DIST_TP_FORWARD_H
+#define DIST_TP_FORWARD_H
+
+#include "collectives/coll.h"
+#include "dist/app.h"
+#include "models/decoder.h"
+
+struct tp_forward {
+    struct plan *plan;
+    struct link *world;
+    struct decoder *dec;
+    struct coll *attn, *ffn; /* NULL on one rank */
+    float *h, *sum[2]; /* [max_tokens][d_model] residual stream, and the products where one rank has all of them */
+    float *mine, *all; /* [max_tokens][rows] logits of this rank; of all ranks, one behind the other */
+    int rows; /* most vocabulary rows of a rank */
+};
+
+/* Splits the model by tensor parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a call.
+ * Collective, the same result on all ranks; freed by tp_forward_close, also after a failure. */
+int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
+                    struct diag *d);
+/* logits [n][n_vocab], the same on all ranks. Collective. */
+void tp_forward_run(struct tp_forward *f, const struct token_batch *b, float *logits);
+void tp_forward_close(struct tp_forward *f);
+
+#endif
