@@ -1,8 +1,11 @@
 #include "base/pico.h"
 
+/* The product takes all of 128 bits: it is not doubled to find the half. */
 uint64_t pico_of(uint64_t units, struct pico_rate rate) {
-    unsigned __int128 ps = ((unsigned __int128)units * rate.num * 2 + rate.den) / ((unsigned __int128)rate.den * 2);
-    return ps > UINT64_MAX ? UINT64_MAX : (uint64_t)ps;
+    unsigned __int128 product = (unsigned __int128)units * rate.num, whole = product / rate.den;
+    uint64_t rest = (uint64_t)(product % rate.den);
+    whole += rest > 0 && rest >= rate.den - rest;
+    return whole > UINT64_MAX ? UINT64_MAX : (uint64_t)whole;
 }
 
 struct pico_rate pico_rate_per_second(uint64_t per_s) {

@@ -53,10 +53,17 @@ static uint64_t hash_text(const char *text, uint64_t seed) {
 
 static uint64_t spec_hash(const struct coll_spec *spec) {
     const struct coll_shape *shape = &spec->shape;
-    uint64_t numbers[] = {spec->kind,           (uint64_t)spec->label, spec->transport,
-                          spec->n_max,          coll_typical(spec),    coll_granule(spec),
-                          (uint64_t)spec->tag,  spec->op.elem_bytes,   (uint64_t)spec->op.param,
-                          (uint64_t)shape->size, (uint64_t)shape->n_leaves};
+    uint64_t numbers[] = {spec->kind,
+                          (uint64_t)spec->label,
+                          spec->transport,
+                          spec->n_max,
+                          coll_typical(spec),
+                          coll_granule(spec),
+                          (uint64_t)spec->tag,
+                          spec->op.elem_bytes,
+                          (uint64_t)spec->op.param,
+                          (uint64_t)shape->size,
+                          (uint64_t)shape->n_leaves};
     uint64_t h = hash_bytes(numbers, sizeof numbers, 0);
     h = hash_text(spec->name, h);
     h = hash_text(spec->algo ? spec->algo : "auto", h);
@@ -161,8 +168,7 @@ static int check_label(struct setup *t, struct diag *d) {
 static int find_label(struct setup *t, struct diag *d) {
     int code = 0;
     t->label = t->choice.algo->label;
-    if (!t->choice.algo->library && t->link->size <= MAX_PROVED && t->link->rank == 0)
-        code = prove(t, &t->label, d);
+    if (!t->choice.algo->library && t->link->size <= MAX_PROVED && t->link->rank == 0) code = prove(t, &t->label, d);
     code = err_agree(t->link, code, d);
     if (code != 0) return code;
     agree_bcast(t->link, 0, &t->label, sizeof t->label);
@@ -175,8 +181,8 @@ static int compile(struct setup *t, struct diag *d) {
     struct pairtree_node nodes[PAIRTREE_MAX_NODES];
     const struct coll_shape *shape = &t->spec.shape;
     int rank = t->link->rank;
-    return program_library(&t->c->prog, pairtree_cover(shape->n_leaves, shape->begin[rank], shape->begin[rank + 1], nodes),
-                           d);
+    return program_library(&t->c->prog,
+                           pairtree_cover(shape->n_leaves, shape->begin[rank], shape->begin[rank + 1], nodes), d);
 }
 
 /* The program, and the segment that it needs; without one, where that is allowed, a program of messages. Collective. */
@@ -399,8 +405,8 @@ int coll_bytes(const struct coll_spec *spec, int rank, size_t *bytes, struct dia
         struct program p;
         struct pairtree_node nodes[PAIRTREE_MAX_NODES];
         const struct coll_shape *shape = &spec->shape;
-        code = program_library(
-            &p, pairtree_cover(shape->n_leaves, shape->begin[rank], shape->begin[rank + 1], nodes), d);
+        code =
+            program_library(&p, pairtree_cover(shape->n_leaves, shape->begin[rank], shape->begin[rank + 1], nodes), d);
         if (code == 0)
             *bytes = private_bytes(&p, &z, 0) + books_bytes(p.n_insts, p.n_pieces, 0, 0, p.n_parts, p.n_slots);
         program_fini(&p);

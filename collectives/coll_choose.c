@@ -5,12 +5,32 @@
 
 #include "coll_priv.h"
 
-/* ---- what a choice costs, in closed form ---- */
+/* ---- what a choice costs, in closed form ----
+ *
+ * Rounds one after the other, each as long as its slowest sender, its slowest link and its slowest receiver:
+ *
+ *   push   o_send + words G + L + o_recv, or the overheads of all m messages if they are more
+ *   pull   o_send + L + messages o_recv + words G                        words: those that are received
+ *   and    what is reduced, copied and coded between them
+ *
+ * That is the formula of an algorithm's messages and words put onto links; it is taken from the schedule, round by
+ * round, as a rank's totals do not tell whether it sends while it receives (twoshot) or before it (tree). Ranks are
+ * taken to wait for each other between rounds, which they do not: sched_price knows better, and costs more. */
+
+enum { MAX_ASKED = 64 }; /* of more ranks these many are asked, evenly spread */
 
 struct estimate {
     const struct coll_spec *spec;
     const struct net *net;
     size_t n, granule;
+    int shm;
+};
+
+/* One round: of a rank while its steps are read, then the greatest of all ranks. */
+struct round {
+    uint64_t busy, send, first; /* overheads of its sends; until its last message has left, its first */
+    uint64_t latency, recv, last; /* of its slowest link; overheads of all its receives, of one */
+    uint64_t read; /* words read, work done */
 };
 
 static int domains_of(const struct coll_shape *shape) {
@@ -19,80 +39,108 @@ static int domains_of(const struct coll_shape *shape) {
     return 1;
 }
 
-/* Two ranks share memory, or the message takes the next tier. */
-static const struct net_link *tier_of(const struct estimate *e, int shared) {
-    int tier = shared && e->spec->transport != COLL_TRANSPORT_LINK ? 0 : 1;
-    return &e->net->tier[tier < e->net->n_tiers ? tier : e->net->n_tiers - 1].link;
+static uint64_t most(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+static uint64_t step_elems(const struct estimate *e, const struct sched *s, const struct sched_step *t) {
+    size_t begin = coll_part_begin(e->n, e->granule, s->n_parts, t->part);
+    return (uint64_t)t->count * (coll_part_begin(e->n, e->granule, s->n_parts, t->part + t->parts) - begin);
 }
 
 static uint64_t wire_bytes(const struct estimate *e, uint64_t elems) {
     return e->spec->wire ? e->spec->wire->bytes((size_t)elems) : elems * e->spec->op.elem_bytes;
 }
 
-static uint64_t work_ps(const struct estimate *e, const struct coll_cost *cost) {
-    uint64_t ps = pico_of(cost->reduced * e->spec->op.elem_bytes, e->net->gamma);
-    if (e->spec->wire) ps = pico_add(ps, pico_of(2 * cost->sent * e->spec->op.elem_bytes, e->net->codec));
-    return ps;
+/* A message that is not one piece of memory is copied together on both sides. */
+static uint64_t stage_ps(const struct estimate *e, const struct sched *s, int i, uint64_t bytes) {
+    const struct sched_step *t = &s->steps[i];
+    int pieces = t->more || (i > 0 && t[-1].more) || (t->count > 1 && t->parts < s->n_parts);
+    return pieces ? pico_of(bytes, e->net->copy) : 0;
 }
 
-/* A rank's formula on one link: each round costs an exchange, each further message an overhead, the words their time. */
-static uint64_t formula_ps(const struct estimate *e, const struct coll_cost *cost, const struct net_link *link) {
-    uint64_t rounds = (uint64_t)cost->rounds, more = cost->messages > rounds ? cost->messages - rounds : 0;
-    uint64_t each = link->pull ? link->o_recv_ps : link->o_send_ps > link->g_ps ? link->o_send_ps : link->g_ps;
-    uint64_t ps = rounds * (link->o_send_ps + link->L_ps + link->o_recv_ps) + more * each;
-    return pico_add(ps, pico_of(wire_bytes(e, cost->sent), link->G));
+static void add_send(const struct estimate *e, const struct sched *s, int i, struct round *r) {
+    const struct sched_step *t = &s->steps[i];
+    const struct net_link *link = &e->net->tier[net_tier(e->net, &e->spec->shape, e->shm, s->rank, t->peer)].link;
+    uint64_t bytes = wire_bytes(e, step_elems(e, s, t)), words = pico_of(bytes, link->G);
+    if (link->pull) {
+        r->busy = r->send = most(r->send, link->o_send_ps);
+        return;
+    }
+    r->busy += stage_ps(e, s, i, bytes) + (t->more ? 0 : link->o_send_ps);
+    r->send += stage_ps(e, s, i, bytes);
+    if (r->first == 0) r->send += link->o_send_ps;
+    if (t->more)
+        r->send += words;
+    else
+        r->send += most(most(words, link->g_ps), r->first ? link->o_send_ps : 0);
+    if (r->first == 0) r->first = r->send;
 }
 
-/* Two levels: the words and messages of each level apart, as the schedule has them. */
-static int two_level_ps(const struct estimate *e, const struct coll_choice *choice, int rank, uint64_t *ps,
-                        struct diag *d) {
-    struct coll_cost by[2] = {{0}}, all;
+static void add_recv(const struct estimate *e, const struct sched *s, int i, struct round *r) {
+    const struct sched_step *t = &s->steps[i];
+    const struct net_link *link = &e->net->tier[net_tier(e->net, &e->spec->shape, e->shm, s->rank, t->peer)].link;
+    uint64_t elems = step_elems(e, s, t), bytes = wire_bytes(e, elems);
+    r->latency = most(r->latency, link->L_ps);
+    r->last = most(r->last, link->o_recv_ps);
+    if (!t->more || link->pull) r->recv += link->o_recv_ps;
+    r->read += link->pull ? pico_of(bytes, link->G) : stage_ps(e, s, i, bytes);
+    if (e->spec->wire) r->read += pico_of(elems * e->spec->op.elem_bytes, e->net->codec);
+}
+
+static void add_step(const struct estimate *e, const struct sched *s, int i, struct round *r) {
+    const struct sched_step *t = &s->steps[i];
+    uint64_t bytes = step_elems(e, s, t) * e->spec->op.elem_bytes;
+    switch (bytes ? t->op : SCHED_COPY) {
+    case SCHED_SEND: add_send(e, s, i, r); break;
+    case SCHED_RECV: add_recv(e, s, i, r); break;
+    case SCHED_REDUCE: r->read += pico_of(bytes, e->net->gamma); break;
+    case SCHED_ROUND: r->read += 2 * pico_of(bytes, e->net->codec); break;
+    default: r->read += pico_of(bytes, e->net->copy);
+    }
+}
+
+static int add_rank(const struct estimate *e, const struct coll_choice *choice, int rank, struct round **rounds,
+                    int *n_rounds, struct diag *d) {
     struct sched s;
-    int round[2] = {-1, -1};
     int code = sched_build(&s, choice, e->spec->kind, &e->spec->shape, rank, d);
-    if (code != 0) return code;
-    sched_count(&s, e->n, e->granule, &all);
-    for (int i = 0; i < s.n_steps; i++) {
-        const struct sched_step *t = &s.steps[i];
-        if (t->op != SCHED_SEND && t->op != SCHED_RECV) continue;
-        int shared = e->spec->shape.domain[rank] == e->spec->shape.domain[t->peer];
-        by[shared].rounds += round[shared] != t->round;
-        round[shared] = t->round;
-        if (t->op == SCHED_RECV) continue;
-        by[shared].messages += !t->more;
-        by[shared].sent += (uint64_t)t->count * (coll_part_begin(e->n, e->granule, s.n_parts, t->part + t->parts) -
-                                                 coll_part_begin(e->n, e->granule, s.n_parts, t->part));
+    if (code == 0 && e->spec->wire) code = sched_make_lossy(&s, choice, d);
+    if (code == 0 && !*rounds) {
+        *n_rounds = s.n_rounds + 1; /* one round where nothing is sent */
+        *rounds = calloc((size_t)*n_rounds, sizeof **rounds);
+        if (!*rounds) code = diag_set(d, ERR_MEMORY, "no memory for an estimate of %d rounds", *n_rounds);
     }
-    *ps = work_ps(e, &all);
-    for (int shared = 0; shared < 2; shared++)
-        *ps = pico_add(*ps, formula_ps(e, &by[shared], tier_of(e, shared)));
+    for (int i = 0; code == 0 && i < s.n_steps;) {
+        int round = s.steps[i].round;
+        struct round mine = {0}, *all = &(*rounds)[round < *n_rounds ? round : *n_rounds - 1];
+        for (; i < s.n_steps && s.steps[i].round == round; i++)
+            add_step(e, &s, i, &mine);
+        *all = (struct round){most(all->busy, mine.busy), most(all->send, mine.send), most(all->first, mine.first),
+                              most(all->latency, mine.latency), most(all->recv, mine.recv),
+                              most(all->last, mine.last), most(all->read, mine.read)};
+    }
     sched_fini(&s);
-    return 0;
+    return code;
 }
 
-/* The slowest rank's, of up to 64 that are spread over all. */
-enum { ASKED = 64 };
 static int choice_ps(const struct estimate *e, const struct coll_choice *choice, uint64_t *ps, struct diag *d) {
-    const struct coll_shape *shape = &e->spec->shape;
+    int size = e->spec->shape.size, asked = size < MAX_ASKED ? size : MAX_ASKED, n_rounds = 0, code = 0;
+    struct round *rounds = NULL;
     *ps = 0;
-    int step = (shape->size + ASKED - 1) / ASKED;
-    for (int r = 0; r < shape->size && !choice->algo->library; r += step) {
-        struct coll_cost cost;
-        uint64_t mine;
-        if (choice->algo->levels == 2 && shape->domain) {
-            int code = two_level_ps(e, choice, r, &mine, d);
-            if (code != 0) return code;
-        } else {
-            sched_formula(choice, e->spec->kind, shape, r, e->n, e->granule, &cost);
-            mine = pico_add(formula_ps(e, &cost, tier_of(e, domains_of(shape) == 1)), work_ps(e, &cost));
-        }
-        if (mine > *ps) *ps = mine;
+    for (int i = 0; i < asked && code == 0 && !choice->algo->library; i++)
+        code = add_rank(e, choice, (int)((int64_t)i * size / asked), &rounds, &n_rounds, d);
+    for (int i = 0; i < n_rounds && code == 0; i++) {
+        const struct round *r = &rounds[i];
+        uint64_t all_come = r->send + r->latency + r->last, all_taken = most(r->busy, r->first + r->latency) + r->recv;
+        *ps = pico_add(*ps, most(all_come, all_taken) + r->read);
     }
-    return 0;
+    free(rounds);
+    return code;
 }
 
 int coll_estimate(const struct coll_spec *spec, const struct coll_choice *choice, uint64_t *ps, struct diag *d) {
-    struct estimate e = {spec, spec->net ? spec->net : &net_default, coll_typical(spec), coll_granule(spec)};
+    struct estimate e = {spec, spec->net ? spec->net : &net_default, coll_typical(spec), coll_granule(spec),
+                         spec->transport != COLL_TRANSPORT_LINK};
     return choice_ps(&e, choice, ps, d);
 }
 
@@ -155,12 +203,22 @@ static int run_contest(struct contest *t, struct diag *d) {
                     coll_label_name(t->spec->label));
 }
 
+/* The links that its messages take. */
+static const char *over(const struct coll_spec *spec) {
+    const struct net *net = spec->net ? spec->net : &net_default;
+    int shm = spec->transport != COLL_TRANSPORT_LINK;
+    static const struct coll_shape one;
+    if (domains_of(&spec->shape) > 1) return shm ? "shm and messages" : "messages";
+    return net->tier[net_tier(net, &one, shm, 0, 0)].name;
+}
+
 static void say_why(const struct contest *t, char *why, size_t cap) {
     const struct coll_spec *spec = t->spec;
     char next[64];
     size_t bytes = coll_typical(spec) * spec->op.elem_bytes;
-    int len = snprintf(why, cap, "fastest of %d %s for %zu B on %d ranks: %.2f us estimated", t->n,
-                       coll_label_name(spec->label), bytes, spec->shape.size, (double)t->best_ps * 1e-6);
+    int len = snprintf(why, cap, "fastest of %d %s one%s for %zu B on %d rank%s over %s: %.2f us estimated", t->n,
+                       coll_label_name(spec->op.rounds ? spec->label : COLL_BIT_EXACT), t->n == 1 ? "" : "s", bytes,
+                       spec->shape.size, spec->shape.size == 1 ? "" : "s", over(spec), (double)t->best_ps * 1e-6);
     if (t->n < 2 || len < 0 || (size_t)len >= cap) return;
     coll_choice_name(&t->next, next, sizeof next);
     snprintf(why + len, cap - (size_t)len, "; next %s %.2f us", next, (double)t->next_ps * 1e-6);

@@ -411,7 +411,7 @@ static void walk_on(struct walk *w) {
 /* The publication of the run that holds step i of a schedule. */
 static int publication_of(const struct sched *s, const int *domain, int i) {
     int n = 0;
-    for (int k = 0, end; k < s->n_steps; k = end > k ? end : k + 1) {
+    for (int k = 0, end; k<s->n_steps; k = end> k ? end : k + 1) {
         end = run_end(s, k);
         if (i >= k && i < end) return n;
         n += run_publishes(s, domain, k, end);

@@ -1,4 +1,4 @@
-/* price.c - described links. */
+/* price.c - clocks on described links. */
 #include "collectives/price.h"
 
 /* Bandwidths of one core copying what another has written, and of 10 GbE-class messages; latencies of hand-offs within
@@ -12,3 +12,70 @@ const struct net net_default = {
     .copy = {10, 1},
     .codec = {200, 1},
 };
+
+/* What does not fit is left out of the share too, so that shares always sum to the time. */
+static void stamp_add(struct net_stamp *s, enum net_share share, uint64_t ps) {
+    uint64_t sum = pico_add(s->ps, ps);
+    s->share[share] += sum - s->ps;
+    s->ps = sum;
+}
+
+/* The later of two, with what it is made of; `a` where they are equal. */
+static struct net_stamp stamp_max(const struct net_stamp *a, const struct net_stamp *b) {
+    return b->ps > a->ps ? *b : *a;
+}
+
+void net_spend(struct net_clock *c, enum net_share share, uint64_t ps) {
+    stamp_add(&c->now, share, ps);
+}
+
+struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+    const struct net_link *link = &net->tier[tier].link;
+    net_spend(c, NET_OVERHEAD, link->o_send_ps);
+    struct net_stamp arrival = c->now;
+    if (!link->pull) {
+        uint64_t words = pico_of(k, link->G);
+        arrival = stamp_max(&c->now, &c->port_free[tier]);
+        stamp_add(&arrival, NET_BANDWIDTH, words);
+        c->port_free[tier] = arrival;
+        if (link->g_ps > words) stamp_add(&c->port_free[tier], NET_OVERHEAD, link->g_ps - words);
+    }
+    stamp_add(&arrival, NET_LATENCY, link->L_ps);
+    return arrival;
+}
+
+void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp) {
+    c->now = stamp_max(&c->now, stamp);
+    net_spend(c, NET_OVERHEAD, net->tier[tier].link.o_recv_ps);
+}
+
+void net_read(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+    net_spend(c, NET_BANDWIDTH, pico_of(k, net->tier[tier].link.G));
+}
+
+void net_reduce(struct net_clock *c, const struct net *net, uint64_t k) {
+    net_spend(c, NET_COMPUTE, pico_of(k, net->gamma));
+}
+
+void net_copy(struct net_clock *c, const struct net *net, uint64_t k) {
+    net_spend(c, NET_MEMORY, pico_of(k, net->copy));
+}
+
+void net_codec(struct net_clock *c, const struct net *net, uint64_t k) {
+    net_spend(c, NET_COMPUTE, pico_of(k, net->codec));
+}
+
+int net_tier(const struct net *net, const struct coll_shape *shape, int shm, int a, int b) {
+    int near = !shape->domain || shape->domain[a] == shape->domain[b], tier = !near ? 2 : shm ? 0 : 1;
+    return tier < net->n_tiers ? tier : net->n_tiers - 1;
+}
+
+uint64_t coll_floor_ps(enum coll_kind kind, int size, const struct net *net, uint64_t bytes) {
+    const struct net_link *link = &net->tier[0].link;
+    if (size < 2 || bytes == 0) return 0;
+    uint64_t p = (uint64_t)size, once = bytes / p * (p - 1) + bytes % p * (p - 1) / p;
+    uint64_t lacks = kind == COLL_ALLREDUCE ? bytes / p * (2 * p - 2) + bytes % p * (2 * p - 2) / p : once;
+    uint64_t hand_off = net->flag_ps ? net->flag_ps
+                                     : pico_add(link->L_ps, pico_add(link->o_send_ps, link->o_recv_ps));
+    return pico_add(hand_off, pico_of(lacks, link->G));
+}

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "collectives/agree.h"
 #include "models/kernels.h"
+#include "partition/cluster.h"
 
 /* ---- model ---- */
 
@@ -71,6 +72,22 @@ void model_close(struct model *m) {
     tokenizer_free(m->tokenizer);
     gguf_close(m->file);
     memset(m, 0, sizeof *m);
+}
+
+/* ---- links ---- */
+
+int app_net(struct app *app, struct diag *d) {
+    struct cluster *c = app->rank == 0 && app->spec.net ? malloc(sizeof *c) : NULL;
+    int rc = 0;
+    app->net = net_default;
+    if (app->rank == 0 && app->spec.net) {
+        rc = c ? cluster_read(c, app->spec.net, d) : diag_set(d, ERR_MEMORY, "no memory for a cluster");
+        if (!rc) app->net = c->net;
+    }
+    free(c);
+    rc = err_agree(app->world, rc, d);
+    if (!rc) agree_bcast(app->world, 0, &app->net, sizeof app->net);
+    return rc;
 }
 
 /* ---- strategy and options ---- */

@@ -166,6 +166,7 @@ static int dispatch(struct app *app, int argc, char **argv, struct diag *d) {
     int rc = err_agree(app->world, parse(app, argc, argv, &c, d), d);
     uint64_t asked = rc ? 0 : c ? opts_hash(&app->spec, c) : hash_bytes(argv[1], strlen(argv[1]), 0);
     if (!rc) rc = agree_same(app->world, asked, "the command line (--model, --threads and --kernels may)", d);
+    if (!rc && c && !app->spec.help) rc = app_net(app, d);
     if (rc) return rc;
     if (c && !app->spec.help) return c->run(app, d);
     if (app->rank != 0) return 0;

@@ -81,6 +81,7 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     o->decoder.progress_arg = (void *)(uintptr_t)app;
     if (!rc && app->spec.mem) rc = parse_size(app->spec.mem, &o->mem_bytes, d);
     o->allreduce = app->spec.allreduce;
+    o->net = &app->net;
     if (!rc) rc = parse_transport(app->spec.transport, &o->transport, d);
     if (rc) return rc;
     int per_replica = (n_prompts + st->dp - 1) / st->dp, stages = st->n_stages;

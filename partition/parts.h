@@ -63,8 +63,8 @@ int plan_block_index(const struct plan *p, const struct plan_block *b);
 int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d);
 /* First part of rank i when n parts go to `size` ranks; the last ranks get the parts over. */
 int split_begin(int n, int size, int i);
-/* The same for FFN leaves: at 2^k ranks whole subtrees (base/pairtree.h), else the first ranks get the parts over, as the
- * last ones have more heads. */
+/* The same for FFN leaves: at 2^k ranks whole subtrees (base/pairtree.h), else the first ranks get the parts over, as
+ * the last ones have more heads. */
 int split_leaves(int n, int size, int i);
 void split_heads(const struct model_shape *s, int size, int *begin);
 /* Numbers the kinds of layers: kind[n_layers]; returns how many there are. */

@@ -52,6 +52,7 @@ static void group_coll(const struct plan *p, const struct plan_stage *stage, con
     out->algo = algo->name[0] ? algo->name : p->opts.allreduce;
     out->label = algo->label;
     out->transport = p->opts.transport;
+    out->net = p->opts.net;
     out->n_max = (size_t)o->max_tokens * d_model;
     out->n_typical = (size_t)decoded * d_model;
     out->yield = -1;

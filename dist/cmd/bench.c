@@ -405,7 +405,7 @@ const struct cmd cmd_bench = {
                "batch threads bind mode kv allreduce transport "
                "temperature top-k top-p seed draft draft-ngram no-bos timeout mem weights-cache kernels repeat "
                "roofline plot no-verify "
-               "flip-weight json quiet",
+               "flip-weight json quiet net",
     .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The\n"
              "read bandwidth of the same cores is probed before and after each run. The tokens and logits of every\n"
              "run of every strategy are compared with those of one rank; a difference ends the command with a\n"

@@ -75,6 +75,18 @@ ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
 ok "one run, and one rank is measured once" sh -c '"$1" bench --model "$2" --strategies 1 --repeat 1 -n 2 -q | grep -c "^1  \|: 1 run after" | grep -qx 2' _ "$northwall" "$kjv"
 ranks 2 bench --model "$kjv" --strategies tp2,1 --n-prompt 8 -n 4 --repeat 1 --json >"$tmp/once" 2>/dev/null
 ok "rows of --strategies with 1 in it" [ "$(grep -c '^   "strategy"' "$tmp/once")" = 2 ]
+# Calibration: figures with interval, a cluster file with sources, which the other commands read.
+for n in 1 2 3; do
+    ranks $n calibrate --budget 0.3 --out "$tmp/net$n.yaml" >"$tmp/figures" 2>"$tmp/err"
+    ok "calibrate ($n): status" [ $? = 0 ]
+    ok "calibrate ($n): kind, unit, n" grep -Eq '^reduce in cache +measured +[0-9.e+]+ ps/B +[0-9]+  ' "$tmp/figures"
+    ok "calibrate ($n): hand-offs" [ "$(grep -c '^hand-off of a flag' "$tmp/figures")" = $((n - 1)) ]
+    ok "calibrate ($n): other load" grep -q '^other load: ' "$tmp/figures"
+    ok "calibrate ($n): sources" [ "$(grep -c 'value:' "$tmp/net$n.yaml")" = "$(grep -c 'source: "' "$tmp/net$n.yaml")" ]
+    ok "--net reads it ($n)" sh -c '"$1" plan --model "$2" --net "$3" --strategy tp2 >/dev/null' _ "$northwall" "$kjv" "$tmp/net$n.yaml"
+done
+ranks 2 run --model "$kjv" --prompt "In the" -n 4 --tp 2 --json -q --net "$tmp/net2.yaml" >"$tmp/net" 2>/dev/null
+ok "--net: the same logits" [ -n "$(field "$tmp/net" logits_hash)" -a "$(field "$tmp/net" logits_hash)" = "$(field "$tmp/plain" logits_hash)" ]
 # Roofline: all keys, for one rank, split layers and stages; bytes are those of the plan.
 for s in 1 tp2 pp2; do
     ranks "${s#[tp]p}" bench --model "$kjv" --strategy $s --n-prompt 8 -n 4 --repeat 1 --roofline --json >"$tmp/roof" 2>/dev/null

@@ -14,7 +14,12 @@ printf 'Once\nupon\0a time\n' >"$tmp/zero"
 cp "$stories" "$tmp/nan.gguf"
 printf '\377\377\377\377' | dd of="$tmp/nan.gguf" bs=1 seek=$(($(stat -c %s "$stories") - 4)) conv=notrunc 2>/dev/null
 
+printf 'schema: northwall-cluster\nversion: 1\nlinks:\n  - name: shm\n    latancy: 5 ns\n' >"$tmp/bad.yaml"
+
 for n in 1 3; do
+    fails "unknown key of a cluster ($n)" 3 "bad.yaml:5: unknown key 'latancy': valid are name, transfer, latency" $n run --model "$stories" --net "$tmp/bad.yaml"
+    fails "no cluster file ($n)" 4 "$tmp/none.yaml" $n plan --model "$stories" --net "$tmp/none.yaml"
+    fails "calibration without a place ($n)" 4 "$tmp/none/c.yaml" $n calibrate --budget 0.05 --out "$tmp/none/c.yaml"
     fails "no command ($n)" 2 "unknown command" $n frobnicate
     fails "unknown option ($n)" 2 "--frob" $n run --frob
     fails "bad number ($n)" 2 "--n-predict" $n run --model "$stories" -n many

@@ -323,7 +323,8 @@ static inline void check_interleaved(struct link *l, struct outcome *o) {
     int codes = 0;
     for (int i = 0; i < 2; i++) {
         material_init(&m[i], l, i ? 14 : 8, i, CANONICAL, i);
-        struct coll_spec spec = sum_spec(&m[i], i ? "twoshot" : "oneshot", i ? COLL_TRANSPORT_LINK : COLL_TRANSPORT_SHM);
+        struct coll_spec spec =
+            sum_spec(&m[i], i ? "twoshot" : "oneshot", i ? COLL_TRANSPORT_LINK : COLL_TRANSPORT_SHM);
         spec.tag = 20 + i;
         codes |= coll_init(&c[i], l, &spec, &d);
     }

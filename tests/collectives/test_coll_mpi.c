@@ -1,5 +1,5 @@
-/* Persistent collectives over MPI, under mpirun; beside the thread test, the library's own all-reduce, and windows of MPI
- * shared memory. */
+/* Persistent collectives over MPI, under mpirun; beside the thread test, the library's own all-reduce, and windows of
+ * MPI shared memory. */
 #include <mpi.h>
 
 #include "coll_checks.h"

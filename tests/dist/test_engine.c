@@ -21,6 +21,8 @@ struct setting {
     struct draft_params draft;
     int n_new, n_ctx, max_tokens; /* 0: N_NEW, 48, 24 */
     int end_id; /* 0: none */
+    const char *allreduce;
+    enum coll_transport transport;
 };
 
 /* One rank's part of a run. */
@@ -64,7 +66,9 @@ static int make_plan(struct plan **plan, const struct rank_run *r, struct diag *
                                       .max_tokens = set->max_tokens ? set->max_tokens : 24,
                                       .threads = 1,
                                       .seed = 5},
-                          .n_micro = set->n_micro};
+                          .n_micro = set->n_micro,
+                          .allreduce = set->allreduce,
+                          .transport = set->transport};
     o.max_logits = set->draft.most ? o.decoder.max_tokens : 0;
     struct sampler_params p = {.temperature = set->temperature, .top_k = 8, .top_p = 0.95};
     o.top_candidates = sampler_candidates(&p, r->shape->n_vocab);
@@ -366,10 +370,61 @@ static void check_drafts(const char *path, enum kv_type kv, double temperature, 
     check_draft_sizes(&s, g, &set, &cut, draft_some, few, &sum);
     engine_result_fini(&said);
     engine_result_fini(&cut);
+/* What a rank has sent, or published, is what the plan says of the same passes. The last stage's offers count too. */
+static void check_traffic(const struct setting *set, const struct model_shape *s, const struct engine_result *r) {
+    const struct engine_stats *phases[] = {&r->prefill, &r->decode};
+    struct plan_totals by_kind[STEP_COUNT];
+    struct strategy st;
+    struct plan *p;
+    struct diag d = {0};
+    CHECK(strategy_parse(&st, set->strategy, &d) == 0, "%s", d.text);
+    struct link ranks = {.size = strategy_ranks(&st)};
+    struct rank_run run = {.set = set, .shape = s, .link = &ranks};
+    if (make_plan(&p, &run, &d) != 0) return;
+    for (int i = 0; i < 2; i++) {
+        double messages = 0, bytes = 0;
+        plan_step_totals(p, 0, &phases[i]->work, by_kind);
+        for (int k = 0; k < STEP_COUNT; k++) {
+            messages += by_kind[k].messages;
+            bytes += by_kind[k].sent_bytes;
+        }
+        CHECK(messages > 0 && messages == (double)phases[i]->messages && bytes == (double)phases[i]->sent_bytes,
+              "%s, %s: %ld messages and %ld bytes instead of %g and %g", set->strategy, set->allreduce,
+              (long)phases[i]->messages, (long)phases[i]->sent_bytes, messages, bytes);
+    }
+    plan_free(p);
+}
+
+/* Every bit-exact algorithm, through memory and by messages: the same bits, and traffic as planned. The vectors of this
+ * model are 16 lines, which 3 ranks do not share evenly. */
+static void check_reduces(const char *path) {
+    static const char *const strategies[] = {"tp2", "tp3", "tp4", "tp8"};
+    struct gguf *g = NULL;
+    struct model_shape s;
+    struct engine_result one, other;
+    if (open_file(path, &g, &s)) return;
+    make_prompts(s.n_vocab);
+    struct setting set = {.strategy = "1", .n_seqs = 2, .n_micro = 1, .chunk = 7, .bits = ACT_I8, .flip = -1};
+    if (run(&set, &s, g, &one)) return;
+    for (const struct coll_algo *const *a = coll_algos; *a; a++)
+        for (int i = 0; i < 4; i++)
+            for (int t = COLL_TRANSPORT_SHM; t <= COLL_TRANSPORT_LINK; t++) {
+                if ((*a)->label != COLL_BIT_EXACT || (*a)->levels != 1) continue;
+                set.strategy = strategies[i];
+                set.allreduce = (*a)->name;
+                set.transport = (enum coll_transport)t;
+                if (run(&set, &s, g, &other)) continue;
+                CHECK(same(&one, &other), "%s: %s over %s: tokens or logits differ", set.strategy, set.allreduce,
+                      coll_transport_name(set.transport));
+                if (!(*a)->cuts || i != 1) check_traffic(&set, &s, &other);
+                engine_result_fini(&other);
+            }
+    engine_result_fini(&one);
     gguf_close(g);
 }
 
 int main(void) {
+    check_reduces(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_work(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_file(NW_TEST_DATA "/stories260K-f32.gguf", ACT_F32, KV_F16, 0, every);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", ACT_I8, KV_F16, 0, every);

@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "collectives/link.h"
+#include "collectives/price.h"
 #include "dist/draft.h"
 #include "dist/sampler.h"
 #include "dist/topo.h"
@@ -21,11 +22,11 @@
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
-        *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram;
+        *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net;
     long tp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
-    double temperature, top_p;
+    double temperature, top_p, budget;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
     int n_args;
@@ -35,6 +36,7 @@ struct run_spec {
 struct app {
     struct run_spec spec;
     struct link *world;
+    struct net net; /* --net's, else net_default */
     int rank, size; /* world's */
     int cores; /* that the ranks of this node may use, together */
     struct topo_place place; /* of this rank's threads, once app_bind has been called */
@@ -76,6 +78,9 @@ enum { MODEL_SHAPE = 1, MODEL_TOKENIZER = 2 };
 int model_open_parts(struct model *m, const struct app *app, int parts, struct diag *d);
 int model_open(struct model *m, const struct app *app, struct diag *d);
 void model_close(struct model *m);
+
+/* Fills in app->net: rank 0 reads the file of --net. Collective. */
+int app_net(struct app *app, struct diag *d);
 
 /* Threads of a rank: --threads, OMP_NUM_THREADS, or 1. */
 int app_threads(const struct run_spec *s);

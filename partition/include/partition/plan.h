@@ -179,6 +179,7 @@ struct plan_opts {
     const char *allreduce; /* algorithm of the all-reduces; NULL or "auto": the fastest of the bit-exact ones, for each
                               stage size and product, priced for the tokens of a decode pass */
     enum coll_transport transport; /* of the all-reduces */
+    const struct net *net; /* what their choice and prediction reckon with; NULL: net_default. Outlives the plan */
 };
 
 struct plan {
@@ -214,7 +215,7 @@ int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sc
  * the largest pass (M = max_tokens, L = max_logits); parts that a rank does not need are empty. */
 #define PLAN_PART_LIST(X)                                                                                              \
     X(HIDDEN) /* [M][d_model] residual stream */                                                                       \
-    X(SUM) /* [M][d_model] sum of a product, where the stage is one rank: others have collectives for it */           \
+    X(SUM) /* [M][d_model] sum of a product, where the stage is one rank: others have collectives for it */            \
     X(TOKENS) /* [M] token entries of a message */                                                                     \
     X(IDS) /* [3][M] int: id, sequence, position, as the decoder takes them */                                         \
     X(SAMPLED) /* [L] sampled entries */                                                                               \

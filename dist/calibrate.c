@@ -1,0 +1,595 @@
+/* calibrate.c - samples figures until the 95 % interval of each median is narrower than 5 % of it, or time is over. */
+#include "calibrate.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "collectives/agree.h"
+#include "collectives/coll.h"
+#include "dist/probe.h"
+
+enum {
+    SEGMENT_BARRIER = 256, /* bytes behind a rank's flag, and so on */
+    SEGMENT_TIMES = 512,
+    SEGMENT_BYTES = 4096,
+    MAX_VALUES = 16, /* figures of one sample */
+    BURST = 32,
+    TRIES = 5, /* of each size in a sample, whose median counts */
+    TAG = 1,
+};
+static const size_t sizes[] = {64, 256, 1024, 4096, 16384, 65536, 262144, 1048576};
+enum { N_SIZES = sizeof sizes / sizeof *sizes };
+
+/* A pair of ranks at work, or one rank that is not of it (link NULL). */
+struct pair {
+    int a, b;
+    struct link *link;
+    struct coll *coll; /* shm: a one-shot */
+    char *buf; /* messages */
+};
+
+struct bed {
+    struct calibration *c;
+    struct link *world;
+    struct link_shared *shared;
+    uint64_t flags, barriers; /* so far */
+    double clock_ns; /* what asking for the time costs */
+    struct probe probe;
+    struct pair pair;
+    int reader; /* who reads, -1: all */
+    float *work; /* arithmetic: three vectors */
+};
+
+static double now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static double median_of(double *v, int n) {
+    return stats_median(v, n).median;
+}
+
+/* ---- sampling ---- */
+
+typedef void take_sample(struct bed *b, double *out);
+
+/* Shares are known well enough to 5 points. */
+static int is_narrow(const struct stats_median *s, const char *unit) {
+    double most = *unit == '%' ? 5 : 0.05 * fabs(s->median);
+    return s->low <= s->high && s->high - s->low <= most;
+}
+
+static const char *verdict(double (*v)[CALIBRATE_SAMPLES], const char *const (*names)[2], int n_values, int n,
+                           double begin, double budget_s, struct stats_median *s) {
+    int narrow = 1;
+    for (int i = 0; i < n_values; i++) {
+        double copy[CALIBRATE_SAMPLES];
+        memcpy(copy, v[i], (size_t)n * sizeof *copy);
+        s[i] = stats_median(copy, n);
+        narrow &= is_narrow(&s[i], names[i][1]);
+    }
+    if (narrow) return "narrow";
+    if (n == CALIBRATE_SAMPLES) return "samples";
+    return now_ns() - begin > budget_s * 1e9 ? "time" : NULL;
+}
+
+/* A line fitted to the times of all sizes gives two figures: at no bytes, and a byte's. */
+static const char *kind_of(const char *name) {
+    return strstr(name, "one way") || strstr(name, "one-shot") ? "fitted" : "measured";
+}
+
+/* Adds n_values figures, whose names and units follow each other, by repeated samples; returns the first's index, or an
+ * error below 0. Collective. */
+static int sample(struct bed *b, take_sample *take, const char *const (*names)[2], int n_values, struct diag *d) {
+    struct calibration *c = b->c;
+    double (*v)[CALIBRATE_SAMPLES] = calloc(MAX_VALUES, sizeof *v), one[MAX_VALUES] = {0}, begin = now_ns();
+    struct stats_median s[MAX_VALUES];
+    const char *ended = NULL;
+    int over = 0, rc = v ? 0 : diag_set(d, ERR_MEMORY, "no memory for samples");
+    if (!rc && c->n + n_values > CALIBRATE_FIGURES) rc = diag_set(d, ERR_RANGE, "too many figures for one table");
+    rc = err_agree(b->world, rc, d);
+    if (!rc) take(b, one); /* first touches, caches, connections */
+    for (int n = 0; !rc && !over; n++) {
+        take(b, one);
+        for (int i = 0; i < n_values; i++)
+            v[i][n] = one[i];
+        if (n % 4 != 2 && n + 1 < CALIBRATE_SAMPLES) continue;
+        if (c->app->rank == 0) ended = verdict(v, names, n_values, n + 1, begin, c->budget_s, s);
+        over = app_stop ? ERR_INTERRUPTED : ended != NULL; /* rank 0 knows for all */
+        agree_bcast(b->world, 0, &over, sizeof over);
+        if (over < 0) rc = diag_set(d, over, "interrupted");
+    }
+    rc = err_agree(b->world, rc, d);
+    for (int i = 0; !rc && i < n_values; i++) {
+        struct figure *f = &c->figure[c->n + i];
+        *f = (struct figure){.kind = kind_of(names[i][0]), .unit = names[i][1], .s = c->app->rank == 0 ? s[i] : (struct stats_median){0},
+                             .ended = ended};
+        snprintf(f->name, sizeof f->name, "%s", names[i][0]);
+    }
+    free(v);
+    if (rc) return rc;
+    c->n += n_values;
+    return c->n - n_values;
+}
+
+/* t = a + b k with the least squares of relative errors, none below 0; a in t's unit. */
+static void fit(const double *t, double *a, double *b) {
+    double s11 = 0, s12 = 0, s22 = 0, r1 = 0, r2 = 0;
+    for (int i = 0; i < N_SIZES; i++) {
+        double x = 1 / t[i], y = (double)sizes[i] / t[i];
+        s11 += x * x;
+        s12 += x * y;
+        s22 += y * y;
+        r1 += x;
+        r2 += y;
+    }
+    double det = s11 * s22 - s12 * s12;
+    *a = (r1 * s22 - r2 * s12) / det;
+    *b = (s11 * r2 - s12 * r1) / det;
+    if (*a < 0) *a = 0, *b = r2 / s22;
+    if (*b < 0) *b = 0, *a = r1 / s11;
+}
+
+/* ---- shared memory of neighbours ---- */
+
+static _Atomic uint64_t *word_of(const struct bed *b, int rank, size_t off) {
+    return (_Atomic uint64_t *)(void *)((char *)b->shared->base[rank] + off);
+}
+
+static void await_word(const struct bed *b, int rank, size_t off, uint64_t value) {
+    const _Atomic uint64_t *at = word_of(b, rank, off);
+    double begin = 0;
+    for (long i = 0; atomic_load_explicit(at, memory_order_acquire) < value; i++) {
+        if (!b->world->oversubscribed && i < 100000) {
+#if defined __x86_64__
+            __builtin_ia32_pause();
+#endif
+            continue;
+        }
+        sched_yield();
+        if (begin == 0) begin = now_ns();
+        if (i % 1024 == 0 && b->world->wait_limit_s > 0 && now_ns() - begin > b->world->wait_limit_s * 1e9)
+            link_abort(b->world, "waited %g s for a flag of rank %d", b->world->wait_limit_s, rank);
+    }
+}
+
+static int other_of(const struct bed *b) {
+    return b->world->rank == b->pair.a ? b->pair.b : b->pair.a;
+}
+
+/* Of two ranks that share memory: both go on within one hand-off. */
+static void meet(struct bed *b) {
+    b->barriers++;
+    atomic_store_explicit(word_of(b, b->world->rank, SEGMENT_BARRIER), b->barriers, memory_order_release);
+    await_word(b, other_of(b), SEGMENT_BARRIER, b->barriers);
+}
+
+/* Ranks that have met others before have counted more than those that have not. Collective. */
+static void start_counting(struct bed *b) {
+    agree_barrier(b->world);
+    atomic_store(word_of(b, b->world->rank, 0), 0);
+    atomic_store(word_of(b, b->world->rank, SEGMENT_BARRIER), 0);
+    b->flags = b->barriers = 0;
+    agree_barrier(b->world);
+}
+
+static int in_pair(const struct bed *b) {
+    return b->world->rank == b->pair.a || b->world->rank == b->pair.b;
+}
+
+/* Half a round trip of a flag between the pair's ranks. */
+static void take_hand_off(struct bed *b, double *out) {
+    int me = b->world->rank, trips = b->world->oversubscribed ? 8 : 100;
+    double begin = 0, ns = -1;
+    if (in_pair(b)) {
+        meet(b);
+        begin = now_ns();
+        for (int i = 1; i <= trips; i++) {
+            uint64_t value = b->flags + (uint64_t)i;
+            if (me == b->pair.b) await_word(b, b->pair.a, 0, value);
+            atomic_store_explicit(word_of(b, me, 0), value, memory_order_release);
+            if (me == b->pair.a) await_word(b, b->pair.b, 0, value);
+        }
+        ns = (now_ns() - begin) / (2 * trips);
+        b->flags += (uint64_t)trips;
+    }
+    *out = agree_max(b->world, me == b->pair.a ? ns : -1, NULL);
+}
+
+/* ---- memory and arithmetic ---- */
+
+static void take_read(struct bed *b, double *out) {
+    int streams, reads = b->reader < 0 || b->reader == b->world->rank;
+    agree_barrier(b->world);
+    double rate = reads ? probe_read_Bps(&b->probe, 1, &streams) * 1e-9 : HUGE_VAL;
+    *out = agree_min(b->world, rate, NULL);
+}
+
+enum { WORK = 4096, WORK_TURNS = 8 }; /* elements: 16 KiB a vector, which stays in the first or second cache */
+
+static void work_on(const struct bed *b, int what, const struct coll_op *sum, void *code) {
+    float *x = b->work, *y = x + WORK, *z = y + WORK;
+    const struct coll_wire *wire = what < 2 ? NULL : coll_wires[(what - 2) / 2];
+    if (what == 0)
+        sum->reduce(sum, z, x, y, WORK);
+    else if (what == 1)
+        memcpy(z, x, WORK * sizeof *x);
+    else if (what % 2 == 0)
+        wire->encode(x, WORK, code);
+    else
+        wire->decode(code, WORK, z);
+}
+
+static int count_wires(void) {
+    int n = 0;
+    while (coll_wires[n] && 2 + 2 * n + 2 <= MAX_VALUES)
+        n++;
+    return n;
+}
+
+/* Reduce, copy, then encode and decode of each wire form: ps a byte of binary32 on the slowest rank. */
+static void take_work(struct bed *b, double *out) {
+    struct coll_op sum = {0};
+    char *code = (char *)(b->work + 3 * WORK);
+    coll_op_find(&sum, "sum", 1, NULL);
+    for (int what = 0; what < 2 + 2 * count_wires(); what++) {
+        double tries[TRIES];
+        for (int i = 0; i < TRIES; i++) {
+            work_on(b, what, &sum, code);
+            double begin = now_ns();
+            for (int k = 0; k < WORK_TURNS; k++)
+                work_on(b, what, &sum, code);
+            tries[i] = (now_ns() - begin - b->clock_ns) * 1e3 / (WORK_TURNS * WORK * sizeof(float));
+        }
+        out[what] = agree_max(b->world, median_of(tries, TRIES), NULL);
+    }
+}
+
+/* ---- shared memory as collectives use it ---- */
+
+/* One all-reduce of the pair, operands written before it: the slower rank's time. */
+static double time_coll(struct bed *b, size_t bytes, int turn) {
+    size_t n = bytes / sizeof(float);
+    double *mine = (double *)(void *)word_of(b, b->world->rank, SEGMENT_TIMES);
+    float *x = coll_sendbuf(b->pair.coll, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(turn + (int)(i & 63));
+    meet(b);
+    double begin = now_ns();
+    coll_start(b->pair.coll);
+    coll_wait(b->pair.coll);
+    *mine = now_ns() - begin - b->clock_ns;
+    meet(b);
+    double theirs = *(double *)(void *)word_of(b, other_of(b), SEGMENT_TIMES), longest = *mine > theirs ? *mine : theirs;
+    meet(b);
+    return longest > 1 ? longest : 1;
+}
+
+/* ns at no bytes, ps a byte. */
+static void take_shm(struct bed *b, double *out) {
+    double t[N_SIZES], tries[TRIES], a = -1, word = -1;
+    for (int i = 0; in_pair(b) && i < N_SIZES; i++) {
+        for (int k = 0; k < TRIES; k++)
+            tries[k] = time_coll(b, sizes[i], k);
+        t[i] = median_of(tries, TRIES);
+    }
+    if (in_pair(b)) fit(t, &a, &word);
+    out[0] = agree_max(b->world, a, NULL);
+    out[1] = agree_max(b->world, word < 0 ? word : word * 1e3, NULL);
+}
+
+/* ---- messages ---- */
+
+static double time_ping_pong(const struct bed *b, size_t bytes) {
+    struct link *l = b->pair.link;
+    struct link_request req;
+    double begin = now_ns();
+    for (int turn = 0; turn < 2; turn++) {
+        if (turn == l->rank) {
+            link_isend(l, 1 - l->rank, TAG, b->pair.buf, bytes, &req);
+            link_wait(l, &req);
+        } else {
+            link_recv(l, 1 - l->rank, TAG, b->pair.buf + sizes[N_SIZES - 1], bytes);
+        }
+    }
+    double ns = (now_ns() - begin - b->clock_ns) / 2;
+    return ns > 1 ? ns : 1;
+}
+
+static void spin_ns(double ns) {
+    double end = now_ns() + ns;
+    while (now_ns() < end) {}
+}
+
+/* Many short messages one way. On the sender: what starting one takes. On the receiver: what taking one takes; after a
+ * delay all have come, else it is the gap. */
+static double time_burst(const struct bed *b, double delay_ns) {
+    struct link *l = b->pair.link;
+    struct link_request req[BURST];
+    char ack;
+    double begin, end;
+    if (l->rank == 0) {
+        begin = now_ns();
+        for (int i = 0; i < BURST; i++)
+            link_isend(l, 1, TAG, b->pair.buf + 64 * i, 64, &req[i]);
+        end = now_ns();
+        for (int i = 0; i < BURST; i++)
+            link_wait(l, &req[i]);
+        link_recv(l, 1, TAG, &ack, 1);
+    } else {
+        link_recv(l, 0, TAG, b->pair.buf, 64);
+        spin_ns(delay_ns);
+        begin = now_ns();
+        for (int i = 1; i < BURST; i++)
+            link_recv(l, 0, TAG, b->pair.buf, 64);
+        end = now_ns();
+        link_isend(l, 0, TAG, b->pair.buf, 1, &req[0]);
+        link_wait(l, &req[0]);
+    }
+    return (end - begin - b->clock_ns) / (l->rank == 0 ? BURST : BURST - 1);
+}
+
+/* Both ranks exchange 64 KiB, and compute for so long in between; ns. */
+static double time_exchange(const struct bed *b, double compute_ns) {
+    struct link *l = b->pair.link;
+    struct link_request in, out;
+    double begin = now_ns();
+    link_irecv(l, 1 - l->rank, TAG, b->pair.buf + sizes[N_SIZES - 1], 65536, &in);
+    link_isend(l, 1 - l->rank, TAG, b->pair.buf, 65536, &out);
+    if (compute_ns > 0) spin_ns(compute_ns);
+    link_wait(l, &in);
+    link_wait(l, &out);
+    return now_ns() - begin;
+}
+
+static double overlap_percent(const struct bed *b) {
+    double plain[TRIES], both[TRIES];
+    for (int i = 0; i < TRIES; i++) {
+        plain[i] = time_exchange(b, 0);
+        both[i] = time_exchange(b, plain[i]) - plain[i]; /* what is left to wait for */
+    }
+    double alone = median_of(plain, TRIES), left = median_of(both, TRIES), hidden = 1 - left / alone;
+    return hidden < 0 ? 0 : hidden > 1 ? 100 : 100 * hidden;
+}
+
+/* One way at no bytes (ns), ps a byte, overhead of sending, of receiving, gap (ns), share hidden (%). */
+static void take_messages(struct bed *b, double *out) {
+    double t[N_SIZES], tries[TRIES], mine[6] = {-1, -1, -1, -1, -1, -1};
+    for (int i = 0; b->pair.link && i < N_SIZES; i++) {
+        for (int k = 0; k < TRIES; k++)
+            tries[k] = time_ping_pong(b, sizes[i]);
+        t[i] = median_of(tries, TRIES);
+    }
+    if (b->pair.link) {
+        double burst = time_burst(b, 0), late = time_burst(b, 100e3), overlap = overlap_percent(b);
+        if (b->pair.link->rank == 0) {
+            fit(t, &mine[0], &mine[1]);
+            mine[1] *= 1e3;
+            mine[2] = burst < late ? burst : late;
+            mine[5] = overlap;
+        } else {
+            mine[3] = late;
+            mine[4] = burst;
+        }
+    }
+    for (int i = 0; i < 6; i++)
+        out[i] = agree_max(b->world, mine[i], NULL);
+}
+
+/* ---- groups of figures ---- */
+
+static int measure_hand_offs(struct bed *b, const int *domain, struct diag *d) {
+    int first = -1;
+    for (int a = 0; a + 1 < b->world->size; a++) {
+        char name[48];
+        const char *names[1][2] = {{name, "ns"}};
+        if (domain[a] != domain[a + 1]) continue;
+        b->pair = (struct pair){.a = a, .b = a + 1};
+        start_counting(b);
+        snprintf(name, sizeof name, "hand-off of a flag, ranks %d-%d", a, a + 1);
+        int i = sample(b, take_hand_off, names, 1, d);
+        if (i < 0) return i;
+        if (first >= 0) continue;
+        first = b->c->hand_off = i;
+        b->c->a = a;
+        b->c->b = a + 1;
+    }
+    return 0;
+}
+
+static int measure_memory(struct bed *b, struct diag *d) {
+    int size = b->world->size, rc = probe_init(&b->probe, bench_probe_bytes());
+    rc = err_agree(b->world, rc ? diag_set(d, ERR_MEMORY, "no memory to read: %zu bytes", bench_probe_bytes()) : 0, d);
+    for (b->reader = -1; b->reader < size && !rc; b->reader++) {
+        char name[48];
+        const char *names[1][2] = {{name, "GB/s"}};
+        if (b->reader >= 0 && size == 1) break;
+        if (b->reader < 0)
+            snprintf(name, sizeof name, size == 1 ? "memory read" : "memory read, all at once, slowest");
+        else
+            snprintf(name, sizeof name, "memory read, rank %d alone", b->reader);
+        int i = sample(b, take_read, names, 1, d);
+        if (i < 0) rc = i;
+        if (b->reader < 0) b->c->together = b->c->alone = i;
+        if (b->reader == 0) b->c->alone = i;
+    }
+    probe_fini(&b->probe);
+    return rc;
+}
+
+static int measure_work(struct bed *b, struct diag *d) {
+    char text[MAX_VALUES][40];
+    const char *names[MAX_VALUES][2] = {{"reduce in cache", "ps/B"}, {"copy in cache", "ps/B"}};
+    size_t code_bytes = 8 * WORK;
+    b->work = aligned_alloc(64, 3 * WORK * sizeof *b->work + code_bytes);
+    int rc = err_agree(b->world, b->work ? 0 : diag_set(d, ERR_MEMORY, "no memory for arithmetic"), d);
+    if (rc) return rc;
+    memset(b->work, 0, 3 * WORK * sizeof *b->work + code_bytes);
+    for (int i = 0; i < 2 * WORK; i++)
+        b->work[i] = (float)(i % 251) - 125;
+    int n = 2 + 2 * count_wires(), first;
+    for (int i = 2; i < n; i++) {
+        snprintf(text[i], sizeof text[i], "%s %s", coll_wires[(i - 2) / 2]->name, i % 2 ? "decode" : "encode");
+        names[i][0] = text[i];
+        names[i][1] = "ps/B";
+    }
+    first = sample(b, take_work, names, n, d);
+    free(b->work);
+    if (first < 0) return first;
+    b->c->reduce = first;
+    b->c->copy = first + 1;
+    for (int i = 2; i < n; i++) /* that of int8 if there is one, else the last form's */
+        if (b->c->codec < 0 || !strncmp(text[i], "int8", 4)) b->c->codec = first + (i & ~1);
+    return 0;
+}
+
+/* A link of ranks a and b; NULL on the others. */
+static int open_pair(struct bed *b, int a, int z, struct diag *d) {
+    int mine = b->world->rank == a || b->world->rank == z;
+    b->pair = (struct pair){.a = a, .b = z, .link = link_split(b->world, mine ? 0 : -1, b->world->rank)};
+    int rc = mine && !b->pair.link ? diag_set(d, ERR_MEMORY, "no memory for a link of two") : 0;
+    if (mine && !rc && !(b->pair.buf = calloc(2, sizes[N_SIZES - 1])))
+        rc = diag_set(d, ERR_MEMORY, "no memory for messages");
+    return err_agree(b->world, rc, d);
+}
+
+static void close_pair(struct bed *b) {
+    coll_free(b->pair.coll);
+    link_free(b->pair.link);
+    free(b->pair.buf);
+    b->pair = (struct pair){0};
+}
+
+static int measure_shm(struct bed *b, struct diag *d) {
+    static const char *const names[][2] = {{"one-shot of 2 over shm, no bytes", "ns"}, {"one-shot of 2 over shm", "ps/B"}};
+    static const int begin[] = {0, 1, 2};
+    struct coll_spec spec = {.name = "calibrate", .algo = "oneshot", .transport = COLL_TRANSPORT_SHM,
+                             .n_max = sizes[N_SIZES - 1] / sizeof(float), .shape = {2, 2, begin, NULL}, .yield = -1};
+    if (b->c->hand_off < 0) return 0;
+    start_counting(b);
+    int rc = open_pair(b, b->c->a, b->c->b, d);
+    if (!rc && b->pair.link) {
+        rc = coll_op_find(&spec.op, "sum", 1, d);
+        if (!rc) rc = coll_init(&b->pair.coll, b->pair.link, &spec, d);
+    }
+    rc = err_agree(b->world, rc, d);
+    int i = rc ? rc : sample(b, take_shm, names, 2, d);
+    close_pair(b);
+    b->c->shm_time = i;
+    b->c->shm_word = i + 1;
+    return i < 0 ? i : 0;
+}
+
+static int measure_tier(struct bed *b, const char *name, int a, int z, struct diag *d) {
+    char text[6][48];
+    static const char *const what[6][2] = {{"one way, no bytes", "ns"}, {"one way", "ps/B"}, {"start of a send", "ns"},
+                                           {"a receive that has come", "ns"}, {"gap in a burst", "ns"},
+                                           {"64 KiB hidden behind work", "%"}};
+    const char *names[6][2];
+    for (int i = 0; i < 6; i++) {
+        snprintf(text[i], sizeof text[i], "%s: %s", name, what[i][0]);
+        names[i][0] = text[i];
+        names[i][1] = what[i][1];
+    }
+    int rc = open_pair(b, a, z, d), i = rc ? rc : sample(b, take_messages, names, 6, d);
+    close_pair(b);
+    if (i < 0) return i;
+    b->c->tier[b->c->n_tiers++] = (struct calibrated_tier){name, a, z, i, i + 1, i + 2, i + 3, i + 4, i + 5};
+    return 0;
+}
+
+/* Within a node between the neighbours of shm, between nodes from rank 0 to the first rank elsewhere. */
+static int measure_messages(struct bed *b, const int *domain, struct diag *d) {
+    int far = 0, rc = 0;
+    while (far < b->world->size && domain[far] == domain[0])
+        far++;
+    if (b->c->hand_off >= 0) rc = measure_tier(b, "mpi", b->c->a, b->c->b, d);
+    if (!rc && far < b->world->size) rc = measure_tier(b, "net", 0, far, d);
+    return rc;
+}
+
+/* ---- other load ---- */
+
+struct load {
+    double busy_s, stolen_s, wall_s, own_s;
+};
+
+/* Processor seconds of the node since it started, by the kernel's count, and of this process. */
+static struct load load_now(void) {
+    struct load l = {.wall_s = now_ns() * 1e-9};
+    struct rusage u;
+    double v[8] = {0}, hz = (double)sysconf(_SC_CLK_TCK);
+    FILE *f = fopen("/proc/stat", "r");
+    if (f) {
+        if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) == 8) {
+            l.busy_s = (v[0] + v[1] + v[2] + v[5] + v[6]) / hz;
+            l.stolen_s = v[7] / hz;
+        }
+        fclose(f);
+    }
+    if (getrusage(RUSAGE_SELF, &u) == 0)
+        l.own_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    return l;
+}
+
+/* Shares of rank 0's node; its processes' own time is that of all ranks of its domain. */
+static void measure_load(struct bed *b, const struct load *from, const int *domain) {
+    struct load to = load_now();
+    double own = (double)agree_sum(b->world, domain[b->world->rank] == domain[0]
+                                                 ? (uint64_t)((to.own_s - from->own_s) * 1e9) : 0) * 1e-9;
+    double all = (to.wall_s - from->wall_s) * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    double other = (to.busy_s - from->busy_s - own) / all;
+    b->c->other_load = other > 0 ? other : 0;
+    b->c->stolen = (to.stolen_s - from->stolen_s) / all;
+}
+
+/* ---- all of it ---- */
+
+static double clock_cost_ns(void) {
+    double v[101];
+    for (int i = 0; i < 101; i++) {
+        double begin = now_ns();
+        v[i] = now_ns() - begin;
+    }
+    return median_of(v, 101);
+}
+
+static int count_groups(const int *domain, int size) {
+    int n = 2 + (size > 1 ? size + 2 : 0);
+    for (int r = 0; r + 1 < size; r++)
+        n += domain[r] == domain[r + 1];
+    return n;
+}
+
+int calibrate(struct calibration *c, struct app *app, double seconds, struct diag *d) {
+    struct bed b = {.c = c, .world = app->world, .clock_ns = clock_cost_ns()};
+    struct load load = load_now();
+    int *domain = calloc((size_t)app->size, sizeof *domain);
+    *c = (struct calibration){.app = app, .hand_off = -1, .shm_time = -1, .shm_word = -1, .together = -1, .alone = -1,
+                              .reduce = -1, .copy = -1, .codec = -1};
+    int rc = err_agree(app->world, domain ? 0 : diag_set(d, ERR_MEMORY, "no memory for the table of nodes"), d);
+    if (!rc) {
+        link_domains(app->world, domain);
+        c->budget_s = seconds / count_groups(domain, app->size);
+        rc = link_share(app->world, SEGMENT_BYTES, &b.shared, d);
+    }
+    if (!rc) {
+        rc = measure_hand_offs(&b, domain, d);
+        if (!rc) rc = measure_work(&b, d);
+        if (!rc) rc = measure_shm(&b, d);
+        if (!rc) rc = measure_messages(&b, domain, d);
+        if (!rc) rc = measure_memory(&b, d);
+        if (!rc) measure_load(&b, &load, domain);
+        link_unshare(app->world, b.shared);
+    }
+    free(domain);
+    return rc;
+}

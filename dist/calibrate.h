@@ -1,0 +1,46 @@
+/* calibrate.h - what this machine's links, memory and cores give: measured until it is known well enough. */
+#ifndef DIST_CALIBRATE_H
+#define DIST_CALIBRATE_H
+
+#include "base/stats.h"
+#include "dist/app.h"
+
+enum { CALIBRATE_FIGURES = 96, CALIBRATE_SAMPLES = 301 };
+
+/* A measured number: medians of samples, each taken on the ranks that it concerns; known on rank 0. */
+struct figure {
+    char name[48];
+    const char *kind, *unit;
+    struct stats_median s;
+    const char *ended; /* why sampling ended */
+};
+
+/* Figures that belong to a tier of messages, as indices; -1: not measured. */
+struct calibrated_tier {
+    const char *name; /* "mpi", "net" */
+    int a, b; /* the ranks that it was measured between */
+    int time, word, send, recv, gap, overlap; /* one way at no bytes; ps a byte; overheads; gap; share hidden */
+};
+
+struct calibration {
+    struct app *app;
+    double budget_s; /* for each group of figures */
+    int n;
+    struct figure figure[CALIBRATE_FIGURES];
+    int hand_off; /* first neighbours that share memory: figures as above */
+    int shm_time, shm_word; /* a one-shot all-reduce of two ranks: at no bytes, ps a byte */
+    int a, b; /* between these ranks */
+    int together, alone; /* read bandwidth: of the slowest rank while all read; of rank 0 alone */
+    int reduce, copy, codec; /* ps a byte */
+    int n_tiers;
+    struct calibrated_tier tier[2];
+    double other_load, stolen; /* shares of the node's processor time that others used, that a hypervisor took */
+};
+
+/* Collective over app->world; the result is rank 0's. Takes about `seconds`. */
+int calibrate(struct calibration *c, struct app *app, double seconds, struct diag *d);
+
+/* Writes the cluster that the figures describe, as partition/cluster.h reads it. 0 or ERR_IO. Rank 0. */
+int calibrate_write(const struct calibration *c, const char *path, struct diag *d);
+
+#endif

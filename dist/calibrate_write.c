@@ -1,0 +1,129 @@
+/* calibrate_write.c - figures as a cluster file, each number with its origin. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "calibrate.h"
+#include "collectives/price.h"
+
+struct writer {
+    const struct calibration *c;
+    FILE *out;
+    char date[16];
+};
+
+static double median(const struct calibration *c, int i) {
+    return c->figure[i].s.median;
+}
+
+/* "measured 2026-11-21, n = 41, [48.9, 50.1] ns, northwall 0.1.0"; `how` for what was worked out of figures. */
+static void put_source(const struct writer *w, int i, const char *kind, const char *how) {
+    const struct figure *f = &w->c->figure[i];
+    fprintf(w->out, "source: \"%s %s, n = %d, ", kind, w->date, f->s.n);
+    if (f->s.low <= f->s.high) fprintf(w->out, "[%.4g, %.4g] %s, ", f->s.low, f->s.high, f->unit);
+    fprintf(w->out, "%s%snorthwall %s\"}\n", how, *how ? ", " : "", NW_VERSION);
+}
+
+static void put_time(const struct writer *w, const char *key, double ns, int i, const char *kind, const char *how) {
+    fprintf(w->out, "%s: {value: %.5g us, ", key, ns > 0 ? ns * 1e-3 : 0);
+    put_source(w, i, kind, how);
+}
+
+/* Of ps a byte. */
+static void put_rate(const struct writer *w, const char *key, double ps, int i, const char *kind, const char *how) {
+    fprintf(w->out, "%s: {value: %.5g GB/s, ", key, 1e3 / (ps > 0.001 ? ps : 0.001));
+    put_source(w, i, kind, how);
+}
+
+static void put_memory(const struct writer *w) {
+    fputs("card:\n  memory:\n", w->out);
+    fprintf(w->out, "    bandwidth: {value: %.5g GB/s, ", median(w->c, w->c->together));
+    put_source(w, w->c->together, "measured", "all ranks");
+    fprintf(w->out, "    bandwidth_alone: {value: %.5g GB/s, ", median(w->c, w->c->alone));
+    put_source(w, w->c->alone, "measured", "rank 0");
+}
+
+static void put_work(const struct writer *w) {
+    const struct calibration *c = w->c;
+    fputs("work:\n", w->out);
+    put_rate(w, "  reduce", median(c, c->reduce), c->reduce, "measured", "");
+    put_rate(w, "  copy", median(c, c->copy), c->copy, "measured", "");
+    if (c->codec >= 0)
+        put_rate(w, "  codec", (median(c, c->codec) + median(c, c->codec + 1)) / 2, c->codec, "measured", "en+decode");
+}
+
+/* A one-shot of two: hand-off, overheads of both sides, then each byte is read and reduced. */
+static void put_shm(const struct writer *w) {
+    const struct calibration *c = w->c;
+    double all = median(c, c->shm_time), flag = median(c, c->hand_off), latency = flag < all ? flag : all;
+    put_time(w, "hand_off", flag, c->hand_off, "measured", "");
+    fputs("links:\n  - name: shm\n    transfer: pull\n", w->out);
+    put_time(w, "    latency", latency, c->hand_off, "measured", "");
+    put_time(w, "    send_overhead", (all - latency) / 2, c->shm_time, "fitted", "half of it");
+    put_time(w, "    recv_overhead", (all - latency) / 2, c->shm_time, "fitted", "half of it");
+    put_rate(w, "    bandwidth", median(c, c->shm_word) - median(c, c->reduce), c->shm_word, "fitted", "less reduce");
+}
+
+static void put_tier(const struct writer *w, const struct calibrated_tier *t) {
+    const struct calibration *c = w->c;
+    double send = median(c, t->send), recv = median(c, t->recv), rest = median(c, t->time) - send - recv;
+    fprintf(w->out, "  - name: %s\n    transfer: push\n", t->name);
+    put_time(w, "    latency", rest, t->time, "fitted", "less both");
+    put_time(w, "    send_overhead", send, t->send, "measured", "");
+    put_time(w, "    recv_overhead", recv, t->recv, "measured", "");
+    put_time(w, "    message_gap", median(c, t->gap), t->gap, "measured", "");
+    put_rate(w, "    bandwidth", median(c, t->word), t->word, "fitted", "64 B-1 MiB");
+}
+
+/* Links that there is nobody to measure with. */
+static void put_assumed(const struct writer *w) {
+    fputs("links:\n", w->out);
+    for (int i = 0; i < net_default.n_tiers; i++) {
+        const struct net_link *l = &net_default.tier[i].link;
+        const char *source = "source: \"assumed: one rank has no link\"}\n";
+        fprintf(w->out, "  - name: %s\n    transfer: %s\n", net_default.tier[i].name, l->pull ? "pull" : "push");
+        fprintf(w->out, "    latency: {value: %.5g us, %s", (double)l->L_ps * 1e-6, source);
+        fprintf(w->out, "    send_overhead: {value: %.5g us, %s", (double)l->o_send_ps * 1e-6, source);
+        fprintf(w->out, "    recv_overhead: {value: %.5g us, %s", (double)l->o_recv_ps * 1e-6, source);
+        fprintf(w->out, "    bandwidth: {value: %.5g GB/s, %s", 1e3 * (double)l->G.den / (double)l->G.num, source);
+    }
+}
+
+static void put_all(const struct writer *w) {
+    const struct calibration *c = w->c;
+    fprintf(w->out, "# Written by northwall calibrate on %d rank%s. Every number: its median, and where it comes from.\n"
+            "schema: northwall-cluster\nversion: 1\nname: calibrated\n", c->app->size, c->app->size == 1 ? "" : "s");
+    put_memory(w);
+    put_work(w);
+    if (c->hand_off >= 0)
+        put_shm(w);
+    else if (c->n_tiers > 0)
+        fputs("links:\n", w->out);
+    else
+        put_assumed(w);
+    for (int i = 0; i < c->n_tiers; i++)
+        put_tier(w, &c->tier[i]);
+}
+
+int calibrate_write(const struct calibration *c, const char *path, struct diag *d) {
+    char temporary[4096];
+    time_t t = time(NULL);
+    struct tm day;
+    struct writer w = {.c = c};
+    if (snprintf(temporary, sizeof temporary, "%s.%ld.part", path, (long)getpid()) >= (int)sizeof temporary)
+        return diag_set(d, ERR_IO, "--out %.60s...: the name is too long", path);
+    strftime(w.date, sizeof w.date, "%Y-%m-%d", gmtime_r(&t, &day));
+    w.out = fopen(temporary, "w");
+    if (!w.out) return diag_set(d, ERR_IO, "%.300s: %s", temporary, strerror(errno));
+    put_all(&w);
+    int failed = ferror(w.out);
+    if ((fclose(w.out) != 0 || failed || rename(temporary, path) != 0)) {
+        diag_set(d, ERR_IO, "%.300s: %s", path, strerror(errno));
+        remove(temporary);
+        return ERR_IO;
+    }
+    return 0;
+}

@@ -1,0 +1,84 @@
+/* northwall calibrate: what the links, the memory and the cores of this machine give, for choices and predictions. */
+#include "../calibrate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/agree.h"
+#include "partition/cluster.h"
+
+/* Hand-offs between cores that share a cache take some 50 ns, all others of one machine 100 and more. */
+enum { NEAR_NS = 100 };
+
+static const char *ended_text(const char *ended) {
+    if (!strcmp(ended, "narrow")) return "interval within 5 %";
+    return !strcmp(ended, "time") ? "time was up" : "enough samples";
+}
+
+static void print_figures(const struct calibration *c) {
+    printf("%-34s %-9s %10s %-5s %4s  %-22s %s\n", "figure", "kind", "median", "unit", "n", "95 % interval", "ended by");
+    for (int i = 0; i < c->n; i++) {
+        const struct figure *f = &c->figure[i];
+        char interval[32] = "none: too few";
+        if (f->s.low <= f->s.high) snprintf(interval, sizeof interval, "[%.4g, %.4g]", f->s.low, f->s.high);
+        printf("%-34s %-9s %10.4g %-5s %4d  %-22s %s\n", f->name, f->kind, f->s.median, f->unit, f->s.n, interval,
+               ended_text(f->ended));
+    }
+}
+
+/* Where each rank ran, and what else did. */
+static void print_place(const struct calibration *c, const char *lists) {
+    for (int r = 0; r < c->app->size; r++)
+        printf("rank %d on CPU%s %s%s", r, strpbrk(lists + 64 * r, ",-") ? "s" : "", lists + 64 * r,
+               r + 1 < c->app->size ? "; " : "\n");
+    printf("binding: %s\n", topo_text(c->app->place.state));
+    if (c->hand_off >= 0) {
+        double ns = c->figure[c->hand_off].s.median;
+        printf("placement: ranks %d and %d are %s (hand-off %.4g ns, near below %d ns)\n", c->a, c->b,
+               ns < NEAR_NS ? "near" : "far", ns, NEAR_NS);
+    }
+    if (c->app->world->oversubscribed) puts("note: more ranks than processors: waits are yields, times are those of the scheduler");
+    printf("other load: %.1f %% of rank 0's node, stolen by a hypervisor %.1f %% (measured, n = 1, over the whole run)\n",
+           100 * c->other_load, 100 * c->stolen);
+}
+
+/* The file is read back as others will read it. */
+static int write_file(const struct calibration *c, const char *path, struct diag *d) {
+    struct cluster *check = malloc(sizeof *check);
+    int rc = check ? calibrate_write(c, path, d) : diag_set(d, ERR_MEMORY, "no memory for a cluster");
+    if (!rc) rc = cluster_read(check, path, d);
+    if (!rc) printf("wrote %s: for --net\n", path);
+    free(check);
+    return rc;
+}
+
+static int run(struct app *app, struct diag *d) {
+    struct calibration *c = malloc(sizeof *c);
+    char *lists = malloc(64 * (size_t)app->size);
+    int rc = err_agree(app->world, c && lists ? 0 : diag_set(d, ERR_MEMORY, "no memory for figures"), d);
+    if (!rc) rc = app_bind(app, d);
+    if (!rc) agree_allgather(app->world, app->place.list, 64, lists);
+    if (!rc) rc = calibrate(c, app, app->spec.budget, d);
+    if (!rc && app->rank == 0) {
+        print_figures(c);
+        print_place(c, lists);
+        if (app->spec.out) rc = write_file(c, app->spec.out, d);
+    }
+    rc = err_agree(app->world, rc, d);
+    free(lists);
+    free(c);
+    return rc;
+}
+
+const struct cmd cmd_calibrate = {
+    .name = "calibrate",
+    .summary = "measure links, memory and cores of this machine; --out FILE for --net",
+    .usage = "[--out FILE] [--budget S]",
+    .options = "out budget bind threads quiet",
+    .notes =
+        "One rank measures its memory and arithmetic; two and more also the hand-off of a flag between neighbours,\n"
+        "all-reduces through shared memory and messages, between the first two ranks that share a node. Each figure is\n"
+        "sampled until the 95 % interval of its median is narrower than 5 % of it, or its share of --budget is over.",
+    .run = run,
+};
