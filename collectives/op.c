@@ -14,9 +14,12 @@ int coll_op_find(struct coll_op *op, const char *name, int param, struct diag *d
                 len += (size_t)snprintf(words + len, sizeof words - len, "%s%s", len ? ", " : "", (*o)->name);
             continue;
         }
-        if (param != (*o)->param)
-            return diag_set(d, ERR_RANGE, "the op %s takes the parameter %d, not %d", name, (*o)->param, param);
+        if (param < 1 || param > (*o)->param_most)
+            return diag_set(d, ERR_RANGE, "the op %s takes a parameter from 1 to %d, not %d", name, (*o)->param_most,
+                            param);
         *op = **o;
+        op->param = param;
+        op->elem_bytes = op->fixed_bytes + (size_t)param * op->param_bytes;
         return 0;
     }
     return diag_set(d, ERR_USAGE, "no op of a collective is called '%.60s'; there are: %s", name, words);

@@ -22,14 +22,15 @@
 struct coll_op {
     const char *name, *description;
     int rounds; /* the order of reductions shows in the bits (sum, attn_merge); 0: every order gives the same (topk) */
-    int param; /* attn_merge: dim; topk: k; sum: 1 */
-    size_t elem_bytes;
+    int param, param_most; /* attn_merge: dim; topk: k; sum: 1. From 1 to param_most */
+    size_t fixed_bytes, param_bytes; /* of an element: */
+    size_t elem_bytes; /* fixed_bytes + param * param_bytes */
     /* dst[i] = a[i] (op) b[i], i < n elements. dst may be a or b, else they do not overlap. Commutes to the bit. */
     void (*reduce)(const struct coll_op *op, void *dst, const void *a, const void *b, size_t n);
     /* dst[i] = the element that changes nothing: -0.0f; (-inf, 0, 0...); k times {-inf, -1}. */
     void (*identity)(const struct coll_op *op, void *dst, size_t n);
 };
-extern const struct coll_op *const coll_ops[]; /* one file each in ops/; ended by NULL; param and elem_bytes of `sum` */
+extern const struct coll_op *const coll_ops[]; /* one file each in ops/; ended by NULL; with the parameter 1 */
 
 /* The op of a name with its parameter (sum: 1). ERR_USAGE naming the valid names, or ERR_RANGE. Local. */
 int coll_op_find(struct coll_op *op, const char *name, int param, struct diag *d);
