@@ -133,7 +133,7 @@ void coll_print_end(struct coll_bench *b, FILE *out);
 
 /* northwall coll --verify: proves and counts all algorithms for 1 to max_ranks ranks. Local. */
 int coll_verify(struct app *app, int max_ranks, struct diag *d);
-/* Messages and words of a token for each method of the model's level: of northwall list. */
+/* Messages and words of a token for each way of sharing a model's work: of northwall list. */
 void coll_list_methods(FILE *out);
 
 #endif
