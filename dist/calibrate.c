@@ -406,7 +406,7 @@ static int measure_hand_offs(struct bed *b, const int *domain, struct diag *d) {
 }
 
 static int measure_memory(struct bed *b, struct diag *d) {
-    int size = b->world->size, rc = probe_init(&b->probe, bench_probe_bytes());
+    int size = b->world->size, rc = probe_init(&b->probe, bench_probe_bytes(), 1);
     rc = err_agree(b->world, rc ? diag_set(d, ERR_MEMORY, "no memory to read: %zu bytes", bench_probe_bytes()) : 0, d);
     for (b->reader = -1; b->reader < size && !rc; b->reader++) {
         char name[48];

@@ -16,6 +16,7 @@ static const char rounds[] = "2L ceil(lg P) rounds", words[] = "4L (P-1)/P d wor
 static const struct method model_methods[] = {
     {"pp", "1", "d", "0", "0", exact, "1 message, d words"},
     {"dp", "0", "0", "0", "all weights on each", exact, "0"},
+    {"--draft S, of the above", "1 / E", "(S+1) / E", "(S+1) / E products", "S + 1 vectors", exact, "as above, for E tokens"},
     {"sampling under tp", "ceil(lg P) to P-1", "(P-1)(2K+2)", "0", "P K candidates", exact, "ceil(lg P) rounds"},
 };
 

@@ -46,7 +46,7 @@ static void print_notes(const struct coll_bench *b) {
     snprintf(op, sizeof op, strcmp(b->data.op.name, "sum") ? "%s:%d" : "%s", b->data.op.name, b->data.op.param);
     printf("%s of %s on %d rank%s%s, wire form %s%s\n", coll_kind_name(b->data.kind), op, b->app->size,
            b->app->size == 1 ? "" : "s", b->app->world->oversubscribed ? ", more than there are processors" : "",
-           b->data.wire ? b->data.wire->name : "none", b->context ? ", behind a product with Q4_0 weights" : "");
+           b->data.wire ? b->data.wire->name : "f32", b->context ? ", behind a product with Q4_0 weights" : "");
     printf("times: of the slowest rank, over n repetitions in turn with all other rows (measured; %d warm-ups before); "
            "[interval] of\nthe median of at least 95 %%; predicted: by the schedule on described links (estimated: %s)\n",
            b->warmup, b->net.tier[0].source);
@@ -162,7 +162,7 @@ static void put_method(json_t *o, const struct coll_bench *b, const struct coll_
     json_object_set_new(o, "algo", json_string(name));
     json_object_set_new(o, "transport", json_string(transport_name(m)));
     json_object_set_new(o, "label", json_string(coll_label_name(m->info.label)));
-    json_object_set_new(o, "wire", json_string(b->data.wire ? b->data.wire->name : "none"));
+    json_object_set_new(o, "wire", json_string(b->data.wire ? b->data.wire->name : "f32"));
     json_object_set_new(o, "messages", known ? json_integer((json_int_t)m->most.messages) : json_null());
     json_object_set_new(o, "words", known ? json_integer((json_int_t)m->most.sent) : json_null());
     json_object_set_new(o, "sent_bytes", known ? json_integer((json_int_t)m->sent_bytes) : json_null());

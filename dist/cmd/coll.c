@@ -50,10 +50,10 @@ static int parse_reduce(struct coll_bench *b, const char *text, struct diag *d) 
 
 static int parse_wire(struct coll_bench *b, const char *text, struct diag *d) {
     char names[128];
-    if (!strcmp(text, "none")) return 0;
+    if (!strcmp(text, "f32")) return 0;
     b->data.wire = coll_wire_find(text);
     if (!b->data.wire)
-        return diag_set(d, ERR_USAGE, "--wire %.40s: valid are none, %s", text,
+        return diag_set(d, ERR_USAGE, "--wire %.40s: valid are f32, %s", text,
                         text_names(names, sizeof names, (const void *const *)coll_wires));
     if (strcmp(b->data.op.name, "sum") != 0)
         return diag_set(d, ERR_USAGE, "--wire %s is for sums, not for --reduce %s", text, b->data.op.name);
@@ -217,7 +217,7 @@ static int run_measured(struct app *app, struct diag *d) {
     memset(&b, 0, sizeof b);
     b.app = app;
     b.library = -1;
-    b.net = net_default;
+    b.net = app->net;
     b.warmup = (int)app->spec.warmup;
     b.data.size = app->size;
     b.data.flip = (int)app->spec.flip_operand;
@@ -254,7 +254,7 @@ const struct cmd cmd_coll = {
     .usage = "[--algo LIST] [--op KIND] [-b SIZE -e SIZE -f N] [-n N|adaptive] [options]\n"
              "       northwall coll --verify [--ranks MAX] [--algo LIST]",
     .options = "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu verify ranks "
-               "flip timeout bind json out quiet",
+               "flip timeout bind json out quiet net",
     .notes = "Algorithms take turns, repetition by repetition, so their times are compared in pairs. Operands are\n"
              "written anew before each repetition, results checked after it, both untimed. A wrong element, or a\n"
              "message more or less than the formula says, ends the command with a nonzero status.",
