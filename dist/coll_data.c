@@ -7,10 +7,14 @@
 #include "base/hash.h"
 #include "coll_bench.h"
 
-enum { CHECKED = 65536, MOST = 8 }; /* elements of a result; greatest magnitude of an operand */
+enum { CHECKED = 65536, MOST = 8, TABLE = 8192 }; /* elements of a result; greatest magnitude of an operand */
+
+/* Drawn from a table, at another place in each repetition: filling and checking must be quick, or ranks of a busy
+ * machine come to the barrier far apart. */
+static uint64_t table[TABLE];
 
 static uint64_t hash_of(uint64_t rep, size_t e) {
-    return rng_u64(rep + 1, e);
+    return table[(e + rep * 5003) % TABLE] + (e / TABLE + rep / TABLE) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 /* -7 ... 8 */
@@ -44,19 +48,26 @@ static void put_topk(struct topk_entry *x, uint64_t hash, int rank, int k) {
     qsort(x, (size_t)k, sizeof *x, better);
 }
 
+/* Sums are many elements of few bytes: their loop stands by itself. */
+static void fill_sums(float *x, int rank, uint64_t rep, size_t n) {
+    for (size_t e = 0; e < n; e++)
+        put_sum(&x[e], hash_of(rep, e), rank);
+}
+
 static void put(const struct coll_data *c, void *x, uint64_t hash, int rank) {
     if (!strcmp(c->op.name, "topk"))
         put_topk(x, hash, rank, c->op.param);
-    else if (!strcmp(c->op.name, "attn_merge"))
-        put_attn(x, hash, rank, c->op.param);
     else
-        put_sum(x, hash, rank);
+        put_attn(x, hash, rank, c->op.param);
 }
 
 void coll_data_fill(const struct coll_data *c, int rank, uint64_t rep, void *out, size_t n) {
     size_t elem = c->op.elem_bytes;
-    for (size_t e = 0; e < n; e++)
-        put(c, (char *)out + e * elem, hash_of(rep, e), rank);
+    if (!strcmp(c->op.name, "sum"))
+        fill_sums(out, rank, rep, n);
+    else
+        for (size_t e = 0; e < n; e++)
+            put(c, (char *)out + e * elem, hash_of(rep, e), rank);
     if (rank == c->flip && n > 0) *(float *)out += 1; /* more than any tolerance where that is 0 */
     if (rank == c->flip && n > 0 && c->tolerance > 0) *(float *)out += (float)(2 * c->tolerance);
 }
@@ -154,6 +165,8 @@ static int codes_exactly(const struct coll_wire *w, int most) {
 }
 
 void coll_data_init(struct coll_data *c) {
+    for (size_t i = 0; i < TABLE; i++)
+        table[i] = rng_u64(1, i);
     c->tolerance = 0;
     if (!c->wire || codes_exactly(c->wire, MOST * c->size)) return;
     double once = c->size * c->wire->bound(MOST);
