@@ -35,7 +35,7 @@ static double handoff_ns(const struct coll_bench *b) {
 }
 
 static double floor_ratio(const struct coll_bench *b, const struct coll_times *t) {
-    double us = b->context ? t->exposed_us : t->s.median;
+    double us = b->context ? t->exposed.median : t->s.median;
     return b->floor_ps ? us / (1e-6 * (double)b->floor_ps) : 0;
 }
 
@@ -53,8 +53,8 @@ static void print_notes(const struct coll_bench *b) {
     printf("floor: one hand-off between cores and one reading of what a rank lacks (from measured ones); "
            "x floor: time / floor\n");
     if (b->context)
-        printf("exposed: median of product and collective - median of the product alone; [interval] of the median of "
-               "differences, pair\nby pair; x mpi: exposed behind the library's / exposed behind this\n");
+        printf("exposed: median of product and collective - median of the product alone; pairs: median of the differences "
+               "of pairs of\nneighbouring repetitions with its interval; x mpi: the library's pairs / these\n");
     else
         printf("x mpi: the library's time / this one, median of pairs of neighbouring repetitions with its interval\n");
     if (b->data.tolerance > 0)
@@ -74,7 +74,7 @@ void coll_print_head(const struct coll_bench *b) {
 static void print_columns(const struct coll_bench *b) {
     printf("%9s %8s %-7s %-12s %-5s %-3s %8s %8s %8s %-17s %7s %7s %6s %5s %8s %9s %7s %s%s\n", "size(B)", "count",
            "type", "algo", "via", "at", "p5(us)", "p50(us)", "p95(us)", "[interval]", "algbw", "busbw", "#wrong", "msgs",
-           "words", "predicted", "x floor", b->context ? "exposed(us) [interval] " : "", "x mpi [interval], label");
+           "words", "predicted", "x floor", b->context ? "exposed pairs(us) [interval] " : "", "x mpi [interval], label");
 }
 
 static void print_ground(const struct coll_bench *b) {
@@ -98,8 +98,8 @@ static void print_ground(const struct coll_bench *b) {
 
 static void print_speedup(const struct coll_bench *b, const struct coll_method *m, enum coll_form form) {
     const struct coll_times *t = &m->times[form];
-    if (b->context && b->library >= 0 && t->exposed_us > 0)
-        printf(" %6.2f", b->method[b->library].times[form].exposed_us / t->exposed_us);
+    if (b->context && b->library >= 0 && t->exposed.median > 0)
+        printf(" %6.2f", b->method[b->library].times[form].exposed.median / t->exposed.median);
     else if (t->speedup.n && t->speedup.low <= t->speedup.high)
         printf(" %6.2f [%.2f, %.2f]", t->speedup.median, t->speedup.low, t->speedup.high);
     else if (t->speedup.n)
@@ -123,7 +123,8 @@ static void print_row(const struct coll_bench *b, const struct coll_method *m, e
     printf("%9zu %8zu %-7s %-12s %-5s %-3s %8.2f %8.2f %8.2f %-17s %7.3f %7.3f %6llu %5s %8s %9s %7s", b->bytes, b->n,
            type_name(b), name, transport_name(m), form_names[form], t->p5, t->s.median, t->p95, interval, alg,
            alg * bus_factor(b), (unsigned long long)t->wrong, messages, words, predicted, floor);
-    if (b->context) printf(" %8.2f [%.2f, %.2f]", t->exposed_us, t->exposed.low, t->exposed.high);
+    if (b->context) printf(" %8.2f %8.2f", t->exposed_us, t->exposed.median);
+    if (b->context && t->exposed.low <= t->exposed.high) printf(" [%.2f, %.2f]", t->exposed.low, t->exposed.high);
     print_speedup(b, m, form);
     printf(" %s\n", coll_label_name(m->info.label));
 }
@@ -209,11 +210,12 @@ static void put_context(json_t *o, const struct coll_bench *b, const struct coll
     json_object_set_new(o, "gemv_bytes", json_integer((json_int_t)b->gemv.bytes));
     json_object_set_new(o, "gemv_us_p50", json_real(b->alone_s.median));
     json_object_set_new(o, "exposed_us", json_real(t->exposed_us));
-    put_interval(o, "exposed_us", &t->exposed);
-    int known = b->library >= 0 && t->exposed_us > 0;
+    json_object_set_new(o, "exposed_pairs_us", json_real(t->exposed.median));
+    put_interval(o, "exposed_pairs_us", &t->exposed);
+    int known = b->library >= 0 && t->exposed.median > 0;
     json_object_set_new(
         o, "exposed_x_mpi",
-        real_or_null(known ? b->method[b->library].times[FORM_IN].exposed_us / t->exposed_us : 0, known));
+        real_or_null(known ? b->method[b->library].times[FORM_IN].exposed.median / t->exposed.median : 0, known));
 }
 
 static json_t *row_json(const struct coll_bench *b, const struct coll_method *m, enum coll_form form) {
