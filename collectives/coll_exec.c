@@ -295,7 +295,11 @@ static void work_on(struct coll *c, const struct work *w) {
     case INST_ENCODE: c->wire->encode(at(c, w->a), w->count, at(c, w->dst)); break;
     case INST_DECODE: c->wire->decode(at(c, w->a), w->count, at(c, w->dst)); break;
     case INST_ACCUMULATE: c->wire->accumulate(at(c, w->a), w->count, at(c, w->dst)); break;
-    case INST_LIBRARY: c->link->ops->allreduce(c->link, at(c, w->dst), w->count); break;
+    case INST_LIBRARY: {
+        float *x = (float *)(void *)at(c, w->dst);
+        c->link->ops->allreduce(c->link, x, x, w->count);
+        break;
+    }
     default: break;
     }
 }

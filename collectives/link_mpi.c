@@ -156,11 +156,11 @@ static void mpi_progress(struct link *l) {
     MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, ((const struct mpi_impl *)l->impl)->comm, &any, MPI_STATUS_IGNORE);
 }
 
-static void mpi_allreduce(struct link *l, float *x, size_t n) {
+static void mpi_allreduce(struct link *l, const float *in, float *out, size_t n) {
     const struct mpi_impl *m = l->impl;
     for (size_t done = 0, some; done < n; done += some) {
         some = n - done < INT_MAX ? n - done : INT_MAX;
-        MPI_Allreduce(MPI_IN_PLACE, x + done, (int)some, MPI_FLOAT, MPI_SUM, m->comm);
+        MPI_Allreduce(in == out ? MPI_IN_PLACE : in + done, out + done, (int)some, MPI_FLOAT, MPI_SUM, m->comm);
     }
 }
 

@@ -87,8 +87,26 @@ static const struct opt table[] = {
      "algorithm of the all-reduces (northwall list); auto: the fastest that gives the same bits"},
     {"transport", NULL, "auto|shm|link", OPT_STR, FIELD(transport), 0, 0, "auto",
      "all-reduces through shared memory within a node, or by messages everywhere"},
+    {"op", NULL, "KIND", OPT_STR, FIELD(op), 0, 0, "allreduce", "allreduce, reduce_scatter or allgather"},
+    {"algo", "a", "LIST", OPT_STR, FIELD(algo), 0, 0, "all",
+     "algorithms (northwall list), auto, or all that fit; they take turns: tree,hierarchical:twoshot:ring"},
     {"wire", NULL, "f32|fp16|int8|int4", OPT_STR, FIELD(wire), 0, 0, "f32",
      "how values of all-reduces travel; other than f32: results are approximate"},
+    {"reduce", NULL, "OP", OPT_STR, FIELD(reduce), 0, 0, "sum", "sum, attn_merge:DIM or topk:K"},
+    {"min-bytes", "b", "SIZE", OPT_STR, FIELD(min_bytes), 0, 0, "1K", "smallest vector of a rank"},
+    {"max-bytes", "e", "SIZE", OPT_STR, FIELD(max_bytes), 0, 0, "256K", "largest vector of a rank"},
+    {"factor", "f", "N", OPT_INT, FIELD(factor), 2, 1 << 20, "4", "from size to size"},
+    {"reps", "n", "N|adaptive", OPT_STR, FIELD(reps), 0, 0, "adaptive",
+     "repetitions of each figure; adaptive: until the interval of each median is within 5 % of it"},
+    {"warmup", "w", "N", OPT_INT, FIELD(warmup), 0, 1 << 20, "10", "repetitions before the first that counts"},
+    {"in-place", NULL, NULL, OPT_FLAG, FIELD(in_place), 0, 0, NULL, "only in place (default: out of place too)"},
+    {"context", NULL, "gemv[:SIZE]", OPT_STR, FIELD(context), 0, 0, NULL,
+     "behind a product that streams SIZE of Q4_0 weights and writes the operand: the time that is exposed"},
+    {"osu", NULL, NULL, OPT_FLAG, FIELD(osu), 0, 0, NULL, "sizes and average times, as the OSU benchmarks print them"},
+    {"verify", NULL, NULL, OPT_FLAG, FIELD(verify), 0, 0, NULL,
+     "prove and count the schedules of 1 to --ranks ranks (64) in place of measuring; needs no mpirun"},
+    {"flip", NULL, "RANK", OPT_INT, FIELD(flip_operand), 0, 1048576, "-1",
+     "change one operand of a rank: the results must count as wrong"},
     {"kernels", NULL, "SET", OPT_STR, FIELD(kernels), 0, 0, NULL,
      "kernel set (northwall list; default: the fastest that this CPU has)"},
     {"net", NULL, "FILE", OPT_STR, FIELD(net), 0, 0, NULL,
@@ -105,7 +123,7 @@ static const struct opt table[] = {
     {"help", "h", NULL, OPT_FLAG, FIELD(help), 0, 0, NULL, "this text"},
 };
 enum { N_OPTS = sizeof table / sizeof *table };
-_Static_assert(N_OPTS <= 64, "run_spec.given has a bit for each option");
+_Static_assert(N_OPTS <= 128, "run_spec.given has a bit for each option");
 
 /* True if `name` is a word of the list. */
 static int listed(const char *list, const char *name) {
@@ -180,14 +198,14 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
             value = argv[++i];
         int rc = set_value(s, o, value, d);
         if (rc) return rc;
-        s->given |= (uint64_t)1 << (o - table);
+        s->given[(o - table) / 64] |= (uint64_t)1 << (o - table) % 64;
     }
     return 0;
 }
 
 int opts_only(const struct run_spec *s, const char *list, const char *reason, struct diag *d) {
     for (int i = 0; i < N_OPTS; i++)
-        if (s->given >> i & 1 && !listed(list, table[i].name))
+        if (s->given[i / 64] >> i % 64 & 1 && !listed(list, table[i].name))
             return diag_set(d, ERR_USAGE, "%s takes no --%s", reason, table[i].name);
     return 0;
 }

@@ -102,6 +102,8 @@ const struct coll_algo coll_algo_bruck = {
     .cuts = COLL_CUT_SIZE,
     .messages = "2 ceil(lg P)",
     .words = "2 (P-1)/P n",
+    .additions = "n (P-1)/P",
+    .memory = "3 n",
     .build = {bruck_allreduce, bruck_reduce_scatter, bruck_allgather},
     .cost = {allreduce_cost, reduce_scatter_cost, allgather_cost},
 };

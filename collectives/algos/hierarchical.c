@@ -286,6 +286,8 @@ const struct coll_algo coll_algo_hierarchical = {
     .levels = 2,
     .messages = "INNER's among M + OUTER's among P/M",
     .words = "INNER's of n + OUTER's of n/M",
+    .additions = "the sum of both",
+    .memory = "of both",
     .build[COLL_ALLREDUCE] = allreduce,
     .cost[COLL_ALLREDUCE] = allreduce_cost,
 };

@@ -11,4 +11,6 @@ const struct coll_algo coll_algo_mpi = {
     .library = 1,
     .messages = "unknown",
     .words = "unknown",
+    .additions = "unknown",
+    .memory = "unknown",
 };

@@ -69,6 +69,8 @@ const struct coll_algo coll_algo_oneshot = {
     .two_step = 1,
     .messages = "P-1",
     .words = "(P-1) c n",
+    .additions = "n (P-1)",
+    .memory = "n P",
     .build[COLL_ALLREDUCE] = oneshot_allreduce,
     .cost[COLL_ALLREDUCE] = oneshot_cost,
 };

@@ -53,6 +53,8 @@ const struct coll_algo coll_algo_recdbl = {
     .levels = 1,
     .messages = "lg P",
     .words = "n lg P",
+    .additions = "n lg P",
+    .memory = "n (1 + lg P)",
     .build[COLL_ALLREDUCE] = recdbl_allreduce,
     .cost[COLL_ALLREDUCE] = recdbl_cost,
 };

@@ -85,6 +85,8 @@ const struct coll_algo coll_algo_ring = {
     .cuts = COLL_CUT_SIZE,
     .messages = "2 (P-1)",
     .words = "2 (P-1)/P n",
+    .additions = "n (P-1)/P",
+    .memory = "3 n",
     .build = {ring_allreduce, ring_reduce_scatter, ring_allgather},
     .cost = {allreduce_cost, reduce_scatter_cost, allgather_cost},
 };

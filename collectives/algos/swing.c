@@ -58,6 +58,8 @@ const struct coll_algo coll_algo_swing = {
     .cuts = COLL_CUT_POWER,
     .messages = "2 lg P",
     .words = "2 (P-1)/P n",
+    .additions = "n (P-1)/P",
+    .memory = "3 n",
     .build = {allreduce, reduce_scatter, allgather},
     .cost = {allreduce_cost, reduce_scatter_cost, allgather_cost},
 };

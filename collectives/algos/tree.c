@@ -151,6 +151,8 @@ const struct coll_algo coll_algo_tree = {
     .levels = 1,
     .messages = "lg P",
     .words = "c n lg P",
+    .additions = "n lg P",
+    .memory = "n (1 + lg P)",
     .build[COLL_ALLREDUCE] = tree_allreduce,
     .cost[COLL_ALLREDUCE] = tree_cost,
 };

@@ -109,6 +109,8 @@ const struct coll_algo coll_algo_twoshot = {
     .cuts = COLL_CUT_SIZE,
     .messages = "2 (P-1)",
     .words = "(c+1) (P-1)/P n",
+    .additions = "n (P-1)/P",
+    .memory = "n P",
     .build = {twoshot_allreduce, twoshot_reduce_scatter, twoshot_allgather},
     .cost = {allreduce_cost, reduce_scatter_cost, allgather_cost},
 };

@@ -1,6 +1,7 @@
 /* northwall list: everything that has a name. */
 #include <stdio.h>
 
+#include "../coll_bench.h"
 #include "collectives/sched.h"
 #include "dist/app.h"
 #include "models/kernels.h"
@@ -24,12 +25,13 @@ static int run(struct app *app, struct diag *d) {
         snprintf(text, sizeof text, "%.4g bits a weight, blocks of %d", tensor_types[i]->bits, tensor_types[i]->block);
         row(tensor_types[i]->name, text);
     }
-    puts("\ncollective algorithms (all-reduce)");
+    puts("\ncollective algorithms");
     for (int i = 0; coll_algos[i]; i++) {
         char text[256];
         snprintf(text, sizeof text, "%s [%s]", coll_algos[i]->description, coll_label_name(coll_algos[i]->label));
         row(coll_algos[i]->name, text);
     }
+    coll_list_methods(stdout);
     puts("\nkernel sets");
     for (int i = 0; kernel_sets[i]; i++)
         row(kernel_sets[i]->name, kernel_sets[i]->available() ? "available here" : "not on this CPU");

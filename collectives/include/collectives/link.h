@@ -61,8 +61,8 @@ struct link_ops {
     /* Shared memory, see link_share. NULL: none. */
     struct link_shared *(*share)(struct link *l, size_t bytes, struct diag *d);
     void (*unshare)(struct link *l, struct link_shared *s);
-    /* The library's own all-reduce (sum of binary32), in place; NULL: there is no library. */
-    void (*allreduce)(struct link *l, float *x, size_t n);
+    /* The library's own all-reduce (sum of binary32), in place where in == out; NULL: there is no library. */
+    void (*allreduce)(struct link *l, const float *in, float *out, size_t n);
     struct link *(*split)(struct link *l, int color, int key); /* collective; color < 0 gives NULL */
     void (*free)(struct link *l);
     void (*abort)(struct link *l); /* ends all ranks; does not return */

@@ -126,6 +126,7 @@ struct coll_algo {
     enum coll_cut cuts;
     int library; /* the MPI library's own: no schedule, no formula; label ROUNDING, sums alone */
     const char *messages, *words; /* the formula a rank, as text, in P, n and the number of subtrees c */
+    const char *additions, *memory; /* likewise with c = 1: elements reduced, and vectors held (messages copied) */
     /* Writes the steps of b's rank; NULL for a kind that the algorithm does not have. Pure. */
     int (*build[COLL_KINDS])(struct sched_builder *b, struct diag *d);
     /* The same formula as numbers, from the shape alone (not from the schedule): adds to *out. See sched_formula. */

@@ -27,10 +27,14 @@ struct run_spec {
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
     double temperature, top_p, budget;
+    /* of coll */
+    const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
+    long factor, warmup, flip_operand;
+    int osu, verify, in_place;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
     int n_args;
-    uint64_t given; /* bit i: row i of the table was on the command line */
+    uint64_t given[2]; /* bit i: row i of the table was on the command line */
 };
 
 struct app {

@@ -7,11 +7,12 @@
  * Each rank walks its plan's steps once per pass. A pass carries one micro-batch: the tokens of some sequences,
  * prompt chunks first, then one token a sequence, with drafts of what may follow it where the job wants some: stage 0,
  * which knows the sequence, drafts; the last stage samples after the token and each draft until it samples another than
- * the next draft, and returns what it sampled. Cache positions of refused drafts are written again. All stages see the passes in one order: chunk by chunk or token by
- * token, micro-batch by micro-batch (the schedule of GPipe, with the sampled tokens looped back to stage 0), so the
- * pipeline is full as soon as there are as many micro-batches as stages. Stage 0 decides what a pass holds; the header
- * of each hidden-state message tells the later stages, so every rank knows every token and all agree (checked).
- * Steps never allocate; a transport failure ends the job naming the ranks and what the message carries. */
+ * the next draft, and returns what it sampled. Cache positions of refused drafts are written again. All stages see the
+ * passes in one order: chunk by chunk or token by token, micro-batch by micro-batch (the schedule of GPipe, with the
+ * sampled tokens looped back to stage 0), so the pipeline is full as soon as there are as many micro-batches as stages.
+ * Stage 0 decides what a pass holds; the header of each hidden-state message tells the later stages, so every rank
+ * knows every token and all agree (checked). Steps never allocate; a transport failure ends the job naming the ranks
+ * and what the message carries. */
 #ifndef DIST_ENGINE_H
 #define DIST_ENGINE_H
 
