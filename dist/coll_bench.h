@@ -114,6 +114,7 @@ struct coll_bench {
     size_t max_bytes; /* of all sizes */
     uint64_t miscounted; /* calls that sent other than their formula says */
     void *in_buf, *out_buf;
+    struct coll_op sum; /* reads, for the floor */
 };
 
 /* Shape, shared lines and buffers for vectors of up to max_bytes. Collective; freed by coll_bench_close. */
