@@ -359,9 +359,8 @@ static void sum_up_all(struct coll_bench *b) {
     if (b->context) b->alone_s = sum_up(b->alone, b->method[0].times[FORM_IN].sorted, b->n_reps);
     for (int k = 0; k < b->n_methods; k++)
         for (int form = b->first_form; form < COLL_FORMS; form++) {
-            const struct coll_times *library = b->library >= 0 && k != b->library && !b->context
-                                                   ? &b->method[b->library].times[form]
-                                                   : NULL;
+            const struct coll_times *library =
+                b->library >= 0 && k != b->library && !b->context ? &b->method[b->library].times[form] : NULL;
             struct coll_times *t = &b->method[k].times[form];
             t->wrong = agree_sum(b->app->world, t->wrong);
             t->most = agree_max(b->app->world, t->most, NULL);

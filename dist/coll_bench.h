@@ -1,5 +1,6 @@
 /* coll_bench.h - northwall coll: collectives measured side by side (coll_bench.c), on operands whose results are known
- * (coll_data.c), behind a matrix product (coll_gemv.c), shown (coll_report.c); or proved and counted (coll_verify.c). */
+ * (coll_data.c), behind a matrix product (coll_gemv.c), shown (coll_report.c); or proved and counted (coll_verify.c).
+ */
 #ifndef DIST_COLL_BENCH_H
 #define DIST_COLL_BENCH_H
 

@@ -16,7 +16,8 @@ static const char rounds[] = "2L ceil(lg P) rounds", words[] = "4L (P-1)/P d wor
 static const struct method model_methods[] = {
     {"pp", "1", "d", "0", "0", exact, "1 message, d words"},
     {"dp", "0", "0", "0", "all weights on each", exact, "0"},
-    {"--draft S, of the above", "1 / E", "(S+1) / E", "(S+1) / E products", "S + 1 vectors", exact, "as above, for E tokens"},
+    {"--draft S, of the above", "1 / E", "(S+1) / E", "(S+1) / E products", "S + 1 vectors", exact,
+     "as above, for E tokens"},
     {"sampling under tp", "ceil(lg P) to P-1", "(P-1)(2K+2)", "0", "P K candidates", exact, "ceil(lg P) rounds"},
 };
 
@@ -47,7 +48,8 @@ static void print_algo(FILE *out, const struct coll_algo *a) {
 }
 
 void coll_list_methods(FILE *out) {
-    fputs("\nmethods: what a rank does for a token of one sequence beyond its share of the products (L layers, hidden states "
+    fputs("\nmethods: what a rank does for a token of one sequence beyond its share of the products (L layers, hidden "
+          "states "
           "of d\nvalues, P ranks of a group, K candidates, c subtree sums of a rank: 1 where ranks own whole subtrees; "
           "words of 4\nbytes, vectors of d; northwall coll --verify proves and counts the algorithms)\n",
           out);

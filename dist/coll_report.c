@@ -47,14 +47,16 @@ static void print_notes(const struct coll_bench *b) {
     printf("%s of %s on %d rank%s%s, wire form %s%s\n", coll_kind_name(b->data.kind), op, b->app->size,
            b->app->size == 1 ? "" : "s", b->app->world->oversubscribed ? ", more than there are processors" : "",
            b->data.wire ? b->data.wire->name : "f32", b->context ? ", behind a product with Q4_0 weights" : "");
-    printf("times: of the slowest rank, over n repetitions in turn with all other rows (measured; %d warm-ups before); "
-           "[interval] of\nthe median of at least 95 %%; predicted: by the schedule on described links (estimated: %s)\n",
-           b->warmup, b->net.tier[0].source);
+    printf(
+        "times: of the slowest rank, over n repetitions in turn with all other rows (measured; %d warm-ups before); "
+        "[interval] of\nthe median of at least 95 %%; predicted: by the schedule on described links (estimated: %s)\n",
+        b->warmup, b->net.tier[0].source);
     printf("floor: one hand-off between cores and one reading of what a rank lacks (from measured ones); "
            "x floor: time / floor\n");
     if (b->context)
-        printf("exposed: median of product and collective - median of the product alone; pairs: median of the differences "
-               "of pairs of\nneighbouring repetitions with its interval; x mpi: the library's pairs / these\n");
+        printf(
+            "exposed: median of product and collective - median of the product alone; pairs: median of the differences "
+            "of pairs of\nneighbouring repetitions with its interval; x mpi: the library's pairs / these\n");
     else
         printf("x mpi: the library's time / this one, median of pairs of neighbouring repetitions with its interval\n");
     if (b->data.tolerance > 0)
@@ -73,8 +75,9 @@ void coll_print_head(const struct coll_bench *b) {
 
 static void print_columns(const struct coll_bench *b) {
     printf("%9s %8s %-7s %-12s %-5s %-3s %8s %8s %8s %-17s %7s %7s %6s %5s %8s %9s %7s %s%s\n", "size(B)", "count",
-           "type", "algo", "via", "at", "p5(us)", "p50(us)", "p95(us)", "[interval]", "algbw", "busbw", "#wrong", "msgs",
-           "words", "predicted", "x floor", b->context ? "exposed pairs(us) [interval] " : "", "x mpi [interval], label");
+           "type", "algo", "via", "at", "p5(us)", "p50(us)", "p95(us)", "[interval]", "algbw", "busbw", "#wrong",
+           "msgs", "words", "predicted", "x floor", b->context ? "exposed pairs(us) [interval] " : "",
+           "x mpi [interval], label");
 }
 
 static void print_ground(const struct coll_bench *b) {
@@ -91,8 +94,7 @@ static void print_ground(const struct coll_bench *b) {
                1e-6 * (double)b->floor_ps);
     if (coll_data_checked(b->n) < b->n && !b->context)
         printf("; %zu elements of each result checked", coll_data_checked(b->n));
-    if (b->context)
-        printf("; product of %.4g MB alone %.2f us", 1e-6 * (double)b->gemv.bytes, b->alone_s.median);
+    if (b->context) printf("; product of %.4g MB alone %.2f us", 1e-6 * (double)b->gemv.bytes, b->alone_s.median);
     putchar('\n');
 }
 
@@ -135,8 +137,8 @@ static void print_osu(const struct coll_bench *b) {
     for (int k = 0; k < b->n_methods; k++) {
         char name[64];
         method_name(&b->method[k], name, sizeof name);
-        printf("# northwall coll, %s, %s over %s, %s\n# Size       Avg Latency(us)\n", coll_kind_name(b->data.kind), name,
-               transport_name(&b->method[k]), b->first_form == FORM_OUT ? "out of place" : "in place");
+        printf("# northwall coll, %s, %s over %s, %s\n# Size       Avg Latency(us)\n", coll_kind_name(b->data.kind),
+               name, transport_name(&b->method[k]), b->first_form == FORM_OUT ? "out of place" : "in place");
         printf("%-10zu %17.2f\n", b->bytes, b->method[k].times[b->first_form].mean);
     }
 }
@@ -195,8 +197,7 @@ static void put_times(json_t *o, const struct coll_bench *b, const struct coll_t
     json_object_set_new(o, "algbw_GBps", json_real(algbw_GBps(b, t)));
     json_object_set_new(o, "busbw_GBps", json_real(algbw_GBps(b, t) * bus_factor(b)));
     json_object_set_new(o, "wrong", json_integer((json_int_t)t->wrong));
-    json_object_set_new(o, "checked_elements",
-                        json_integer((json_int_t)(b->context ? b->n : coll_data_checked(b->n))));
+    json_object_set_new(o, "checked_elements", json_integer((json_int_t)(b->context ? b->n : coll_data_checked(b->n))));
     json_object_set_new(o, "tolerance", json_real(b->data.tolerance));
     json_object_set_new(o, "most_error", json_real(t->most));
     json_object_set_new(o, "x_floor", real_or_null(floor_ratio(b, t), b->floor_ps != 0));

@@ -139,9 +139,14 @@ static void print_row(const struct coll_choice *c, enum coll_kind kind, const st
              (double)t->shown.sent / n, (double)t->shown.reduced / n, t->slots, t->shown.rounds);
     if (a->levels == 2) snprintf(name, sizeof name, "%s", a->name);
     printf("%-14s %-14s %-12s %-15s %-11s %-12s %s  %-17s %7ld %8ld %s\n", name, coll_kind_name(kind),
-           a->levels == 2 ? "both levels'" : whole ? a->messages : "", a->levels == 2 ? "of n and n/M" : whole ? a->words : "",
-           whole && a->additions ? a->additions : "", whole && a->memory ? a->memory : "", counted, coll_label_name(t->worst), t->proofs, t->counts,
-           failed ? "FAILED" : "ok");
+           a->levels == 2 ? "both levels'"
+           : whole        ? a->messages
+                          : "",
+           a->levels == 2 ? "of n and n/M"
+           : whole        ? a->words
+                          : "",
+           whole && a->additions ? a->additions : "", whole && a->memory ? a->memory : "", counted,
+           coll_label_name(t->worst), t->proofs, t->counts, failed ? "FAILED" : "ok");
 }
 
 static void print_bounds(int shown) {
@@ -159,7 +164,8 @@ static void print_head(int max_ranks, int shown) {
     printf("schedules of 1 to %d ranks: proved, and counted against the formulas for n = 0, 1, 15, 17, 1000 and 4099\n"
            "n: elements of the vector, P: ranks, c: subtree sums of a rank (1 where ranks own whole subtrees)\n"
            "formulas are a rank's; counted: the most of any of %d ranks, words and additions in units of n, vectors\n"
-           "of n elements that messages need (shared memory reads most in place), rounds; hierarchical: domains of 4 ranks,\n"
+           "of n elements that messages need (shared memory reads most in place), rounds; hierarchical: domains of 4 "
+           "ranks,\n"
            "all pairs proved, tree within tree counted\n\n",
            max_ranks, shown);
     printf("%-14s %-14s %-12s %-15s %-11s %-12s %s  %-17s %7s %8s\n", "algorithm", "collective", "messages", "words",
@@ -213,9 +219,9 @@ static int verify_one(const struct coll_choice *c, int max_ranks, struct diag *d
 static int verify_all(int max_ranks, struct diag *d) {
     int rc = 0;
     for (int i = 0; coll_algos[i]; i++) {
-        int bad = coll_algos[i]->library ? 0
-                                         : (coll_algos[i]->levels == 1 ? verify_plain : verify_pairs)(coll_algos[i],
-                                                                                                      max_ranks, d);
+        int bad = coll_algos[i]->library
+                      ? 0
+                      : (coll_algos[i]->levels == 1 ? verify_plain : verify_pairs)(coll_algos[i], max_ranks, d);
         rc = rc ? rc : bad;
         fflush(stdout);
     }

@@ -1,12 +1,13 @@
-/* northwall coll: collectives, measured against the library's and against the machine's floor; or proved and counted. */
+/* northwall coll: collectives, measured against the library's and against the machine's floor; or proved and counted.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../coll_bench.h"
 #include "base/text.h"
 #include "collectives/agree.h"
-#include "../coll_bench.h"
 
 /* ---- words of the command line ---- */
 
