@@ -1,5 +1,6 @@
 /* coll_bench.h - northwall coll: collectives measured side by side (coll_bench.c), on operands whose results are known
- * (coll_data.c), behind a matrix product (coll_gemv.c), shown (coll_report.c); or proved and counted (coll_verify.c). */
+ * (coll_data.c), behind a matrix product (coll_gemv.c), shown (coll_report.c); or proved and counted (coll_verify.c).
+ */
 #ifndef DIST_COLL_BENCH_H
 #define DIST_COLL_BENCH_H
 
@@ -114,6 +115,7 @@ struct coll_bench {
     size_t max_bytes; /* of all sizes */
     uint64_t miscounted; /* calls that sent other than their formula says */
     void *in_buf, *out_buf;
+    struct coll_op sum; /* reads, for the floor */
 };
 
 /* Shape, shared lines and buffers for vectors of up to max_bytes. Collective; freed by coll_bench_close. */
