@@ -69,7 +69,7 @@ function(nw_test name source)
     endif()
     add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
     set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT})
-    nw_test_environment(${name})
+    nw_test_environment(${name} NO_MPI)
 endfunction()
 
 # What tests under mpirun need wherever they run: root, more ranks than cores, waiting ranks that yield, quiet ASan.
@@ -77,11 +77,13 @@ set(NW_MPI_ENVIRONMENT
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_vader_single_copy_mechanism=none
     OMP_NUM_THREADS=1)
+# Stacks through the MPI library have no frame pointers and are slow to walk: NO_MPI tests need not (tests/lsan.supp).
 function(nw_test_environment name)
+    cmake_parse_arguments(A "NO_MPI" "" "" ${ARGN})
     set(env ${NW_MPI_ENVIRONMENT})
     if(NW_SANITIZE)
         list(APPEND env
-            ASAN_OPTIONS=fast_unwind_on_malloc=0:abort_on_error=0
+            ASAN_OPTIONS=fast_unwind_on_malloc=$<BOOL:${A_NO_MPI}>:abort_on_error=0
             LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0
             UBSAN_OPTIONS=print_stacktrace=1)
     endif()
