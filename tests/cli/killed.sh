@@ -47,7 +47,7 @@ for victim in 0 1; do
         kill -9 "$stopped" 2>/dev/null # should be gone
         ok "rank $victim of ${split}2 stopped: nonzero" [ $status != 0 ]
         ok "rank $victim of ${split}2 stopped: noticed in time ($took ms)" [ $took -ge 1900 -a $took -lt 20000 ]
-        ok "rank $victim of ${split}2 stopped: said so" grep -Eq "^northwall: rank $((1 - victim)): waited 2 s .*rank $victim .*\((sums|hidden states|sampled tokens|agreement)\)" "$tmp/err"
+        ok "rank $victim of ${split}2 stopped: said so" grep -Eq "^northwall: rank $((1 - victim)): waited 2 s .*rank $victim[ ,].*\((hidden states|sampled tokens|agreement|(attn|ffn)_reduce, call [0-9]+, round [0-9]+)\)" "$tmp/err"
     done
 done
 more=()
