@@ -1,5 +1,6 @@
 /* coll_bench.h - northwall coll: collectives measured side by side (coll_bench.c), on operands whose results are known
- * (coll_data.c), behind a matrix product (coll_gemv.c), shown (coll_report.c); or proved and counted (coll_verify.c).
+ * (coll_data.c), behind a matrix product (coll_gemv.c), shown (coll_report.c); proved and counted (coll_verify.c);
+ * or reckoned (coll_crossover.c).
  */
 #ifndef DIST_COLL_BENCH_H
 #define DIST_COLL_BENCH_H
@@ -135,6 +136,10 @@ void coll_print_end(struct coll_bench *b, FILE *out);
 
 /* northwall coll --verify: proves and counts all algorithms for 1 to max_ranks ranks. Local. */
 int coll_verify(struct app *app, int max_ranks, struct diag *d);
+/* northwall coll --crossover: below which bandwidth of app->net's links a wire form (`only`, or all) shortens an
+ * all-reduce of `size` ranks, for vectors of min_bytes, times --factor, ... max_bytes. Local. */
+int coll_crossover(struct app *app, const struct coll_wire *only, int size, size_t min_bytes, size_t max_bytes,
+                   struct diag *d);
 /* Messages and words of a token for each way of sharing a model's work: of northwall list. */
 void coll_list_methods(FILE *out);
 

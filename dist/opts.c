@@ -105,6 +105,8 @@ static const struct opt table[] = {
     {"osu", NULL, NULL, OPT_FLAG, FIELD(osu), 0, 0, NULL, "sizes and average times, as the OSU benchmarks print them"},
     {"verify", NULL, NULL, OPT_FLAG, FIELD(verify), 0, 0, NULL,
      "prove and count the schedules of 1 to --ranks ranks (64) in place of measuring; needs no mpirun"},
+    {"crossover", NULL, NULL, OPT_FLAG, FIELD(crossover), 0, 0, NULL,
+     "reckon in place of measuring: the link bandwidth below which each wire form pays; needs no mpirun"},
     {"flip", NULL, "RANK", OPT_INT, FIELD(flip_operand), 0, 1048576, "-1",
      "change one operand of a rank: the results must count as wrong"},
     {"kernels", NULL, "SET", OPT_STR, FIELD(kernels), 0, 0, NULL,

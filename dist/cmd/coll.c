@@ -159,16 +159,22 @@ struct sizes {
     size_t min, max;
 };
 
-static int parse(struct coll_bench *b, struct sizes *z, struct diag *d) {
+static int parse_what(struct coll_bench *b, struct sizes *z, struct diag *d) {
     const struct run_spec *s = &b->app->spec;
     int rc = parse_kind(b, s->op, d);
     if (!rc) rc = parse_reduce(b, s->reduce, d);
     if (!rc) rc = parse_wire(b, s->wire, d);
-    if (!rc) rc = parse_reps(b, s->reps, d);
     if (!rc) rc = parse_size(s->min_bytes, "--min-bytes", &z->min, d);
     if (!rc) rc = parse_size(s->max_bytes, "--max-bytes", &z->max, d);
     if (!rc && z->max < z->min)
         rc = diag_set(d, ERR_USAGE, "--min-bytes %s is more than --max-bytes %s", s->min_bytes, s->max_bytes);
+    return rc;
+}
+
+static int parse(struct coll_bench *b, struct sizes *z, struct diag *d) {
+    const struct run_spec *s = &b->app->spec;
+    int rc = parse_what(b, z, d);
+    if (!rc) rc = parse_reps(b, s->reps, d);
     b->first_form = s->in_place ? FORM_IN : FORM_OUT;
     if (!rc) rc = parse_context(b, s->context, d);
     if (!rc && s->flip_operand >= b->app->size)
@@ -239,23 +245,41 @@ static int run_measured(struct app *app, struct diag *d) {
     return rc;
 }
 
-static int run(struct app *app, struct diag *d) {
-    if (!app->spec.verify) return run_measured(app, d);
-    int rc = err_agree(app->world, opts_only(&app->spec, "verify ranks algo quiet", "coll --verify", d), d);
+static int run_verify(struct app *app, struct diag *d) {
+    int rc = opts_only(&app->spec, "verify ranks algo quiet", "coll --verify", d);
     if (rc) return rc;
     int most = app->spec.ranks ? (int)app->spec.ranks : 64;
-    if (most > 64) rc = diag_set(d, ERR_USAGE, "--ranks %d: at most 64 are proved", most);
-    if (!rc && app->rank == 0) rc = coll_verify(app, most, d);
-    return err_agree(app->world, rc, d);
+    if (most > 64) return diag_set(d, ERR_USAGE, "--ranks %d: at most 64 are proved", most);
+    return app->rank == 0 ? coll_verify(app, most, d) : 0;
+}
+
+static int run_crossover(struct app *app, struct diag *d) {
+    static struct coll_bench b; /* for its words */
+    struct sizes z = {0, 0};
+    int size = app->spec.ranks ? (int)app->spec.ranks : app->size;
+    int rc = opts_only(&app->spec, "crossover ranks wire min-bytes max-bytes factor net quiet", "coll --crossover", d);
+    if (rc) return rc;
+    b.app = app;
+    rc = parse_what(&b, &z, d);
+    if (!rc && size < 2) rc = diag_set(d, ERR_USAGE, "coll --crossover: of how many ranks? Give --ranks 2 or more");
+    return rc || app->rank ? rc : coll_crossover(app, b.data.wire, size, z.min, z.max, d);
+}
+
+static int run(struct app *app, struct diag *d) {
+    if (app->spec.verify) return err_agree(app->world, run_verify(app, d), d);
+    if (app->spec.crossover) return err_agree(app->world, run_crossover(app, d), d);
+    return run_measured(app, d);
 }
 
 const struct cmd cmd_coll = {
     .name = "coll",
     .summary = "measure collectives beside MPI's and the machine's floor; or prove and count them",
     .usage = "[--algo LIST] [--op KIND] [-b SIZE -e SIZE -f N] [-n N|adaptive] [options]\n"
-             "       northwall coll --verify [--ranks MAX] [--algo LIST]",
-    .options = "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu verify ranks "
-               "flip timeout bind json out quiet net",
+             "       northwall coll --verify [--ranks MAX] [--algo LIST]\n"
+             "       northwall coll --crossover [--ranks P] [--wire FORM] [-b SIZE -e SIZE -f N] [--net FILE]",
+    .options =
+        "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu verify crossover "
+        "ranks flip timeout bind json out quiet net",
     .notes = "Algorithms take turns, repetition by repetition, so their times are compared in pairs. Operands are\n"
              "written anew before each repetition, results checked after it, both untimed. A wrong element, or a\n"
              "message more or less than the formula says, ends the command with a nonzero status.",

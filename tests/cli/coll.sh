@@ -83,3 +83,22 @@ for n in 2 3; do
 done
 fails "the library's on one rank" 2 "start it with mpirun" 1 coll --algo mpi
 finish
+
+# The bandwidth below which a form pays and the gain at the link's own bandwidth come from the same prices.
+"$northwall" coll --crossover --ranks 8 -b 4K -e 256K >"$tmp/out" 2>"$tmp/err"
+ok "--crossover: status $?" [ "$(grep -c 'x$' "$tmp/out")" = 12 -a ! -s "$tmp/err" ]
+ok "--crossover: bandwidths agree with gains" python3 - "$tmp/out" <<'PY'
+import re, sys
+unit = {"kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9, "TB/s": 1e12}
+seen = set()
+for line in open(sys.argv[1]):
+    own = re.search(r"(?:shm|mpi|net) +(\S+) ([kMGT]B/s)", line)
+    for rate, u, gain in re.findall(r"(?:fp16|int8|int4) +(\S+) (.B/s) +([0-9.]+)x", line):
+        pays = float(own[1]) * unit[own[2]] < float(rate) * unit[u]
+        assert (float(gain) >= 1) if pays else (float(gain) <= 1), line
+        seen.add(pays)
+assert seen == {True, False}
+PY
+fails "--crossover of one rank" 2 "how many ranks" 1 coll --crossover
+fails "--crossover of too many" 2 "at most 64" 1 coll --crossover --ranks 65
+fails "--crossover measures nothing" 2 "takes no --reps" 1 coll --crossover --ranks 2 -n 5
