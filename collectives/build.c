@@ -31,8 +31,9 @@ int sched_slots(struct sched_builder *b, int count) {
     return first;
 }
 
-void sched_send_parts(struct sched_builder *b, int peer, int slot, int count, int part, int parts, int more) {
-    push(b, (struct sched_step){.op = SCHED_SEND,
+static void push_message(struct sched_builder *b, enum sched_op op, int peer, int slot, int count, int part, int parts,
+                         int more) {
+    push(b, (struct sched_step){.op = op,
                                 .peer = b->peers ? b->peers[peer] : peer,
                                 .slot = slot,
                                 .count = count,
@@ -41,14 +42,12 @@ void sched_send_parts(struct sched_builder *b, int peer, int slot, int count, in
                                 .more = more});
 }
 
+void sched_send_parts(struct sched_builder *b, int peer, int slot, int count, int part, int parts, int more) {
+    push_message(b, SCHED_SEND, peer, slot, count, part, parts, more);
+}
+
 void sched_recv_parts(struct sched_builder *b, int peer, int slot, int count, int part, int parts, int more) {
-    push(b, (struct sched_step){.op = SCHED_RECV,
-                                .peer = b->peers ? b->peers[peer] : peer,
-                                .slot = slot,
-                                .count = count,
-                                .part = part,
-                                .parts = parts,
-                                .more = more});
+    push_message(b, SCHED_RECV, peer, slot, count, part, parts, more);
 }
 
 void sched_send(struct sched_builder *b, int peer, int slot, int count) {

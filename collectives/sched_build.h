@@ -122,5 +122,13 @@ void coll_cost_unknown(struct coll_cost *out);
 void halves_reduce_scatter_cost(const struct coll_case *c, halves_partner *partner, struct coll_cost *out);
 void halves_allgather_cost(const struct coll_case *c, halves_partner *partner, struct coll_cost *out);
 void halves_allreduce_cost(const struct coll_case *c, halves_partner *partner, struct coll_cost *out);
+/* An algorithm's functions of one kind: NAME and NAME_cost, as its row wants them. */
+#define HALVES_KIND(name, partner)                                                                                     \
+    static int name(struct sched_builder *b, struct diag *d) {                                                         \
+        return halves_##name(b, partner, d);                                                                           \
+    }                                                                                                                  \
+    static void name##_cost(const struct coll_case *c, struct coll_cost *out) {                                        \
+        halves_##name##_cost(c, partner, out);                                                                         \
+    }
 
 #endif

@@ -1,5 +1,5 @@
-/* check.h - assertions for test programs: CHECK(condition, "format", ...) counts and prints failures; a test's main ends
- * with `return check_report("name");`. No fork, no allocation: safe after MPI_Init. */
+/* check.h - assertions for test programs: CHECK(condition, "format", ...) counts and prints failures; a test's main
+ * ends with `return check_report("name");`. No fork, no allocation: safe after MPI_Init. */
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
 

@@ -52,7 +52,7 @@ static void number_domains(struct layout *l, const struct coll_shape *shape, int
             l->start[*at] = 0;
         }
         l->domain[r] = *at;
-        l->place[r] = l->start[*at]++; /* their sizes, for now */
+        l->place[r] = l->start[*at]++; /* their sizes, until list_members */
     }
 }
 

@@ -25,29 +25,9 @@ static int partner(int at, int n, int s) {
     return (at ^ (1 << s)) & (n - 1);
 }
 
-static int reduce_scatter(struct sched_builder *b, struct diag *d) {
-    return halves_reduce_scatter(b, partner, d);
-}
-
-static int allgather(struct sched_builder *b, struct diag *d) {
-    return halves_allgather(b, partner, d);
-}
-
-static int allreduce(struct sched_builder *b, struct diag *d) {
-    return halves_allreduce(b, partner, d);
-}
-
-static void reduce_scatter_cost(const struct coll_case *c, struct coll_cost *out) {
-    halves_reduce_scatter_cost(c, partner, out);
-}
-
-static void allgather_cost(const struct coll_case *c, struct coll_cost *out) {
-    halves_allgather_cost(c, partner, out);
-}
-
-static void allreduce_cost(const struct coll_case *c, struct coll_cost *out) {
-    halves_allreduce_cost(c, partner, out);
-}
+HALVES_KIND(allreduce, partner)
+HALVES_KIND(reduce_scatter, partner)
+HALVES_KIND(allgather, partner)
 
 const struct coll_algo coll_algo_rabenseifner = {
     .name = "rabenseifner",

@@ -12,7 +12,7 @@
  */
 /* clang-format off */
 #define ROWS(X) \
-/*  name                   arch     layers d_model heads kv  d_ffn  vocab   ctx    tied base     eps     quant   head  */ \
+/*  name                   arch     layers d_model heads kv  d_ffn  vocab   ctx    tied base     eps     quant  head */\
 X(  "tinyllama-1.1b",      "llama", 22,    2048,   32,   4,  5632,  32000,  2048,  0,   10000,   1e-5f,  "Q4_0", NULL, \
     "TinyLlama 1.1B") \
 X(  "granite-3b-northpole","llama", 14,    4096,   32,   8,  14336, 49152,  2048,  0,   10000,   1e-5f,  "I4",   "I8", \

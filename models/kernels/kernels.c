@@ -8,8 +8,8 @@
 /* Set by kernels_select; NULL: the fastest that is available. */
 static const struct kernel_set *selected;
 
-/* Found once: in a virtual machine asking the CPU what it can do takes as long as a small product. Threads that meet here
- * first find the same. */
+/* Found once: in a virtual machine asking the CPU what it can do takes as long as a small product. Threads that meet
+ * here first find the same. */
 static const struct kernel_set *fastest(void) {
     static _Atomic(const struct kernel_set *) found;
     const struct kernel_set *set = atomic_load_explicit(&found, memory_order_relaxed);

@@ -46,10 +46,12 @@ static int cover_by_definition(int n, int begin, int end, struct pairtree_node *
     int root = pairtree_root_level(n), count = 0;
     for (int leaf = begin; leaf < end; leaf++)
         for (int level = root; level >= 0; level--)
-            for (int near = (int)(((int64_t)leaf << (root - level)) / n), index = near; index <= near + 2 && index < 1 << (root - level); index++) {
+            for (int near = (int)(((int64_t)leaf << (root - level)) / n), index = near;
+                 index <= near + 2 && index < 1 << (root - level); index++) {
                 if (first_leaf(n, level, index) != leaf || covers_none(n, level, index)) continue;
                 int parent_inside = level < root && inside(n, level + 1, index / 2, begin, end);
-                if (inside(n, level, index, begin, end) && !parent_inside) out[count++] = (struct pairtree_node){level, index};
+                if (inside(n, level, index, begin, end) && !parent_inside)
+                    out[count++] = (struct pairtree_node){level, index};
             }
     return count;
 }

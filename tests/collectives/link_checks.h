@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "collectives/agree.h"
-#include "collectives/sched_run.h"
+#include "sched_run.h"
 #include "shapes.h"
 
 struct outcome {

@@ -26,12 +26,12 @@
  *
  * Memory of shm. Each rank owns one segment: a line with a 64-bit sequence number, written by this rank alone, and two
  * buffers of slots used in turn. The number counts what the rank has published over all calls. A schedule has G_r
- * publications on rank r, one behind each run of SENDs without other steps between them of which one goes to a rank that
- * shares memory, and one at the start of a rank that has no such run; publication g (from 0) of call k (from 0) is the store (release) of k*G_r + g + 1. A RECV waits
- * until its sender's number reaches the publication that covers the SEND (acquire): known at init, as every rank can
- * build every rank's schedule. Buffer k mod 2 is free for call k when each rank that read it in call k-2 has published
- * anything in call k-1, so has ended k-2; that nearly always has been seen already. Numbers only grow; no line has two
- * writers; no barrier.
+ * publications on rank r, one behind each run of SENDs without other steps between them of which one goes to a rank
+ * that shares memory, and one at the start of a rank that has no such run; publication g (from 0) of call k (from 0) is
+ * the store (release) of k*G_r + g + 1. A RECV waits until its sender's number reaches the publication that covers the
+ * SEND (acquire): known at init, as every rank can build every rank's schedule. Buffer k mod 2 is free for call k when
+ * each rank that read it in call k-2 has published anything in call k-1, so has ended k-2; that nearly always has been
+ * seen already. Numbers only grow; no line has two writers; no barrier.
  * Every call makes all G_r publications, also with n = 0 and for empty messages; only waits and copies of what is empty
  * are left out.
  *

@@ -16,8 +16,8 @@ enum pos_kind { POS_ROPE_PAIRS, POS_ROPE_HALVES, POS_LEARNED, POS_NONE }; /* pai
 enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_FACTORS }; /* factors: rope_freqs.weight (Llama 3.1) */
 
 /* clang-format off */
-/* The weight matrices of a layer and of the model, by role. A role is a tensor, or a range of its rows (a fused attn_qkv
- * serves three roles). */
+/* The weight matrices of a layer and of the model, by role. A role is a tensor, or a range of its rows (a fused
+ * attn_qkv serves three roles). */
 #define ROLE_LIST(X) X(EMBED) X(POS_EMBED) X(TYPE_EMBED) X(Q) X(K) X(V) X(O) X(GATE) X(UP) X(DOWN) X(HEAD)
 enum role {
 #define X(name) ROLE_##name,

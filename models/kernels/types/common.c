@@ -40,6 +40,27 @@ void min_max(const float *x, int n, float *min, float *max) {
     }
 }
 
+float levels_symmetric(const float x[32], int half, uint8_t level[32]) {
+    float d = max_magnitude(x, 32) / (float)-half, inv = reciprocal(d);
+    for (int j = 0; j < 32; j++)
+        level[j] = (uint8_t)truncated(x[j] * inv + ((float)half + 0.5f), 0, 2 * half - 1);
+    return d;
+}
+
+float levels_affine(const float x[32], int top, uint8_t level[32], float *min) {
+    float max;
+    min_max(x, 32, min, &max);
+    float d = (max - *min) / (float)top, inv = reciprocal(d);
+    for (int j = 0; j < 32; j++)
+        level[j] = (uint8_t)truncated((x[j] - *min) * inv + 0.5f, 0, top);
+    return d;
+}
+
+void nibbles_pack(const uint8_t level[32], uint8_t dst[16]) {
+    for (int j = 0; j < 16; j++)
+        dst[j] = (uint8_t)((level[j] & 15) | (level[j + 16] & 15) << 4);
+}
+
 void bits5_unpack(const uint8_t *src, int offset, int8_t q[32]) {
     uint32_t high = load_u32(src);
     for (int j = 0; j < 16; j++) {
@@ -53,6 +74,16 @@ void bits5_pack(const uint8_t level[32], uint8_t *dst) {
     for (int j = 0; j < 32; j++)
         high |= (uint32_t)(level[j] >> 4) << j;
     memcpy(dst, &high, sizeof high);
-    for (int j = 0; j < 16; j++)
-        dst[4 + j] = (uint8_t)((level[j] & 15) | (level[j + 16] & 15) << 4);
+    nibbles_pack(level, dst + 4);
+}
+
+void bits5_order(int words, int fifth, const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]) {
+    memcpy(out, in, (size_t)words * sizeof *in);
+    for (int r = 0; r < TYPE_ROWS; r++)
+        out[fifth][r] = bits_spread(in[fifth][r]);
+}
+
+void bits5_restore(int words, int fifth, const uint32_t *in, uint32_t *out) {
+    memcpy(out, in, (size_t)words * sizeof *in);
+    out[fifth] = bits_gather(in[fifth]);
 }

@@ -16,19 +16,12 @@ static void dequantize(const void *src, float step, float *dst, int64_t n) {
     pieces_dequantize(unpack, 32, BYTES, 0, src, step, dst, n);
 }
 
-static int level(float x, float inv) {
-    return truncated(x * inv + 8.5f, 0, 15);
-}
-
-/* The value of largest magnitude becomes -8, so that the range of the integers is used on its side. */
 static void quantize(const float *src, float step, void *dst, int64_t n) {
-    uint8_t *out = dst;
+    uint8_t *out = dst, level[32];
     (void)step;
     for (int64_t i = 0; i < n; i += 32, out += BYTES) {
-        float d = max_magnitude(src + i, 32) / -8, inv = reciprocal(d);
-        store_u16(out, float_to_half(d));
-        for (int j = 0; j < 16; j++)
-            out[2 + j] = (uint8_t)(level(src[i + j], inv) | level(src[i + j + 16], inv) << 4);
+        store_u16(out, float_to_half(levels_symmetric(src + i, 8, level)));
+        nibbles_pack(level, out + 2);
     }
 }
 

@@ -16,21 +16,14 @@ static void dequantize(const void *src, float step, float *dst, int64_t n) {
     pieces_dequantize(unpack, 32, BYTES, 1, src, step, dst, n);
 }
 
-static int level(float x, float min, float inv) {
-    return truncated((x - min) * inv + 0.5f, 0, 15);
-}
-
 static void quantize(const float *src, float step, void *dst, int64_t n) {
-    uint8_t *out = dst;
+    uint8_t *out = dst, level[32];
+    float min;
     (void)step;
     for (int64_t i = 0; i < n; i += 32, out += BYTES) {
-        float min, max;
-        min_max(src + i, 32, &min, &max);
-        float d = (max - min) / 15, inv = reciprocal(d);
-        store_u16(out, float_to_half(d));
+        store_u16(out, float_to_half(levels_affine(src + i, 15, level, &min)));
         store_u16(out + 2, float_to_half(min));
-        for (int j = 0; j < 16; j++)
-            out[4 + j] = (uint8_t)(level(src[i + j], min, inv) | level(src[i + j + 16], min, inv) << 4);
+        nibbles_pack(level, out + 4);
     }
 }
 

@@ -17,26 +17,20 @@ static void quantize(const float *src, float step, void *dst, int64_t n) {
     uint8_t *out = dst, level[32];
     (void)step;
     for (int64_t i = 0; i < n; i += 32, out += BYTES) {
-        float d = max_magnitude(src + i, 32) / -16, inv = reciprocal(d);
-        store_u16(out, float_to_half(d));
-        for (int j = 0; j < 32; j++)
-            level[j] = (uint8_t)truncated(src[i + j] * inv + 16.5f, 0, 31);
+        store_u16(out, float_to_half(levels_symmetric(src + i, 16, level)));
         bits5_pack(level, out + 2);
     }
 }
 
-/* In panels: the word of fifth bits spread. */
+/* In panels. */
 enum { WORDS = BYTES / 4, FIFTH = 0 };
 
 static void order(const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]) {
-    memcpy(out, in, WORDS * sizeof *in);
-    for (int r = 0; r < TYPE_ROWS; r++)
-        out[FIFTH][r] = bits_spread(in[FIFTH][r]);
+    bits5_order(WORDS, FIFTH, in, out);
 }
 
 static void restore(const uint32_t *in, uint32_t *out) {
-    memcpy(out, in, WORDS * sizeof *in);
-    out[FIFTH] = bits_gather(in[FIFTH]);
+    bits5_restore(WORDS, FIFTH, in, out);
 }
 
 const struct tensor_type tensor_type_q5_0 = {

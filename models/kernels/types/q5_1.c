@@ -15,31 +15,24 @@ static void dequantize(const void *src, float step, float *dst, int64_t n) {
 
 static void quantize(const float *src, float step, void *dst, int64_t n) {
     uint8_t *out = dst, level[32];
+    float min;
     (void)step;
     for (int64_t i = 0; i < n; i += 32, out += BYTES) {
-        float min, max;
-        min_max(src + i, 32, &min, &max);
-        float d = (max - min) / 31, inv = reciprocal(d);
-        store_u16(out, float_to_half(d));
+        store_u16(out, float_to_half(levels_affine(src + i, 31, level, &min)));
         store_u16(out + 2, float_to_half(min));
-        for (int j = 0; j < 32; j++)
-            level[j] = (uint8_t)truncated((src[i + j] - min) * inv + 0.5f, 0, 31);
         bits5_pack(level, out + 4);
     }
 }
 
-/* In panels: the word of fifth bits spread. */
+/* In panels. */
 enum { WORDS = BYTES / 4, FIFTH = 1 };
 
 static void order(const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]) {
-    memcpy(out, in, WORDS * sizeof *in);
-    for (int r = 0; r < TYPE_ROWS; r++)
-        out[FIFTH][r] = bits_spread(in[FIFTH][r]);
+    bits5_order(WORDS, FIFTH, in, out);
 }
 
 static void restore(const uint32_t *in, uint32_t *out) {
-    memcpy(out, in, WORDS * sizeof *in);
-    out[FIFTH] = bits_gather(in[FIFTH]);
+    bits5_restore(WORDS, FIFTH, in, out);
 }
 
 const struct tensor_type tensor_type_q5_1 = {

@@ -42,6 +42,14 @@ static inline float reciprocal(float d) {
     return fabsf(inv) <= 0x1.fffffep127f ? inv : 0;
 }
 
+/* Integers of 32 values; what a step of them is worth. Symmetric: x is step * (level - half), and the value of largest
+ * magnitude becomes -half, so that the range of the integers is used on its side. Affine: min + step * level. */
+float levels_symmetric(const float x[32], int half, uint8_t level[32]);
+float levels_affine(const float x[32], int top, uint8_t level[32], float *min);
+
+/* Byte j: columns j (low nibble) and j + 16. */
+void nibbles_pack(const uint8_t level[32], uint8_t dst[16]);
+
 /* 32 values of 5 bits: a word with bit 4 of column j in bit j, then nibbles of columns j and j + 16. */
 void bits5_unpack(const uint8_t *src, int offset, int8_t q[32]);
 void bits5_pack(const uint8_t level[32], uint8_t *dst);
@@ -65,6 +73,10 @@ static inline uint32_t bits_gather(uint32_t v) {
         out |= (bit_field(v, k, 1, 0) * 0x10204080u >> 28) << 4 * k;
     return out;
 }
+
+/* Q5_0 and Q5_1 in panels: the word of fifth bits spread. */
+void bits5_order(int words, int fifth, const uint32_t (*in)[TYPE_ROWS], uint32_t (*out)[TYPE_ROWS]);
+void bits5_restore(int words, int fifth, const uint32_t *in, uint32_t *out);
 
 /* The value of largest magnitude, the first of equals, with its sign. */
 float max_magnitude(const float *x, int n);

@@ -113,8 +113,8 @@ enum precision { PREC_F32, PREC_I8, PREC_I4, PREC_COUNT };
 
 /* What a step costs one rank, exactly, in a pass of one micro-batch: T tokens of which token i sees ctx_i positions, C
  * = sum of ctx_i. The steps from OUT_NORM on and RECV_TOKEN count only the S tokens whose logits are wanted: there T is
- * S, and a pass with S = 0 skips them; SEND_TOKEN counts those of them that were not refused. A multiply and its add are
- * two operations; cost.c says what is counted of the elementwise steps. */
+ * S, and a pass with S = 0 skips them; SEND_TOKEN counts those of them that were not refused. A multiply and its add
+ * are two operations; cost.c says what is counted of the elementwise steps. */
 struct step_cost {
     int64_t weight_bytes; /* matrices as stored (scales included) and vectors, read once a pass */
     int64_t row_bytes_per_tok; /* x T: rows of the embedding */
@@ -250,7 +250,7 @@ size_t plan_engine_bytes(const struct plan *p, int rank);
 /* One pass of a micro-batch: T tokens, S of them sampled, C = sum over the tokens of positions seen. */
 struct plan_pass {
     int64_t tokens, sampled, ctx_sum;
-    int64_t refused; /* of the sampled: drafts, and what follows them, that the last stage refused and does not return */
+    int64_t refused; /* of the sampled: drafts, and what follows them, that the last stage refused: not returned */
 };
 
 /* Totals of one rank, or of all (rank < 0; each replica then runs the pass), for a pass. */

@@ -337,34 +337,9 @@ static void check_arch(const struct tiny *tiny) {
 
 int main(void) {
     static const struct tiny more[] = {
-        {.arch = "llama",
-         .n_layers = 2,
-         .d_model = 48,
-         .n_heads = 3,
-         .n_kv_heads = 1,
-         .head_dim = 20,
-         .d_ffn = 80,
-         .n_vocab = 70,
-         .tied = 1,
-         .linear = 2.5},
-        {.arch = "qwen3",
-         .n_layers = 2,
-         .d_model = 40,
-         .n_heads = 3,
-         .n_kv_heads = 3,
-         .head_dim = 32,
-         .d_ffn = 70,
-         .n_vocab = 77,
-         .all_vecs = 1},
-        {.arch = "gptneox",
-         .n_layers = 2,
-         .d_model = 64,
-         .n_heads = 4,
-         .n_kv_heads = 4,
-         .head_dim = 16,
-         .d_ffn = 256,
-         .n_vocab = 90,
-         .rope_dim = 8},
+        {.arch = "llama", 2, 48, 3, 1, 20, 80, 70, .tied = 1, .linear = 2.5},
+        {.arch = "qwen3", 2, 40, 3, 3, 32, 70, 77, .all_vecs = 1},
+        {.arch = "gptneox", 2, 64, 4, 4, 16, 256, 90, .rope_dim = 8},
     };
     for (size_t i = 0; i < TINY_ARCHS; i++)
         check_arch(&tiny_archs[i]);

@@ -360,23 +360,8 @@ static struct gguf *with_act_steps(const struct gguf *g) {
 /* Learned steps: q, k and v each round the same input in their own way, and leaves are whole integer sums. */
 static void check_static_steps(void) {
     static const struct tiny shape[] = {
-        {.arch = "llama",
-         .n_layers = 2,
-         .d_model = 64,
-         .n_heads = 6,
-         .n_kv_heads = 2,
-         .head_dim = 16,
-         .d_ffn = 608,
-         .n_vocab = 65},
-        {.arch = "gptneox",
-         .n_layers = 2,
-         .d_model = 64,
-         .n_heads = 4,
-         .n_kv_heads = 4,
-         .head_dim = 24,
-         .d_ffn = 128,
-         .n_vocab = 65,
-         .parallel = 1},
+        {.arch = "llama", 2, 64, 6, 2, 16, 608, 65},
+        {.arch = "gptneox", 2, 64, 4, 4, 24, 128, 65, .parallel = 1},
     };
     for (int i = 0; i < 2; i++) {
         struct model_shape s, r;

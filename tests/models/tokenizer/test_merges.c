@@ -234,10 +234,9 @@ static const char *const plain[] = {"a", "b", "c", "d", "e"};
 
 static void random_part(struct model *m, char part[MAX_WORD]) {
     unsigned from = pick(m, 5 + (unsigned)m->n_rules);
-    if (from < 5)
-        snprintf(part, MAX_WORD, "%s", plain[from]);
-    else
-        snprintf(part, MAX_WORD, "%s%s", m->left[from - 5], m->right[from - 5]);
+    char both[2 * MAX_WORD];
+    snprintf(both, sizeof both, "%s%s", from < 5 ? plain[from] : m->left[from - 5], from < 5 ? "" : m->right[from - 5]);
+    snprintf(part, MAX_WORD, "%.*s", MAX_WORD - 1, both); /* the longest are cut */
 }
 
 /* Rules join letters and results of earlier rules; a fifth of the results are no tokens. */
