@@ -88,11 +88,12 @@ static int open_reduce(struct engine *e, enum step_kind kind, int tag, struct co
     return coll_init(out, e->group, &spec, d);
 }
 
-/* Two collectives, as both inputs may be under way at once in a parallel block. Collective over the group. */
+/* A collective for each product, or for both where they are joined. Collective over the group. */
 static int open_reduces(struct engine *e, struct diag *d) {
     if (e->group->size == 1 || e->stage->layer1 == e->stage->layer0) return 0;
-    int rc = open_reduce(e, STEP_ATTN_REDUCE, TAG_ATTN_REDUCE, &e->attn_reduce, d);
-    return rc ? rc : open_reduce(e, STEP_FFN_REDUCE, TAG_FFN_REDUCE, &e->ffn_reduce, d);
+    int rc = open_reduce(e, STEP_FFN_REDUCE, TAG_FFN_REDUCE, &e->ffn_reduce, d);
+    if (rc || plan_sync(e->plan, e->world->rank, e->stage->layer0) == SYNC_JOINED) return rc;
+    return open_reduce(e, STEP_ATTN_REDUCE, TAG_ATTN_REDUCE, &e->attn_reduce, d);
 }
 
 static int open_shard(struct engine *e, const struct gguf *g, int flip, struct diag *d) {

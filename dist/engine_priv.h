@@ -69,12 +69,14 @@ struct engine {
     struct link *world, *replica, *group; /* group: the ranks of my stage */
     int replica_first; /* world rank of the replica's rank 0 */
     struct decoder *dec;
-    struct coll *attn_reduce, *ffn_reduce; /* NULL in a stage of one rank or without layers */
+    struct coll *attn_reduce, *ffn_reduce; /* NULL in a stage of one rank or without layers; the first also where
+                                              layers have one for both products */
 
     /* workspace, one allocation: plan_layout */
     void *work;
     float *h; /* [max_tokens][d_model] */
-    float *sum; /* [max_tokens][d_model] of a product, where no other rank has a part of it */
+    float *sum; /* [max_tokens][d_model] of a product, where no other rank has a part of it; or PLAN_PART_SUM's two */
+    float *attn; /* where the layer's attention product lies */
     const float *root; /* the last sum: that, or a collective's result */
     float *wanted; /* [max_logits][d_model] */
     float *logits; /* [max_logits][my vocabulary rows] */

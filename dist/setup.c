@@ -80,6 +80,7 @@ static int parse_wire(const char *s, const struct coll_wire **out, struct diag *
 
 int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d) {
     o->allreduce = app->spec.allreduce;
+    o->drop_sync = app->spec.drop_sync;
     o->net = app->net.n_tiers ? &app->net : NULL;
     int rc = parse_transport(app->spec.transport, &o->transport, d);
     return rc ? rc : parse_wire(app->spec.wire, &o->wire, d);

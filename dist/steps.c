@@ -9,6 +9,11 @@ static size_t d_model(const struct engine *e) {
     return (size_t)e->plan->shape.d_model;
 }
 
+/* Elements of the hidden states of a pass. */
+static size_t hidden(const struct engine *e) {
+    return (size_t)e->head.n * d_model(e);
+}
+
 static struct token_batch batch(const struct engine *e) {
     return (struct token_batch){.n = e->head.n, .id = e->id, .seq = e->slot, .pos = e->pos};
 }
@@ -51,13 +56,13 @@ static void run_send_hidden(struct engine *e, int layer) {
     (void)layer;
     if (!e->me->n_send_to) return; /* a smaller stage follows, and others of this one serve it */
     struct send_buffer *b = next_buffer(e);
-    size_t n = (size_t)e->head.n, tokens = n * sizeof *e->tok, hidden = n * d_model(e) * sizeof(float);
+    size_t n = (size_t)e->head.n, tokens = n * sizeof *e->tok, vectors = hidden(e) * sizeof(float);
     memcpy(b->bytes, &e->head, sizeof e->head);
     memcpy(b->bytes + sizeof e->head, e->tok, tokens);
-    memcpy(b->bytes + sizeof e->head + tokens, e->h, hidden);
+    memcpy(b->bytes + sizeof e->head + tokens, e->h, vectors);
     for (int i = 0; i < e->me->n_send_to; i++) {
         int peer = e->me->send_to_first + i * e->me->send_to_step - e->replica_first;
-        link_isend(e->replica, peer, TAG_HIDDEN, b->bytes, sizeof e->head + tokens + hidden, &b->req[b->n_req++]);
+        link_isend(e->replica, peer, TAG_HIDDEN, b->bytes, sizeof e->head + tokens + vectors, &b->req[b->n_req++]);
     }
 }
 
@@ -89,12 +94,26 @@ static void run_attention(struct engine *e, int layer) {
 /* Where a row-parallel product writes its sums: the other ranks of the stage read them there. */
 static float *product(struct engine *e, struct coll *reduce) {
     e->root = e->sum;
-    return reduce ? coll_sendbuf(reduce, (size_t)e->head.n * d_model(e)) : e->sum;
+    return reduce ? coll_sendbuf(reduce, hidden(e)) : e->sum;
+}
+
+static enum plan_sync sync_of(const struct engine *e, int layer) {
+    return plan_sync(e->plan, e->world->rank, layer);
+}
+
+static float *attn_product(struct engine *e, enum plan_sync sync) {
+    switch (sync) {
+    case SYNC_JOINED: return coll_sendbuf(e->ffn_reduce, 2 * hidden(e));
+    case SYNC_DROPPED: return e->sum + (size_t)e->plan->opts.decoder.max_tokens * d_model(e);
+    default: return product(e, e->attn_reduce);
+    }
 }
 
 static void run_attn_out(struct engine *e, int layer) {
-    decoder_attn_out(e->dec, layer, e->head.n, product(e, e->attn_reduce));
-    if (e->attn_reduce) coll_start(e->attn_reduce);
+    enum plan_sync sync = sync_of(e, layer);
+    e->attn = attn_product(e, sync);
+    decoder_attn_out(e->dec, layer, e->head.n, e->attn);
+    if (sync == SYNC_TWO && e->attn_reduce) coll_start(e->attn_reduce);
 }
 
 static void run_attn_reduce(struct engine *e, int layer) {
@@ -103,11 +122,14 @@ static void run_attn_reduce(struct engine *e, int layer) {
 }
 
 static void run_attn_add(struct engine *e, int layer) {
-    decoder_attention_add(e->dec, layer, e->head.n, e->h, e->root);
+    if (sync_of(e, layer) == SYNC_DROPPED)
+        decoder_own_add(e->dec, layer, e->head.n, e->h, e->attn, e->sum);
+    else
+        decoder_attention_add(e->dec, layer, e->head.n, e->h, e->root);
 }
 
 static void run_ffn_norm(struct engine *e, int layer) {
-    decoder_ffn_norm(e->dec, layer, e->head.n, e->h);
+    decoder_ffn_norm(e->dec, layer, e->head.n, sync_of(e, layer) == SYNC_DROPPED ? e->sum : e->h);
 }
 
 static void run_ffn_up(struct engine *e, int layer) {
@@ -119,7 +141,10 @@ static void run_ffn_act(struct engine *e, int layer) {
 }
 
 static void run_ffn_down(struct engine *e, int layer) {
-    decoder_ffn_down(e->dec, layer, e->head.n, product(e, e->ffn_reduce));
+    enum plan_sync sync = sync_of(e, layer);
+    float *parts = sync == SYNC_JOINED ? e->attn + hidden(e) : product(e, e->ffn_reduce);
+    decoder_ffn_down(e->dec, layer, e->head.n, parts);
+    if (sync == SYNC_DROPPED) decoder_own_carry(e->dec, e->head.n, e->attn, parts);
     if (e->ffn_reduce) coll_start(e->ffn_reduce);
 }
 
@@ -129,7 +154,8 @@ static void run_ffn_reduce(struct engine *e, int layer) {
 }
 
 static void run_ffn_add(struct engine *e, int layer) {
-    decoder_ffn_add(e->dec, layer, e->head.n, e->h, e->root);
+    const float *root = sync_of(e, layer) == SYNC_JOINED ? e->root + hidden(e) : e->root;
+    decoder_ffn_add(e->dec, layer, e->head.n, e->h, root);
 }
 
 /* The output layer sees only the tokens whose logits are wanted. */

@@ -31,14 +31,17 @@ static int allocate(struct tp_forward *f, const struct model *m, struct diag *d)
         const struct shard_spec *s = &f->plan->ranks[i].shard;
         if (s->vocab1 - s->vocab0 > f->rows) f->rows = s->vocab1 - s->vocab0;
     }
-    size_t rows = tokens * (size_t)f->rows;
-    f->h = malloc(3 * vector * sizeof *f->h);
+    int rc = decoder_open(&f->dec, &m->shape, m->file, &r->shard, o, d);
+    if (rc) return rc;
+    size_t rows = tokens * (size_t)f->rows, own_sums = f->dec->attn_nodes > 1 ? (size_t)f->dec->attn_nodes : 1;
+    f->h = malloc((3 + own_sums) * vector * sizeof *f->h);
     f->mine = malloc((n + 1) * rows * sizeof *f->mine);
     if (!f->h || !f->mine) return diag_set(d, ERR_MEMORY, "no memory for the logits of %d tokens", o->max_tokens);
-    f->sum[0] = f->h + vector;
-    f->sum[1] = f->sum[0] + vector;
+    f->own = f->h + vector;
+    f->sum[1] = f->own + vector;
+    f->sum[0] = f->sum[1] + vector;
     f->all = f->mine + rows;
-    return decoder_open(&f->dec, &m->shape, m->file, &r->shard, o, d);
+    return 0;
 }
 
 static int open_reduce(const struct tp_forward *f, enum step_kind kind, int tag, struct coll **out, struct diag *d) {
@@ -56,8 +59,9 @@ int tp_forward_open(struct tp_forward *f, const struct app *app, const struct mo
     if (!rc) rc = agree_same(f->world, f->plan->hash, "the plan", d);
     if (!rc) rc = err_agree(f->world, allocate(f, m, d), d);
     if (rc || f->world->size == 1) return rc;
-    rc = open_reduce(f, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
-    if (!rc) rc = open_reduce(f, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
+    rc = open_reduce(f, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
+    if (!rc && plan_sync(f->plan, f->world->rank, 0) != SYNC_JOINED)
+        rc = open_reduce(f, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
     f->world->wait_limit_s = WAIT_LIMIT_S;
     return rc;
 }
@@ -72,8 +76,28 @@ static const float *root(struct coll *reduce, const float *sum) {
     return coll_wait(reduce);
 }
 
+/* One collective brings both sums, side by side. */
+static void run_joined(struct tp_forward *f, int layer, const struct token_batch *b) {
+    size_t n = (size_t)b->n * (size_t)f->plan->shape.d_model;
+    float *parts = coll_sendbuf(f->ffn, 2 * n);
+    decoder_attention(f->dec, layer, b, f->h, parts);
+    decoder_ffn(f->dec, layer, b, f->h, parts + n);
+    const float *sums = root(f->ffn, NULL);
+    decoder_attention_add(f->dec, layer, b->n, f->h, sums);
+    decoder_ffn_add(f->dec, layer, b->n, f->h, sums + n);
+}
+
+static void run_dropped(struct tp_forward *f, int layer, const struct token_batch *b) {
+    decoder_attention(f->dec, layer, b, f->h, f->sum[0]);
+    decoder_own_add(f->dec, layer, b->n, f->h, f->sum[0], f->own);
+    float *parts = product(f, f->ffn, NULL, b->n);
+    decoder_ffn(f->dec, layer, b, f->own, parts);
+    decoder_own_carry(f->dec, b->n, f->sum[0], parts);
+    decoder_ffn_add(f->dec, layer, b->n, f->h, root(f->ffn, NULL));
+}
+
 /* In a parallel block both products read the layer's input. */
-static void run_layer(struct tp_forward *f, int layer, const struct token_batch *b) {
+static void run_each(struct tp_forward *f, int layer, const struct token_batch *b) {
     int parallel = f->plan->shape.parallel_block;
     decoder_attention(f->dec, layer, b, f->h, product(f, f->attn, f->sum[0], b->n));
     const float *attn = root(f->attn, f->sum[0]);
@@ -82,6 +106,14 @@ static void run_layer(struct tp_forward *f, int layer, const struct token_batch 
     const float *ffn = root(f->ffn, f->sum[1]);
     if (parallel) decoder_attention_add(f->dec, layer, b->n, f->h, attn);
     decoder_ffn_add(f->dec, layer, b->n, f->h, ffn);
+}
+
+static void run_layer(struct tp_forward *f, int layer, const struct token_batch *b) {
+    switch (plan_sync(f->plan, f->world->rank, layer)) {
+    case SYNC_JOINED: run_joined(f, layer, b); break;
+    case SYNC_DROPPED: run_dropped(f, layer, b); break;
+    default: run_each(f, layer, b); break;
+    }
 }
 
 /* Each rank has columns of the logits: all go to everyone. */

@@ -11,8 +11,10 @@ struct tp_forward {
     struct plan *plan;
     struct link *world;
     struct decoder *dec;
-    struct coll *attn, *ffn; /* NULL on one rank */
-    float *h, *sum[2]; /* [max_tokens][d_model] residual stream, and the products where one rank has all of them */
+    struct coll *attn, *ffn; /* NULL on one rank; attn also where layers have one for both products */
+    float *h; /* [max_tokens][d_model] residual stream */
+    float *own; /* the same, of the FFN of this rank where the sync before it is dropped */
+    float *sum[2]; /* products where one rank has all of them; [0] the sums of its heads in dropped syncs */
     float *mine, *all; /* [max_tokens][rows] logits of this rank; of all ranks, one behind the other */
     int rows; /* most vocabulary rows of a rank */
 };

@@ -154,25 +154,28 @@ static void add_ffn_act(struct costing *c) {
         (int64_t)(c->r->ffn1 - c->r->ffn0) * (ops[c->s->act] + c->s->ffn_gated);
 }
 
-/* A parallel block norms the layer's input for the FFN before the attention's sum changes it; its two products keep
- * their own all-reduce each, because their leaves and owners differ. */
+/* A parallel block norms the layer's input for the FFN before the attention's sum changes it. Where the sync between is
+ * dropped, a rank adds up its own sums of the attention, and adds them to the FFN's. */
 void cost_layer(struct plan_block *b, const struct plan *p, const struct plan_rank *r, int layer,
                 const struct plan_group *g) {
     struct costing c = {&p->shape, &p->opts.decoder, r, layer, b};
     int parallel = p->shape.parallel_block;
+    enum plan_sync sync = sync_of(p, g, layer);
     add_pre_norm(&c, STEP_ATTN_NORM, VEC_ATTN_NORM, VEC_ATTN_NORM_B);
     add_qkv(&c);
     add_rope(&c);
     add_attention(&c);
     add_product(&c, add_step(&c, STEP_ATTN_OUT), ROLE_O, c.o->linear_bits);
     if (parallel) add_pre_norm(&c, STEP_FFN_NORM, VEC_FFN_NORM, VEC_FFN_NORM_B);
-    add_reduce(&c, STEP_ATTN_REDUCE, &g->attn[r->tp_index], g->size);
-    add_residual(&c, STEP_ATTN_ADD, VEC_O_B, VEC_ATTN_NORM, VEC_ATTN_NORM_B);
+    if (sync == SYNC_TWO) add_reduce(&c, STEP_ATTN_REDUCE, &g->attn[r->tp_index], g->size);
+    if (sync != SYNC_JOINED) add_residual(&c, STEP_ATTN_ADD, VEC_O_B, VEC_ATTN_NORM, VEC_ATTN_NORM_B);
+    if (sync == SYNC_DROPPED) b->step[b->n - 1].cost.ops_per_tok[PREC_F32] += sync_own_sums(p, r) * p->shape.d_model;
     if (!parallel) add_pre_norm(&c, STEP_FFN_NORM, VEC_FFN_NORM, VEC_FFN_NORM_B);
     add_ffn_up(&c);
     add_ffn_act(&c);
     add_product(&c, add_step(&c, STEP_FFN_DOWN), ROLE_DOWN, c.o->linear_bits);
     add_reduce(&c, STEP_FFN_REDUCE, &g->ffn[r->tp_index], g->size);
+    if (sync == SYNC_JOINED) add_residual(&c, STEP_ATTN_ADD, VEC_O_B, VEC_ATTN_NORM, VEC_ATTN_NORM_B);
     add_residual(&c, STEP_FFN_ADD, VEC_DOWN_B, VEC_FFN_NORM, VEC_FFN_NORM_B);
 }
 

@@ -54,6 +54,7 @@ uint64_t plan_hash(const struct plan *p) {
     uint64_t h = hash_bytes(&p->shape, sizeof p->shape, 0);
     h = hash_bytes(p->strategy.text, strlen(p->strategy.text), h);
     mix_opts(&h, &p->opts);
+    h = hash_bytes(p->drop_sync, sizeof p->drop_sync, h);
     MIX(&h, p->n_ranks, p->ranks_per_replica, p->n_stages, p->store->n_blocks);
     for (int i = 0; i < p->n_stages; i++)
         mix_stage(&h, &p->stages[i]);

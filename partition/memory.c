@@ -44,9 +44,10 @@ void plan_layout(const struct plan *p, int rank, struct plan_layout *out) {
     const struct plan_rank *r = &p->ranks[rank];
     const struct plan_stage *stage = &p->stages[r->stage];
     size_t tokens = (size_t)p->opts.decoder.max_tokens, vectors = tokens * (size_t)p->shape.d_model * sizeof(float);
+    size_t alone = stage->layer1 > stage->layer0 && stage->size == 1, dropped = sync_drops(p, stage) > 0;
     size_t size[PLAN_PART_COUNT] = {
         [PLAN_PART_HIDDEN] = vectors,
-        [PLAN_PART_SUM] = stage->layer1 > stage->layer0 && stage->size == 1 ? vectors : 0,
+        [PLAN_PART_SUM] = (alone + dropped * (1 + (size_t)sync_own_sums(p, r))) * vectors,
         [PLAN_PART_TOKENS] = tokens * PLAN_TOKEN_BYTES,
         [PLAN_PART_IDS] = 3 * tokens * sizeof(int),
         [PLAN_PART_SAMPLED] = (size_t)p->opts.max_logits * PLAN_SAMPLED_BYTES,

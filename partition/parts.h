@@ -37,6 +37,7 @@ struct plan_group {
     int *head_begin, *ffn_begin; /* [size+1] */
     struct plan_reduce *attn, *ffn; /* [size] */
     struct plan_algo attn_algo, ffn_algo;
+    int joined; /* both sums of a layer meet in one all-reduce, counted as the FFN's; attn is zero */
     const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
 };
 
@@ -47,7 +48,7 @@ struct plan_store {
     int n_groups;
     struct plan_block **blocks; /* distinct ones */
     int n_blocks, cap_blocks;
-    int *layer_kind; /* [n_layers]: layers with the same types have the same kind, numbered from 0 */
+    int *layer_kind; /* [n_layers]: layers with the same types and syncs have the same kind, numbered from 0 */
     int n_kinds;
 };
 
@@ -71,6 +72,20 @@ void split_heads(const struct model_shape *s, int size, int *begin);
 int split_layer_kinds(const struct model_shape *s, int *kind);
 int64_t layer_bytes(const struct model_shape *s, int layer);
 int64_t head_bytes(const struct model_shape *s);
+
+/* ---- sync.c ---- */
+
+enum plan_sync sync_of(const struct plan *p, const struct plan_group *g, int layer);
+/* Layers of a stage whose all-reduce after attention is dropped: none where one rank has whole sums. */
+int sync_drops(const struct plan *p, const struct plan_stage *stage);
+/* Sums of its heads that a rank has (1 at least: zeros). */
+int sync_own_sums(const struct plan *p, const struct plan_rank *r);
+/* True if the two sums of a layer can be one all-reduce in a group that splits heads and leaves as `stage` does. */
+int sync_joins(const struct plan *p, const struct plan_stage *stage);
+/* Fills in p->drop_sync from opts.drop_sync. */
+int sync_read(struct plan *p, struct diag *d);
+/* ERR_PLAN where a rank could not pass its attention sum on. */
+int sync_check(const struct plan *p, const struct plan_stage *stage, struct diag *d);
 
 /* ---- cost.c: steps with their costs; blocks start zeroed ---- */
 

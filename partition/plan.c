@@ -55,6 +55,10 @@ static void group_coll(const struct plan *p, const struct plan_stage *stage, con
     out->net = p->opts.net;
     out->wire = p->opts.wire;
     if (out->wire) out->label = COLL_APPROXIMATE;
+    if (kind == STEP_FFN_REDUCE && sync_joins(p, stage)) {
+        out->name = "layer_reduce";
+        d_model *= 2;
+    }
     out->n_max = (size_t)o->max_tokens * d_model;
     out->n_typical = (size_t)decoded * d_model;
     out->yield = -1;
@@ -76,6 +80,7 @@ enum coll_label plan_label(const struct plan *p) {
     for (int i = 0; i < p->n_stages; i++) {
         const struct plan_group *g = plan_group_of(p, p->stages[i].size);
         if (g->size == 1 || p->stages[i].layer1 == p->stages[i].layer0) continue;
+        if (sync_drops(p, &p->stages[i])) worst = COLL_APPROXIMATE;
         if (g->attn_algo.label > worst) worst = g->attn_algo.label;
         if (g->ffn_algo.label > worst) worst = g->ffn_algo.label;
     }
@@ -133,8 +138,9 @@ static int count_reduce(const struct plan *p, const struct plan_stage *like, enu
     struct coll_cost cost;
     struct sched s;
     const struct coll_wire *wire = p->opts.wire;
-    size_t n = (size_t)p->shape.d_model, granule = wire ? COLL_WIRE_GRANULE : COLL_LINE_BYTES / sizeof(float);
     group_coll(p, like, algo, kind, &spec);
+    size_t n = spec.n_max / (size_t)p->opts.decoder.max_tokens,
+           granule = wire ? COLL_WIRE_GRANULE : COLL_LINE_BYTES / sizeof(float);
     int rc = coll_choice_parse(&choice, spec.algo, d);
     if (!rc) rc = coll_bytes(&spec, tp, &out->bytes, d);
     if (rc || choice.algo->library) return rc;
@@ -151,11 +157,15 @@ static int count_reduce(const struct plan *p, const struct plan_stage *like, enu
 
 static int count_reduces(struct plan *p, struct plan_group *g, struct diag *d) {
     struct plan_stage like = {.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
-    int rc = choose_algo(p, &like, STEP_ATTN_REDUCE, &g->attn_algo, d);
-    if (!rc) rc = choose_algo(p, &like, STEP_FFN_REDUCE, &g->ffn_algo, d);
+    g->joined = sync_joins(p, &like);
+    int rc = choose_algo(p, &like, STEP_FFN_REDUCE, &g->ffn_algo, d);
+    if (g->joined)
+        g->attn_algo = g->ffn_algo;
+    else if (!rc)
+        rc = choose_algo(p, &like, STEP_ATTN_REDUCE, &g->attn_algo, d);
     for (int i = 0; i < g->size && !rc; i++) {
-        rc = count_reduce(p, &like, STEP_ATTN_REDUCE, i, &g->attn_algo, &g->attn[i], d);
-        if (!rc) rc = count_reduce(p, &like, STEP_FFN_REDUCE, i, &g->ffn_algo, &g->ffn[i], d);
+        rc = count_reduce(p, &like, STEP_FFN_REDUCE, i, &g->ffn_algo, &g->ffn[i], d);
+        if (!rc && !g->joined) rc = count_reduce(p, &like, STEP_ATTN_REDUCE, i, &g->attn_algo, &g->attn[i], d);
     }
     return rc;
 }
@@ -208,6 +218,7 @@ static int add_stages(struct plan *p, struct diag *d) {
             rows[j] = split_begin(vocab, g->size, j);
         *stage = (struct plan_stage){first, g->size, begin[i], begin[i + 1], g->head_begin, g->ffn_begin, rows};
         first += g->size;
+        rc = sync_check(p, stage, d);
     }
     return rc;
 }
@@ -379,8 +390,11 @@ static void fill_defaults(struct plan *p) {
 static int build(struct plan *p, struct diag *d) {
     p->store->layer_kind = plan_alloc(p, (size_t)p->shape.n_layers, sizeof *p->store->layer_kind);
     if (!p->store->layer_kind) return no_memory(d);
-    p->store->n_kinds = split_layer_kinds(&p->shape, p->store->layer_kind);
-    int rc = add_groups(p, d);
+    p->store->n_kinds = 2 * split_layer_kinds(&p->shape, p->store->layer_kind);
+    int rc = sync_read(p, d);
+    for (int l = 0; l < p->shape.n_layers; l++)
+        p->store->layer_kind[l] = 2 * p->store->layer_kind[l] + p->drop_sync[l];
+    if (!rc) rc = add_groups(p, d);
     if (!rc) rc = add_stages(p, d);
     if (!rc) rc = add_ranks(p, d);
     if (!rc) rc = add_steps(p, d);

@@ -142,16 +142,29 @@ static void print_opts(const struct plan *p, FILE *out) {
 /* The all-reduces of the largest stage. */
 static void print_reduces(const struct plan *p, FILE *out) {
     const struct plan_group *g = p->store->groups[0];
-    char text[640];
+    char text[1024];
     for (int i = 1; i < p->store->n_groups; i++)
         if (p->store->groups[i]->size > g->size) g = p->store->groups[i];
-    if (g->size == 1) return;
-    if (strcmp(g->attn_algo.name, g->ffn_algo.name) == 0)
+    if (g->size == 1) {
+        if (p->opts.drop_sync) sentence("reduces", "nothing, so there is no sync to drop: layers are not split", out);
+        return;
+    }
+    if (g->joined)
+        snprintf(text, sizeof text, "attention and FFN of a layer as one vector: %s (%s)", g->ffn_algo.name,
+                 g->ffn_algo.why);
+    else if (strcmp(g->attn_algo.name, g->ffn_algo.name) == 0)
         snprintf(text, sizeof text, "%s (%s)", g->ffn_algo.name, g->ffn_algo.why);
     else
         snprintf(text, sizeof text, "attention %s (%s), FFN %s (%s)", g->attn_algo.name, g->attn_algo.why,
                  g->ffn_algo.name, g->ffn_algo.why);
     size_t at = strlen(text);
+    if (p->shape.parallel_block && !g->joined)
+        at += (size_t)snprintf(text + at, sizeof text - at,
+                               "; two a layer, not one: %d ranks cut heads and FFN columns into different subtrees",
+                               g->size);
+    if (p->opts.drop_sync)
+        at += (size_t)snprintf(text + at, sizeof text - at, "; none after the attention of layers %.200s",
+                               p->opts.drop_sync);
     if (plan_label(p) != COLL_BIT_EXACT)
         snprintf(text + at, sizeof text - at, "%s%s; results are %s, not those of one rank",
                  p->opts.wire ? "; values travel as " : "", p->opts.wire ? p->opts.wire->name : "",

@@ -403,7 +403,7 @@ const struct cmd cmd_bench = {
         "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--bind on|off] [--repeat N] [--json]",
     .bare = "kernels",
     .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
-               "batch threads bind mode kv allreduce transport wire "
+               "batch threads bind mode kv allreduce transport wire drop-sync "
                "temperature top-k top-p seed draft draft-ngram no-bos timeout mem weights-cache kernels repeat "
                "roofline plot no-verify "
                "flip-weight json quiet net",

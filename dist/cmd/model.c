@@ -177,7 +177,8 @@ const struct cmd cmd_model = {
     .name = "model",
     .summary = "info | synth | quantize | tokenize | perplexity",
     .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
-    .options = "model quant type head-type out text window skip seed threads mode kv allreduce transport wire no-bos "
+    .options = "model quant type head-type out text window skip seed threads mode kv allreduce transport wire "
+               "drop-sync no-bos "
                "kernels all json quiet",
     .notes =
         "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"

@@ -33,6 +33,8 @@ X(  "gpt2",                "gpt2",  12,    768,    12,   12, 3072,  50257,  1024
     "GPT-2 124M") \
 X(  "gpt2-xl",             "gpt2",  48,    1600,   25,   25, 6400,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, \
     "GPT-2 XL 1.5B") \
+X(  "pythia-410m",         "gptneox",24,   1024,   16,   16, 4096,  50304,  2048,  0,   10000,   1e-5f,  "Q8_0", NULL, \
+    "Pythia 410M: attention and FFN side by side") \
 X(  "bert-base",           "bert",  12,    768,    12,   12, 3072,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, \
     "BERT base 110M, encoder") \
 X(  "bert-large",          "bert",  24,    1024,   16,   16, 4096,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, \
@@ -81,7 +83,7 @@ static void fill(struct model_shape *s, const struct preset *p, int n_ctx) {
     s->attn_scale = (float)(1 / sqrt((double)s->head_dim));
     if (p->rope_base > 0) {
         s->rope_base = p->rope_base;
-        s->rope_dim = s->head_dim;
+        s->rope_dim = s->parallel_block ? s->head_dim / 4 : s->head_dim; /* GPT-NeoX and Pythia: a quarter */
     }
     if (s->pos == POS_LEARNED) {
         if (n_ctx > s->n_ctx) s->n_ctx = n_ctx;

@@ -325,6 +325,22 @@ void decoder_attention_add(struct decoder *dec, int layer, int n, float *h, cons
     add_root(dec, n, h, root, L->vec[VEC_O_B], L->vec[VEC_ATTN_NORM], L->vec[VEC_ATTN_NORM_B]);
 }
 
+void decoder_own_add(struct decoder *dec, int layer, int n, const float *h, float *parts, float *own) {
+    const float *bias = layer_of(dec, layer)->vec[VEC_O_B];
+    int d = dec->shape.d_model, len = n * d;
+    if (!dec->attn_nodes) memset(parts, 0, (size_t)len * sizeof *parts);
+    for (int k = 1; k < dec->attn_nodes; k++)
+        add_row(parts, parts + (size_t)k * (size_t)len, len);
+    memcpy(own, h, (size_t)len * sizeof *own);
+    decoder_attention_add(dec, layer, n, own, parts);
+    for (int t = 0; t < n && bias && dec->attn_nodes && dec->spec.head0 == 0; t++)
+        add_row(parts + (size_t)t * (size_t)d, bias, d);
+}
+
+void decoder_own_carry(const struct decoder *dec, int n, const float *own_sum, float *ffn_parts) {
+    if (dec->ffn_nodes) add_row(ffn_parts, own_sum, n * dec->shape.d_model);
+}
+
 void decoder_ffn_add(struct decoder *dec, int layer, int n, float *h, const float *root) {
     const struct decoder_layer *L = layer_of(dec, layer);
     add_root(dec, n, h, root, L->vec[VEC_DOWN_B], L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B]);

@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "check.h"
-#include "dist/engine.h"
+#include "engine_priv.h"
 #include "models/decoder/tiny.h"
 
 enum { MAX_RANKS = 12, N_NEW = 12 };
@@ -21,7 +21,7 @@ struct setting {
     struct draft_params draft;
     int n_new, n_ctx, max_tokens; /* 0: N_NEW, 48, 24 */
     int end_id; /* 0: none */
-    const char *allreduce;
+    const char *allreduce, *drop_sync;
     enum coll_transport transport;
 };
 
@@ -32,6 +32,7 @@ struct rank_run {
     const struct gguf *file;
     struct link *link;
     struct engine_result result;
+    uint64_t stage, hidden; /* of the replica's stage: its number; the rank's residual stream, hashed */
     struct diag d;
     int rc;
 };
@@ -68,6 +69,7 @@ static int make_plan(struct plan **plan, const struct rank_run *r, struct diag *
                                       .seed = 5},
                           .n_micro = set->n_micro,
                           .allreduce = set->allreduce,
+                          .drop_sync = set->drop_sync,
                           .transport = set->transport};
     o.max_logits = set->draft.most ? o.decoder.max_tokens : 0;
     struct sampler_params p = {.temperature = set->temperature, .top_k = 8, .top_p = 0.95};
@@ -120,6 +122,10 @@ static void *run_rank(void *arg) {
     if (!r->rc) r->rc = engine_init(&e, plan, r->file, r->link, r->set->flip, &r->d);
     if (!r->rc) r->rc = engine_generate(e, &job, &r->result, &r->d);
     if (!r->rc) check_sent(plan, r);
+    if (!r->rc) {
+        r->stage = (uint64_t)e->me->replica << 32 | (uint64_t)e->me->stage;
+        r->hidden = hash_floats(e->h, (size_t)plan->opts.decoder.max_tokens * (size_t)r->shape->d_model, 0);
+    }
     engine_free(e);
     plan_free(plan);
     return NULL;
@@ -144,6 +150,8 @@ static int run(const struct setting *set, const struct model_shape *shape, const
     for (int r = 0; r < size; r++) {
         CHECK(ranks[r].rc == ranks[0].rc, "%s: rank %d returns %d, rank 0 %d", set->strategy, r, ranks[r].rc,
               ranks[0].rc);
+        CHECK(r == 0 || ranks[r].stage != ranks[r - 1].stage || ranks[r].hidden == ranks[r - 1].hidden,
+              "%s: ranks %d and %d of a stage end with other hidden states", set->strategy, r - 1, r);
         link_free(links[r]);
         if (r) engine_result_fini(&ranks[r].result);
     }
@@ -408,7 +416,94 @@ static void check_reduces(const char *path) {
     gguf_close(g);
 }
 
+static struct setting short_run(const char *strategy) {
+    return (struct setting){.strategy = strategy, .n_seqs = 2, .n_micro = 1, .chunk = 7, .bits = ACT_I8, .flip = -1};
+}
+
+/* All-reduces of a pass that the plan counts for rank 0 of a group. */
+static int reduces_of(const struct model_shape *s, const struct setting *set) {
+    struct rank_run r = {.set = set, .shape = s, .link = &(struct link){0}};
+    struct plan_work one = {.passes = 1};
+    struct plan_totals t[STEP_COUNT] = {{0}};
+    struct strategy st;
+    struct plan *p = NULL;
+    CHECK(!strategy_parse(&st, set->strategy, NULL), "%s", set->strategy);
+    r.link->size = strategy_ranks(&st);
+    CHECK(make_plan(&p, &r, &r.d) == 0, "%s", r.d.text);
+    if (p) plan_step_totals(p, 0, &one, t);
+    plan_free(p);
+    return (int)(t[STEP_ATTN_REDUCE].steps + t[STEP_FFN_REDUCE].steps);
+}
+
+/* Attention beside the FFN: one all-reduce a layer where ranks bring one subtree each of both, else two; the same bits
+ * as one rank, and traffic as planned (run_rank checks it). Widths that are no whole lines too. */
+static void check_parallel(void) {
+    static const struct {
+        const char *strategy;
+        int joined;
+    } cases[] = {{"tp2", 1}, {"tp4", 1}, {"tp2xpp2", 1}, {"tp8", 0}, {"tp3", 0}, {"stages:3/2,2/2", 0}};
+    static const struct tiny tiny[] = {{"gptneox", 4, 128, 4, 4, 32, 512, 301, 8, 0, 1, 0, 0},
+                                       {"gptneox", 4, 100, 5, 5, 20, 416, 301, 8, 1, 1, 0, 0}};
+    for (int m = 0; m < 2; m++) {
+        struct model_shape s;
+        struct engine_result one, other;
+        tiny_shape(&s, &tiny[m], "Q8_0", NULL);
+        make_prompts(s.n_vocab);
+        struct setting set = short_run("1");
+        if (run(&set, &s, NULL, &one)) return;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            for (const struct coll_algo *const *a = coll_algos; *a; a++) {
+                if ((*a)->label != COLL_BIT_EXACT || (*a)->levels != 1) continue;
+                set = short_run(cases[i].strategy);
+                set.allreduce = (*a)->name;
+                set.transport = i % 2 ? COLL_TRANSPORT_SHM : COLL_TRANSPORT_LINK;
+                int layers = strchr(set.strategy, 'x') || strchr(set.strategy, ':') ? 2 : 4;
+                CHECK(reduces_of(&s, &set) == layers * (cases[i].joined ? 1 : 2), "%s: %d all-reduces", set.strategy,
+                      reduces_of(&s, &set));
+                if (run(&set, &s, NULL, &other)) continue;
+                CHECK(same(&one, &other), "%s, %s: tokens or logits differ", set.strategy, set.allreduce);
+                engine_result_fini(&other);
+            }
+        engine_result_fini(&one);
+    }
+}
+
+/* Dropped syncs: nothing in a group of one; else other logits, that repeat whatever carries them, the batch and the
+ * chunk; the ranks agree on tokens (engine_generate does) and draw from the same sums. */
+static void check_dropped(const char *path) {
+    static const char *const strategies[] = {"1", "pp2", "tp2", "tp3", "tp4", "tp2xpp2"};
+    struct gguf *g = NULL;
+    struct model_shape s;
+    struct engine_result one, first, again;
+    if (open_file(path, &g, &s)) return;
+    make_prompts(s.n_vocab);
+    struct setting set = short_run("1");
+    if (run(&set, &s, g, &one)) return;
+    for (int i = 0; i < 6; i++) {
+        set = short_run(strategies[i]);
+        set.drop_sync = "1,2-3";
+        int split = i >= 2, layers = i == 5 ? 2 : 4;
+        int dropped = !split ? 0 : i == 5 ? 1 : 3;
+        CHECK(reduces_of(&s, &set) == (split ? 2 * layers - dropped : 0), "%s: %d all-reduces", set.strategy,
+              reduces_of(&s, &set));
+        if (run(&set, &s, g, &first)) break;
+        set.chunk = 16;
+        set.n_micro = 2;
+        set.allreduce = "twoshot";
+        set.transport = COLL_TRANSPORT_LINK;
+        if (run(&set, &s, g, &again)) break;
+        CHECK(same(&one, &first) == !split, "%s: dropped syncs", set.strategy);
+        CHECK(same(&first, &again), "%s: dropped syncs do not repeat", set.strategy);
+        engine_result_fini(&first);
+        engine_result_fini(&again);
+    }
+    engine_result_fini(&one);
+    gguf_close(g);
+}
+
 int main(void) {
+    check_parallel();
+    check_dropped(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_reduces(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_work(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_file(NW_TEST_DATA "/stories260K-f32.gguf", ACT_F32, KV_F16, 0, every);

@@ -230,25 +230,28 @@ static void check_reduce(const struct plan *p, int stage, enum step_kind kind) {
     struct sched *all = calloc((size_t)st->size, sizeof *all);
     struct diag d = {0};
     int attn = kind == STEP_ATTN_REDUCE;
+    size_t n = (size_t)p->shape.d_model;
+    if (!attn && plan_sync(p, st->first, st->layer0) == SYNC_JOINED) n *= 2;
     struct coll_shape shape = {st->size, attn ? p->shape.n_heads : order_axis_runs(p->shape.d_ffn).n_leaves,
                                attn ? st->head_begin : st->ffn_begin, NULL};
     for (int j = 0; j < st->size; j++) {
         const struct plan_rank *r = rank_of(p, 0, stage, j);
         CHECK(plan_schedule(p, (int)(r - p->ranks), kind, &all[j], &d) == 0, "%s: %s", p->strategy.text, d.text);
         struct coll_cost cost;
-        sched_count(&all[j], (size_t)p->shape.d_model, 16, &cost);
+        sched_count(&all[j], n, 16, &cost);
         int64_t messages = (int64_t)cost.messages, sent = (int64_t)cost.sent, adds = (int64_t)cost.reduced;
         int64_t vectors = 0;
         for (int i = 0; i < all[j].n_steps; i++)
             vectors += all[j].steps[i].op == SCHED_SEND ? all[j].steps[i].count - 1 : 0;
         for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++) {
             const struct step_cost *c = find_step(r->layers[l], kind);
-            CHECK(!!c == (st->size > 1), "%s: an all-reduce among %d", p->strategy.text, st->size);
+            int has = st->size > 1 && (!attn || plan_sync(p, st->first, st->layer0 + l) == SYNC_TWO);
+            CHECK(!!c == has, "%s: an all-reduce among %d", p->strategy.text, st->size);
             if (!c) continue;
             CHECK(c->messages == messages && c->sent_bytes == 0, "%s: messages", p->strategy.text);
             CHECK(c->sent_bytes_per_tok == sent * 4, "%s: bytes", p->strategy.text);
             if (all[j].n_parts == 1)
-                CHECK(c->extra_bytes_per_tok == vectors * 4 * p->shape.d_model, "%s: extra", p->strategy.text);
+                CHECK(c->extra_bytes_per_tok == vectors * 4 * (int64_t)n, "%s: extra", p->strategy.text);
             CHECK((c->extra_bytes_per_tok > 0) == (vectors > 0), "%s: extra", p->strategy.text);
             CHECK(c->ops_per_tok[PREC_F32] == adds, "%s: additions", p->strategy.text);
         }
@@ -308,14 +311,22 @@ static void check_steps(const struct plan *p) {
     static const enum step_kind parallel[] = {
         STEP_ATTN_NORM, STEP_QKV,    STEP_ROPE,    STEP_ATTENTION, STEP_ATTN_OUT,   STEP_FFN_NORM, STEP_ATTN_REDUCE,
         STEP_ATTN_ADD,  STEP_FFN_UP, STEP_FFN_ACT, STEP_FFN_DOWN,  STEP_FFN_REDUCE, STEP_FFN_ADD};
+    static const enum step_kind joined[] = {STEP_ATTN_NORM, STEP_QKV,        STEP_ROPE,     STEP_ATTENTION,
+                                            STEP_ATTN_OUT,  STEP_FFN_NORM,   STEP_FFN_UP,   STEP_FFN_ACT,
+                                            STEP_FFN_DOWN,  STEP_FFN_REDUCE, STEP_ATTN_ADD, STEP_FFN_ADD};
     for (int i = 0; i < p->n_ranks; i++) {
         const struct plan_rank *r = &p->ranks[i];
         int single = p->stages[r->stage].size == 1;
         for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++) {
             int at = 0;
-            for (int k = 0; k < 13; k++) {
-                enum step_kind kind = p->shape.parallel_block ? parallel[k] : serial[k];
+            enum plan_sync sync = plan_sync(p, i, r->shard.layer0 + l);
+            CHECK(sync != SYNC_TWO || single || !p->drop_sync[r->shard.layer0 + l], "%s: a sync", p->strategy.text);
+            for (int k = 0; k < (sync == SYNC_JOINED ? 12 : 13); k++) {
+                enum step_kind kind = sync == SYNC_JOINED       ? joined[k]
+                                      : p->shape.parallel_block ? parallel[k]
+                                                                : serial[k];
                 if (single && (kind == STEP_ATTN_REDUCE || kind == STEP_FFN_REDUCE)) continue;
+                if (sync == SYNC_DROPPED && kind == STEP_ATTN_REDUCE) continue;
                 CHECK(at < r->layers[l]->n && r->layers[l]->step[at].kind == kind, "%s: step %d of a layer",
                       p->strategy.text, at);
                 at++;
@@ -364,17 +375,24 @@ static void check_layout(const struct plan *p, int rank) {
 #define PART(x) (l.at[PLAN_PART_##x + 1] - l.at[PLAN_PART_##x])
     CHECK(l.at[0] == 0 && PART(HIDDEN) == padded(vectors), "%s: hidden", p->strategy.text);
     int layers = r->shard.layer1 > r->shard.layer0, alone = p->stages[r->stage].size == 1;
-    size_t colls = 0, bytes;
-    for (int i = 0; i < 2 && layers && !alone; i++) {
+    size_t colls = 0, bytes, joined = layers && plan_sync(p, rank, r->shard.layer0) == SYNC_JOINED;
+    for (int i = (int)joined; i < 2 && layers && !alone; i++) {
         struct coll_spec spec;
         plan_coll(p, rank, i ? STEP_FFN_REDUCE : STEP_ATTN_REDUCE, &spec);
-        CHECK(spec.n_max == vectors / 4 && spec.shape.size == p->stages[r->stage].size, "%s: %zu elements",
-              p->strategy.text, spec.n_max);
+        CHECK(spec.n_max == vectors / 4 * (joined + 1) && spec.shape.size == p->stages[r->stage].size,
+              "%s: %zu elements", p->strategy.text, spec.n_max);
         CHECK(coll_bytes(&spec, r->tp_index, &bytes, NULL) == 0 && bytes > vectors, "%s: a collective of %zu bytes",
               p->strategy.text, bytes);
         colls += bytes;
     }
-    CHECK(PART(SUM) == padded(layers && alone ? vectors : 0), "%s: sum", p->strategy.text);
+    size_t sums = layers && alone;
+    for (int k = r->shard.layer0; k < r->shard.layer1; k++) {
+        struct pairtree_node nodes[PAIRTREE_MAX_NODES];
+        if (plan_sync(p, rank, k) != SYNC_DROPPED) continue;
+        size_t own = (size_t)pairtree_cover(p->shape.n_heads, r->shard.head0, r->shard.head1, nodes);
+        sums = 1 + (own ? own : 1);
+    }
+    CHECK(PART(SUM) == padded(sums * vectors), "%s: sum", p->strategy.text);
     CHECK(PART(LOGITS) == padded(4 * logits * (size_t)(r->shard.vocab1 - r->shard.vocab0)), "%s: logits",
           p->strategy.text);
     size_t hidden = 24 + vectors + 16ul * (size_t)p->opts.decoder.max_tokens, sampled = 16 + 24 * logits;
@@ -420,7 +438,7 @@ static void check_hash(const struct plan *p, struct known *known, int n) {
 
 static void test_random_plans(void) {
     static struct known known[N_PLANS];
-    int opened = 0, several_types = 0;
+    int opened = 0, several_types = 0, n_joined = 0, n_dropped = 0;
     for (int i = 0; i < N_PLANS; i++) {
         struct dice dice = {(uint64_t)(1000 + i), 0};
         struct model_shape s;
@@ -431,6 +449,9 @@ static void test_random_plans(void) {
         random_shape(&dice, &s);
         random_strategy(&dice, &s, &st);
         random_opts(&dice, &o);
+        if (s.parallel_block && i % 2) strategy_parse(&st, i % 4 == 1 ? "tp2" : "dp2xtp4", NULL); /* joined */
+        int may_drop = !s.parallel_block && !s.post_norm && st.tp <= order_axis_runs(s.d_ffn).n_leaves;
+        if (i % 2 && may_drop) o.drop_sync = "0";
         int rc = plan_make(&p, &s, &st, strategy_ranks(&st), &o, &d);
         CHECK(rc == 0, "seed %d, %s: %s", i, st.text, d.text);
         if (rc) continue;
@@ -448,10 +469,14 @@ static void test_random_plans(void) {
         for (int r = 0; r < p->n_ranks; r++)
             check_layout(p, r);
         check_hash(p, known, i);
+        int first = st.host; /* stage with layer 0 */
+        n_joined += plan_sync(p, p->stages[first].first, 0) == SYNC_JOINED;
+        n_dropped += plan_sync(p, p->stages[first].first, 0) == SYNC_DROPPED;
         several_types += p->ranks[0].shard.layer1 > 3 && p->ranks[0].layers[0] != p->ranks[0].layers[1];
         if (i % 8 == 0) check_opened(p, roll(&dice, p->n_ranks)), opened++;
         plan_free(p);
     }
+    CHECK(n_joined > 10 && n_dropped > 50, "%d joined, %d dropped", n_joined, n_dropped);
     CHECK(opened > 50 && several_types > 20, "%d opened, %d mixed", opened, several_types);
 }
 
@@ -466,7 +491,7 @@ static void test_hash_of_options(void) {
     strategy_parse(&st, "tp2xpp2", NULL);
     random_opts(&dice, &base);
     base.n_micro = base.max_logits = base.top_candidates = 1;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 14; i++) {
         o = base;
         switch (i) {
         case 1: o.decoder.n_ctx++; break;
@@ -480,6 +505,8 @@ static void test_hash_of_options(void) {
         case 9: o.n_micro++; break;
         case 10: o.top_candidates++; break;
         case 11: o.max_logits++; break;
+        case 12: o.drop_sync = "1,3-4"; break;
+        case 13: o.drop_sync = "all"; break;
         default: break;
         }
         struct plan *p = NULL;
@@ -489,6 +516,45 @@ static void test_hash_of_options(void) {
         for (int k = 0; k < i; k++)
             CHECK(hash[k] != hash[i], "options %d and %d have one hash", k, i);
     }
+}
+
+/* Lists of layers whose sync is dropped: equal ones have one hash, and what cannot be is refused in words. */
+static void test_drop_sync(void) {
+    static const struct {
+        const char *model, *strategy, *list;
+        int rc;
+        const char *says;
+    } cases[] = {{"gpt2", "tp2", "0,1-11", 0, ""},
+                 {"gpt2", "tp2", "all", 0, ""},
+                 {"gpt2", "pp2", "0-11", 0, ""},
+                 {"gpt2", "tp2", "12", ERR_USAGE, "has 0 to 11"},
+                 {"gpt2", "tp2", "3-1", ERR_USAGE, "at '3-1'"},
+                 {"gpt2", "tp2", "1,-2", ERR_USAGE, "at '-2'"},
+                 {"gpt2", "tp2", "1 ", ERR_USAGE, "at '1 '"},
+                 {"gpt2", "tp2", "", ERR_USAGE, "expected all"},
+                 {"gpt2", "tp2", "99999999999999999999", ERR_USAGE, "has 0 to 11"},
+                 {"bert-base", "tp2", "1", ERR_UNSUPPORTED, "whole sum"},
+                 {"pythia-410m", "tp2", "1", ERR_UNSUPPORTED, "none to drop"},
+                 {"gpt2-xl", "tp20", "0", ERR_PLAN, "no FFN columns"}};
+    uint64_t hash[2] = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dice dice = {5, 0};
+        struct model_shape s;
+        struct strategy st;
+        struct plan_opts o;
+        struct plan *p = NULL;
+        struct diag d = {0};
+        preset_shape(&s, cases[i].model, NULL, 0, NULL);
+        strategy_parse(&st, cases[i].strategy, NULL);
+        random_opts(&dice, &o);
+        o.drop_sync = cases[i].list;
+        int rc = plan_make(&p, &s, &st, strategy_ranks(&st), &o, &d);
+        CHECK(rc == cases[i].rc && strstr(d.text, cases[i].says), "'%s': %d %s", cases[i].list, rc, d.text);
+        if (p && i < 2) hash[i] = p->hash;
+        if (p) CHECK(plan_label(p) == (st.tp > 1 ? COLL_APPROXIMATE : COLL_BIT_EXACT), "'%s'", cases[i].list);
+        plan_free(p);
+    }
+    CHECK(hash[0] && hash[0] == hash[1], "two spellings of all layers have two hashes");
 }
 
 /* ---- layers over stages ---- */
@@ -788,6 +854,7 @@ static void test_northpole(void) {
 int main(void) {
     test_random_plans();
     test_hash_of_options();
+    test_drop_sync();
     test_balance();
     test_even();
     test_heads();

@@ -128,6 +128,12 @@ void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, co
  * parallel block the attention root is added first, then the FFN's; decoder_ffn must then read the layer's input. */
 void decoder_attention_add(struct decoder *dec, int layer, int n, float *h, const float *root);
 void decoder_ffn_add(struct decoder *dec, int layer, int n, float *h, const float *root);
+/* Where the all-reduce after attention is left out (tensor parallelism, approximate): own = h + the sum of this shard's
+ * parts alone, with bias and multiplier: what its FFN is to read. parts [attn_nodes, 1 at least][n][d_model] become
+ * that one sum; the shard with head 0 adds the bias to it. decoder_own_carry adds it to the FFN's parts, whose root
+ * over all shards is then due to decoder_ffn_add on the unchanged h. */
+void decoder_own_add(struct decoder *dec, int layer, int n, const float *h, float *parts, float *own);
+void decoder_own_carry(const struct decoder *dec, int n, const float *own_sum, float *ffn_parts);
 /* Final norm in place, then the shard's rows of the output layer: logits [n][vocab1-vocab0]. */
 void decoder_out_norm(struct decoder *dec, int n, float *h);
 void decoder_head(struct decoder *dec, int n, const float *x, float *logits);

@@ -181,6 +181,8 @@ struct plan_opts {
     enum coll_transport transport; /* of the all-reduces */
     const struct net *net; /* what their choice and prediction reckon with; NULL: net_default. Outlives the plan */
     const struct coll_wire *wire; /* how their values travel: all results are approximate; NULL: as they are */
+    const char *drop_sync; /* layers whose all-reduce after attention is left out, "0,3-7" or "all"; NULL: none. Without
+                              effect in stages of one rank, which have none; elsewhere results are approximate */
 };
 
 struct plan {
@@ -190,6 +192,7 @@ struct plan {
     int n_ranks, ranks_per_replica, n_stages;
     struct plan_stage *stages; /* [n_stages] */
     struct plan_rank *ranks; /* [n_ranks] */
+    uint8_t drop_sync[SHAPE_MAX_LAYERS]; /* 1: opts.drop_sync names this layer */
     uint64_t hash; /* of everything a rank must agree on */
     struct plan_store *store; /* owns what stages and ranks point to */
 };
@@ -202,6 +205,16 @@ struct plan {
 int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
               const struct plan_opts *o, struct diag *d);
 void plan_free(struct plan *p); /* NULL accepted */
+
+/* How the two row-parallel sums of a layer, attention output and FFN down, meet.
+ *   two      an all-reduce each; in a stage of one rank nothing meets
+ *   joined   parallel blocks: one all-reduce (STEP_FFN_REDUCE) of 2 T d_model elements, first all of the attention's,
+ * then the FFN's; no STEP_ATTN_REDUCE. The same bits. Where the ranks' places in the two trees of leaves differ it
+ *            cannot be had: two
+ *   dropped  STEP_ATTN_ADD adds the rank's own part of the attention's sum, for its FFN alone; STEP_FFN_REDUCE carries
+ *            both sums as one vector, which STEP_FFN_ADD adds to the layer's input: the same on all ranks again */
+enum plan_sync { SYNC_TWO, SYNC_JOINED, SYNC_DROPPED };
+enum plan_sync plan_sync(const struct plan *p, int rank, int layer);
 
 /* A rank's all-reduce (kind STEP_ATTN_REDUCE or STEP_FFN_REDUCE) among the ranks of its stage, numbered by tp index:
  * with the algorithm that the plan has chosen; what the spec points to is the plan's. The caller sets the tag. */
@@ -218,7 +231,8 @@ int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sc
  * the largest pass (M = max_tokens, L = max_logits); parts that a rank does not need are empty. */
 #define PLAN_PART_LIST(X)                                                                                              \
     X(HIDDEN) /* [M][d_model] residual stream */                                                                       \
-    X(SUM) /* [M][d_model] sum of a product, where the stage is one rank: others have collectives for it */            \
+    X(SUM) /* [M][d_model] sum of a product, where the stage is one rank: others have collectives for it. With dropped \
+              syncs: residual stream of this rank's FFN, then the sums of its heads [nodes, 1 at least][M][d_model] */ \
     X(TOKENS) /* [M] token entries of a message */                                                                     \
     X(IDS) /* [3][M] int: id, sequence, position, as the decoder takes them */                                         \
     X(SAMPLED) /* [L] sampled entries */                                                                               \

@@ -432,7 +432,87 @@ static void check_pinned(void) {
     }
 }
 
+/* ---- the sync after attention left out ---- */
+
+enum { OWN_TOKENS = 5 };
+
+/* sum[len] += all `nodes` parts. */
+static void add_parts(double *sum, const float *parts, int nodes, size_t len) {
+    for (size_t i = 0; i < (size_t)nodes * len; i++)
+        sum[i % len] += (double)parts[i];
+}
+
+static void check_near(const float *got, const double *want, size_t n, const char *what) {
+    double most = 0, off = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fabs(want[i]));
+        off = fmax(off, fabs((double)got[i] - want[i]));
+    }
+    CHECK(most > 0 && off < 1e-5 * most, "%s: off by %g of %g", what, off, most);
+}
+
+/* One layer: each rank's FFN reads h and its own heads' sum with the bias; then all have h and both whole sums, each
+ * bias once. What a bias adds to the stream is what a sum of zeros adds. */
+static void check_own(struct group *grp, const struct model_shape *s) {
+    static const int id[OWN_TOKENS] = {3, 1, 4, 1, 5}, seq[OWN_TOKENS], pos[OWN_TOKENS] = {0, 1, 2, 3, 4};
+    struct token_batch b = {OWN_TOKENS, id, seq, pos};
+    size_t len = OWN_TOKENS * (size_t)s->d_model;
+    float *f[MAX_RANKS], *a = malloc(len * PAIRTREE_MAX_NODES * sizeof *a), *h = calloc(4 * len, sizeof *h);
+    float *own = h + len, *bias = own + len, *zeros = bias + len;
+    double *want = calloc(2 * len, sizeof *want), *mine = want + len, scale = (double)s->residual_scale;
+    decoder_embed(grp->dec[grp->n - 1], &b, h);
+    decoder_attention_add(grp->dec[0], 0, b.n, bias, zeros);
+    for (int r = 0; r < grp->n; r++) {
+        struct decoder *dec = grp->dec[r];
+        f[r] = malloc(len * PAIRTREE_MAX_NODES * sizeof **f);
+        decoder_attention(dec, 0, &b, h, a);
+        memset(mine, 0, len * sizeof *mine);
+        add_parts(mine, a, dec->attn_nodes, len);
+        for (size_t i = 0; i < len; i++) {
+            want[i] += scale * mine[i];
+            mine[i] = (double)h[i] + scale * mine[i] + (double)bias[i];
+        }
+        decoder_own_add(dec, 0, b.n, h, a, own);
+        check_near(own, mine, len, s->name);
+        decoder_ffn(dec, 0, &b, own, f[r]);
+        memset(mine, 0, len * sizeof *mine);
+        add_parts(mine, f[r], dec->ffn_nodes, len);
+        for (size_t i = 0; i < len; i++)
+            want[i] += scale * mine[i];
+        decoder_own_carry(dec, b.n, a, f[r]);
+    }
+    decoder_ffn_add(grp->dec[0], 0, b.n, bias, zeros);
+    for (size_t i = 0; i < len; i++)
+        want[i] += (double)h[i] + (double)bias[i];
+    CHECK(merge(grp, order_axis_runs(s->d_ffn).n_leaves, 0, f, len), "%s: sums leave no root", s->name);
+    decoder_ffn_add(grp->dec[0], 0, b.n, h, f[0]);
+    check_near(h, want, len, s->name);
+    for (int r = 0; r < grp->n; r++)
+        free(f[r]);
+    free(a);
+    free(h);
+    free(want);
+}
+
+static void check_owns(void) {
+    uint64_t rng = 77;
+    for (size_t i = 0; i < TINY_ARCHS; i++)
+        for (int ranks = 1; ranks <= 4; ranks++) {
+            struct model_shape s;
+            struct decoder_opts o = tiny_opts();
+            struct group grp;
+            tiny_shape(&s, &tiny_archs[i], "F16", NULL);
+            if (s.post_norm || s.parallel_block || ranks > order_axis_runs(s.d_ffn).n_leaves) continue;
+            o.n_seqs = 1;
+            o.n_ctx = o.max_tokens = OWN_TOKENS;
+            group_open(&grp, &s, NULL, &o, ranks, 0, s.n_layers, 0, &rng);
+            check_own(&grp, &s);
+            group_close(&grp);
+        }
+}
+
 int main(void) {
+    check_owns();
     check_pinned();
     check_archs();
     check_random();
