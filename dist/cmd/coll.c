@@ -241,12 +241,21 @@ static int run_measured(struct app *app, struct diag *d) {
 
 static int run(struct app *app, struct diag *d) {
     if (!app->spec.verify) return run_measured(app, d);
-    int rc = err_agree(app->world, opts_only(&app->spec, "verify ranks algo quiet", "coll --verify", d), d);
-    if (rc) return rc;
-    int most = app->spec.ranks ? (int)app->spec.ranks : 64;
+    int rc = 0, most = app->spec.ranks ? (int)app->spec.ranks : 64;
     if (most > 64) rc = diag_set(d, ERR_USAGE, "--ranks %d: at most 64 are proved", most);
     if (!rc && app->rank == 0) rc = coll_verify(app, most, d);
     return err_agree(app->world, rc, d);
+}
+
+static const struct cmd_mode modes[] = {
+    {"coll", "op transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu flip timeout bind "
+             "json out net"},
+    {"coll --verify", "verify ranks"},
+    {0},
+};
+
+static int mode(const struct run_spec *s) {
+    return s->verify;
 }
 
 const struct cmd cmd_coll = {
@@ -254,8 +263,9 @@ const struct cmd cmd_coll = {
     .summary = "measure collectives beside MPI's and the machine's floor; or prove and count them",
     .usage = "[--algo LIST] [--op KIND] [-b SIZE -e SIZE -f N] [-n N|adaptive] [options]\n"
              "       northwall coll --verify [--ranks MAX] [--algo LIST]",
-    .options = "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu verify ranks "
-               "flip timeout bind json out quiet net",
+    .options = "algo quiet",
+    .modes = modes,
+    .mode = mode,
     .notes = "Algorithms take turns, repetition by repetition, so their times are compared in pairs. Operands are\n"
              "written anew before each repetition, results checked after it, both untimed. A wrong element, or a\n"
              "message more or less than the formula says, ends the command with a nonzero status.",
