@@ -12,12 +12,14 @@ struct tp_forward {
     struct link *world;
     struct decoder *dec;
     struct coll *attn, *ffn; /* NULL on one rank */
+    struct link *sharers; /* the ranks that share a cache by position, and its merge; NULL without --kvp */
+    struct coll *merge;
     float *h, *sum[2]; /* [max_tokens][d_model] residual stream, and the products where one rank has all of them */
     float *mine, *all; /* [max_tokens][rows] logits of this rank; of all ranks, one behind the other */
     int rows; /* most vocabulary rows of a rank */
 };
 
-/* Splits the model by tensor parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a call.
+/* Splits the model by tensor (and KV) parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a call.
  * Collective, the same result on all ranks; freed by tp_forward_close, also after a failure. */
 int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
                     struct diag *d);

@@ -357,7 +357,7 @@ static int check_options(struct app *app, struct diag *d) {
     if (s->kernels && !*s->kernels)
         return diag_set(d, ERR_USAGE,
                         "--kernels: name a set (northwall list), or leave --model out to measure each kernel");
-    if (s->strategies && (s->strategy || s->tp || s->pp || s->dp))
+    if (s->strategies && (s->strategy || s->tp || s->kvp || s->pp || s->dp))
         return diag_set(d, ERR_USAGE, "give either --strategies or one strategy");
     if (!s->plot) return 0;
     s->roofline = 1;
@@ -402,7 +402,7 @@ const struct cmd cmd_bench = {
         "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]\n"
         "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--bind on|off] [--repeat N] [--json]",
     .bare = "kernels",
-    .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
+    .options = "model quant strategy tp kvp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
                "batch threads bind mode kv allreduce transport wire "
                "temperature top-k top-p seed draft draft-ngram no-bos timeout mem weights-cache kernels repeat "
                "roofline plot no-verify "

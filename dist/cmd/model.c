@@ -177,7 +177,7 @@ const struct cmd cmd_model = {
     .name = "model",
     .summary = "info | synth | quantize | tokenize | perplexity",
     .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
-    .options = "model quant type head-type out text window skip seed threads mode kv allreduce transport wire no-bos "
+    .options = "model quant type head-type out text window skip seed kvp threads mode kv allreduce transport wire no-bos "
                "kernels all json quiet",
     .notes =
         "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
@@ -187,7 +187,7 @@ const struct cmd cmd_model = {
         "file\n"
         "            asks for (--no-bos: neither); a vocabulary alone will do\n"
         "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens with a begin token first;\n"
-        "            under mpirun the ranks share each layer (tensor parallelism);\n"
+        "            under mpirun the ranks share each layer (tensor parallelism; --kvp N: cache by position);\n"
         "            each token counts once, but for --skip (llama.cpp's program at -c 512: --window 512 --skip 255)",
     .max_args = 2,
     .run = run,

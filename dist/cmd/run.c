@@ -279,7 +279,7 @@ const struct cmd cmd_run = {
     .summary = "generate text with a model split over the ranks",
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
     .options =
-        "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
+        "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
         "kv allreduce transport wire temperature top-k top-p seed draft draft-ngram ignore-eos no-bos no-echo timeout "
         "mem weights-cache kernels json quiet flip-weight net",
     .notes =
