@@ -164,12 +164,13 @@ static int read_parts(struct cursor *c, struct strategy *st) {
     int n[WORDS] = {0}, max[WORDS] = {PLAN_MAX_RANKS, PLAN_MAX_RANKS, PLAN_MAX_STAGES, PLAN_MAX_RANKS};
     do {
         int k = 0;
-        while (k < WORDS && !take(c, word[k]))
+        while (k < WORDS && strncmp(c->at, word[k], strlen(word[k])))
             k++;
         if (k == WORDS)
             return bad(c, "expected 1, or tpN, kvpN, ppN and dpN joined by x as in tp2xpp2, or a list such as "
                           "stages:1*14/1,2/0");
         if (n[k]) return bad(c, "this part stands there twice");
+        c->at += strlen(word[k]);
         int rc = read_count(c, 1, max[k], "the number in tpN, kvpN, ppN, dpN", &n[k]);
         if (rc) return rc;
     } while (take(c, "x"));
