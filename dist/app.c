@@ -95,12 +95,13 @@ int app_net(struct app *app, struct diag *d) {
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
                  size_t cap, struct diag *d) {
     const struct run_spec *r = &app->spec;
-    if (r->strategy && (r->tp || r->pp || r->dp))
-        return diag_set(d, ERR_USAGE, "give either --strategy or --tp/--pp/--dp");
-    if (!r->tp && !r->pp && !r->dp) return strategy_choose(st, r->strategy, s, n_ranks, why, cap, d);
+    if (r->strategy && (r->tp || r->kvp || r->pp || r->dp))
+        return diag_set(d, ERR_USAGE, "give either --strategy or --tp/--kvp/--pp/--dp");
+    if (!r->tp && !r->kvp && !r->pp && !r->dp) return strategy_choose(st, r->strategy, s, n_ranks, why, cap, d);
     snprintf(why, cap, "as asked");
     char text[96];
-    snprintf(text, sizeof text, "dp%ldxtp%ldxpp%ld", r->dp ? r->dp : 1, r->tp ? r->tp : 1, r->pp ? r->pp : 1);
+    snprintf(text, sizeof text, "dp%ldxtp%ldxkvp%ldxpp%ld", r->dp ? r->dp : 1, r->tp ? r->tp : 1, r->kvp ? r->kvp : 1,
+             r->pp ? r->pp : 1);
     return strategy_parse(st, text, d);
 }
 

@@ -92,7 +92,7 @@ static void add_step(struct traffic *t, enum step_kind k, double s, double wait)
         t->by_class[C_MATMUL] += s;
     else if (!strcmp(c, "attention"))
         t->by_class[C_ATTENTION] += s;
-    else if (!strcmp(c, "allreduce"))
+    else if (!strcmp(c, "allreduce") || !strcmp(c, "merge"))
         t->by_class[C_COLL_WAIT] += wait, t->by_class[C_COLL_WORK] += s - wait;
     else if (!strcmp(c, "send"))
         t->by_class[C_TRANSFER] += s;

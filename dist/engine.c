@@ -81,19 +81,22 @@ static int allocate(struct engine *e, struct diag *d) {
     return 0;
 }
 
-static int open_reduce(struct engine *e, enum step_kind kind, int tag, struct coll **out, struct diag *d) {
+static int open_reduce(struct engine *e, struct link *link, enum step_kind kind, int tag, struct coll **out,
+                       struct diag *d) {
     struct coll_spec spec;
     plan_coll(e->plan, e->world->rank, kind, &spec);
     spec.tag = tag;
-    return coll_init(out, e->group, &spec, d);
+    return coll_init(out, link, &spec, d);
 }
 
 /* A collective for each product, or for both where they are joined. Collective over the group. */
 static int open_reduces(struct engine *e, struct diag *d) {
     if (e->group->size == 1 || e->stage->layer1 == e->stage->layer0) return 0;
-    int rc = open_reduce(e, STEP_FFN_REDUCE, TAG_FFN_REDUCE, &e->ffn_reduce, d);
-    if (rc || plan_sync(e->plan, e->world->rank, e->stage->layer0) == SYNC_JOINED) return rc;
-    return open_reduce(e, STEP_ATTN_REDUCE, TAG_ATTN_REDUCE, &e->attn_reduce, d);
+    int rc = open_reduce(e, e->group, STEP_FFN_REDUCE, TAG_FFN_REDUCE, &e->ffn_reduce, d);
+    if (!rc && plan_sync(e->plan, e->world->rank, e->stage->layer0) != SYNC_JOINED)
+        rc = open_reduce(e, e->group, STEP_ATTN_REDUCE, TAG_ATTN_REDUCE, &e->attn_reduce, d);
+    if (!rc && e->sharers) rc = open_reduce(e, e->sharers, STEP_ATTN_MERGE, TAG_ATTN_MERGE, &e->attn_merge, d);
+    return rc;
 }
 
 static int open_shard(struct engine *e, const struct gguf *g, int flip, struct diag *d) {
@@ -114,10 +117,14 @@ static void name_links(struct engine *e) {
     e->replica->first = e->replica_first;
     e->group->first = e->replica_first + e->stage->first;
     e->world->tags = e->replica->tags = e->group->tags = tags;
+    if (!e->sharers) return;
+    e->sharers->first = e->group->first + e->me->tp_index - e->sharers->rank;
+    e->sharers->tags = tags;
 }
 
 void engine_limit_waits(struct engine *e, double seconds) {
     e->world->wait_limit_s = e->replica->wait_limit_s = e->group->wait_limit_s = seconds;
+    if (e->sharers) e->sharers->wait_limit_s = seconds;
 }
 
 int engine_init(struct engine **out, const struct plan *p, const struct gguf *g, struct link *world, int flip,
@@ -139,6 +146,8 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
     if (!rc) {
         e->replica = link_split(world, e->me->replica, world->rank);
         e->group = link_split(e->replica, e->me->stage, e->me->tp_index);
+        int kvp = p->strategy.kvp;
+        if (kvp > 1) e->sharers = link_split(e->group, e->me->tp_index / kvp, e->me->tp_index);
         rc = err_agree(world, open_shard(e, g, flip, d), d);
     }
     if (!rc) rc = err_agree(world, allocate(e, d), d);
@@ -157,6 +166,8 @@ void engine_free(struct engine *e) {
     decoder_close(e->dec);
     coll_free(e->attn_reduce);
     coll_free(e->ffn_reduce);
+    coll_free(e->attn_merge);
+    if (e->sharers) link_free(e->sharers);
     if (e->group) link_free(e->group);
     if (e->replica) link_free(e->replica);
     free(e->work);
@@ -193,8 +204,14 @@ int engine_cache_note(struct engine *e, char *note, size_t cap) {
 
 /* What this rank's links have counted in all. */
 static struct link_counts counts(const struct engine *e) {
-    const struct link_counts *a = &e->replica->counts, *b = &e->group->counts;
-    return (struct link_counts){a->messages + b->messages, a->bytes + b->bytes, a->wait_ns + b->wait_ns};
+    const struct link *links[] = {e->replica, e->group, e->sharers};
+    struct link_counts sum = {0};
+    for (int i = 0; i < 3 && links[i]; i++) {
+        sum.messages += links[i]->counts.messages;
+        sum.bytes += links[i]->counts.bytes;
+        sum.wait_ns += links[i]->counts.wait_ns;
+    }
+    return sum;
 }
 
 static void run_step(struct engine *e, enum step_kind kind, int layer) {

@@ -10,6 +10,7 @@
     X(TAG_NONE, "nothing")                                                                                             \
     X(TAG_HIDDEN, "hidden states")                                                                                     \
     X(TAG_TOKEN, "sampled tokens")                                                                                     \
+    X(TAG_ATTN_MERGE, "partial attention over positions")                                                              \
     X(TAG_ATTN_REDUCE, "sums of the attention output")                                                                 \
     X(TAG_FFN_REDUCE, "sums of the feed-forward")                                                                      \
     X(TAG_RESULT, "results of a replica")
@@ -67,10 +68,12 @@ struct engine {
     const struct plan_rank *me;
     const struct plan_stage *stage;
     struct link *world, *replica, *group; /* group: the ranks of my stage */
+    struct link *sharers; /* of these, the ranks that share my cache; NULL: none does */
     int replica_first; /* world rank of the replica's rank 0 */
     struct decoder *dec;
     struct coll *attn_reduce, *ffn_reduce; /* NULL in a stage of one rank or without layers; the first also where
                                               layers have one for both products */
+    struct coll *attn_merge; /* NULL likewise, and where no other rank shares my cache */
 
     /* workspace, one allocation: plan_layout */
     void *work;

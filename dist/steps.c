@@ -88,7 +88,14 @@ static void run_rope(struct engine *e, int layer) {
 
 static void run_attention(struct engine *e, int layer) {
     struct token_batch b = batch(e);
-    decoder_attend(e->dec, layer, &b);
+    size_t elems = (size_t)b.n * (size_t)(e->dec->q_head1 - e->dec->q_head0);
+    decoder_attend(e->dec, layer, &b, e->attn_merge ? coll_sendbuf(e->attn_merge, elems) : NULL);
+    if (e->attn_merge) coll_start(e->attn_merge);
+}
+
+static void run_attn_merge(struct engine *e, int layer) {
+    (void)layer;
+    decoder_merged(e->dec, e->head.n, coll_wait(e->attn_merge));
 }
 
 /* Where a row-parallel product writes its sums: the other ranks of the stage read them there. */
@@ -282,6 +289,7 @@ void (*const step_run[STEP_COUNT])(struct engine *e, int layer) = {
     [STEP_QKV] = run_qkv,
     [STEP_ROPE] = run_rope,
     [STEP_ATTENTION] = run_attention,
+    [STEP_ATTN_MERGE] = run_attn_merge,
     [STEP_ATTN_OUT] = run_attn_out,
     [STEP_ATTN_REDUCE] = run_attn_reduce,
     [STEP_ATTN_ADD] = run_attn_add,

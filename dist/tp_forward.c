@@ -6,14 +6,15 @@
 #include "collectives/agree.h"
 #include "dist/setup.h"
 
-enum { TAG_ATTN = 1, TAG_FFN = 2, WAIT_LIMIT_S = 900 };
+enum { TAG_ATTN = 1, TAG_FFN = 2, TAG_MERGE = 3, WAIT_LIMIT_S = 900 };
 
 static int make_plan(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
                      struct diag *d) {
     struct plan_opts o = {0};
     struct strategy st;
-    char text[32];
-    snprintf(text, sizeof text, "tp%d", app->size);
+    char text[48];
+    long kvp = app->spec.kvp ? app->spec.kvp : 1;
+    snprintf(text, sizeof text, "tp%ldxkvp%ld", app->size > kvp ? app->size / kvp : 1, kvp);
     int rc = app_decoder_opts(&o.decoder, app, &m->shape, d);
     o.decoder.n_ctx = n_ctx;
     o.decoder.max_tokens = max_tokens;
@@ -44,11 +45,12 @@ static int allocate(struct tp_forward *f, const struct model *m, struct diag *d)
     return 0;
 }
 
-static int open_reduce(const struct tp_forward *f, enum step_kind kind, int tag, struct coll **out, struct diag *d) {
+static int open_reduce(const struct tp_forward *f, struct link *link, enum step_kind kind, int tag, struct coll **out,
+                       struct diag *d) {
     struct coll_spec spec;
     plan_coll(f->plan, f->world->rank, kind, &spec);
     spec.tag = tag;
-    return coll_init(out, f->world, &spec, d);
+    return coll_init(out, link, &spec, d);
 }
 
 int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
@@ -59,9 +61,15 @@ int tp_forward_open(struct tp_forward *f, const struct app *app, const struct mo
     if (!rc) rc = agree_same(f->world, f->plan->hash, "the plan", d);
     if (!rc) rc = err_agree(f->world, allocate(f, m, d), d);
     if (rc || f->world->size == 1) return rc;
-    rc = open_reduce(f, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
+    int kvp = f->plan->strategy.kvp;
+    rc = open_reduce(f, f->world, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
     if (!rc && plan_sync(f->plan, f->world->rank, 0) != SYNC_JOINED)
-        rc = open_reduce(f, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
+        rc = open_reduce(f, f->world, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
+    if (!rc && kvp > 1) {
+        f->sharers = link_split(f->world, f->world->rank / kvp, f->world->rank);
+        rc = open_reduce(f, f->sharers, STEP_ATTN_MERGE, TAG_MERGE, &f->merge, d);
+        if (!rc) f->sharers->wait_limit_s = WAIT_LIMIT_S;
+    }
     f->world->wait_limit_s = WAIT_LIMIT_S;
     return rc;
 }
@@ -76,11 +84,21 @@ static const float *root(struct coll *reduce, const float *sum) {
     return coll_wait(reduce);
 }
 
+static void run_attention(struct tp_forward *f, int layer, const struct token_batch *b, float *parts) {
+    size_t elems = (size_t)b->n * (size_t)(f->dec->q_head1 - f->dec->q_head0);
+    decoder_attn_norm(f->dec, layer, b->n, f->h);
+    decoder_qkv(f->dec, layer, b->n);
+    decoder_rope_store(f->dec, layer, b);
+    decoder_attend(f->dec, layer, b, f->merge ? coll_sendbuf(f->merge, elems) : NULL);
+    if (f->merge) decoder_merged(f->dec, b->n, root(f->merge, NULL));
+    decoder_attn_out(f->dec, layer, b->n, parts);
+}
+
 /* One collective brings both sums, side by side. */
 static void run_joined(struct tp_forward *f, int layer, const struct token_batch *b) {
     size_t n = (size_t)b->n * (size_t)f->plan->shape.d_model;
     float *parts = coll_sendbuf(f->ffn, 2 * n);
-    decoder_attention(f->dec, layer, b, f->h, parts);
+    run_attention(f, layer, b, parts);
     decoder_ffn(f->dec, layer, b, f->h, parts + n);
     const float *sums = root(f->ffn, NULL);
     decoder_attention_add(f->dec, layer, b->n, f->h, sums);
@@ -88,7 +106,7 @@ static void run_joined(struct tp_forward *f, int layer, const struct token_batch
 }
 
 static void run_dropped(struct tp_forward *f, int layer, const struct token_batch *b) {
-    decoder_attention(f->dec, layer, b, f->h, f->sum[0]);
+    run_attention(f, layer, b, f->sum[0]);
     decoder_own_add(f->dec, layer, b->n, f->h, f->sum[0], f->own);
     float *parts = product(f, f->ffn, NULL, b->n);
     decoder_ffn(f->dec, layer, b, f->own, parts);
@@ -99,7 +117,7 @@ static void run_dropped(struct tp_forward *f, int layer, const struct token_batc
 /* In a parallel block both products read the layer's input. */
 static void run_each(struct tp_forward *f, int layer, const struct token_batch *b) {
     int parallel = f->plan->shape.parallel_block;
-    decoder_attention(f->dec, layer, b, f->h, product(f, f->attn, f->sum[0], b->n));
+    run_attention(f, layer, b, product(f, f->attn, f->sum[0], b->n));
     const float *attn = root(f->attn, f->sum[0]);
     if (!parallel) decoder_attention_add(f->dec, layer, b->n, f->h, attn);
     decoder_ffn(f->dec, layer, b, f->h, product(f, f->ffn, f->sum[1], b->n));
@@ -141,6 +159,8 @@ void tp_forward_run(struct tp_forward *f, const struct token_batch *b, float *lo
 void tp_forward_close(struct tp_forward *f) {
     coll_free(f->attn);
     coll_free(f->ffn);
+    coll_free(f->merge);
+    if (f->sharers) link_free(f->sharers);
     decoder_close(f->dec);
     plan_free(f->plan);
     free(f->h);

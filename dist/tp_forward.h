@@ -12,6 +12,8 @@ struct tp_forward {
     struct link *world;
     struct decoder *dec;
     struct coll *attn, *ffn; /* NULL on one rank; attn also where layers have one for both products */
+    struct link *sharers; /* the ranks that share a cache by position, and its merge; NULL without --kvp */
+    struct coll *merge;
     float *h; /* [max_tokens][d_model] residual stream */
     float *own; /* the same, of the FFN of this rank where the sync before it is dropped */
     float *sum[2]; /* products where one rank has all of them; [0] the sums of its heads in dropped syncs */
@@ -19,7 +21,7 @@ struct tp_forward {
     int rows; /* most vocabulary rows of a rank */
 };
 
-/* Splits the model by tensor parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a call.
+/* Splits the model by tensor (and KV) parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a call.
  * Collective, the same result on all ranks; freed by tp_forward_close, also after a failure. */
 int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
                     struct diag *d);

@@ -26,6 +26,17 @@ struct costing {
     struct plan_block *b;
 };
 
+/* Query heads that a rank computes, and ranks that share its cache. */
+static int64_t query_heads(const struct costing *c) {
+    int head0, head1;
+    shard_query_heads(&c->r->shard, &head0, &head1);
+    return head1 - head0;
+}
+
+static int cache_shards(const struct costing *c) {
+    return c->r->shard.kv_shards > 1 ? c->r->shard.kv_shards : 1;
+}
+
 static struct step_cost *add_step(struct costing *c, enum step_kind kind) {
     struct plan_step *step = &c->b->step[c->b->n++];
     step->kind = kind;
@@ -81,7 +92,7 @@ int64_t kv_position_bytes(const struct model_shape *s, enum kv_type type, int n_
 
 static void add_qkv(struct costing *c) {
     struct step_cost *cost = add_step(c, STEP_QKV);
-    int64_t dim = c->s->head_dim, q = (c->r->shard.head1 - c->r->shard.head0) * dim,
+    int64_t dim = c->s->head_dim, q = query_heads(c) * dim,
             kv = (c->r->kv_head1 - c->r->kv_head0) * dim;
     if (!q) return;
     for (int r = ROLE_Q; r <= ROLE_V; r++)
@@ -96,25 +107,36 @@ static void add_qkv(struct costing *c) {
 
 static void add_rope(struct costing *c) {
     struct step_cost *cost = add_step(c, STEP_ROPE);
-    int n_kv = c->r->kv_head1 - c->r->kv_head0, heads = c->r->shard.head1 - c->r->shard.head0 + n_kv;
+    int n_kv = c->r->kv_head1 - c->r->kv_head0, heads = (int)query_heads(c) + n_kv;
     int rotated = c->s->pos == POS_ROPE_PAIRS || c->s->pos == POS_ROPE_HALVES;
     cost->ops_per_tok[PREC_F32] += rotated ? 3 * (int64_t)heads * c->s->rope_dim : 0;
-    cost->kv_bytes_per_tok += kv_position_bytes(c->s, c->o->kv, n_kv);
+    cost->kv_bytes_per_tok += kv_position_bytes(c->s, c->o->kv, n_kv) / cache_shards(c);
 }
 
-/* order.h rule 8: an integer cache meets queries of 8 bits (4 in mode a4); only mode a4 rounds the probabilities. */
+/* Of a cache shared by position, 1/kvp of the positions with kvp times the heads: as many operations.
+ * order.h rule 8: an integer cache meets queries of 8 bits (4 in mode a4); only mode a4 rounds the probabilities. */
 static void add_attention(struct costing *c) {
     struct step_cost *cost = add_step(c, STEP_ATTENTION);
     int64_t heads = c->r->shard.head1 - c->r->shard.head0, product = 2 * heads * c->s->head_dim;
     int a4 = c->o->linear_bits == ACT_I4, integer = c->o->kv != KV_F16;
     enum precision narrow = a4 && c->o->kv == KV_I4 ? PREC_I4 : PREC_I8;
-    cost->kv_bytes_per_ctx += kv_position_bytes(c->s, c->o->kv, c->r->kv_head1 - c->r->kv_head0);
+    cost->kv_bytes_per_ctx += kv_position_bytes(c->s, c->o->kv, c->r->kv_head1 - c->r->kv_head0) / cache_shards(c);
     cost->ops_per_ctx[integer ? narrow : PREC_F32] += product;
     cost->ops_per_ctx[integer && a4 ? narrow : PREC_F32] += product;
     cost->ops_per_ctx[PREC_F32] += 4 * heads;
 }
 
 /* ---- reductions and sums ---- */
+
+/* A merge: two products and a sum for each value; then o / l of the rank's heads. */
+static void add_merge(struct costing *c, const struct plan_reduce *count) {
+    if (cache_shards(c) == 1) return;
+    struct step_cost *cost = add_step(c, STEP_ATTN_MERGE);
+    cost->messages = count->messages;
+    cost->sent_bytes_per_tok = count->sent_bytes;
+    cost->ops_per_tok[PREC_F32] =
+        3 * count->adds * (c->s->head_dim + 1) + (int64_t)(c->r->shard.head1 - c->r->shard.head0) * c->s->head_dim;
+}
 
 static void add_reduce(struct costing *c, enum step_kind kind, const struct plan_reduce *count, int size) {
     if (size == 1) return;
@@ -165,6 +187,7 @@ void cost_layer(struct plan_block *b, const struct plan *p, const struct plan_ra
     add_qkv(&c);
     add_rope(&c);
     add_attention(&c);
+    add_merge(&c, &g->merge[r->tp_index]);
     add_product(&c, add_step(&c, STEP_ATTN_OUT), ROLE_O, c.o->linear_bits);
     if (parallel) add_pre_norm(&c, STEP_FFN_NORM, VEC_FFN_NORM, VEC_FFN_NORM_B);
     if (sync == SYNC_TWO) add_reduce(&c, STEP_ATTN_REDUCE, &g->attn[r->tp_index], g->size);

@@ -4,12 +4,12 @@
 #include "collectives/link.h"
 #include "parts.h"
 
-/* Both of a rank's collectives: none in a stage without layers or of one rank. */
+/* A rank's collectives: none in a stage without layers or of one rank. */
 static size_t coll_sizes(const struct plan *p, const struct plan_rank *r) {
     const struct plan_stage *stage = &p->stages[r->stage];
     if (stage->layer1 == stage->layer0 || stage->size == 1) return 0;
     const struct plan_group *g = plan_group_of(p, stage->size);
-    return g->attn[r->tp_index].bytes + g->ffn[r->tp_index].bytes;
+    return g->attn[r->tp_index].bytes + g->ffn[r->tp_index].bytes + g->merge[r->tp_index].bytes;
 }
 
 /* The parts of the output layer and the sampling: ranks of the last stage of a model that has one. */
@@ -105,10 +105,12 @@ static int64_t table_bytes(const struct model_shape *s, const struct shard_spec 
     return n + (s->tied_head && spec->embed ? 0 : shard_role_bytes(s, spec, ROLE_HEAD, 0));
 }
 
-static int64_t kv_weight_bytes(const struct model_shape *s, const struct shard_spec *spec) {
+/* K and V rows, and the Q rows that ranks with a shared cache all have. */
+static int64_t kv_weight_bytes(const struct plan *p, const struct shard_spec *spec) {
     int64_t n = 0;
     for (int l = spec->layer0; l < spec->layer1; l++)
-        n += (int64_t)(shard_part_bytes(s, spec, ROLE_K, l) + shard_part_bytes(s, spec, ROLE_V, l));
+        for (int r = p->strategy.kvp > 1 ? ROLE_Q : ROLE_K; r <= ROLE_V; r++)
+            n += (int64_t)shard_part_bytes(&p->shape, spec, (enum role)r, l);
     return n;
 }
 
@@ -120,11 +122,11 @@ void plan_replication(const struct plan *p, struct plan_replication *out) {
     memset(out, 0, sizeof *out);
     out->model = (int64_t)bytes.weights;
     out->embedding = -table_bytes(&p->shape, &whole);
-    out->kv_heads = -kv_weight_bytes(&p->shape, &whole);
+    out->kv_heads = -kv_weight_bytes(p, &whole);
     for (int i = 0; i < p->ranks_per_replica; i++) {
         out->held += (int64_t)p->ranks[i].bytes.weights;
         out->embedding += table_bytes(&p->shape, &p->ranks[i].shard);
-        out->kv_heads += kv_weight_bytes(&p->shape, &p->ranks[i].shard);
+        out->kv_heads += kv_weight_bytes(p, &p->ranks[i].shard);
     }
     out->other = out->held - out->model - out->embedding - out->kv_heads;
 }

@@ -8,8 +8,8 @@
 
 /* ---- strategy.c ---- */
 
-/* dp replicas of pp stages of tp ranks, with its canonical text. */
-void strategy_regular(struct strategy *st, int dp, int tp, int pp);
+/* dp replicas of pp stages of tp * kvp ranks, with its canonical text. */
+void strategy_regular(struct strategy *st, int dp, int tp, int kvp, int pp);
 /* tp, pp and text from the list of stages, host and dp. ERR_USAGE if it is too large. */
 int strategy_finish(struct strategy *st, struct diag *d);
 /* All stages alike and their layers left to plan_make. */
@@ -35,7 +35,7 @@ struct plan_algo {
 struct plan_group {
     int size;
     int *head_begin, *ffn_begin; /* [size+1] */
-    struct plan_reduce *attn, *ffn; /* [size] */
+    struct plan_reduce *attn, *ffn, *merge; /* [size]; merge: zeros unless kvp > 1 */
     struct plan_algo attn_algo, ffn_algo;
     int joined; /* both sums of a layer meet in one all-reduce, counted as the FFN's; attn is zero */
     const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
@@ -50,6 +50,7 @@ struct plan_store {
     int n_blocks, cap_blocks;
     int *layer_kind; /* [n_layers]: layers with the same types and syncs have the same kind, numbered from 0 */
     int n_kinds;
+    int *kvp_begin; /* [kvp+1] 0, 1, ..., kvp: each rank brings one leaf to the merge */
 };
 
 /* n zeroed items that live as long as the plan; NULL without memory. */
@@ -67,7 +68,8 @@ int split_begin(int n, int size, int i);
 /* The same for FFN leaves: at 2^k ranks whole subtrees (base/pairtree.h), else the first ranks get the parts over, as
  * the last ones have more heads. */
 int split_leaves(int n, int size, int i);
-void split_heads(const struct model_shape *s, int size, int *begin);
+/* begin[size+1]. With kvp > 1 the heads of size / kvp shards, each dealt to kvp ranks: -1 unless that is even. */
+int split_heads(const struct model_shape *s, int size, int kvp, int *begin);
 /* Numbers the kinds of layers: kind[n_layers]; returns how many there are. */
 int split_layer_kinds(const struct model_shape *s, int *kind);
 int64_t layer_bytes(const struct model_shape *s, int layer);

@@ -18,9 +18,9 @@ const char *step_class(enum step_kind kind) {
 
 const char *step_name(enum step_kind kind) {
     static const char *const names[STEP_COUNT] = {
-        "recv_hidden", "embed",       "attn_norm", "qkv",    "rope",    "attention",  "attn_out",
-        "attn_reduce", "attn_add",    "ffn_norm",  "ffn_up", "ffn_act", "ffn_down",   "ffn_reduce",
-        "ffn_add",     "send_hidden", "out_norm",  "head",   "sample",  "send_token", "recv_token",
+        "recv_hidden", "embed",    "attn_norm", "qkv",    "rope",       "attention",  "attn_merge", "attn_out",
+        "attn_reduce", "attn_add", "ffn_norm",  "ffn_up", "ffn_act",    "ffn_down",   "ffn_reduce", "ffn_add",
+        "send_hidden", "out_norm", "head",      "sample", "send_token", "recv_token",
     };
     return names[kind];
 }
@@ -66,17 +66,39 @@ static void group_coll(const struct plan *p, const struct plan_stage *stage, con
     coll_op_find(&out->op, "sum", 1, NULL);
 }
 
+/* The merge among the ranks that share a cache, each with `heads` of its own. The one-round algorithm whose order is
+ * the canonical tree's. */
+static void merge_coll(const struct plan *p, int heads, struct coll_spec *out) {
+    const struct decoder_opts *o = &p->opts.decoder;
+    size_t all = (size_t)heads * (size_t)p->strategy.kvp;
+    *out = (struct coll_spec){.name = step_name(STEP_ATTN_MERGE),
+                              .kind = COLL_REDUCE_SCATTER,
+                              .algo = "twoshot",
+                              .transport = p->opts.transport,
+                              .n_max = (size_t)o->max_tokens * all,
+                              .n_typical = all,
+                              .shape = {p->strategy.kvp, p->strategy.kvp, p->store->kvp_begin, NULL},
+                              .granule = 1,
+                              .net = p->opts.net,
+                              .yield = -1};
+    coll_op_find(&out->op, "attn_merge", p->shape.head_dim, NULL);
+}
+
 static const struct plan_algo *algo_of(const struct plan *p, int rank, enum step_kind kind) {
     const struct plan_group *g = plan_group_of(p, p->stages[p->ranks[rank].stage].size);
     return kind == STEP_ATTN_REDUCE ? &g->attn_algo : &g->ffn_algo;
 }
 
 void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_spec *out) {
-    group_coll(p, &p->stages[p->ranks[rank].stage], algo_of(p, rank, kind), kind, out);
+    const struct plan_rank *r = &p->ranks[rank];
+    if (kind == STEP_ATTN_MERGE)
+        merge_coll(p, r->shard.head1 - r->shard.head0, out);
+    else
+        group_coll(p, &p->stages[r->stage], algo_of(p, rank, kind), kind, out);
 }
 
 enum coll_label plan_label(const struct plan *p) {
-    enum coll_label worst = COLL_BIT_EXACT;
+    enum coll_label worst = p->strategy.kvp > 1 ? COLL_ROUNDING : COLL_BIT_EXACT;
     for (int i = 0; i < p->n_stages; i++) {
         const struct plan_group *g = plan_group_of(p, p->stages[i].size);
         if (g->size == 1 || p->stages[i].layer1 == p->stages[i].layer0) continue;
@@ -96,7 +118,7 @@ int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sc
     struct coll_choice choice;
     plan_coll(p, rank, kind, &spec);
     int rc = coll_choice_parse(&choice, spec.algo, d);
-    return rc ? rc : sched_build(out, &choice, COLL_ALLREDUCE, &spec.shape, p->ranks[rank].tp_index, d);
+    return rc ? rc : sched_build(out, &choice, spec.kind, &spec.shape, p->ranks[rank].tp_index % spec.shape.size, d);
 }
 
 /* One that is asked for may have any label; else the fastest that is bit-exact. */
@@ -155,10 +177,26 @@ static int count_reduce(const struct plan *p, const struct plan_stage *like, enu
     return 0;
 }
 
+/* The same of a merge: a token has an element a head. */
+static int count_merge(const struct plan *p, int heads, int rank, struct plan_reduce *out, struct diag *d) {
+    struct coll_spec spec;
+    struct coll_choice choice;
+    struct coll_cost cost = {0};
+    merge_coll(p, heads, &spec);
+    int rc = coll_choice_parse(&choice, spec.algo, d);
+    if (!rc) rc = coll_bytes(&spec, rank, &out->bytes, d);
+    if (rc) return rc;
+    sched_formula(&choice, spec.kind, &spec.shape, rank, spec.n_typical, spec.granule, &cost);
+    out->messages = (int64_t)cost.messages;
+    out->sent_bytes = (int64_t)(cost.sent * spec.op.elem_bytes);
+    out->adds = (int64_t)cost.reduced;
+    return 0;
+}
+
 static int count_reduces(struct plan *p, struct plan_group *g, struct diag *d) {
     struct plan_stage like = {.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
     g->joined = sync_joins(p, &like);
-    int rc = choose_algo(p, &like, STEP_FFN_REDUCE, &g->ffn_algo, d);
+    int kvp = p->strategy.kvp, rc = choose_algo(p, &like, STEP_FFN_REDUCE, &g->ffn_algo, d);
     if (g->joined)
         g->attn_algo = g->ffn_algo;
     else if (!rc)
@@ -166,6 +204,7 @@ static int count_reduces(struct plan *p, struct plan_group *g, struct diag *d) {
     for (int i = 0; i < g->size && !rc; i++) {
         rc = count_reduce(p, &like, STEP_FFN_REDUCE, i, &g->ffn_algo, &g->ffn[i], d);
         if (!rc && !g->joined) rc = count_reduce(p, &like, STEP_ATTN_REDUCE, i, &g->attn_algo, &g->attn[i], d);
+        if (!rc && kvp > 1) rc = count_merge(p, g->head_begin[i + 1] - g->head_begin[i], i % kvp, &g->merge[i], d);
     }
     return rc;
 }
@@ -177,9 +216,15 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     g->ffn_begin = plan_alloc(p, n + 1, sizeof *g->ffn_begin);
     g->attn = plan_alloc(p, n, sizeof *g->attn);
     g->ffn = plan_alloc(p, n, sizeof *g->ffn);
+    g->merge = plan_alloc(p, n, sizeof *g->merge);
     g->layer = plan_alloc(p, n * (size_t)p->store->n_kinds, sizeof *g->layer);
-    if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->layer) return no_memory(d);
-    split_heads(&p->shape, size, g->head_begin);
+    if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->merge || !g->layer) return no_memory(d);
+    if (split_heads(&p->shape, size, p->strategy.kvp, g->head_begin))
+        return diag_set(
+            d, ERR_PLAN,
+            "strategy %s: the %d heads of %s are dealt to %d shards, and not each has a multiple of %d, the "
+            "ranks that share its cache: use another kvp or tp",
+            p->strategy.text, p->shape.n_heads, p->shape.name, size / p->strategy.kvp, p->strategy.kvp);
     int leaves = order_axis_runs(p->shape.d_ffn).n_leaves;
     for (int i = 0; i <= size; i++)
         g->ffn_begin[i] = split_leaves(leaves, size, i);
@@ -237,6 +282,8 @@ static void set_shard(const struct plan *p, struct plan_rank *r) {
         s->head1 = stage->head_begin[j + 1];
         s->ffn_leaf0 = stage->ffn_begin[j];
         s->ffn_leaf1 = stage->ffn_begin[j + 1];
+        if (p->strategy.kvp > 1) s->kv_shards = p->strategy.kvp;
+        if (p->strategy.kvp > 1) s->kv_shard = j % p->strategy.kvp;
     }
     s->vocab0 = stage->vocab_begin[j];
     s->vocab1 = stage->vocab_begin[j + 1];
@@ -244,8 +291,10 @@ static void set_shard(const struct plan *p, struct plan_rank *r) {
     s->final_norm = last && p->shape.causal;
     int share = p->shape.n_heads / p->shape.n_kv_heads;
     if (s->head1 > s->head0) {
-        r->kv_head0 = s->head0 / share;
-        r->kv_head1 = (s->head1 - 1) / share + 1;
+        int head0, head1;
+        shard_query_heads(s, &head0, &head1);
+        r->kv_head0 = head0 / share;
+        r->kv_head1 = (head1 - 1) / share + 1;
     }
     if (s->ffn_leaf1 > s->ffn_leaf0) {
         struct order_axis axis = order_axis_runs(p->shape.d_ffn);
@@ -391,6 +440,10 @@ static int build(struct plan *p, struct diag *d) {
     p->store->layer_kind = plan_alloc(p, (size_t)p->shape.n_layers, sizeof *p->store->layer_kind);
     if (!p->store->layer_kind) return no_memory(d);
     p->store->n_kinds = 2 * split_layer_kinds(&p->shape, p->store->layer_kind);
+    p->store->kvp_begin = plan_alloc(p, (size_t)p->strategy.kvp + 1, sizeof *p->store->kvp_begin);
+    if (!p->store->kvp_begin) return no_memory(d);
+    for (int i = 0; i <= p->strategy.kvp; i++)
+        p->store->kvp_begin[i] = i;
     int rc = sync_read(p, d);
     for (int l = 0; l < p->shape.n_layers; l++)
         p->store->layer_kind[l] = 2 * p->store->layer_kind[l] + p->drop_sync[l];
@@ -408,6 +461,9 @@ int plan_make(struct plan **out, const struct model_shape *s, const struct strat
     *out = NULL;
     int rc = check_opts(s, o, d);
     if (!rc) rc = check_ranks(st, n_ranks, d);
+    if (!rc && st->kvp > 1 && !s->causal)
+        rc = diag_set(d, ERR_PLAN, "strategy %s: %s is an encoder, which keeps no cache to share: use tp", st->text,
+                      s->name);
     if (rc) return rc;
     struct plan *p = calloc(1, sizeof *p);
     if (p) p->store = calloc(1, sizeof *p->store);

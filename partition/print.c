@@ -359,7 +359,8 @@ static void print_replication(const struct plan *p, FILE *out) {
         {r.embedding, p->shape.tied_head && p->n_stages > 1
                           ? "embedding table on each rank of stage 0, its rows again in the last stage as output layer"
                           : "embedding table on each rank of stage 0"},
-        {r.kv_heads, "key and value rows of heads that several ranks of a stage need"},
+        {r.kv_heads, p->strategy.kvp > 1 ? "query, key and value rows of heads that several ranks of a stage need"
+                                         : "key and value rows of heads that several ranks of a stage need"},
         {r.other, "norms, biases, and blocks of the weight format that a split cuts"}};
     for (int i = 0; i < 3; i++)
         if (cause[i].bytes) fprintf(out, "    %12s  %s\n", bytes(a, (double)cause[i].bytes), cause[i].what);

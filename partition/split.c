@@ -52,7 +52,7 @@ static void split_groups(int groups, int share, int size, int *begin) {
  * read more of the cache. Single heads are dealt where the heaviest rank has fewer weights by it and no more cache: 32
  * heads, 8 KV heads, 5 ranks: 4 8 4 8 8      32 heads, 4 KV heads, 3 ranks: 10 11 11, not 8 8 16
  * Past the number of KV heads they are copied: 14 heads, 2 KV heads, 5 ranks: 3 4, 2 2 3                            */
-void split_heads(const struct model_shape *s, int size, int *begin) {
+static void split_whole(const struct model_shape *s, int size, int *begin) {
     int groups = s->n_kv_heads, share = s->n_heads / s->n_kv_heads;
     split_groups(groups, share, size, begin);
     struct heaviest grouped = heaviest(begin, size, share);
@@ -61,6 +61,16 @@ void split_heads(const struct model_shape *s, int size, int *begin) {
     struct heaviest single = heaviest(begin, size, share);
     if (single.rows < grouped.rows && single.kv <= grouped.kv) return;
     split_groups(groups, share, size, begin);
+}
+
+int split_heads(const struct model_shape *s, int size, int kvp, int *begin) {
+    split_whole(s, size / kvp, begin);
+    for (int g = 0; g < size / kvp && kvp > 1; g++)
+        if (begin[g + 1] == begin[g] || (begin[g + 1] - begin[g]) % kvp) return -1;
+    for (int i = size - 1; i > 0 && kvp > 1; i--) /* from the back: begin of shard i / kvp lies in front */
+        begin[i] = begin[i / kvp] + (begin[i / kvp + 1] - begin[i / kvp]) / kvp * (i % kvp);
+    begin[size] = s->n_heads;
+    return 0;
 }
 
 int split_layer_kinds(const struct model_shape *s, int *kind) {

@@ -67,8 +67,8 @@ int strategy_finish(struct strategy *st, struct diag *d) {
     memset(text, 0, cap);
     int rc = 0;
     if (strategy_is_regular(st)) {
-        rc = append_part(text, cap, "dp", st->dp) | append_part(text, cap, "tp", st->tp) |
-             append_part(text, cap, "pp", st->pp);
+        rc = append_part(text, cap, "dp", st->dp) | append_part(text, cap, "tp", st->tp / st->kvp) |
+             append_part(text, cap, "kvp", st->kvp) | append_part(text, cap, "pp", st->pp);
         if (!*text) rc = append(text, cap, "1");
     } else {
         rc = append_stages(st, text, cap);
@@ -79,12 +79,13 @@ int strategy_finish(struct strategy *st, struct diag *d) {
     return 0;
 }
 
-void strategy_regular(struct strategy *st, int dp, int tp, int pp) {
+void strategy_regular(struct strategy *st, int dp, int tp, int kvp, int pp) {
     memset(st, 0, sizeof *st);
     st->dp = dp;
+    st->kvp = kvp;
     st->n_stages = pp;
     for (int i = 0; i < pp; i++) {
-        st->stage_size[i] = tp;
+        st->stage_size[i] = tp * kvp;
         st->stage_layers[i] = -1;
     }
     strategy_finish(st, NULL);
@@ -158,35 +159,36 @@ static int read_stages(struct cursor *c, struct strategy *st) {
 }
 
 static int read_parts(struct cursor *c, struct strategy *st) {
-    static const char *const word[3] = {"dp", "tp", "pp"};
-    int n[3] = {0}, max[3] = {PLAN_MAX_RANKS, PLAN_MAX_RANKS, PLAN_MAX_STAGES};
+    static const char *const word[] = {"dp", "tp", "pp", "kvp"};
+    enum { WORDS = sizeof word / sizeof *word };
+    int n[WORDS] = {0}, max[WORDS] = {PLAN_MAX_RANKS, PLAN_MAX_RANKS, PLAN_MAX_STAGES, PLAN_MAX_RANKS};
     do {
         int k = 0;
-        while (k < 3 && strncmp(c->at, word[k], 2))
+        while (k < WORDS && strncmp(c->at, word[k], strlen(word[k])))
             k++;
-        if (k == 3)
-            return bad(
-                c, "expected 1, or tpN, ppN and dpN joined by x as in tp2xpp2, or a list such as stages:1*14/1,2/0");
+        if (k == WORDS)
+            return bad(c, "expected 1, or tpN, kvpN, ppN and dpN joined by x as in tp2xpp2, or a list such as "
+                          "stages:1*14/1,2/0");
         if (n[k]) return bad(c, "this part stands there twice");
-        c->at += 2;
-        int rc = read_count(c, 1, max[k], "the number in tpN, ppN, dpN", &n[k]);
+        c->at += strlen(word[k]);
+        int rc = read_count(c, 1, max[k], "the number in tpN, kvpN, ppN, dpN", &n[k]);
         if (rc) return rc;
     } while (take(c, "x"));
     if (*c->at) return bad(c, "expected x and another part, or the end");
-    int dp = n[0] ? n[0] : 1, tp = n[1] ? n[1] : 1, pp = n[2] ? n[2] : 1;
-    if ((int64_t)dp * tp * pp > PLAN_MAX_RANKS)
+    int dp = n[0] ? n[0] : 1, tp = n[1] ? n[1] : 1, pp = n[2] ? n[2] : 1, kvp = n[3] ? n[3] : 1;
+    if ((int64_t)dp * tp * pp * kvp > PLAN_MAX_RANKS)
         return diag_set(c->d, ERR_USAGE, "strategy '%.80s': %lld ranks are more than the %d that a plan can have",
-                        c->text, (long long)dp * tp * pp, PLAN_MAX_RANKS);
-    strategy_regular(st, dp, tp, pp);
+                        c->text, (long long)dp * tp * pp * kvp, PLAN_MAX_RANKS);
+    strategy_regular(st, dp, tp, kvp, pp);
     return 0;
 }
 
 int strategy_parse(struct strategy *st, const char *text, struct diag *d) {
     struct cursor c = {text, text, d};
     memset(st, 0, sizeof *st);
-    st->dp = 1;
+    st->dp = st->kvp = 1;
     if (!strcmp(text, "1")) {
-        strategy_regular(st, 1, 1, 1);
+        strategy_regular(st, 1, 1, 1, 1);
         return 0;
     }
     return take(&c, "stages:") ? read_stages(&c, st) : read_parts(&c, st);
@@ -212,7 +214,7 @@ int strategy_default(struct strategy *st, const struct model_shape *s, int n_ran
     if (rc) return rc;
     int tp = largest_divisor(n_ranks, s->n_kv_heads), pp = largest_divisor(n_ranks / tp, s->n_layers);
     int dp = n_ranks / tp / pp;
-    strategy_regular(st, dp, tp, pp);
+    strategy_regular(st, dp, tp, 1, pp);
     if (n_ranks == 1) {
         snprintf(why, cap, "the default for 1 rank: it holds the whole model");
         return 0;

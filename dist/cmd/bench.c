@@ -357,7 +357,7 @@ static int check_options(struct app *app, struct diag *d) {
     if (s->kernels && !*s->kernels)
         return diag_set(d, ERR_USAGE,
                         "--kernels: name a set (northwall list), or leave --model out to measure each kernel");
-    if (s->strategies && (s->strategy || s->tp || s->pp || s->dp))
+    if (s->strategies && (s->strategy || s->tp || s->kvp || s->pp || s->dp))
         return diag_set(d, ERR_USAGE, "give either --strategies or one strategy");
     if (!s->plot) return 0;
     s->roofline = 1;
@@ -388,7 +388,7 @@ static int run_model(struct app *app, struct diag *d) {
 
 static const struct cmd_mode modes[] = {
     {"bench",
-     "model strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch mode kv "
+     "model strategy tp kvp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch mode kv "
      "allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram no-bos timeout mem "
      "weights-cache "
      "roofline plot no-verify flip-weight net"},

@@ -164,7 +164,7 @@ static const struct cmd_mode modes[] = {
     {"model quantize", "type head-type out threads"},
     {"model tokenize", "text no-bos"},
     {"model perplexity",
-     "quant text window skip seed threads mode kv allreduce transport wire drop-sync net kernels all json"},
+     "quant text window skip seed kvp threads mode kv allreduce transport wire drop-sync net kernels all json"},
     {0},
 };
 _Static_assert(sizeof modes / sizeof *modes == N_ACTIONS + 1, "a mode for each action");
@@ -206,7 +206,7 @@ const struct cmd cmd_model = {
         "file\n"
         "            asks for (--no-bos: neither); a vocabulary alone will do\n"
         "perplexity  of --text, TEXTFILE or standard input, in windows of --window tokens with a begin token first;\n"
-        "            under mpirun the ranks share each layer (tensor parallelism);\n"
+        "            under mpirun the ranks share each layer (tensor parallelism; --kvp N: cache by position);\n"
         "            each token counts once, but for --skip (llama.cpp's program at -c 512: --window 512 --skip 255)",
     .max_args = 2,
     .run = run,

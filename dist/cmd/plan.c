@@ -35,9 +35,10 @@ static int run(struct app *app, struct diag *d) {
 const struct cmd cmd_plan = {
     .name = "plan",
     .summary = "show how a strategy splits a model: layers, heads, bytes, messages",
-    .usage = "--model FILE|PRESET [--strategy S | --tp N --pp N --dp N | --ranks N] [options]",
-    .options = "model quant strategy tp pp dp ranks n-predict ctx chunk micro-batches batch mode kv temperature top-k "
-               "mem allreduce transport wire drop-sync steps json kernels net",
+    .usage = "--model FILE|PRESET [--strategy S | --tp N --kvp N --pp N --dp N | --ranks N] [options]",
+    .options =
+        "model quant strategy tp kvp pp dp ranks n-predict ctx chunk micro-batches batch mode kv temperature top-k "
+        "mem allreduce transport wire drop-sync steps json kernels net",
     .notes = "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more.",
     .run = run,
 };

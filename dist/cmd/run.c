@@ -278,10 +278,11 @@ const struct cmd cmd_run = {
     .name = "run",
     .summary = "generate text with a model split over the ranks",
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
-    .options = "model quant strategy tp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
-               "kv allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
-               "no-echo timeout "
-               "mem weights-cache kernels json quiet flip-weight net",
+    .options =
+        "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
+        "kv allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
+        "no-echo timeout "
+        "mem weights-cache kernels json quiet flip-weight net",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
         "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"

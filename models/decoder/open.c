@@ -11,12 +11,16 @@ static int range_ok(int begin, int end, int max) {
 }
 
 static int check_spec(const struct model_shape *s, const struct shard_spec *spec, struct diag *d) {
+    int q0, q1;
+    shard_query_heads(spec, &q0, &q1);
     const struct {
         int begin, end, max;
         const char *what;
     } ranges[] = {
         {spec->layer0, spec->layer1, s->n_layers, "layers"},
         {spec->head0, spec->head1, s->n_heads, "heads"},
+        {spec->kv_shard, spec->kv_shard + 1, spec->kv_shards > 1 && s->causal ? spec->kv_shards : 1, "cache shards"},
+        {q0, q1, s->n_heads, "heads that share a cache"},
         {spec->ffn_leaf0, spec->ffn_leaf1, order_axis_runs(s->d_ffn).n_leaves, "FFN leaves"},
         {spec->vocab0, spec->vocab1, s->causal ? s->n_vocab : 0, "vocabulary rows"},
     };
@@ -100,6 +104,7 @@ static int open_all(struct decoder *dec, const struct gguf *g, struct diag *d) {
     dec->weight_bytes = bytes.weights;
     dec->kv_bytes = bytes.kv;
     dec->work_bytes = bytes.work;
+    shard_query_heads(&dec->spec, &dec->q_head0, &dec->q_head1);
     shard_ranges(&dec->shape, &dec->spec, &dec->kv_head0, &dec->kv_head1, &dec->ffn0, &dec->ffn1);
     count_nodes(dec);
     int rc = open_memory(dec, d);

@@ -33,19 +33,33 @@ int shard_is_whole(const struct model_shape *s, const struct shard_spec *spec) {
 struct shard_spec shard_normal(const struct shard_spec *spec) {
     struct shard_spec n = *spec;
     if (n.layer0 >= n.layer1) n.layer0 = n.layer1 = n.head0 = n.head1 = n.ffn_leaf0 = n.ffn_leaf1 = 0;
-    if (n.head0 >= n.head1) n.head0 = n.head1 = 0;
+    if (n.head0 >= n.head1) n.head0 = n.head1 = n.kv_shard = n.kv_shards = 0;
     if (n.ffn_leaf0 >= n.ffn_leaf1) n.ffn_leaf0 = n.ffn_leaf1 = 0;
     if (n.vocab0 >= n.vocab1) n.vocab0 = n.vocab1 = 0;
     return n;
+}
+
+void shard_query_heads(const struct shard_spec *spec, int *head0, int *head1) {
+    int own = spec->head1 - spec->head0, shards = spec->kv_shards > 1 ? spec->kv_shards : 1;
+    *head0 = spec->head0 - spec->kv_shard * own;
+    *head1 = *head0 + shards * own;
+}
+
+int shard_kv_count(const struct shard_spec *spec, int n) {
+    if (spec->kv_shards < 2) return n;
+    int turn = spec->kv_shards * ORDER_KV_BLOCK, last = n % turn - spec->kv_shard * ORDER_KV_BLOCK;
+    if (last > ORDER_KV_BLOCK) last = ORDER_KV_BLOCK;
+    return n / turn * ORDER_KV_BLOCK + (last > 0 ? last : 0);
 }
 
 void shard_ranges(const struct model_shape *s, const struct shard_spec *spec, int *kv_head0, int *kv_head1, int *ffn0,
                   int *ffn1) {
     int share = s->n_heads / s->n_kv_heads;
     struct order_axis ffn = order_axis_runs(s->d_ffn);
-    int heads = spec->head1 > spec->head0, leaves = spec->ffn_leaf1 > spec->ffn_leaf0;
-    *kv_head0 = heads ? spec->head0 / share : 0;
-    *kv_head1 = heads ? (spec->head1 - 1) / share + 1 : 0;
+    int head0, head1, heads = spec->head1 > spec->head0, leaves = spec->ffn_leaf1 > spec->ffn_leaf0;
+    shard_query_heads(spec, &head0, &head1);
+    *kv_head0 = heads ? head0 / share : 0;
+    *kv_head1 = heads ? (head1 - 1) / share + 1 : 0;
     *ffn0 = leaves ? order_leaf_begin(&ffn, spec->ffn_leaf0) : 0;
     *ffn1 = leaves ? order_leaf_begin(&ffn, spec->ffn_leaf1) : 0;
 }
@@ -65,16 +79,17 @@ static void whole_cols(struct shard_part *p, int rows, struct order_axis axis, i
 
 int shard_part(const struct model_shape *s, const struct shard_spec *spec, enum role role, int layer,
                struct shard_part *p) {
-    int rows, cols, kv0, kv1, ffn0, ffn1, dim = s->head_dim;
+    int rows, cols, q0, q1, kv0, kv1, ffn0, ffn1, dim = s->head_dim;
     *p = (struct shard_part){0};
     shape_role_size(s, role, &rows, &cols);
     if (!rows || (role_in_layer(role) && (layer < spec->layer0 || layer >= spec->layer1))) return 0;
     shard_ranges(s, spec, &kv0, &kv1, &ffn0, &ffn1);
+    shard_query_heads(spec, &q0, &q1);
     switch (role) {
     case ROLE_EMBED:
     case ROLE_POS_EMBED:
     case ROLE_TYPE_EMBED: whole_rows(p, 0, spec->embed ? rows : 0, cols); break;
-    case ROLE_Q: whole_rows(p, spec->head0 * dim, spec->head1 * dim, cols); break;
+    case ROLE_Q: whole_rows(p, q0 * dim, q1 * dim, cols); break;
     case ROLE_K:
     case ROLE_V: whole_rows(p, kv0 * dim, kv1 * dim, cols); break;
     case ROLE_O: whole_cols(p, rows, order_axis_heads(s->n_heads, dim), spec->head0, spec->head1); break;
@@ -156,12 +171,13 @@ void kv_carve(struct decoder *dec, struct decoder_priv *p, struct arena *a) {
     int n_kv = dec->kv_head1 - dec->kv_head0, n_layers = dec->spec.layer1 - dec->spec.layer0;
     if (!n_kv || n_layers <= 0) return;
     int n_sets = s->causal ? n_layers : 1;
-    size_t bytes = kv_cache_bytes(o->kv, n_kv, s->head_dim, o->n_ctx);
+    int n_ctx = shard_kv_count(&dec->spec, o->n_ctx);
+    size_t bytes = kv_cache_bytes(o->kv, n_kv, s->head_dim, n_ctx);
     for (int i = 0; i < n_sets * o->n_seqs; i++) {
         void *at = arena_take(a, bytes);
         if (!at) continue;
         struct kv_cache *c = &p->layers[i / o->n_seqs].kv[i % o->n_seqs];
-        *c = (struct kv_cache){.type = o->kv, .n_kv_heads = n_kv, .head_dim = s->head_dim, .n_ctx = o->n_ctx};
+        *c = (struct kv_cache){.type = o->kv, .n_kv_heads = n_kv, .head_dim = s->head_dim, .n_ctx = n_ctx};
         kv_cache_place(c, at);
     }
 }
@@ -185,10 +201,10 @@ static void tables_carve(struct decoder *dec, struct decoder_priv *p, struct are
     groups_carve(&p->model, order_axis_whole(s->d_model), 0, 1, a);
     groups_carve(&p->heads, order_axis_heads(s->n_heads, s->head_dim), spec->head0, spec->head1, a);
     groups_carve(&p->ffn, order_axis_runs(s->d_ffn), spec->ffn_leaf0, spec->ffn_leaf1, a);
-    int n_heads = spec->head1 - spec->head0, share = s->n_heads / s->n_kv_heads;
+    int n_heads = dec->q_head1 - dec->q_head0, share = s->n_heads / s->n_kv_heads;
     p->kv_of = arena_take(a, (size_t)n_heads * sizeof *p->kv_of);
     for (int h = 0; h < n_heads && p->kv_of; h++)
-        p->kv_of[h] = (spec->head0 + h) / share - dec->kv_head0;
+        p->kv_of[h] = (dec->q_head0 + h) / share - dec->kv_head0;
     p->visible = arena_take(a, (size_t)dec->opts.max_tokens * sizeof *p->visible);
     p->seq_len = arena_take(a, (size_t)dec->opts.n_seqs * sizeof *p->seq_len);
 }
@@ -214,7 +230,8 @@ void work_carve(struct decoder *dec, struct decoder_priv *p, struct arena *a) {
     const struct model_shape *s = &dec->shape;
     const struct shard_spec *spec = &dec->spec;
     size_t row = (size_t)dec->opts.max_tokens * sizeof(float), model = row * (size_t)s->d_model;
-    size_t q = row * (size_t)((spec->head1 - spec->head0) * s->head_dim);
+    size_t q = row * (size_t)((dec->q_head1 - dec->q_head0) * s->head_dim);
+    size_t o = row * (size_t)((spec->head1 - spec->head0) * s->head_dim);
     size_t kv = row * (size_t)((dec->kv_head1 - dec->kv_head0) * s->head_dim),
            ffn = row * (size_t)(dec->ffn1 - dec->ffn0);
     tables_carve(dec, p, a);
@@ -223,7 +240,7 @@ void work_carve(struct decoder *dec, struct decoder_priv *p, struct arena *a) {
     p->q = arena_take(&attention, q);
     p->k = arena_take(&attention, kv);
     p->v = arena_take(&attention, kv);
-    p->o = arena_take(&attention, q);
+    p->o = arena_take(&attention, o);
     p->gate = arena_take(&forward, s->ffn_gated ? ffn : 0);
     p->up = arena_take(&forward, ffn);
     a->used = larger(attention.used, forward.used);
@@ -244,6 +261,7 @@ void shard_bytes(const struct model_shape *s, const struct shard_spec *spec, con
     struct decoder dec = {.shape = *s, .spec = shard_normal(spec), .opts = *o};
     struct decoder_priv p = {0};
     struct arena kv = {0}, work = {0};
+    shard_query_heads(&dec.spec, &dec.q_head0, &dec.q_head1);
     shard_ranges(s, &dec.spec, &dec.kv_head0, &dec.kv_head1, &dec.ffn0, &dec.ffn1);
     kv_carve(&dec, &p, &kv);
     work_carve(&dec, &p, &work);

@@ -93,10 +93,11 @@ static void finish_heads(const struct model_shape *s, float *x, int n_heads, int
 static void finish_token(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t) {
     const struct model_shape *s = &dec->shape;
     struct decoder_priv *p = dec->priv;
-    int n_q = dec->spec.head1 - dec->spec.head0, n_kv = dec->kv_head1 - dec->kv_head0;
+    int n_q = dec->q_head1 - dec->q_head0, n_kv = dec->kv_head1 - dec->kv_head0;
+    int at = shard_kv_count(&dec->spec, b->pos[t]), mine = shard_kv_count(&dec->spec, b->pos[t] + 1) > at;
     size_t q_len = (size_t)(n_q * s->head_dim), kv_len = (size_t)(n_kv * s->head_dim), half = (size_t)(s->rope_dim / 2);
     float *q = p->q + (size_t)t * q_len, *k = p->k + (size_t)t * kv_len, *v = p->v + (size_t)t * kv_len;
-    finish_heads(s, q, n_q, dec->spec.head0, L->vec[VEC_Q_B], L->vec[VEC_Q_NORM]);
+    finish_heads(s, q, n_q, dec->q_head0, L->vec[VEC_Q_B], L->vec[VEC_Q_NORM]);
     finish_heads(s, k, n_kv, dec->kv_head0, L->vec[VEC_K_B], L->vec[VEC_K_NORM]);
     finish_heads(s, v, n_kv, dec->kv_head0, L->vec[VEC_V_B], NULL);
     if (half) {
@@ -104,16 +105,16 @@ static void finish_token(struct decoder *dec, struct decoder_layer *L, const str
         rope_apply(q, n_q, s->head_dim, s->rope_dim, s->pos == POS_ROPE_PAIRS, cs, sn);
         rope_apply(k, n_kv, s->head_dim, s->rope_dim, s->pos == POS_ROPE_PAIRS, cs, sn);
     }
-    kv_cache_put(&L->kv[b->seq[t]], b->pos[t], k, v);
+    if (mine) kv_cache_put(&L->kv[b->seq[t]], at, k, v);
 }
 
-/* Positions that each token sees: those up to its own, or in an encoder its whole sequence. */
+/* Positions of the shard's cache that each token sees: those up to its own, or in an encoder its whole sequence. */
 static void set_visible(struct decoder *dec, const struct token_batch *b) {
     struct decoder_priv *p = dec->priv;
     for (int t = 0; t < b->n; t++)
         p->seq_len[b->seq[t]] = b->pos[t] + 1;
     for (int t = 0; t < b->n; t++)
-        p->visible[t] = dec->shape.causal ? b->pos[t] + 1 : p->seq_len[b->seq[t]];
+        p->visible[t] = shard_kv_count(&dec->spec, dec->shape.causal ? b->pos[t] + 1 : p->seq_len[b->seq[t]]);
 }
 
 enum { ATTEND_TOKENS = 16 }; /* consecutive tokens of one sequence that read the cache together */
@@ -124,10 +125,11 @@ static int tile_starts(const struct token_batch *b, int t) {
 }
 
 /* Attention of the tile from token t on, for the query heads that read KV head j of this shard. */
-static void attend(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t, int j) {
+static void attend(struct decoder *dec, struct decoder_layer *L, const struct token_batch *b, int t, int j,
+                   float *partial) {
     const struct model_shape *s = &dec->shape;
     struct decoder_priv *p = dec->priv;
-    int share = s->n_heads / s->n_kv_heads, kv = dec->kv_head0 + j, head0 = dec->spec.head0, head1 = dec->spec.head1;
+    int share = s->n_heads / s->n_kv_heads, kv = dec->kv_head0 + j, head0 = dec->q_head0, head1 = dec->q_head1;
     int first = kv * share > head0 ? kv * share : head0, last = (kv + 1) * share < head1 ? (kv + 1) * share : head1;
     int end = t + 1;
     while (end < b->n && !tile_starts(b, end))
@@ -143,7 +145,10 @@ static void attend(struct decoder *dec, struct decoder_layer *L, const struct to
                              .kv_of = p->kv_of + (first - head0),
                              .n_visible = p->visible + t,
                              .scale = s->attn_scale,
-                             .bits = dec->opts.linear_bits};
+                             .bits = dec->opts.linear_bits,
+                             .partial_ld = (size_t)b->n};
+    if (partial)
+        args.partial = partial + ((size_t)(first - head0) * args.partial_ld + (size_t)t) * (size_t)(s->head_dim + 2);
     attention(&args);
 }
 
@@ -155,14 +160,25 @@ void decoder_rope_store(struct decoder *dec, int layer, const struct token_batch
         finish_token(dec, L, b, t);
 }
 
-void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b) {
+void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b, float *partial) {
     if (!dec->attn_nodes) return;
     struct decoder_layer *L = layer_of(dec, layer);
     int n_kv = dec->kv_head1 - dec->kv_head0;
     set_visible(dec, b);
 #pragma omp parallel for num_threads(dec->opts.threads) schedule(dynamic) if (dec->opts.threads > 1)
     for (int i = 0; i < b->n * n_kv; i++)
-        if (tile_starts(b, i / n_kv)) attend(dec, L, b, i / n_kv, i % n_kv);
+        if (tile_starts(b, i / n_kv)) attend(dec, L, b, i / n_kv, i % n_kv, partial);
+}
+
+void decoder_merged(struct decoder *dec, int n, const float *merged) {
+    int n_heads = dec->spec.head1 - dec->spec.head0, dim = dec->shape.head_dim, first = dec->spec.head0 - dec->q_head0;
+    float *o = dec->priv->o;
+    for (int t = 0; t < n; t++)
+        for (int h = 0; h < n_heads; h++, o += dim) {
+            const float *e = merged + ((size_t)(first + h) * (size_t)n + (size_t)t) * (size_t)(dim + 2);
+            for (int d = 0; d < dim; d++)
+                o[d] = e[2 + d] / e[1];
+        }
 }
 
 /* A row-parallel product: parts [nodes][n][d_model]. */
@@ -192,7 +208,7 @@ void decoder_qkv(struct decoder *dec, int layer, int n) {
     struct decoder_priv *p = dec->priv;
     if (!dec->attn_nodes || !n) return;
     struct decoder_layer *L = layer_of(dec, layer);
-    size_t q_len = (size_t)((dec->spec.head1 - dec->spec.head0) * dec->shape.head_dim);
+    size_t q_len = (size_t)((dec->q_head1 - dec->q_head0) * dec->shape.head_dim);
     size_t kv_len = (size_t)((dec->kv_head1 - dec->kv_head0) * dec->shape.head_dim);
     struct product_input in = normed(dec, n);
     const struct product qkv[] = {
@@ -214,7 +230,7 @@ void decoder_attention(struct decoder *dec, int layer, const struct token_batch 
     decoder_attn_norm(dec, layer, b->n, h);
     decoder_qkv(dec, layer, b->n);
     decoder_rope_store(dec, layer, b);
-    decoder_attend(dec, layer, b);
+    decoder_attend(dec, layer, b, NULL);
     decoder_attn_out(dec, layer, b->n, parts);
 }
 

@@ -49,7 +49,10 @@ INLINE void row_init(struct attn_row *r, const struct attn_args *a, int query, i
     int dim = a->cache->head_dim;
     size_t at = (size_t)query * a->ld + (size_t)head * (size_t)dim;
     r->q = a->q + at;
-    r->o = a->out + at;
+    if (a->partial)
+        r->o = a->partial + ((size_t)head * a->partial_ld + (size_t)query) * (size_t)(dim + 2) + 2;
+    else
+        r->o = a->out + at;
     r->visible = a->n_visible[query];
     r->m = -INFINITY;
     r->l = 0;
@@ -92,6 +95,17 @@ INLINE int row_count(const struct attn_row *r, int first) {
     return left < 0 ? 0 : left < ORDER_KV_BLOCK ? left : ORDER_KV_BLOCK;
 }
 
+/* A partial row keeps its sums, with m and l in front. */
+INLINE void row_end(struct attn_row *r, const struct attn_args *a) {
+    if (a->partial) {
+        r->o[-2] = r->m;
+        r->o[-1] = r->l;
+        return;
+    }
+    for (int d = 0; d < a->cache->head_dim; d++)
+        r->o[d] /= r->l;
+}
+
 INLINE void rows_walk(struct attn_row *r, int n, const struct attn_args *a, int kv_head,
                       const struct attn_loops *loops) {
     int visible = 0;
@@ -105,8 +119,7 @@ INLINE void rows_walk(struct attn_row *r, int n, const struct attn_args *a, int 
             if (count) rows_block(r + i, end - i, a, kv_head, first, count, loops);
         }
     for (int i = 0; i < n; i++)
-        for (int d = 0; d < a->cache->head_dim; d++)
-            r[i].o[d] /= r[i].l;
+        row_end(&r[i], a);
 }
 
 INLINE void attention_walk(const struct attn_args *a, const struct attn_loops *loops) {

@@ -16,7 +16,7 @@ static int spread(struct strategy *st, const struct model_shape *s, int n_ranks,
             "strategy hybrid: %d ranks are no product of 2 to %d ranks a stage (KV heads) and 2 to %d stages (layers): "
             "use tp, pp or stages",
             n_ranks, s->n_kv_heads, s->n_layers);
-    strategy_regular(st, 1, tp, n_ranks / tp);
+    strategy_regular(st, 1, tp, 1, n_ranks / tp);
     return 0;
 }
 

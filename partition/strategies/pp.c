@@ -13,7 +13,7 @@ static int spread(struct strategy *st, const struct model_shape *s, int n_ranks,
         return diag_set(d, ERR_PLAN,
                         "strategy pp: %d stages need a layer each, but %s has %d layers: use tp, hybrid or stages",
                         n_ranks, s->name, s->n_layers);
-    strategy_regular(st, 1, 1, n_ranks);
+    strategy_regular(st, 1, 1, 1, n_ranks);
     return 0;
 }
 

@@ -6,7 +6,7 @@ static int spread(struct strategy *st, const struct model_shape *s, int n_ranks,
     if (n_ranks != 1)
         return diag_set(d, ERR_PLAN, "strategy single: it is 1 rank, but there are %d: use dp, tp, pp or hybrid",
                         n_ranks);
-    strategy_regular(st, 1, 1, 1);
+    strategy_regular(st, 1, 1, 1, 1);
     return 0;
 }
 

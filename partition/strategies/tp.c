@@ -10,7 +10,7 @@
 
 static int spread(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d) {
     (void)s, (void)d;
-    strategy_regular(st, 1, n_ranks, 1);
+    strategy_regular(st, 1, n_ranks, 1, 1);
     return 0;
 }
 

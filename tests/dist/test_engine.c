@@ -389,6 +389,38 @@ static void check_drafts(const char *path, enum kv_type kv, double temperature, 
     gguf_close(g);
 }
 
+/* A cache shared by position: other bits than those of one rank (test_kvp.c), but the same under every strategy with as
+ * many sharers, micro-batch and chunk, and with drafts, whose refused positions are written again. */
+static void check_shared_cache(const char *path, enum kv_type kv) {
+    static const char *const strategies[] = {"kvp2", "tp2xkvp2", "kvp2xpp2", "tp2xkvp2xpp2", "dp2xkvp2"};
+    struct gguf *g = NULL;
+    struct model_shape s;
+    struct engine_result said, plain, other;
+    struct setting set = {.strategy = "kvp2", .n_seqs = 3, .n_micro = 1, .chunk = 16, .bits = ACT_I8, .kv = kv};
+    set.flip = -1;
+    if (open_file(path, &g, &s)) return;
+    make_prompts(s.n_vocab);
+    if (run(&set, &s, g, &said)) return;
+    quote_prompts(&said);
+    set.n_new = DRAFT_NEW;
+    set.n_ctx = DRAFT_CTX;
+    if (run(&set, &s, g, &plain)) return;
+    for (int i = 0; i < 5; i++) {
+        set.strategy = strategies[i];
+        set.chunk = 3 + 5 * i;
+        set.n_micro = strncmp(set.strategy, "dp", 2) ? 1 + i % 3 : 1;
+        set.draft = (struct draft_params){i % 2 ? 0 : 4, 1, 3};
+        if (run(&set, &s, g, &other)) continue;
+        CHECK(same(&plain, &other), "%s, kv %d, chunk %d, %d drafts: not the bits of kvp2", set.strategy, kv, set.chunk,
+              set.draft.most);
+        CHECK(!set.draft.most || other.drafts.accepted > 0, "%s: no draft was accepted", set.strategy);
+        engine_result_fini(&other);
+    }
+    engine_result_fini(&said);
+    engine_result_fini(&plain);
+    gguf_close(g);
+}
+
 /* Every bit-exact algorithm, through memory and by messages: the same bits, and traffic as planned. The vectors of
  * this model are 16 lines, which 3 ranks do not share evenly. */
 static void check_reduces(const char *path) {
@@ -515,6 +547,8 @@ int main(void) {
     check_drafts(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", KV_I8, 0.8, 4, draft_some);
     check_drafts(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", KV_I4, 0, 3, draft_some);
     check_drafts(NW_TEST_DATA "/stories260K-f32.gguf", KV_F16, 0.6, 1, draft_some);
+    check_shared_cache(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", KV_F16);
+    check_shared_cache(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", KV_I4);
     check_flip(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     return check_report("engine");
 }

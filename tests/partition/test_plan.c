@@ -44,10 +44,11 @@ static void check_once(const struct plan *p, int replica, int stage, enum held w
     free(times);
 }
 
-/* KV heads of a rank are exactly those that its query heads read. */
+/* KV heads of a rank are exactly those that its query heads read, and those of the ranks that share its cache. */
 static void check_kv(const struct plan *p, const struct plan_rank *r) {
-    int share = p->shape.n_heads / p->shape.n_kv_heads, lowest = p->shape.n_kv_heads, highest = -1;
-    for (int h = r->shard.head0; h < r->shard.head1; h++) {
+    int share = p->shape.n_heads / p->shape.n_kv_heads, lowest = p->shape.n_kv_heads, highest = -1, head0, head1;
+    shard_query_heads(&r->shard, &head0, &head1);
+    for (int h = head0; h < head1; h++) {
         if (h / share < lowest) lowest = h / share;
         if (h / share > highest) highest = h / share;
     }
@@ -152,7 +153,8 @@ static void check_weights_read(const struct plan *p) {
     double got = 0, want = (double)whole_bytes(s, ROLE_HEAD, 0), row = 0;
     for (int l = 0; l < s->n_layers; l++)
         for (int r = ROLE_Q; r <= ROLE_UP; r++)
-            if (r != ROLE_O && r != ROLE_K && r != ROLE_V) want += (double)whole_bytes(s, (enum role)r, l);
+            if (r != ROLE_O && r != ROLE_K && r != ROLE_V)
+                want += (r == ROLE_Q ? p->strategy.kvp : 1) * (double)whole_bytes(s, (enum role)r, l);
     for (int r = ROLE_EMBED; r <= ROLE_TYPE_EMBED; r++) {
         int rows, cols;
         shape_role_size(s, (enum role)r, &rows, &cols);
@@ -164,7 +166,7 @@ static void check_weights_read(const struct plan *p) {
         struct plan_totals t;
         plan_totals(p, i, &pass, &t);
         got += t.weight_bytes;
-        int heads = r->shard.head1 - r->shard.head0, kv = r->kv_head1 - r->kv_head0, vectors = 0;
+        int heads = (r->shard.head1 - r->shard.head0) * p->strategy.kvp, kv = r->kv_head1 - r->kv_head0, vectors = 0;
         for (int v = VEC_ATTN_NORM; v <= VEC_DOWN_B;
              v++) { /* per layer: whole ones, and the rank's part of row biases */
             int whole = shape_vec_size(s, (enum vec)v);
@@ -316,7 +318,7 @@ static void check_steps(const struct plan *p) {
                                             STEP_FFN_DOWN,  STEP_FFN_REDUCE, STEP_ATTN_ADD, STEP_FFN_ADD};
     for (int i = 0; i < p->n_ranks; i++) {
         const struct plan_rank *r = &p->ranks[i];
-        int single = p->stages[r->stage].size == 1;
+        int single = p->stages[r->stage].size == 1, merges = p->strategy.kvp > 1;
         for (int l = 0; l < r->shard.layer1 - r->shard.layer0; l++) {
             int at = 0;
             enum plan_sync sync = plan_sync(p, i, r->shard.layer0 + l);
@@ -327,6 +329,8 @@ static void check_steps(const struct plan *p) {
                                                                 : serial[k];
                 if (single && (kind == STEP_ATTN_REDUCE || kind == STEP_FFN_REDUCE)) continue;
                 if (sync == SYNC_DROPPED && kind == STEP_ATTN_REDUCE) continue;
+                if (kind == STEP_ATTN_OUT && merges)
+                    CHECK(r->layers[l]->step[at++].kind == STEP_ATTN_MERGE, "%s: no merge", p->strategy.text);
                 CHECK(at < r->layers[l]->n && r->layers[l]->step[at].kind == kind, "%s: step %d of a layer",
                       p->strategy.text, at);
                 at++;
@@ -666,6 +670,51 @@ static void test_heads(void) {
     }
 }
 
+/* ---- a cache shared by position ---- */
+
+/* The ranks of a shard hold its cache once in all, and read it and compute with it as one rank of `whole` does. */
+static void check_shared(const char *preset, const char *text, const char *whole, int n_ctx) {
+    struct model_shape s;
+    struct strategy st, st1;
+    struct plan *p = NULL, *w = NULL;
+    struct plan_opts o = {.decoder = {.n_seqs = 2, .n_ctx = n_ctx, .max_tokens = 4, .threads = 1}};
+    struct diag d = {0};
+    preset_shape(&s, preset, NULL, 0, NULL);
+    CHECK(!strategy_parse(&st, text, &d) && !strategy_parse(&st1, whole, &d) && !strcmp(st.text, text), "%s", d.text);
+    CHECK(!plan_make(&w, &s, &st1, strategy_ranks(&st1), &o, &d), "%s: %s", whole, d.text);
+    CHECK(!plan_make(&p, &s, &st, strategy_ranks(&st), &o, &d), "%s: %s", text, d.text);
+    check_ownership(p);
+    check_pipe(p);
+    check_steps(p);
+    check_totals(p);
+    check_weights_read(p);
+    CHECK(plan_label(p) == COLL_ROUNDING && plan_label(w) == COLL_BIT_EXACT && p->hash != w->hash, "%s: label", text);
+    for (int i = 0; i < w->ranks_per_replica; i++) {
+        const struct plan_rank *r = &p->ranks[i * st.kvp];
+        const struct step_cost *one = find_step(w->ranks[i].layers[0], STEP_ATTENTION),
+                               *mine = find_step(r->layers[0], STEP_ATTENTION),
+                               *merge = find_step(r->layers[0], STEP_ATTN_MERGE);
+        size_t kv = 0;
+        for (int k = 0; k < st.kvp; k++)
+            kv += r[k].bytes.kv;
+        CHECK(kv == w->ranks[i].bytes.kv, "%s: %zu bytes of cache, not %zu", text, kv, w->ranks[i].bytes.kv);
+        CHECK(mine->kv_bytes_per_ctx * st.kvp == one->kv_bytes_per_ctx, "%s: bytes a position", text);
+        CHECK(mine->ops_per_ctx[PREC_F32] * st.kvp == one->ops_per_ctx[PREC_F32], "%s: operations", text);
+        CHECK(merge->messages == st.kvp - 1, "%s: %d messages", text, (int)merge->messages);
+        CHECK(merge->sent_bytes_per_tok == (st.kvp - 1) * 4ll * (s.head_dim + 2) * (r->shard.head1 - r->shard.head0),
+              "%s: %d bytes", text, (int)merge->sent_bytes_per_tok);
+    }
+    plan_free(p);
+    plan_free(w);
+}
+
+static void test_shared(void) {
+    check_shared("tinyllama-1.1b", "kvp2", "1", 100);
+    check_shared("tinyllama-1.1b", "tp2xkvp4", "tp2", 1000);
+    check_shared("llama3-70b", "tp8xkvp4xpp2", "tp8xpp2", 100);
+    check_shared("gpt2", "dp2xtp2xkvp3", "dp2xtp2", 20);
+}
+
 /* ---- the offers' all-gather: what the plan counts is what the link counts ---- */
 
 struct gather {
@@ -743,6 +792,8 @@ static void test_refusals(void) {
     refuse("dp2xtp3", 1, &ok, ERR_PLAN,
            "strategy dp2xtp3 needs 6 ranks (3 in a group = 3, in 2 replicas), but there is 1");
     refuse("pp15", 15, &ok, ERR_PLAN, "15 stages need a layer each, but granite-3b-northpole has 14: use at most pp14");
+    refuse("tp2xkvp3", 6, &ok, ERR_PLAN,
+           "the 32 heads of granite-3b-northpole are dealt to 2 shards, and not each has a multiple of 3");
     refuse("stages:1*13/1", 13, &ok, ERR_PLAN, "gives its stages 13 layers in all, but granite-3b-northpole has 14");
     refuse("stages:1*14/1,1", 15, &ok, ERR_PLAN, "14 layers are given and 1 more stage needs at least one");
     refuse("stages:1*13/1,1,1", 15, &ok, ERR_PLAN, "13 layers are given and 2 more stages need at least one");
@@ -858,6 +909,7 @@ int main(void) {
     test_balance();
     test_even();
     test_heads();
+    test_shared();
     test_gather();
     test_refusals();
     test_memory();

@@ -23,7 +23,7 @@
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire, *drop_sync;
-    long tp, pp, dp, ranks; /* 0: not given */
+    long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
     double temperature, top_p, budget;
@@ -100,7 +100,7 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
 /* Counts the node's cores and, as --bind says, gives each thread of this rank one of its own; says where a launcher
  * left too few. To be called before threads touch memory. Collective. */
 int app_bind(struct app *app, struct diag *d);
-/* The strategy asked for by --strategy or --tp/--pp/--dp, or the default for n ranks with a sentence that explains it.
+/* The strategy asked for by --strategy or --tp/--kvp/--pp/--dp, or the default for n ranks with a sentence that explains it.
  */
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
                  size_t cap, struct diag *d);

@@ -18,6 +18,10 @@ struct shard_spec {
     int vocab0, vocab1; /* rows of the output layer; empty unless this rank has a part of it */
     int embed; /* holds (reads) the embedding */
     int final_norm; /* holds the output norm */
+    /* A cache shared by position (0 or 1 shards: not): this shard is number kv_shard of kv_shards neighbours with as many
+     * heads each. All of them compute the queries, keys and values of the heads of all; each keeps and attends to blocks
+     * of ORDER_KV_BLOCK positions in turns; head0..head1 are those whose merged attention goes into its O product. */
+    int kv_shard, kv_shards;
 };
 
 struct decoder_opts {
@@ -48,6 +52,7 @@ struct decoder {
     struct model_shape shape;
     struct shard_spec spec;
     struct decoder_opts opts;
+    int q_head0, q_head1; /* query heads computed: shard_query_heads */
     int kv_head0, kv_head1; /* KV heads held */
     int ffn0, ffn1; /* FFN columns held */
     int attn_nodes, ffn_nodes; /* maximal subtrees the two row-parallel products return (0 if nothing is held) */
@@ -59,6 +64,13 @@ struct decoder {
 
 /* The shard that holds everything. */
 void shard_whole(const struct model_shape *s, struct shard_spec *spec);
+
+/* Query heads that a shard computes and attends with: head0..head1, or those of all shards that share its cache. */
+void shard_query_heads(const struct shard_spec *spec, int *head0, int *head1);
+
+/* How many of the first n positions of a sequence lie in the shard's cache: position n does, at that place, if one more
+ * of the first n + 1 do. Local. */
+int shard_kv_count(const struct shard_spec *spec, int n);
 
 /* The part of a role's matrix in a layer (0 for roles of the model) that a shard holds: rows, and leaves of the K axis
  * with the columns they cover. Returns 0 if it holds none of it. Local. */
@@ -112,7 +124,10 @@ void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h);
 void decoder_attn_norm(struct decoder *dec, int layer, int n, const float *h);
 void decoder_qkv(struct decoder *dec, int layer, int n); /* q, k, v products */
 void decoder_rope_store(struct decoder *dec, int layer, const struct token_batch *b); /* bias, norms, rope, cache */
-void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b);
+/* partial: NULL, or with a cache shared by position [q_head1 - q_head0][n] elements of attn_merge, {m, l, o[head_dim]};
+ * merged with those of the other shards they go to decoder_merged, which reads this shard's heads. */
+void decoder_attend(struct decoder *dec, int layer, const struct token_batch *b, float *partial);
+void decoder_merged(struct decoder *dec, int n, const float *merged);
 void decoder_attn_out(struct decoder *dec, int layer, int n, float *parts); /* O product */
 /* The FFN likewise. In a parallel block decoder_ffn_norm reads the layer's input: call it before decoder_attention_add.
  */

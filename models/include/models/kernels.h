@@ -134,6 +134,10 @@ struct attn_args {
     const int *n_visible; /* [n_queries] >= 1: positions 0..n_visible-1 are seen */
     float scale;
     enum act_bits bits; /* mode: ACT_I4 uses integer products where the cache is integer */
+    /* NULL, or in place of out what attn_merge joins (collectives/op.h): an element {m, l, o[head_dim]}, o not divided
+     * by l, of head h and query i at partial[h * partial_ld + i]. n_visible may then be 0: {-inf, 0, 0...}. */
+    float *partial;
+    size_t partial_ld; /* elements from head to head */
 };
 void attention(const struct attn_args *args);
 

@@ -41,15 +41,16 @@ enum {
 
 /* A parallelism strategy as asked for. */
 struct strategy {
-    char text[256]; /* canonical spelling: "1", "tp2", "pp4", "tp2xpp2", "dp2xtp2xpp2", "stages:1*14/1,2/0xdp2" */
-    int tp, pp, dp; /* tp: largest stage; pp: number of stages; dp: replicas */
+    char text[256]; /* canonical spelling: "1", "tp2", "tp2xpp2", "tp2xkvp2", "dp2xtp2xpp2", "stages:1*14/1,2/0xdp2" */
+    int tp, pp, dp; /* tp: ranks of the largest stage (kvp included); pp: number of stages; dp: replicas */
+    int kvp; /* ranks that share one KV cache by position: 1 but for a spelling with kvp */
     int host; /* stage 0 is a host: it embeds tokens and holds no layer */
     int n_stages; /* == pp */
     int stage_size[PLAN_MAX_STAGES];
     int stage_layers[PLAN_MAX_STAGES]; /* layers of a stage, or -1: chosen by plan_make (even by bytes, at least one) */
 };
 
-/* Parses a spelling:  "1" | part ("x" part)*  with part = "tp" N | "pp" N | "dp" N, each at most once, or
+/* Parses a spelling:  "1" | part ("x" part)*  with part = "tp" N | "kvp" N | "pp" N | "dp" N, each at most once, or
  * "stages:" item ("," item)* ["xdp" N], item = SIZE ["*" REPEAT] ["/" LAYERS] | "host" (first only):
  * "stages:1*14/1,2/0" is 14 stages of one card with one layer each and an output stage of two cards with none.
  * ERR_USAGE names the offending part. */
@@ -71,7 +72,7 @@ struct strategy_kind {
     const char *name, *spelling, *description;
     /* The strategy of this kind that uses all n ranks; ERR_PLAN, with the reason, if there is none. */
     int (*spread)(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d);
-    int (*matches)(const struct strategy *st); /* st is of this kind; dp matches beside the kind of a replica */
+    int (*matches)(const struct strategy *st); /* st is of this kind; dp and kvp match beside the kind of a replica */
     const char *split; /* one sentence: what is split, and what a token pays for it */
 };
 extern const struct strategy_kind *const strategy_kinds[]; /* ended by NULL */
@@ -85,6 +86,7 @@ const struct strategy_kind *strategy_kind_find(const char *name);
     X(QKV, "matmul") /* q, k, v products, bias, q/k norm */                                                            \
     X(ROPE, "rope") /* rotation and cache store */                                                                     \
     X(ATTENTION, "attention")                                                                                          \
+    X(ATTN_MERGE, "merge") /* of partial attention over positions, where ranks share a cache */                        \
     X(ATTN_OUT, "matmul") /* O product -> subtree sums */                                                              \
     X(ATTN_REDUCE, "allreduce")                                                                                        \
     X(ATTN_ADD, "residual")                                                                                            \
@@ -118,7 +120,8 @@ enum precision { PREC_F32, PREC_I8, PREC_I4, PREC_COUNT };
 struct step_cost {
     int64_t weight_bytes; /* matrices as stored (scales included) and vectors, read once a pass */
     int64_t row_bytes_per_tok; /* x T: rows of the embedding */
-    int64_t kv_bytes_per_tok; /* x T: written to the cache, scales included */
+    int64_t kv_bytes_per_tok; /* x T: written to the cache, scales included; of a cache shared by position the mean over
+                                 its ranks, rounded down, also of what is read of it */
     int64_t kv_bytes_per_ctx; /* x C: read from the cache, once however many query heads share a KV head */
     int64_t ops_per_tok[PREC_COUNT]; /* x T */
     int64_t ops_per_ctx[PREC_COUNT]; /* x C */
@@ -201,7 +204,9 @@ struct plan {
  * first rank that does not fit, layers and stages. Any split works: of n things rank i of a stage gets
  * [floor(i*n/size), floor((i+1)*n/size)) vocabulary rows and heads, and FFN leaves with ceil, so that what is left over
  * goes to different ranks. Heads are dealt in whole KV groups, or singly (KV heads are then replicated) where that
- * gives the heaviest rank fewer weights and no more cache. A rank may own nothing of a layer. */
+ * gives the heaviest rank fewer weights and no more cache. A rank may own nothing of a layer. With kvp K the heads are
+ * dealt to size / K shards in this way, and those of a shard evenly to its K ranks, who hold the shard's q, k and v rows
+ * each, and 1/K of the positions. */
 int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
               const struct plan_opts *o, struct diag *d);
 void plan_free(struct plan *p); /* NULL accepted */
@@ -217,9 +222,12 @@ enum plan_sync { SYNC_TWO, SYNC_JOINED, SYNC_DROPPED };
 enum plan_sync plan_sync(const struct plan *p, int rank, int layer);
 
 /* A rank's all-reduce (kind STEP_ATTN_REDUCE or STEP_FFN_REDUCE) among the ranks of its stage, numbered by tp index:
- * with the algorithm that the plan has chosen; what the spec points to is the plan's. The caller sets the tag. */
+ * with the algorithm that the plan has chosen; what the spec points to is the plan's. The caller sets the tag.
+ * STEP_ATTN_MERGE: the reduce-scatter of [heads][tokens] elements of attn_merge among the kvp ranks that share its
+ * cache, numbered by tp index mod kvp; part i is the heads of rank i. Merged along the canonical tree of the ranks, so
+ * that results depend on kvp alone. */
 void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_spec *out);
-/* The worst label of the all-reduces of any stage: BIT_EXACT results equal those of one rank. */
+/* The worst label of the collectives of any stage: BIT_EXACT results equal those of one rank. */
 enum coll_label plan_label(const struct plan *p);
 /* Why that algorithm: the plan's text. */
 const char *plan_coll_why(const struct plan *p, int rank, enum step_kind kind);
@@ -258,7 +266,7 @@ struct plan_layout {
     int n_send; /* n_micro + 1 in a pipeline: no send ever waits for a rank that waits for us */
 };
 void plan_layout(const struct plan *p, int rank, struct plan_layout *out);
-/* The total, and the most that the rank's two collectives keep (coll_bytes), with any transport. */
+/* The total, and the most that the rank's collectives keep (coll_bytes), with any transport. */
 size_t plan_engine_bytes(const struct plan *p, int rank);
 
 /* One pass of a micro-batch: T tokens, S of them sampled, C = sum over the tokens of positions seen. */
@@ -288,7 +296,7 @@ void plan_step_totals(const struct plan *p, int rank, const struct plan_work *w,
 /* Bytes of weights held more than once in a replica, by cause: `model` is what one rank alone would hold. */
 struct plan_replication {
     int64_t model, held; /* one copy; sum over the ranks of a replica */
-    int64_t embedding, kv_heads, other; /* of held - model: embedding (and position) tables; K and V rows; vectors, and
+    int64_t embedding, kv_heads, other; /* of held - model: embedding (and position) tables; K and V rows (with kvp Q rows too); vectors, and
                                            blocks of a weight format that a column split leaves on both sides */
 };
 void plan_replication(const struct plan *p, struct plan_replication *out);

@@ -175,13 +175,35 @@ static void gen_visible(int *visible, int n, int n_ctx) {
     }
 }
 
+/* Partial results are the same sums, not yet divided; of no position the element that changes no merge. */
+static void check_partial(const char *set, struct attn_args a, const float *want) {
+    int dim = a.cache->head_dim, none[14] = {0};
+    a.partial_ld = (size_t)a.n_queries;
+    a.partial = gen_alloc((size_t)(a.n_queries * a.n_heads * (dim + 2)) * sizeof(float));
+    for (int some = 1; some >= 0; some--) {
+        int wrong = 0;
+        if (!some) a.n_visible = none;
+        attention(&a);
+        for (int t = 0; t < a.n_queries; t++)
+            for (int h = 0; h < a.n_heads; h++) {
+                const float *e = a.partial + (h * a.n_queries + t) * (dim + 2);
+                wrong += some ? !(e[0] > -INFINITY && e[1] >= 1) : e[0] != -INFINITY || e[1] != 0;
+                for (int d = 0; d < dim; d++)
+                    wrong += some ? e[2 + d] / e[1] != want[(size_t)t * a.ld + (size_t)(h * dim + d)] : e[2 + d] != 0;
+            }
+        CHECK(wrong == 0, "%s: cache %d, dim %d, %s: %d partial values", set, a.cache->type, dim,
+              some ? "as asked" : "no position", wrong);
+    }
+    free(a.partial);
+}
+
 /* Queries together, over all kernel sets, against the portable kernel with one query at a time. */
 static void check_queries(const struct problem *p, int n, const int *visible, enum act_bits bits) {
     int width = p->n_heads * p->cache.head_dim;
     size_t ld = (size_t)(width + gen_int(5)), bytes = (size_t)width * sizeof(float);
     float *q = gen_floats(ld * (size_t)n, 1.5f), *want = gen_floats(ld * (size_t)n, 1),
           *got = gen_alloc(ld * (size_t)n * 4);
-    struct attn_args a = {&p->cache, q, want, ld, n, p->n_heads, p->kv_of, visible, 0.2f, bits};
+    struct attn_args a = {&p->cache, q, want, ld, n, p->n_heads, p->kv_of, visible, 0.2f, bits, NULL, 0};
     kernels_select("portable");
     for (int t = 0; t < n; t++) {
         struct attn_args one = a;
@@ -197,6 +219,7 @@ static void check_queries(const struct problem *p, int n, const int *visible, en
             CHECK(!memcmp(got + (size_t)t * ld, want + (size_t)t * ld, bytes),
                   "%s: cache %d a%d dim %d, %d heads on %d, query %d of %d sees %d", (*k)->name, p->cache.type, bits,
                   p->cache.head_dim, p->n_heads, p->cache.n_kv_heads, t, n, visible[t]);
+        check_partial((*k)->name, a, want);
     }
     kernels_select(NULL);
     free(q), free(want), free(got);
