@@ -88,7 +88,7 @@ static void note(struct decoder *dec, const char *path, const char *what, const 
 
 /* ---- reading ---- */
 
-static int pread_all(int fd, void *at, size_t bytes, uint64_t from) {
+int pread_all(int fd, void *at, size_t bytes, uint64_t from) {
     for (size_t done = 0; done < bytes;) {
         ssize_t n = pread(fd, (uint8_t *)at + done, bytes - done, (off_t)(from + done));
         if (n < 0 && errno == EINTR) continue;

@@ -30,6 +30,9 @@ int cache_read_ok(struct cache *c, struct decoder *dec);
 void cache_store(struct cache *c, struct decoder *dec);
 void cache_close(struct cache *c);
 
+/* All of [from, from + bytes) of a file; -1 if that cannot be read. */
+int pread_all(int fd, void *at, size_t bytes, uint64_t from);
+
 /* A hash of bytes at the speed of memory. Any change within one 64-bit word changes it. */
 uint64_t cache_sum(const void *at, size_t bytes, uint64_t seed);
 

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "cache.h"
 
-enum { PIECE_BYTES = 4 << 20 }; /* of a file that are mapped in at a time */
+enum { PIECE_BYTES = 128 << 10 }; /* of a file that are read at a time */
 
 struct loader {
     struct decoder *dec;
@@ -31,14 +30,6 @@ struct mat *decoder_mat(struct decoder *dec, enum role role, int layer) {
     case ROLE_HEAD: return &p->head;
     default: return &p->layers[layer - dec->spec.layer0].mat[role - ROLE_Q];
     }
-}
-
-/* Advice for the whole pages of [at, at + bytes), or all that it touches. Failure costs nothing but time. */
-static void advise(const uint8_t *at, size_t bytes, int whole_pages, int advice) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)at, end = begin + bytes;
-    begin = (whole_pages ? begin + page - 1 : begin) / page * page;
-    end = (whole_pages ? end : end + page - 1) / page * page;
-    if (begin < end) (void)madvise((void *)begin, end - begin, advice);
 }
 
 /* The F32 tensor `name``suffix` of at least n values; NULL if there is none. */
@@ -91,26 +82,35 @@ static void place_rows(const struct mat *m, const uint8_t *src, size_t stride, i
         memcpy(dst + (size_t)(row0 + r) * m->stride, src + (size_t)r * stride, m->stride);
 }
 
-/* Rows [row0, row1) from a mapped file, piece by piece: pages are let go when they have been read, so that the file is
- * never in this process's memory as a whole. */
-static void copy_rows(struct memory *memory, const struct mat *m, const uint8_t *src, size_t stride, int row0, int row1,
-                      int cols, uint8_t *dst) {
-    int step = (int)(PIECE_BYTES / stride) / MAT_PANEL * MAT_PANEL;
-    size_t part = tensor_type_row_bytes(m->type, cols);
-    if (step < MAT_PANEL) step = MAT_PANEL;
-    for (int r = row0; r < row1; r += step) {
-        int n = row1 - r < step ? row1 - r : step;
-        const uint8_t *at = src + (size_t)r * stride;
-        size_t bytes = (size_t)(n - 1) * stride + part;
-#ifdef MADV_POPULATE_READ
-        advise(at, bytes, 0, MADV_POPULATE_READ);
-#else
-        advise(at, bytes, 0, MADV_WILLNEED);
-#endif
-        memory_touch(memory, rows_at(m, r, dst), rows_bytes(m, r, r + n));
-        place_rows(m, at, stride, r, n, cols, dst);
-        advise(at, bytes, 1, MADV_DONTNEED);
+/* n rows of `part` bytes that lie `stride` apart in the file, side by side. */
+static int read_rows(const struct gguf *g, const uint8_t *src, size_t stride, int n, size_t part, uint8_t *to) {
+    int whole = stride == part; /* then one reading gets them all */
+    size_t bytes = whole ? part * (size_t)n : part;
+    for (int r = 0; r < (whole ? 1 : n); r++, src += stride, to += part) {
+        if (!g->is_mapped)
+            memcpy(to, src, bytes);
+        else if (pread_all(g->fd, to, bytes, (uint64_t)(src - g->map)))
+            return -1;
     }
+    return 0;
+}
+
+/* Rows [row0, row1) from a file, piece by piece: each is read, not mapped in, which costs less than the pages would,
+ * and it is packed while it lies in the core's own cache. */
+static int copy_rows(struct loader *ld, const struct mat *m, const uint8_t *src, size_t stride, int row0, int row1,
+                     int cols, uint8_t *dst) {
+    size_t part = tensor_type_row_bytes(m->type, cols);
+    int step = PIECE_BYTES / MAT_PANEL < part ? MAT_PANEL : (int)(PIECE_BYTES / MAT_PANEL / part) * MAT_PANEL, rc = 0;
+    uint8_t *piece = malloc(part * (size_t)step);
+    if (!piece) return ERR_MEMORY;
+    for (int r = row0; r < row1 && !rc; r += step) {
+        int n = row1 - r < step ? row1 - r : step;
+        if (read_rows(ld->g, src + (size_t)r * stride, stride, n, part, piece)) rc = ERR_IO;
+        memory_touch(&ld->dec->priv->weights_mem, rows_at(m, r, dst), rows_bytes(m, r, r + n));
+        if (!rc) place_rows(m, piece, part, r, n, cols, dst);
+    }
+    free(piece);
+    return rc;
 }
 
 /* Rows [row0, row1) of a synthetic matrix, a panel at a time. */
@@ -132,21 +132,21 @@ static void count_rows(struct cache *c, const struct mat *m, int row0, int row1,
 }
 
 /* Rows [row0, row1) of a matrix: from the cache, from `src` (its rows `stride` bytes apart), or if that is NULL from
- * its synthetic description. -1: no memory. */
+ * its synthetic description. ERR_MEMORY or ERR_IO. */
 static int fill_rows(struct loader *ld, const struct mat *m, const uint8_t *src, size_t stride,
                      const struct synth_piece *synth, int row0, int row1, uint8_t *dst) {
     int cols = synth->col1 - synth->col0;
     size_t row_bytes = round_up64(tensor_type_row_bytes(m->type, cols) * MAT_PANEL);
-    struct memory *memory = &ld->dec->priv->weights_mem;
     if (row0 >= row1) return 0;
     if (cache_is_read(&ld->cache)) {
-        memory_touch(memory, rows_at(m, row0, dst), rows_bytes(m, row0, row1));
+        memory_touch(&ld->dec->priv->weights_mem, rows_at(m, row0, dst), rows_bytes(m, row0, row1));
         cache_fetch(&ld->cache, rows_at(m, row0, dst), rows_bytes(m, row0, row1));
     } else if (src) {
-        copy_rows(memory, m, src, stride, row0, row1, cols, dst);
+        int rc = copy_rows(ld, m, src, stride, row0, row1, cols, dst);
+        if (rc) return rc;
     } else {
         uint8_t *scratch = malloc(row_bytes + (size_t)synth->cols * sizeof(float));
-        if (!scratch) return -1;
+        if (!scratch) return ERR_MEMORY;
         make_rows(synth, m, row0, row1, scratch, (float *)(void *)(scratch + row_bytes), dst);
         free(scratch);
     }
@@ -157,13 +157,16 @@ static int fill_rows(struct loader *ld, const struct mat *m, const uint8_t *src,
 /* Threads take the rows that they will multiply, so that memory lies near them. */
 static int fill_matrix(struct loader *ld, const struct mat *m, const uint8_t *src, size_t stride,
                        const struct synth_piece *synth, uint8_t *dst) {
-    int failed = 0;
-#pragma omp parallel num_threads(ld->dec->opts.threads) if (ld->dec->opts.threads > 1) reduction(| : failed)
+    int rc = 0;
+#pragma omp parallel num_threads(ld->dec->opts.threads) if (ld->dec->opts.threads > 1) reduction(min : rc)
     {
         int n = omp_get_num_threads(), i = omp_get_thread_num();
-        failed |= fill_rows(ld, m, src, stride, synth, rows_split(m->rows, i, n), rows_split(m->rows, i + 1, n), dst);
+        rc = fill_rows(ld, m, src, stride, synth, rows_split(m->rows, i, n), rows_split(m->rows, i + 1, n), dst);
     }
-    return failed ? diag_set(ld->d, ERR_MEMORY, "no memory for a row of synthetic weights a thread") : 0;
+    if (rc == ERR_IO)
+        return diag_set(ld->d, rc, "%s: %s cannot be read to its end: did the file or its disk change? Start again",
+                        ld->g->path, synth->tensor);
+    return rc ? diag_set(ld->d, rc, "no memory for some rows of weights a thread") : 0;
 }
 
 /* Steps of synthetic rows are made with them, so that they are kept with them too; a file's are read from it. */
@@ -320,5 +323,8 @@ int weights_load(struct decoder *dec, const struct gguf *g, struct diag *d) {
     if (!rc) rc = memory_reserve(&p->weights_mem, ld.arena.used, 1, "weights", d);
     if (rc) return rc;
     p->packed_bytes = ld.arena.used;
-    return load_cached(&ld);
+    rc = load_cached(&ld);
+    /* what looking at the file has mapped in so far: single rows and words come back as they are asked for */
+    if (g && g->is_mapped) (void)madvise((void *)(uintptr_t)g->map, g->file_bytes, MADV_DONTNEED);
+    return rc;
 }

@@ -381,17 +381,21 @@ static void place_data(struct gguf *g) {
     }
 }
 
-static int open_bytes(struct gguf **out, const void *bytes, size_t n, int is_mapped, const char *name, struct diag *d) {
+/* fd < 0: bytes of the caller's; else a mapping and its file, which the result owns. */
+static int open_bytes(struct gguf **out, const void *bytes, size_t n, int fd, const char *name, struct diag *d) {
     *out = NULL;
     struct gguf *g = calloc(1, sizeof *g);
     char *path = strdup(name);
     if (!g || !path) {
         free(g);
         free(path);
-        if (is_mapped) munmap((void *)bytes, n);
+        if (fd >= 0) {
+            munmap((void *)bytes, n);
+            close(fd);
+        }
         return diag_set(d, ERR_MEMORY, "%s: no memory to open it", name);
     }
-    *g = (struct gguf){.path = path, .map = bytes, .file_bytes = n, .is_mapped = is_mapped};
+    *g = (struct gguf){.path = path, .map = bytes, .file_bytes = n, .is_mapped = fd >= 0, .fd = fd};
     int rc = gguf_parse(g, bytes, n, n, d);
     if (rc) {
         gguf_close(g);
@@ -403,7 +407,7 @@ static int open_bytes(struct gguf **out, const void *bytes, size_t n, int is_map
 }
 
 int gguf_open_memory(struct gguf **out, const void *bytes, size_t n, const char *name, struct diag *d) {
-    return open_bytes(out, bytes, n, 0, name, d);
+    return open_bytes(out, bytes, n, -1, name, d);
 }
 
 static int cannot_open(const char *path, int error, struct diag *d) {
@@ -442,16 +446,20 @@ int gguf_open(struct gguf **out, const char *path, struct diag *d) {
     if (rc) return rc;
     void *map = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
     int error = errno;
-    close(fd);
-    if (map == MAP_FAILED)
+    if (map == MAP_FAILED) {
+        close(fd);
         return diag_set(d, error == ENOMEM ? ERR_MEMORY : ERR_IO, "%s: cannot map its %zu bytes: %s", path, n,
                         strerror(error));
-    return open_bytes(out, map, n, 1, path, d);
+    }
+    return open_bytes(out, map, n, fd, path, d);
 }
 
 void gguf_close(struct gguf *g) {
     if (!g) return;
-    if (g->is_mapped) munmap((void *)g->map, g->file_bytes);
+    if (g->is_mapped) {
+        munmap((void *)g->map, g->file_bytes);
+        close(g->fd);
+    }
     free(g->kv);
     free(g->tensors);
     free(g->kv_by_key);

@@ -79,7 +79,8 @@ struct gguf {
     struct gguf_tensor *tensors;
     const struct gguf_kv **kv_by_key; /* sorted, for lookups */
     const struct gguf_tensor **tensor_by_name;
-    int is_mapped; /* gguf_close unmaps */
+    int is_mapped; /* gguf_close unmaps it, and closes the file */
+    int fd; /* of the file, where it is mapped: to read long stretches without mapping pages in */
 };
 
 /* Maps and checks a file. On failure *out is NULL and d names file, place and remedy. Local. */
