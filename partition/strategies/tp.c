@@ -4,8 +4,8 @@
  *           |                                            +-- all-reduce --- h + sum      (and the same for the FFN)
  *           '--- heads 4..7 of layer l --- O columns ---'
  *
- * Two all-reduces a layer (Shoeybi et al. 2019, "Megatron-LM"), so latency counts at each; memory and bandwidth of all
- * ranks serve every token. */
+ * Two all-reduces a layer (Shoeybi et al. 2019, "Megatron-LM"), so latency counts at each (one where the model computes
+ * attention and FFN side by side); memory and bandwidth of all ranks serve every token. */
 #include "parts.h"
 
 static int spread(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d) {

@@ -126,6 +126,15 @@ ok "of three" [ "$(nll 3)" = "$one" ]
 lossy=$(nll 2 --wire int8)
 ok "with --wire int8 another one ($lossy), within 2 % of $one" \
     awk -v a="$one" -v b="$lossy" 'BEGIN { exit !(b != "" && a != b && b > 0.98 * a && b < 1.02 * a) }'
+ok "--drop-sync on one rank changes nothing" [ "$(nll 1 --drop-sync all)" = "$one" ]
+dropped=$(nll 2 --drop-sync 0,2-3)
+ok "on two ranks another one ($dropped), within 10 % of $one" \
+    awk -v a="$one" -v b="$dropped" 'BEGIN { exit !(b != "" && a != b && b > 0.9 * a && b < 1.1 * a) }'
+ok "--drop-sync repeats" [ "$(nll 2 --drop-sync 0,2-3 --transport link)" = "$dropped" ]
+ok "plan --drop-sync tells" sh -c '"$1" plan --model "$2" --tp 2 --drop-sync 1 | tr -s " \n" " " | grep -q "none after the attention of layers 1; results are approximate"' _ \
+    "$northwall" "$kjv"
+ok "plan tells of one all-reduce for both" sh -c '"$1" plan --model pythia-410m --tp 4 | tr -s " \n" " " | grep -q "as one vector"' _ "$northwall"
+ok "or why there are two" sh -c '"$1" plan --model pythia-410m --tp 3 | tr -s " \n" " " | grep -q "two a layer, not one"' _ "$northwall"
 ranks 2 run --model "$kjv" --tp 2 --prompt And -n 4 --wire int4 --json >"$tmp/wire" 2>"$tmp/err"
 ok "run --wire: no failure, but a label and a note" \
     sh -c '[ "$1" = 0 ] && grep -q "\"label\": \"approximate\"" "$2" && grep -q "differ from those of one rank" "$3"' _ $? \

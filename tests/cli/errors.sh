@@ -73,6 +73,8 @@ fails "an unknown all-reduce" 2 "no collective algorithm is called 'nope'" 2 run
 fails "an unknown transport" 2 "expected auto, shm or link" 1 run --model "$stories" --transport tcp
 fails "an unknown wire form" 2 "expected f32, fp16, int8 or int4" 1 run --model "$stories" --wire int5
 fails "a wire form that would round too often" 3 "more than twice" 2 run --model "$stories" --strategy tp2 --allreduce ring --wire int8
+fails "a dropped sync of a layer that is none" 2 "has 0 to 4" 2 run --model "$stories" --strategy tp2 --drop-sync 5
+fails "a dropped sync where there is one a layer" 3 "one sync and none to drop" 1 plan --model pythia-410m --tp 2 --drop-sync 1
 fails "no strategy in a list" 2 "no strategy in it" 1 bench --model "$stories" --strategies , --repeat 1 -n 2
 fails "empty list of strategies" 2 "no strategy in it" 1 bench --model "$stories" --strategies '' --no-verify
 fails "a weight to flip on no rank" 2 "no such rank" 1 bench --model "$stories" --flip-weight 1 -n 2
