@@ -384,9 +384,7 @@ int bench_kernels(struct app *app, struct diag *d) {
     b.repeat = (int)app->spec.repeat;
     b.threads = app_threads(&app->spec);
     b.bytes = bench_probe_bytes() / 2; /* still out of the cache, and made in half the time */
-    static const char taken[] = "kernels quant threads bind repeat json quiet";
-    int rc = err_agree(app->world, opts_only(&app->spec, taken, "bench --kernels without --model", d), d);
-    if (!rc) rc = app_bind(app, d);
+    int rc = app_bind(app, d);
     if (!rc) rc = err_agree(app->world, open_bench(&b, &only, d), d);
     if (!rc && app->rank == 0 && !app->spec.json) print_head(&b);
     if (!rc) rc = bench_all(&b, only, d);

@@ -143,7 +143,47 @@ static int is_bare(const struct cmd *c, const struct opt *o, const char *next) {
 }
 
 static int takes(const struct cmd *c, const struct opt *o) {
-    return !strcmp(o->name, "help") || listed(c->options, o->name);
+    int is = !strcmp(o->name, "help") || listed(c->options, o->name);
+    for (const struct cmd_mode *m = c->modes; m && m->name && !is; m++)
+        is = listed(m->options, o->name);
+    return is;
+}
+
+static int mode_takes(const struct cmd *c, const struct cmd_mode *mode, const struct opt *o) {
+    return listed(c->options, o->name) || listed(mode->options, o->name);
+}
+
+static void add_text(char *text, size_t cap, const char *dashes, const char *more) {
+    size_t len = strlen(text);
+    snprintf(text + len, cap - len, "%s%s%s", len ? ", " : "", dashes, more);
+}
+
+/* The option is another command's: an unknown one here. */
+static int refuse_word(const struct cmd *c, const char *word, const char *name, size_t n, struct diag *d) {
+    char others[128] = "";
+    for (int i = 0; i < N_OPTS && word[1] == '-'; i++)
+        for (int k = 0; strlen(table[i].name) == n && !memcmp(table[i].name, name, n) && cmds[k]; k++)
+            if (takes(cmds[k], &table[i])) add_text(others, sizeof others, "", cmds[k]->name);
+    return diag_set(d, ERR_USAGE, "unknown option '%.64s'%s%s: see northwall %s --help", word,
+                    others[0] ? ", which is for " : "", others, c->name);
+}
+
+/* What the command does otherwise takes the option, but not what it is asked to do. */
+static int refuse_option(const struct cmd *c, const struct cmd_mode *mode, const struct opt *o, struct diag *d) {
+    char others[128] = "", own[512] = "";
+    for (const struct cmd_mode *m = c->modes; m->name; m++)
+        if (listed(m->options, o->name)) add_text(others, sizeof others, "", m->name);
+    for (int i = 0; i < N_OPTS; i++)
+        if (mode_takes(c, mode, &table[i])) add_text(own, sizeof own, "--", table[i].name);
+    return diag_set(d, ERR_USAGE, "%s takes no --%s, which is for %s; it takes %s", mode->name, o->name, others, own);
+}
+
+static int check_mode(const struct run_spec *s, const struct cmd *c, struct diag *d) {
+    int mode = c->modes && !s->help ? c->mode(s) : -1;
+    for (int i = 0; i < N_OPTS && mode >= 0; i++)
+        if (s->given[i / 64] >> i % 64 & 1 && !mode_takes(c, &c->modes[mode], &table[i]))
+            return refuse_option(c, &c->modes[mode], &table[i], d);
+    return 0;
 }
 
 static int set_value(struct run_spec *s, const struct opt *o, const char *value, struct diag *d) {
@@ -188,8 +228,9 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
             continue;
         }
         const char *name = word + dashes, *eq = strchr(name, '=');
-        const struct opt *o = find(c, name, eq ? (size_t)(eq - name) : strlen(name), dashes);
-        if (!o) return diag_set(d, ERR_USAGE, "unknown option '%.64s': see northwall %s --help", word, c->name);
+        size_t len = eq ? (size_t)(eq - name) : strlen(name);
+        const struct opt *o = find(c, name, len, dashes);
+        if (!o) return refuse_word(c, word, name, len, d);
         if (o->kind == OPT_FLAG && eq) return diag_set(d, ERR_USAGE, "--%s takes no value", o->name);
         const char *next = i + 1 < argc ? argv[i + 1] : NULL, *value = NULL;
         if (eq)
@@ -204,14 +245,7 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
         if (rc) return rc;
         s->given[(o - table) / 64] |= (uint64_t)1 << (o - table) % 64;
     }
-    return 0;
-}
-
-int opts_only(const struct run_spec *s, const char *list, const char *reason, struct diag *d) {
-    for (int i = 0; i < N_OPTS; i++)
-        if (s->given[i / 64] >> i % 64 & 1 && !listed(list, table[i].name))
-            return diag_set(d, ERR_USAGE, "%s takes no --%s", reason, table[i].name);
-    return 0;
+    return check_mode(s, c, d);
 }
 
 static uint64_t hash_text(const char *text, uint64_t seed) {

@@ -386,9 +386,23 @@ static int run_model(struct app *app, struct diag *d) {
     return rc;
 }
 
+static const struct cmd_mode modes[] = {
+    {"bench",
+     "model strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch mode kv "
+     "allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram no-bos timeout mem "
+     "weights-cache "
+     "roofline plot no-verify flip-weight net"},
+    {"bench --kernels without --model", ""},
+    {0},
+};
+
 /* Without a model, --kernels measures the kernels by themselves. */
+static int mode(const struct run_spec *s) {
+    return s->kernels && !s->model && !s->roofline && !s->plot;
+}
+
 static int run(struct app *app, struct diag *d) {
-    int alone = app->spec.kernels && !app->spec.model && !app->spec.roofline && !app->spec.plot;
+    int alone = mode(&app->spec);
     int rc = agree_same(app->world, (uint64_t)alone, "whether --model is given", d);
     if (!rc && alone) return bench_kernels(app, d);
     if (!rc) rc = err_agree(app->world, check_options(app, d), d);
@@ -402,11 +416,9 @@ const struct cmd cmd_bench = {
         "--model FILE|PRESET [--strategy S | --strategies LIST] [--prompt TEXT] [options]\n"
         "       northwall bench --kernels [SET] [--quant TYPE] [--threads N] [--bind on|off] [--repeat N] [--json]",
     .bare = "kernels",
-    .options = "model quant strategy tp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches "
-               "batch threads bind mode kv allreduce transport wire drop-sync "
-               "temperature top-k top-p seed draft draft-ngram no-bos timeout mem weights-cache kernels repeat "
-               "roofline plot no-verify "
-               "flip-weight json quiet net",
+    .options = "quant threads bind kernels repeat json quiet",
+    .modes = modes,
+    .mode = mode,
     .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The\n"
              "read bandwidth of the same cores is probed before and after each run. The tokens and logits of every\n"
              "run of every strategy are compared with those of one rank; a difference ends the command with a\n"

@@ -246,8 +246,6 @@ static int run_measured(struct app *app, struct diag *d) {
 }
 
 static int run_verify(struct app *app, struct diag *d) {
-    int rc = opts_only(&app->spec, "verify ranks algo quiet", "coll --verify", d);
-    if (rc) return rc;
     int most = app->spec.ranks ? (int)app->spec.ranks : 64;
     if (most > 64) return diag_set(d, ERR_USAGE, "--ranks %d: at most 64 are proved", most);
     return app->rank == 0 ? coll_verify(app, most, d) : 0;
@@ -257,10 +255,8 @@ static int run_crossover(struct app *app, struct diag *d) {
     static struct coll_bench b; /* for its words */
     struct sizes z = {0, 0};
     int size = app->spec.ranks ? (int)app->spec.ranks : app->size;
-    int rc = opts_only(&app->spec, "crossover ranks wire min-bytes max-bytes factor net quiet", "coll --crossover", d);
-    if (rc) return rc;
     b.app = app;
-    rc = parse_what(&b, &z, d);
+    int rc = parse_what(&b, &z, d);
     if (!rc && size < 2) rc = diag_set(d, ERR_USAGE, "coll --crossover: of how many ranks? Give --ranks 2 or more");
     return rc || app->rank ? rc : coll_crossover(app, b.data.wire, size, z.min, z.max, d);
 }
@@ -271,15 +267,28 @@ static int run(struct app *app, struct diag *d) {
     return run_measured(app, d);
 }
 
+static const struct cmd_mode modes[] = {
+    {"coll",
+     "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu flip timeout bind "
+     "json out net"},
+    {"coll --verify", "verify ranks algo"},
+    {"coll --crossover", "crossover ranks wire min-bytes max-bytes factor net"},
+    {0},
+};
+
+static int mode(const struct run_spec *s) {
+    return s->verify ? 1 : s->crossover ? 2 : 0;
+}
+
 const struct cmd cmd_coll = {
     .name = "coll",
     .summary = "measure collectives beside MPI's and the machine's floor; or prove and count them",
     .usage = "[--algo LIST] [--op KIND] [-b SIZE -e SIZE -f N] [-n N|adaptive] [options]\n"
              "       northwall coll --verify [--ranks MAX] [--algo LIST]\n"
              "       northwall coll --crossover [--ranks P] [--wire FORM] [-b SIZE -e SIZE -f N] [--net FILE]",
-    .options =
-        "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu verify crossover "
-        "ranks flip timeout bind json out quiet net",
+    .options = "quiet",
+    .modes = modes,
+    .mode = mode,
     .notes = "Algorithms take turns, repetition by repetition, so their times are compared in pairs. Operands are\n"
              "written anew before each repetition, results checked after it, both untimed. A wrong element, or a\n"
              "message more or less than the formula says, ends the command with a nonzero status.",

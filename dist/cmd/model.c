@@ -155,31 +155,49 @@ static const struct {
                {"quantize", do_quantize, MODEL_SHAPE},
                {"tokenize", do_tokenize, MODEL_TOKENIZER},
                {"perplexity", do_perplexity, MODEL_SHAPE | MODEL_TOKENIZER}};
+enum { N_ACTIONS = sizeof actions / sizeof *actions };
+
+/* In the order of actions. */
+static const struct cmd_mode modes[] = {
+    {"model info", "quant all"},
+    {"model synth", "quant out seed threads"},
+    {"model quantize", "type head-type out threads"},
+    {"model tokenize", "text no-bos"},
+    {"model perplexity",
+     "quant text window skip seed threads mode kv allreduce transport wire drop-sync net kernels all json"},
+    {0},
+};
+_Static_assert(sizeof modes / sizeof *modes == N_ACTIONS + 1, "a mode for each action");
+
+static int mode(const struct run_spec *s) {
+    for (int i = 0; i < N_ACTIONS && s->n_args; i++)
+        if (!strcmp(actions[i].name, s->args[0])) return i;
+    return -1;
+}
 
 static int run(struct app *app, struct diag *d) {
     const char *what = app->spec.n_args ? app->spec.args[0] : "";
+    int at = mode(&app->spec);
+    if (at < 0)
+        return diag_set(d, ERR_USAGE,
+                        "northwall model '%.40s': actions are info, synth, quantize, tokenize, perplexity", what);
     if (app->size > 1 && strcmp(what, "perplexity"))
         return diag_set(d, ERR_USAGE, "northwall model %s works on one rank: run it without mpirun", what);
-    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
-        if (strcmp(actions[i].name, what)) continue;
-        struct model m;
-        int rc = model_open_parts(&m, app, actions[i].parts, d);
-        if (rc) return rc;
-        rc = actions[i].run(app, &m, d);
-        model_close(&m);
-        return rc;
-    }
-    return diag_set(d, ERR_USAGE, "northwall model '%.40s': actions are info, synth, quantize, tokenize, perplexity",
-                    what);
+    struct model m;
+    int rc = model_open_parts(&m, app, actions[at].parts, d);
+    if (rc) return rc;
+    rc = actions[at].run(app, &m, d);
+    model_close(&m);
+    return rc;
 }
 
 const struct cmd cmd_model = {
     .name = "model",
     .summary = "info | synth | quantize | tokenize | perplexity",
     .usage = "info|synth|quantize|tokenize|perplexity --model FILE|PRESET [TEXTFILE] [options]",
-    .options = "model quant type head-type out text window skip seed threads mode kv allreduce transport wire "
-               "drop-sync no-bos "
-               "kernels all json quiet",
+    .options = "model quiet",
+    .modes = modes,
+    .mode = mode,
     .notes =
         "info        what a file or preset holds (--all: long arrays too), and whether it can be run\n"
         "synth       write a preset's synthetic weights as GGUF: --model PRESET --quant TYPE --out FILE\n"

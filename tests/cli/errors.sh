@@ -69,6 +69,28 @@ asks "help on one rank" "differ in the command line" "${one[@]}" -- run --help
 asks "another command on one rank" "differ in the command line" "${one[@]}" -- list
 asks "other repetitions on one rank" "differ in the command line" bench --model "$stories" --repeat 1 -- bench --model "$stories" --repeat 2
 asks "model command on one rank" "differ in the command line" "${one[@]}" -- model info --model "$stories"
+# Every option that is not used is refused, and what takes it is named: for each command, and each thing that one does.
+refuses() { # TEXT ARGUMENTS...
+    fails "$*" 2 "$1" 1 "${@:2}"
+}
+refuses "'--op', which is for coll: see northwall run" run --op allreduce
+refuses "'--steps', which is for plan: see northwall bench" bench --steps
+refuses "'--draft', which is for run, bench: see northwall plan" plan --draft 2
+refuses "'--pp', which is for run, bench, plan: see northwall model" model synth --pp 2
+refuses "'--model', which is for run, bench, plan, model: see northwall coll" coll --model x
+refuses "'--type', which is for model: see northwall calibrate" calibrate --type Q4_0
+refuses "'--json', which is for" list --json
+refuses "model info takes no --text, which is for model tokenize, model perplexity; it takes --model, --quant, --all, --quiet" \
+    model info --text a
+refuses "model synth takes no --type, which is for model quantize; it takes --model, --quant, --threads, --seed, --out, --quiet" \
+    model synth --model smollm-135m --type Q4_0 --out "$tmp/none.gguf"
+refuses "model quantize takes no --quant, which is for" model quantize --model "$kjv" --quant Q4_0 --out "$tmp/none.gguf"
+refuses "model tokenize takes no --json, which is for model perplexity" model tokenize --model "$kjv" --json
+refuses "model perplexity takes no --out, which is for" model perplexity --model "$kjv" --out x
+refuses "coll takes no --ranks, which is for coll --verify, coll --crossover" coll --ranks 3
+refuses "coll --verify takes no --wire, which is for coll, coll --crossover; it takes --ranks, --algo, --verify, --quiet" coll --verify --wire int8
+refuses "bench --kernels without --model takes no --tp, which is for bench" bench --kernels --tp 2
+ok "no file of a command that was refused" [ ! -e "$tmp/none.gguf" ]
 fails "an unknown all-reduce" 2 "no collective algorithm is called 'nope'" 2 run --model "$stories" --strategy tp2 --allreduce nope
 fails "an unknown transport" 2 "expected auto, shm or link" 1 run --model "$stories" --transport tcp
 fails "an unknown wire form" 2 "expected f32, fp16, int8 or int4" 1 run --model "$stories" --wire int5

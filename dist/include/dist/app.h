@@ -49,10 +49,18 @@ struct app {
     int node_leader; /* 1: this rank is that one */
 };
 
+/* One of the things that a command does, and the options for it. */
+struct cmd_mode {
+    const char *name; /* "model synth" */
+    const char *options; /* names, separated by spaces */
+};
+
 struct cmd {
     const char *name, *summary;
     const char *usage; /* words after "northwall NAME" */
-    const char *options; /* names of the options it takes, separated by spaces */
+    const char *options; /* names of the options it takes, separated by spaces; with modes, in all of them */
+    const struct cmd_mode *modes; /* ended by a row without name; NULL: it does one thing */
+    int (*mode)(const struct run_spec *s); /* which of them is asked for; -1: none, which run will say */
     const char *bare; /* of those, options whose value may be left out (it is then ""), or NULL */
     const char *notes; /* paragraphs under the options, or NULL */
     int max_args; /* words that are no options, 2 at most */
@@ -60,10 +68,9 @@ struct cmd {
 };
 extern const struct cmd *const cmds[];
 
-/* Parses argv after the subcommand. ERR_USAGE names the word. Local. */
+/* Parses argv after the subcommand. ERR_USAGE names the word: also of an option that is for another command, or for
+ * another mode of this one, and then what takes it. Local. */
 int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, struct diag *d);
-/* ERR_USAGE if an option was given that is no word of the list: "REASON takes no --NAME". Local. */
-int opts_only(const struct run_spec *s, const char *list, const char *reason, struct diag *d);
 /* Of the command and all options that ranks must share. Local. */
 uint64_t opts_hash(const struct run_spec *s, const struct cmd *c);
 void opts_help(const struct cmd *c, FILE *out);
