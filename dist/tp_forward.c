@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coll_log.h"
 #include "collectives/agree.h"
 #include "dist/setup.h"
 
@@ -44,11 +45,17 @@ static int allocate(struct tp_forward *f, const struct model *m, struct diag *d)
     return 0;
 }
 
-static int open_reduce(const struct tp_forward *f, enum step_kind kind, int tag, struct coll **out, struct diag *d) {
+static int open_reduce(const struct tp_forward *f, const struct app *app, enum step_kind kind, int tag,
+                       struct coll **out, struct diag *d) {
     struct coll_spec spec;
+    struct coll_info info;
     plan_coll(f->plan, f->world->rank, kind, &spec);
     spec.tag = tag;
-    return coll_init(out, f->world, &spec, d);
+    int rc = coll_init(out, f->world, &spec, d);
+    if (rc) return rc;
+    coll_info(*out, &info);
+    coll_log(app, f->world, 0, &info, f->world->rank == 0);
+    return 0;
 }
 
 int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
@@ -59,9 +66,9 @@ int tp_forward_open(struct tp_forward *f, const struct app *app, const struct mo
     if (!rc) rc = agree_same(f->world, f->plan->hash, "the plan", d);
     if (!rc) rc = err_agree(f->world, allocate(f, m, d), d);
     if (rc || f->world->size == 1) return rc;
-    rc = open_reduce(f, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
+    rc = open_reduce(f, app, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
     if (!rc && plan_sync(f->plan, f->world->rank, 0) != SYNC_JOINED)
-        rc = open_reduce(f, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
+        rc = open_reduce(f, app, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
     f->world->wait_limit_s = WAIT_LIMIT_S;
     return rc;
 }

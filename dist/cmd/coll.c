@@ -270,7 +270,7 @@ static int run(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"coll",
      "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu flip timeout bind "
-     "json out net"},
+     "json out net log"},
     {"coll --verify", "verify ranks algo"},
     {"coll --crossover", "crossover ranks wire min-bytes max-bytes factor net"},
     {0},

@@ -73,6 +73,7 @@ asks "model command on one rank" "differ in the command line" "${one[@]}" -- mod
 refuses() { # TEXT ARGUMENTS...
     fails "$*" 2 "$1" 1 "${@:2}"
 }
+refuses "--log everything: valid is collectives" run --log everything
 refuses "'--op', which is for coll: see northwall run" run --op allreduce
 refuses "'--steps', which is for plan: see northwall bench" bench --steps
 refuses "'--draft', which is for run, bench: see northwall plan" plan --draft 2
