@@ -86,6 +86,7 @@ struct setup {
     int *domains; /* [3 * size]: as the spec or the link says; as the link says; where both agree */
     const int *shared; /* the last of them, NULL where all send messages */
     struct sched sched;
+    struct sched *all; /* of all ranks: rank 0's, where they are proved */
     enum coll_label label;
 };
 
@@ -146,17 +147,13 @@ static int check_library(const struct setup *t, struct diag *d) {
 }
 
 /* All ranks' schedules at once: rank 0's business. */
-static int prove(const struct setup *t, enum coll_label *label, struct diag *d) {
-    int n = t->link->size, code = 0, built = 0;
-    struct sched *all = calloc((size_t)n, sizeof *all);
-    if (!all) return diag_set(d, ERR_MEMORY, "no memory for %d schedules", n);
-    for (; built < n && code == 0; built++)
-        code = build(t, built, &all[built], d);
-    if (code == 0) code = sched_check(all, t->spec.kind, &t->spec.shape, label, d);
-    for (int r = 0; r < built; r++)
-        sched_fini(&all[r]);
-    free(all);
-    return code;
+static int prove(struct setup *t, enum coll_label *label, struct diag *d) {
+    int n = t->link->size, code = 0;
+    t->all = calloc((size_t)n, sizeof *t->all);
+    if (!t->all) return diag_set(d, ERR_MEMORY, "no memory for %d schedules", n);
+    for (int r = 0; r < n && code == 0; r++)
+        code = build(t, r, &t->all[r], d);
+    return code ? code : sched_check(t->all, t->spec.kind, &t->spec.shape, label, d);
 }
 
 static int check_label(struct setup *t, struct diag *d) {
@@ -286,9 +283,45 @@ static int allocate(struct coll *c, struct diag *d) {
     return 0;
 }
 
+/* What the timer says of the schedules that are proved; of others an estimate. Rank 0's counts. Collective. */
+static int predict(struct setup *t, uint64_t *ps, struct diag *d) {
+    struct net_clock *clocks = t->all ? calloc((size_t)t->link->size, sizeof *clocks) : NULL;
+    const struct coll_spec *spec = &t->spec;
+    int code = 0;
+    if (t->all && !clocks)
+        code = diag_set(d, ERR_MEMORY, "no memory for %d clocks", t->link->size);
+    else if (t->all)
+        code = sched_price(t->all, &spec->shape, &t->net, t->c->segment != NULL, &spec->op, spec->wire,
+                           coll_typical(spec), t->c->sizes.granule, clocks, d);
+    else if (t->link->rank == 0)
+        code = coll_estimate(spec, &t->choice, ps, d);
+    for (int r = 0; r < t->link->size && clocks && code == 0; r++)
+        if (clocks[r].now.ps > *ps) *ps = clocks[r].now.ps;
+    free(clocks);
+    code = err_agree(t->link, code, d);
+    agree_bcast(t->link, 0, ps, sizeof *ps);
+    return code;
+}
+
+/* Tiers that messages between neighbours, and with rank 0, take. */
+static unsigned tiers_of(const struct setup *t) {
+    unsigned tiers = 0;
+    for (int r = 1; r < t->link->size; r++)
+        tiers |= 1u << net_tier(&t->net, &t->spec.shape, t->c->segment != NULL, 0, r) |
+                 1u << net_tier(&t->net, &t->spec.shape, t->c->segment != NULL, r - 1, r);
+    return tiers;
+}
+
 static void fill_info(struct setup *t) {
     struct coll_info *info = &t->c->info;
     const struct program *p = &t->c->prog;
+    snprintf(info->name, sizeof info->name, "%s", t->c->name);
+    info->kind = t->spec.kind;
+    info->op = t->spec.op;
+    info->wire = t->spec.wire;
+    info->size = t->link->size;
+    info->n_typical = coll_typical(&t->spec);
+    info->tiers = tiers_of(t);
     info->choice = t->choice;
     info->transport = t->c->segment ? COLL_TRANSPORT_SHM : COLL_TRANSPORT_LINK;
     info->label = t->label;
@@ -313,11 +346,11 @@ static int setup_all(struct setup *t, struct diag *d) {
     code = coll_resolve(&t->spec, &t->choice, c->info.why, sizeof c->info.why, d);
     if (code == 0 && t->choice.algo->library) code = check_library(t, d);
     if (code == 0 && !t->choice.algo->library) code = build(t, t->link->rank, &t->sched, d);
-    if (code == 0) code = coll_estimate(&t->spec, &t->choice, &c->info.predicted_ps, d);
     code = err_agree(t->link, code, d);
     if (code == 0) code = find_label(t, d);
     if (code == 0) code = compile_and_share(t, d);
     if (code == 0) code = err_agree(t->link, allocate(c, d), d);
+    if (code == 0) code = predict(t, &c->info.predicted_ps, d);
     if (code == 0) fill_info(t);
     return code;
 }
@@ -342,6 +375,9 @@ int coll_init(struct coll **out, struct link *link, const struct coll_spec *spec
     snprintf(c->name, sizeof c->name, "%s", spec->name ? spec->name : coll_kind_name(spec->kind));
     code = setup_all(&t, d);
     sched_fini(&t.sched);
+    for (int r = 0; r < link->size && t.all; r++)
+        sched_fini(&t.all[r]);
+    free(t.all);
     free(t.domains);
     if (code != 0)
         coll_free(c);

@@ -228,7 +228,7 @@ static void say_why(const struct contest *t, char *why, size_t cap) {
 int coll_resolve(const struct coll_spec *spec, struct coll_choice *choice, char *why, size_t cap, struct diag *d) {
     struct contest t = {.spec = spec};
     if (spec->algo && strcmp(spec->algo, "auto") != 0) {
-        if (why) snprintf(why, cap, "asked for");
+        if (why) snprintf(why, cap, "%s", spec->why ? spec->why : "asked for");
         return coll_choice_parse(choice, spec->algo, d);
     }
     int code = run_contest(&t, d);

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "coll_log.h"
 #include "collectives/agree.h"
 
 enum {
@@ -371,12 +372,11 @@ static void sum_up_all(struct coll_bench *b) {
 
 /* ---- a size ---- */
 
-/* Most messages and words of any rank, and the estimate. */
-static int find_costs(struct coll_bench *b, struct coll_method *m, struct diag *d) {
+/* Most messages and words of any rank. */
+static void find_costs(struct coll_bench *b, struct coll_method *m) {
     m->most = (struct coll_cost){0};
-    m->predicted_ps = 0;
     m->sent_bytes = (uint64_t)agree_max(b->app->world, (double)m->info.sent_bytes, NULL);
-    if (m->info.choice.algo->library) return 0;
+    if (m->info.choice.algo->library) return;
     for (int r = 0; r < b->app->size; r++) {
         struct coll_cost c;
         sched_formula(&m->info.choice, b->data.kind, &b->shape, r, b->n, m->info.granule, &c);
@@ -385,13 +385,6 @@ static int find_costs(struct coll_bench *b, struct coll_method *m, struct diag *
         if (c.reduced > m->most.reduced) m->most.reduced = c.reduced;
     }
     m->most.rounds = m->info.n_rounds;
-    m->predicted_ps = m->info.predicted_ps;
-    if (b->app->size > 64) return 0; /* more are not proved */
-    int rc = b->app->rank != 0 ? 0
-                               : coll_predict(&m->info.choice, b->data.kind, &b->shape, &b->net,
-                                              m->info.transport == COLL_TRANSPORT_SHM, &b->data.op, b->data.wire, b->n,
-                                              m->info.granule, &m->predicted_ps, d);
-    return err_agree(b->app->world, rc, d);
 }
 
 static int open_method(struct coll_bench *b, struct coll_method *m, struct diag *d) {
@@ -411,6 +404,7 @@ static int open_method(struct coll_bench *b, struct coll_method *m, struct diag 
     int rc = coll_init(&m->coll, b->app->world, &spec, d);
     if (rc) return rc;
     coll_info(m->coll, &m->info);
+    coll_log(b->app, b->app->world, 0, &m->info, b->app->rank == 0);
     for (int form = 0; form < COLL_FORMS; form++) {
         struct coll_times *t = &m->times[form];
         *t = (struct coll_times){0};
@@ -420,7 +414,8 @@ static int open_method(struct coll_bench *b, struct coll_method *m, struct diag 
             rc = diag_set(d, ERR_MEMORY, "no memory for %d times: fewer --reps", b->reps);
     }
     rc = err_agree(b->app->world, rc, d);
-    return rc ? rc : find_costs(b, m, d);
+    if (!rc) find_costs(b, m);
+    return rc;
 }
 
 static void close_size(struct coll_bench *b) {

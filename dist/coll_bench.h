@@ -83,7 +83,6 @@ struct coll_method {
     struct coll_info info;
     struct coll_cost most; /* of the rank that has most */
     uint64_t sent_bytes;
-    uint64_t predicted_ps; /* 0: not known */
     struct coll_times times[COLL_FORMS];
 };
 

@@ -119,7 +119,7 @@ static void print_row(const struct coll_bench *b, const struct coll_method *m, e
     if (!m->info.choice.algo->library) {
         snprintf(messages, sizeof messages, "%llu", (unsigned long long)m->most.messages);
         snprintf(words, sizeof words, "%llu", (unsigned long long)m->most.sent);
-        snprintf(predicted, sizeof predicted, "%.2f", 1e-6 * (double)m->predicted_ps);
+        snprintf(predicted, sizeof predicted, "%.2f", 1e-6 * (double)m->info.predicted_ps);
     }
     if (b->floor_ps) snprintf(floor, sizeof floor, "%.2f", floor_ratio(b, t));
     printf("%9zu %8zu %-7s %-12s %-5s %-3s %8.2f %8.2f %8.2f %-17s %7.3f %7.3f %6llu %5s %8s %9s %7s", b->bytes, b->n,
@@ -170,7 +170,7 @@ static void put_method(json_t *o, const struct coll_bench *b, const struct coll_
     json_object_set_new(o, "words", known ? json_integer((json_int_t)m->most.sent) : json_null());
     json_object_set_new(o, "sent_bytes", known ? json_integer((json_int_t)m->sent_bytes) : json_null());
     json_object_set_new(o, "rounds", known ? json_integer(m->most.rounds) : json_null());
-    json_object_set_new(o, "predicted_us", real_or_null(1e-6 * (double)m->predicted_ps, known));
+    json_object_set_new(o, "predicted_us", real_or_null(1e-6 * (double)m->info.predicted_ps, known));
     json_object_set_new(o, "predicted_kind", json_string("estimated"));
     json_object_set_new(o, "predicted_links", json_string(b->net.tier[0].source));
     json_object_set_new(o, "memory_bytes", json_integer((json_int_t)m->info.bytes));

@@ -99,6 +99,14 @@ static int open_reduces(struct engine *e, struct diag *d) {
     return rc;
 }
 
+int engine_colls(const struct engine *e, struct coll_info out[3]) {
+    int n = 0;
+    if (e->attn_reduce && e->group->rank == 0) coll_info(e->attn_reduce, &out[n++]);
+    if (e->ffn_reduce && e->group->rank == 0) coll_info(e->ffn_reduce, &out[n++]);
+    if (e->attn_merge && e->sharers->rank == 0) coll_info(e->attn_merge, &out[n++]);
+    return n;
+}
+
 static int open_shard(struct engine *e, const struct gguf *g, int flip, struct diag *d) {
     int rc = decoder_open(&e->dec, &e->plan->shape, g, &e->me->shard, &e->plan->opts.decoder, d);
     if (rc) return rc;

@@ -118,6 +118,8 @@ static const struct opt table[] = {
      "kernel set (northwall list; default: the fastest that this CPU has)"},
     {"net", NULL, "FILE", OPT_STR, FIELD(net), 0, 0, NULL,
      "links to reckon with, as northwall calibrate --out writes them (default: an ordinary server's)"},
+    {"log", NULL, "collectives", OPT_STR, FIELD(log), 0, 0, NULL,
+     "tell on stderr, for each collective, the algorithm, why, and the predicted time"},
     {"budget", NULL, "S", OPT_REAL, FIELD(budget), 0.01, 86400, "20", "seconds that measuring may take"},
     {"roofline", NULL, NULL, OPT_FLAG, FIELD(roofline), 0, 0, NULL,
      "time of each kind of step beside its bound by memory and arithmetic"},
@@ -248,6 +250,8 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
         if (rc) return rc;
         s->given[(o - table) / 64] |= (uint64_t)1 << (o - table) % 64;
     }
+    if (s->log && strcmp(s->log, "collectives"))
+        return diag_set(d, ERR_USAGE, "--log %.40s: valid is collectives", s->log);
     return check_mode(s, c, d);
 }
 

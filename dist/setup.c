@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "coll_log.h"
 #include "collectives/agree.h"
 
 /* "192MiB", "2GB", "1024": bytes. */
@@ -225,6 +226,12 @@ static void note_label(const struct app *app, const struct plan *p) {
                    coll_label_name(plan_label(p)));
 }
 
+/* Collective over the runner's link. */
+static void log_colls(const struct app *app, const struct runner *r) {
+    struct coll_info info[COLL_LOG_MOST];
+    coll_log(app, r->link, r->link->rank, info, engine_colls(r->engine, info));
+}
+
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
@@ -238,6 +245,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
         if (r->link) rc = check_node(app, r->plan, r->link, d);
         if (r->link && !rc) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
         if (r->link && !rc) note_cache(app, r);
+        if (r->link && !rc) log_colls(app, r);
         if (r->link && !rc) engine_limit_waits(r->engine, r->wait_limit_s);
         if (r->link && !rc) r->oversubscribed = outnumber_cores(app, r->link, r->plan->opts.decoder.threads);
         rc = err_agree(app->world, rc, d);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coll_log.h"
 #include "collectives/agree.h"
 #include "dist/setup.h"
 
@@ -45,12 +46,17 @@ static int allocate(struct tp_forward *f, const struct model *m, struct diag *d)
     return 0;
 }
 
-static int open_reduce(const struct tp_forward *f, struct link *link, enum step_kind kind, int tag, struct coll **out,
-                       struct diag *d) {
+static int open_reduce(const struct tp_forward *f, const struct app *app, struct link *link, enum step_kind kind,
+                       int tag, struct coll **out, struct diag *d) {
     struct coll_spec spec;
+    struct coll_info info;
     plan_coll(f->plan, f->world->rank, kind, &spec);
     spec.tag = tag;
-    return coll_init(out, link, &spec, d);
+    int rc = coll_init(out, link, &spec, d);
+    if (rc) return rc;
+    coll_info(*out, &info);
+    coll_log(app, f->world, f->world->rank, &info, link->rank == 0);
+    return 0;
 }
 
 int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
@@ -62,12 +68,12 @@ int tp_forward_open(struct tp_forward *f, const struct app *app, const struct mo
     if (!rc) rc = err_agree(f->world, allocate(f, m, d), d);
     if (rc || f->world->size == 1) return rc;
     int kvp = f->plan->strategy.kvp;
-    rc = open_reduce(f, f->world, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
+    rc = open_reduce(f, app, f->world, STEP_FFN_REDUCE, TAG_FFN, &f->ffn, d);
     if (!rc && plan_sync(f->plan, f->world->rank, 0) != SYNC_JOINED)
-        rc = open_reduce(f, f->world, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
+        rc = open_reduce(f, app, f->world, STEP_ATTN_REDUCE, TAG_ATTN, &f->attn, d);
     if (!rc && kvp > 1) {
         f->sharers = link_split(f->world, f->world->rank / kvp, f->world->rank);
-        rc = open_reduce(f, f->sharers, STEP_ATTN_MERGE, TAG_MERGE, &f->merge, d);
+        rc = open_reduce(f, app, f->sharers, STEP_ATTN_MERGE, TAG_MERGE, &f->merge, d);
         if (!rc) f->sharers->wait_limit_s = WAIT_LIMIT_S;
     }
     f->world->wait_limit_s = WAIT_LIMIT_S;

@@ -50,6 +50,7 @@ static void group_coll(const struct plan *p, const struct plan_stage *stage, con
     out->name = step_name(kind);
     out->kind = COLL_ALLREDUCE;
     out->algo = algo->name[0] ? algo->name : p->opts.allreduce;
+    out->why = algo->name[0] ? algo->why : NULL;
     out->label = algo->label;
     out->transport = p->opts.transport;
     out->net = p->opts.net;

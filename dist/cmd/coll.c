@@ -268,9 +268,11 @@ static int run(struct app *app, struct diag *d) {
 }
 
 static const struct cmd_mode modes[] = {
-    {"coll", "op transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu flip timeout bind "
-             "json out net"},
-    {"coll --verify", "verify ranks"},
+    {"coll",
+     "op algo transport wire reduce min-bytes max-bytes factor reps warmup in-place context osu flip timeout bind "
+     "json out net log"},
+    {"coll --verify", "verify ranks algo"},
+    {"coll --crossover", "crossover ranks wire min-bytes max-bytes factor net"},
     {0},
 };
 

@@ -164,7 +164,7 @@ static const struct cmd_mode modes[] = {
     {"model quantize", "type head-type out threads"},
     {"model tokenize", "text no-bos"},
     {"model perplexity",
-     "quant text window skip seed kvp threads mode kv allreduce transport wire drop-sync net kernels all json"},
+     "quant text window skip seed kvp threads mode kv allreduce transport wire drop-sync net log kernels all json"},
     {0},
 };
 _Static_assert(sizeof modes / sizeof *modes == N_ACTIONS + 1, "a mode for each action");

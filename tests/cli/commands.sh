@@ -87,6 +87,23 @@ for n in 1 2 3; do
 done
 ranks 2 run --model "$kjv" --prompt "In the" -n 4 --tp 2 --json -q --net "$tmp/net2.yaml" >"$tmp/net" 2>/dev/null
 ok "--net: the same logits" [ -n "$(field "$tmp/net" logits_hash)" -a "$(field "$tmp/net" logits_hash)" = "$(field "$tmp/plain" logits_hash)" ]
+# --log collectives: of each stage's group its two all-reduces, with what was asked for or chosen, and whose numbers.
+log() { # N ARGUMENTS...: the lines on stderr
+    n=$1
+    shift
+    ranks "$n" "$@" --log collectives 2>&1 >/dev/null | grep '^northwall: '
+}
+log 4 run --model "$kjv" --prompt And -n 2 -q --tp 2 --pp 2 >"$tmp/log"
+ok "--log: a line for each collective under one head" [ "$(wc -l <"$tmp/log")" = 5 -a "$(grep -c 'ranks 0-1' "$tmp/log")" = 2 -a "$(grep -c 'ranks 2-3' "$tmp/log")" = 2 ]
+ok "--log: its columns" [ "$(grep -cE '^northwall: (attn|ffn)_reduce +allreduce +ranks [02]-[13] +[0-9]+ B +[a-z]+ +shm +bit-exact +[0-9.]+ us  fastest of [0-9]+ .* us estimated; next [a-z]+ [0-9.]+ us; links: shm assumed$' "$tmp/log")" = 4 ]
+ok "--log: aligned" [ "$(awk 'match($0, /estimated  why/) {print RSTART + 9} match($0, / us  fastest/) {print RSTART + 3}' "$tmp/log" | uniq -c | awk '{print $1}')" = 5 ]
+log 2 bench --model "$kjv" --strategies 1,tp2 --n-prompt 4 -n 2 --repeat 1 --allreduce ring --transport link --no-verify --net "$tmp/net2.yaml" >"$tmp/log"
+ok "--log: asked for, over links that were measured" [ "$(grep -cE 'ring +link .* us  asked for; links: '"$tmp"'/net2.yaml: [a-z]+ (measured|fitted) 20' "$tmp/log")" = 2 ]
+log 2 model perplexity --model "$kjv" --text "In the beginning God created" >"$tmp/log"
+ok "--log of perplexity" [ "$(grep -c 'ranks 0-1' "$tmp/log")" = 2 ]
+log 2 coll -b 4K -e 4K -n 3 --algo mpi,auto >"$tmp/log"
+ok "--log of coll" sh -c 'grep -q "mpi .* not known  asked for; links: none" "$1" && grep -q "^northwall: auto .* fastest of" "$1"' _ "$tmp/log"
+ok "--log of one rank: nothing but the head" [ "$(log 1 run --model "$kjv" --prompt And -n 1 -q | wc -l)" = 1 ]
 # Roofline: all keys, for one rank, split layers and stages; bytes are those of the plan.
 for s in 1 tp2 pp2; do
     ranks "${s#[tp]p}" bench --model "$kjv" --strategy $s --n-prompt 8 -n 4 --repeat 1 --roofline --json >"$tmp/roof" 2>/dev/null

@@ -73,6 +73,7 @@ asks "model command on one rank" "differ in the command line" "${one[@]}" -- mod
 refuses() { # TEXT ARGUMENTS...
     fails "$*" 2 "$1" 1 "${@:2}"
 }
+refuses "--log everything: valid is collectives" run --log everything
 refuses "'--op', which is for coll: see northwall run" run --op allreduce
 refuses "'--steps', which is for plan: see northwall bench" bench --steps
 refuses "'--draft', which is for run, bench: see northwall plan" plan --draft 2
@@ -87,8 +88,8 @@ refuses "model synth takes no --type, which is for model quantize; it takes --mo
 refuses "model quantize takes no --quant, which is for" model quantize --model "$kjv" --quant Q4_0 --out "$tmp/none.gguf"
 refuses "model tokenize takes no --json, which is for model perplexity" model tokenize --model "$kjv" --json
 refuses "model perplexity takes no --out, which is for" model perplexity --model "$kjv" --out x
-refuses "coll takes no --ranks, which is for coll --verify" coll --ranks 3
-refuses "coll --verify takes no --wire, which is for coll; it takes --ranks, --algo, --verify, --quiet" coll --verify --wire int8
+refuses "coll takes no --ranks, which is for coll --verify, coll --crossover" coll --ranks 3
+refuses "coll --verify takes no --wire, which is for coll, coll --crossover; it takes --ranks, --algo, --verify, --quiet" coll --verify --wire int8
 refuses "bench --kernels without --model takes no --tp, which is for bench" bench --kernels --tp 2
 ok "no file of a command that was refused" [ ! -e "$tmp/none.gguf" ]
 fails "an unknown all-reduce" 2 "no collective algorithm is called 'nope'" 2 run --model "$stories" --strategy tp2 --allreduce nope

@@ -391,6 +391,7 @@ static inline void check_auto(struct link *l, struct outcome *o) {
     struct coll_info info;
     struct coll_choice choice;
     struct diag d = {0};
+    uint64_t ps = 0;
     material_init(&m, l, 16, 0, CANONICAL, 2);
     struct coll_spec spec = sum_spec(&m, NULL, COLL_TRANSPORT_AUTO);
     spec.label = COLL_BIT_EXACT;
@@ -401,7 +402,9 @@ static inline void check_auto(struct link *l, struct outcome *o) {
         EXPECT(o, info.label == COLL_BIT_EXACT && info.choice.algo->label == COLL_BIT_EXACT, "%s", info.why);
         EXPECT(o, coll_resolve(&spec, &choice, NULL, 0, &d) == 0 && choice.algo == info.choice.algo, "%s", info.why);
         EXPECT(o, strstr(info.why, "fastest of") && info.calls == 0, "'%s'", info.why);
-        EXPECT(o, l->size == 1 || info.predicted_ps > 0, "%ld ps", (long)info.predicted_ps);
+        int rc = coll_predict(&choice, spec.kind, &spec.shape, &net_default, info.transport == COLL_TRANSPORT_SHM,
+                              &spec.op, NULL, spec.n_typical, info.granule, &ps, &d);
+        EXPECT(o, rc == 0 && info.predicted_ps == ps, "%ld ps, not %ld", (long)info.predicted_ps, (long)ps);
         coll_free(c);
     }
     material_fini(&m);

@@ -76,6 +76,7 @@ struct coll_spec {
     const char *name; /* for logs and errors: "attn_reduce"; copied */
     enum coll_kind kind;
     const char *algo; /* coll_choice_parse's words; NULL or "auto": see coll_resolve */
+    const char *why; /* algo was chosen, for coll_info; NULL: it was asked for */
     enum coll_label label; /* the worst that is accepted (BIT_EXACT is 0); an algo or wire that is worse is ERR_USAGE,
                               unless the proof for this shape is better */
     enum coll_transport transport;
@@ -124,6 +125,13 @@ const void *coll_wait(struct coll *c);
 void coll_run(struct coll *c, const void *in, void *out, size_t n);
 
 struct coll_info {
+    char name[48];
+    enum coll_kind kind;
+    struct coll_op op;
+    const struct coll_wire *wire;
+    int size; /* ranks */
+    size_t n_typical;
+    unsigned tiers; /* bit i: tier i of net joins some of its ranks */
     struct coll_choice choice;
     enum coll_transport transport;
     enum coll_label label; /* proved for this shape */
@@ -131,7 +139,8 @@ struct coll_info {
     size_t granule; /* elements */
     struct coll_cost cost; /* this rank's, for n_typical */
     uint64_t sent_bytes; /* of it, in the wire form */
-    uint64_t predicted_ps; /* slowest rank, for n_typical; kind estimated */
+    uint64_t predicted_ps; /* slowest rank, for n_typical, by sched_price (beyond 64 ranks as auto reckons); estimated;
+                              0: not known, the library's own */
     size_t bytes; /* memory on this rank */
     uint64_t calls;
     char why[160]; /* "fastest of 5 bit-exact ones for 8192 B on 2 ranks over shm; next tree 2.31 us" */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
+#include "collectives/coll.h"
 #include "collectives/link.h"
 #include "dist/draft.h"
 #include "dist/sampler.h"
@@ -73,6 +74,9 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
  * as long as their texts do. Unlimited after engine_init, unless world has a limit. Local. */
 void engine_limit_waits(struct engine *e, double seconds);
 void engine_free(struct engine *e); /* collective when e is not NULL on all ranks */
+
+/* How the collectives of this rank's group were set up, told by the group's first rank: their number, 0 to 2. Local. */
+int engine_colls(const struct engine *e, struct coll_info out[3]);
 
 /* Where the weights of all ranks came to lie (decoder_memory), summed. Collective. */
 void engine_memory(struct engine *e, struct decoder_memory *out);
