@@ -9,7 +9,7 @@ static size_t align64(size_t n) {
 size_t act_bytes(enum act_bits bits, int n_tokens, int n_groups) {
     size_t n = (size_t)n_tokens * (size_t)n_groups;
     if (bits == ACT_F32) return 0;
-    return align64(32 * n) + align64(2 * sizeof(int32_t) * n) + align64(sizeof(int32_t) * n) +
+    return align64(32 * n) + align64(64 * n) + align64(2 * sizeof(int32_t) * n) + 2 * align64(sizeof(int32_t) * n) +
            align64(sizeof(float) * n);
 }
 
@@ -26,8 +26,10 @@ void act_place(struct act *a, enum act_bits bits, float act_step, const struct o
                       .act_step = act_step};
     if (bits == ACT_F32) return;
     a->q = (int8_t(*)[32])at;
-    a->sum = (int32_t(*)[2])(at += align64(32 * n));
+    a->split = (uint8_t(*)[2][32])(at += align64(32 * n));
+    a->sum = (int32_t(*)[2])(at += align64(64 * n));
     a->total = (int32_t *)(at += align64(2 * sizeof(int32_t) * n));
+    a->below = (int32_t *)(at += align64(sizeof(int32_t) * n));
     a->scale = (float *)(at += align64(sizeof(int32_t) * n));
 }
 
@@ -39,6 +41,17 @@ INLINE float static_group(const float *x, int n, float step, float low, float hi
         q[i] = (int8_t)(x[i] == x[i] ? round_small(v) : 0);
     }
     return step;
+}
+
+INLINE void split_signs(const struct act *a, size_t at) {
+    int32_t below = 0;
+    for (int i = 0; i < 32; i++) {
+        int q = a->q[at][i];
+        a->split[at][0][i] = (uint8_t)(q < 0 ? -q : q);
+        a->split[at][1][i] = q < 0 ? 255 : 0;
+        below += q < 0 ? -q : 0;
+    }
+    a->below[at] = below;
 }
 
 INLINE void quantize_one(const struct act *a, const struct order_group *g, const float *x, size_t at) {
@@ -57,6 +70,7 @@ INLINE void quantize_one(const struct act *a, const struct order_group *g, const
         a->sum[at][h] = sum;
     }
     a->total[at] = a->sum[at][0] + a->sum[at][1];
+    split_signs(a, at);
 }
 
 CLONED(void, act_quantize, (struct act * a, int tile0, int tile1), (a, tile0, tile1)) {

@@ -147,20 +147,25 @@ INLINE vi dot_scaled_signed(vd sum, vi v, int i) {
     return _mm256_madd_epi16(sum, _mm256_srai_epi16(byte_to(v, i, 0x00800080u), 8));
 }
 
-enum { DOT_SIGNED_OFFSET = 0 };
+/* |x| times q with x's sign: vpmaddubsw wants an unsigned factor. To change bits instead of the sign gives -q - 1, too
+ * small by one for each |x|, which the sum begins with. Pairs fit 16 bits: 2 * 128 * -128 = -2^15, 2 * 128 * 127. */
+typedef struct {
+    vi size, flip;
+} vx;
 
-/* |q| <= 128 times x with q's sign: pairs stay below 2^15 where |x| <= 127. Else even and odd columns as 16-bit
- * numbers.
- */
-INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
-    if (!is_static) {
-        vi pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x4, q));
-        return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-    }
-    vi even = _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(q, 8), 8),
-                                _mm256_srai_epi16(_mm256_slli_epi16(x4, 8), 8));
-    vi odd = _mm256_madd_epi16(_mm256_srai_epi16(q, 8), _mm256_srai_epi16(x4, 8));
-    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+INLINE vx signed_x(const struct act *x, size_t at, int k) {
+    return (vx){vi_set(load_u32(x->split[at][0] + 4 * k)), vi_set(load_u32(x->split[at][1] + 4 * k))};
+}
+
+INLINE vi dot_begin(const struct act *x, size_t at) {
+    return vi_set((uint32_t)x->below[at]);
+}
+
+INLINE vi dot_signed(vi sum, vi q, vx x) {
+    vi pairs = _mm256_maddubs_epi16(x.size, _mm256_xor_si256(q, x.flip));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    __asm__("" : "+x"(sum)); /* as in dot_next */
+    return sum;
 }
 
 #include "kernels/panel_mat.h"

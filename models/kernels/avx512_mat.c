@@ -142,11 +142,18 @@ INLINE vi dot_scaled_signed(vd sum, vi v, int i) {
 }
 
 /* q + 128 is unsigned. */
-enum { DOT_SIGNED_OFFSET = 7 };
+typedef vi vx;
 
-INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
-    (void)is_static;
-    return _mm512_dpbusd_epi32(sum, _mm512_xor_si512(q, _mm512_set1_epi32((int)0x80808080u)), x4);
+INLINE vx signed_x(const struct act *x, size_t at, int k) {
+    return vi_set(load_u32(x->q[at] + 4 * k));
+}
+
+INLINE vi dot_begin(const struct act *x, size_t at) {
+    return vi_set(0u - ((uint32_t)x->total[at] << 7));
+}
+
+INLINE vi dot_signed(vi sum, vi q, vx x) {
+    return _mm512_dpbusd_epi32(sum, _mm512_xor_si512(q, _mm512_set1_epi32((int)0x80808080u)), x);
 }
 
 #include "kernels/panel_mat.h"

@@ -136,11 +136,19 @@ INLINE vi dot_scaled_signed(vd sum, vi v, int i) {
     return vi_mul(dot_sum(sum), vi_sra(vi_sll(v, 24 - 8 * i), 24));
 }
 
-enum { DOT_SIGNED_OFFSET = 0 };
+typedef vi vx;
 
-INLINE vi dot_signed(vi sum, vi q, vi x4, int is_static) {
-    (void)is_static;
-    return dot_sum(dot_next(vreinterpretq_s32_u32(sum), q, x4));
+INLINE vx signed_x(const struct act *x, size_t at, int k) {
+    return vi_set(load_u32(x->q[at] + 4 * k));
+}
+
+INLINE vi dot_begin(const struct act *x, size_t at) {
+    (void)x, (void)at;
+    return vi_set(0);
+}
+
+INLINE vi dot_signed(vi sum, vi q, vx x) {
+    return dot_sum(dot_next(vreinterpretq_s32_u32(sum), q, x));
 }
 
 #include "kernels/panel_mat.h"

@@ -23,8 +23,9 @@
  *   vi_sub8(a, b)            bytes
  *   vf_byte(v, i)            that byte, signed, as a float times 1 / BYTE_UNIT
  *   DOT_RUN(bits)            how often dot_next may follow, with the first (2, 4 or 8), with weights of so many bits
- *   dot_signed(vi, q, x4, is_static)    adds products of signed bytes; is_static: x may be -128. Sums are too large by
- *                            the sum of x shifted left by DOT_SIGNED_OFFSET, if that is not 0 */
+ *   vx, signed_x(x, at, k)   four activations of a group as dot_signed takes them
+ *   dot_begin(x, at)         what a group's sum of products of signed bytes begins with
+ *   dot_signed(vi, q, vx)    adds products of signed bytes */
 #ifndef KERNELS_PANEL_MAT_H
 #define KERNELS_PANEL_MAT_H
 
@@ -196,12 +197,6 @@ struct form {
     super_load *super; /* formats of superblocks */
 };
 
-/* 32 columns in registers, for several tokens. */
-struct tile {
-    struct units u;
-    vi q[8];
-};
-
 /* Dot products of `vectors` vectors of rows with a token's columns: of all 32, or of one half. q holds the columns; if
  * it is NULL they are read in the order in which they are used, so that few registers are live. */
 INLINE void dots(const struct place *p, const vi *q, int vectors, const struct act *x, size_t at, int half,
@@ -216,18 +211,27 @@ INLINE void dots(const struct place *p, const vi *q, int vectors, const struct a
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) {
             vi columns = q ? q[k] : f->columns(&p[v], k);
-            if (f->is_signed) {
-                out[v] = dot_signed(i ? out[v] : vi_set(0), columns, x4, f->is_static);
-                continue;
-            }
             part[v] = i % run ? dot_next(part[v], columns, x4) : dot_first(columns, x4);
             if ((i + 1) % run == 0) out[v] = i < run ? dot_sum(part[v]) : vi_add(out[v], dot_sum(part[v]));
         }
     }
-    int shift = f->is_signed ? DOT_SIGNED_OFFSET : f->offset;
-    vi sum = vi_sll(vi_set((uint32_t)(half < 0 ? x->total[at] : x->sum[at][half])), shift);
-    for (int v = 0; shift && v < vectors; v++)
+    vi sum = vi_sll(vi_set((uint32_t)(half < 0 ? x->total[at] : x->sum[at][half])), f->offset);
+    for (int v = 0; f->offset && v < vectors; v++)
         out[v] = vi_sub(out[v], sum);
+}
+
+/* The same of signed bytes, all 32. */
+INLINE void dots_signed(const struct place *p, int vectors, const struct act *x, size_t at, const struct form *f,
+                        vi out[]) {
+    for (int v = 0; v < vectors; v++)
+        out[v] = dot_begin(x, at);
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; k++) {
+        vx x4 = signed_x(x, at, k);
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++)
+            out[v] = dot_signed(out[v], f->columns(&p[v], k), x4);
+    }
 }
 
 /* The formula of tensor_type.h. The integer part is at most 2^24 as a float, so each operation on it is exact. */
@@ -252,7 +256,10 @@ struct sums {
 INLINE void group_step(const struct place *p, const struct units *u, const vi *q, int vectors, const struct act *x,
                        size_t at, const struct form *f, struct sums *const s[]) {
     vi dot[VECTORS], high[VECTORS];
-    dots(p, q, vectors, x, at, f->scaled == 2 ? 0 : -1, f, dot);
+    if (f->is_signed)
+        dots_signed(p, vectors, x, at, f, dot);
+    else
+        dots(p, q, vectors, x, at, f->scaled == 2 ? 0 : -1, f, dot);
     if (f->scaled == 2) dots(p, q, vectors, x, at, 1, f, high);
     for (int v = 0; v < vectors; v++)
         if (f->is_static)
@@ -481,27 +488,35 @@ INLINE void prefetch_ahead(const struct panel_job *job, const uint8_t *panel, in
         __builtin_prefetch(next + i);
 }
 
-/* Groups [g, end) of one leaf for nt tokens and one vector: sums [nt][LANES]. */
-INLINE void leaf_tile(const struct panel_job *job, const struct rows *r, int g, int end, const struct form *f,
-                      float *out) {
-    struct sums s[ACT_TILE];
+/* Groups [g, end) of one leaf for nt tokens: sums [nt][vectors * LANES]. Several vectors share what is read of the
+ * tokens; one has its columns in registers. */
+INLINE void leaf_tile(const struct panel_job *job, const struct rows *r, int vectors, int g, int end,
+                      const struct form *f, float *out) {
+    struct sums s[ACT_TILE][VECTORS];
     int nt = job->nt, first = r->lane[0] == 0;
-    for (int t = 0; t < nt; t++)
-        clear_sums(&s[t], f);
+    for (int i = 0; i < nt * vectors; i++)
+        clear_sums(&s[i / vectors][i % vectors], f);
     for (; g < end; g++) {
-        struct place p = place_at(r, 0, group_col(job, g), f);
-        struct tile w = {.u = units_at(r, 0, &p, f)};
+        struct place p[VECTORS];
+        struct units u[VECTORS];
+        vi q[8];
         size_t at = (size_t)job->tile0 * (size_t)job->x->n_groups + (size_t)g * (size_t)nt;
-        for (int k = 0; k < 8; k++)
-            w.q[k] = f->columns(&p, k);
+        for (int v = 0; v < vectors; v++) {
+            p[v] = place_at(r, v, group_col(job, g), f);
+            u[v] = units_at(r, v, &p[v], f);
+        }
+        for (int k = 0; k < 8 && !f->is_signed; k++)
+            q[k] = f->columns(&p[0], k);
         if (first) prefetch_ahead(job, r->at[0], g, f);
         for (int t = 0; t < nt; t++) {
-            struct sums *to = &s[t];
-            group_step(&p, &w.u, w.q, 1, job->x, at + (size_t)t, f, &to);
+            struct sums *to[VECTORS];
+            for (int v = 0; v < vectors; v++)
+                to[v] = &s[t][v];
+            group_step(p, u, q, vectors, job->x, at + (size_t)t, f, to);
         }
     }
-    for (int t = 0; t < nt; t++)
-        vf_store(out + t * LANES, leaf_sum(r, 0, &s[t], job->x, f));
+    for (int i = 0; i < nt * vectors; i++)
+        vf_store(out + i * LANES, leaf_sum(r, i % vectors, &s[i / vectors][i % vectors], job->x, f));
 }
 
 /* Canonical values of the 32 columns (tensor_type.h). */
@@ -688,7 +703,8 @@ enum rule { RULE_ONE, RULE_TILE, RULE_FLOAT, RULE_FLOAT_ONE };
 INLINE int tile_run(const struct panel_job *job, int panels, int vectors, enum rule rule, const struct form *f) {
     const struct mat *w = job->w;
     const struct act *x = job->x;
-    float sums[PAIRTREE_MAX_NODES * ACT_TILE * LANES]; /* panels * vectors are fewer than ACT_TILE */
+    float sums[PAIRTREE_MAX_NODES * ACT_TILE *
+               MAT_PANEL]; /* a tile's rows are of one panel, one token's fewer than that */
     int nt = rule == RULE_ONE || rule == RULE_FLOAT_ONE ? 1 : job->nt, width = panels * vectors * LANES;
     struct sum_stack stack = {0, width * nt, sums};
     struct rows r;
@@ -700,7 +716,7 @@ INLINE int tile_run(const struct panel_job *job, int panels, int vectors, enum r
         for (end = g; rule == RULE_TILE && end < x->n_groups && x->groups[end].leaf == leaf;)
             end++;
         if (rule == RULE_TILE)
-            leaf_tile(job, &r, g, end, f, stack_slot(&stack));
+            leaf_tile(job, &r, vectors, g, end, f, stack_slot(&stack));
         else if (rule == RULE_FLOAT_ONE)
             leaf_float_one(job, &r, leaf, f, stack_slot(&stack));
         else
@@ -712,7 +728,7 @@ INLINE int tile_run(const struct panel_job *job, int panels, int vectors, enum r
 }
 
 INLINE int tile_int(const struct panel_job *job, const struct form *f) {
-    if (job->nt > 1) return tile_run(job, 1, 1, RULE_TILE, f);
+    if (job->nt > 1) return tile_run(job, 1, f->is_signed ? VECTORS : 1, RULE_TILE, f);
     if (job->rows > (DECODE_PANELS * VECTORS - 1) * LANES) return tile_run(job, DECODE_PANELS, VECTORS, RULE_ONE, f);
     return tile_run(job, 1, 1, RULE_ONE, f);
 }

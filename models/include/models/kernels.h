@@ -43,11 +43,13 @@ struct act {
     int8_t (*q)[32]; /* per tile: [n_groups][nt] */
     int32_t (*sum)[2]; /* the same: sums of the piece's two halves of 16 columns */
     int32_t *total; /* the same: of the whole piece */
+    uint8_t (*split)[2][32]; /* the same: |q|, and 255 where q < 0, for products of unsigned with signed bytes */
+    int32_t *below; /* the same: minus the sum of the negative q */
     float *scale; /* the same */
     float act_step; /* static step used, or 0 */
 };
 
-/* Bytes of the buffer that act_init carves q, scale and sum from. */
+/* Bytes of the buffer that act_init carves the arrays from. */
 size_t act_bytes(enum act_bits bits, int n_tokens, int n_groups);
 /* Sets up a over buf (aligned to 64) and quantizes x (rule 6). x must stay valid: float products read it. */
 void act_init(struct act *a, enum act_bits bits, float act_step, const struct order_group *groups, int n_groups,
