@@ -75,7 +75,7 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
 void engine_limit_waits(struct engine *e, double seconds);
 void engine_free(struct engine *e); /* collective when e is not NULL on all ranks */
 
-/* How the collectives of this rank's group were set up, told by the group's first rank: their number, 0 to 2. Local. */
+/* How the collectives of this rank's group were set up, told by the group's first rank: their number, 0 to 3. Local. */
 int engine_colls(const struct engine *e, struct coll_info out[3]);
 
 /* Where the weights of all ranks came to lie (decoder_memory), summed. Collective. */
