@@ -1,6 +1,7 @@
 /* Quantized weights in panels, with NEON's dot product: panel_mat.h over vectors of 4 rows. */
 #include <arm_neon.h>
 
+#include "kernels/half.h"
 #include "kernels/neon_job.h"
 
 enum { LANES = 4 };
