@@ -14,7 +14,7 @@ struct method {
 static const char rounds[] = "2L ceil(lg P) rounds", words[] = "4L (P-1)/P d words", exact[] = "bit-exact";
 
 static const struct method model_methods[] = {
-    {"tp, parallel block", "half of tp's", "tp's", "tp's", "tp's", "tp's", "L ceil(lg P) rounds, the same words"},
+    {"parallel block", "half of tp's", "tp's", "tp's", "tp's", "tp's", "L ceil(lg P) rounds, the same words"},
     {"--drop-sync of k", "(2L-k)/2L of tp's", "(2L-k)/2L of tp's", "less, and k c d", "(1 + c) d", "approximate",
      "(2L-k) ceil(lg P) rounds"},
     {"pp", "1", "d", "0", "0", exact, "1 message, d words"},
