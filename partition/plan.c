@@ -226,6 +226,7 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
             "strategy %s: the %d heads of %s are dealt to %d shards, and not each has a multiple of %d, the "
             "ranks that share its cache: use another kvp or tp",
             p->strategy.text, p->shape.n_heads, p->shape.name, size / p->strategy.kvp, p->strategy.kvp);
+        if (!rc && kvp > 1) rc = count_merge(p, g->head_begin[i + 1] - g->head_begin[i], i % kvp, &g->merge[i], d);
     int leaves = order_axis_runs(p->shape.d_ffn).n_leaves;
     for (int i = 0; i <= size; i++)
         g->ffn_begin[i] = split_leaves(leaves, size, i);

@@ -152,6 +152,13 @@ ok "plan --drop-sync tells" sh -c '"$1" plan --model "$2" --tp 2 --drop-sync 1 |
     "$northwall" "$kjv"
 ok "plan tells of one all-reduce for both" sh -c '"$1" plan --model pythia-410m --tp 4 | tr -s " \n" " " | grep -q "as one vector"' _ "$northwall"
 ok "or why there are two" sh -c '"$1" plan --model pythia-410m --tp 3 | tr -s " \n" " " | grep -q "two a layer, not one"' _ "$northwall"
+float=$(nll 1 --mode a16)
+shared=$(nll 2 --mode a16 --kvp 2)
+ok "with a shared cache and float activations ($shared) within 1e-5 of one rank ($float)" \
+    awk -v a="$float" -v b="$shared" 'BEGIN { d = a - b; exit !(b != "" && d * d < 1e-10 * a * a) }'
+ok "and the same on four" [ "$(nll 4 --mode a16 --kvp 2)" = "$shared" ]
+ranks 2 run --model "$kjv" --kvp 2 --prompt And -n 4 --json >"$tmp/kvp" 2>/dev/null
+ok "run --kvp: its label" grep -q '"label": "exact to rounding"' "$tmp/kvp"
 ranks 2 run --model "$kjv" --tp 2 --prompt And -n 4 --wire int4 --json >"$tmp/wire" 2>"$tmp/err"
 ok "run --wire: no failure, but a label and a note" \
     sh -c '[ "$1" = 0 ] && grep -q "\"label\": \"approximate\"" "$2" && grep -q "differ from those of one rank" "$3"' _ $? \

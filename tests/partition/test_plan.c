@@ -793,7 +793,7 @@ static void test_refusals(void) {
            "strategy dp2xtp3 needs 6 ranks (3 in a group = 3, in 2 replicas), but there is 1");
     refuse("pp15", 15, &ok, ERR_PLAN, "15 stages need a layer each, but granite-3b-northpole has 14: use at most pp14");
     refuse("tp2xkvp3", 6, &ok, ERR_PLAN,
-           "the 32 heads of granite-3b-northpole are dealt to 2 shards, and not each has a multiple of 3");
+           "tp 2 deals the 32 heads of granite-3b-northpole to shards that are no multiples of 3");
     refuse("stages:1*13/1", 13, &ok, ERR_PLAN, "gives its stages 13 layers in all, but granite-3b-northpole has 14");
     refuse("stages:1*14/1,1", 15, &ok, ERR_PLAN, "14 layers are given and 1 more stage needs at least one");
     refuse("stages:1*13/1,1,1", 15, &ok, ERR_PLAN, "13 layers are given and 2 more stages need at least one");
