@@ -221,12 +221,10 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     g->layer = plan_alloc(p, n * (size_t)p->store->n_kinds, sizeof *g->layer);
     if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->merge || !g->layer) return no_memory(d);
     if (split_heads(&p->shape, size, p->strategy.kvp, g->head_begin))
-        return diag_set(
-            d, ERR_PLAN,
-            "strategy %s: the %d heads of %s are dealt to %d shards, and not each has a multiple of %d, the "
-            "ranks that share its cache: use another kvp or tp",
-            p->strategy.text, p->shape.n_heads, p->shape.name, size / p->strategy.kvp, p->strategy.kvp);
-        if (!rc && kvp > 1) rc = count_merge(p, g->head_begin[i + 1] - g->head_begin[i], i % kvp, &g->merge[i], d);
+        return diag_set(d, ERR_PLAN,
+                        "strategy %s: tp %d deals the %d heads of %s to shards that are no multiples of %d, the ranks "
+                        "that share a cache: use another kvp or tp",
+                        p->strategy.text, size / p->strategy.kvp, p->shape.n_heads, p->shape.name, p->strategy.kvp);
     int leaves = order_axis_runs(p->shape.d_ffn).n_leaves;
     for (int i = 0; i <= size; i++)
         g->ffn_begin[i] = split_leaves(leaves, size, i);
