@@ -48,21 +48,21 @@ static int gain_at(struct crossing *x, struct pico_rate G, const struct coll_wir
 
 /* The greatest bandwidth found to pay: least_Bps - 1 where none does, most_Bps where all do. */
 static int find_crossing(struct crossing *x, const struct coll_wire *wire, uint64_t *Bps, struct diag *d) {
-    uint64_t pays = least_Bps, not = most_Bps;
+    uint64_t pays = least_Bps, fails = most_Bps;
     double gain;
     int rc = gain_at(x, pico_rate_per_second(pays), wire, &gain, d);
     *Bps = least_Bps - 1;
     if (rc || gain <= 1) return rc;
-    rc = gain_at(x, pico_rate_per_second(not ), wire, &gain, d);
+    rc = gain_at(x, pico_rate_per_second(fails), wire, &gain, d);
     *Bps = most_Bps;
     if (rc || gain > 1) return rc;
-    for (int i = 0; i < HALVINGS && not -pays > pays / 1000 && !rc; i++) {
-        uint64_t middle = not / pays > 3 ? pays * 2 : pays + (not -pays) / 2;
+    for (int i = 0; i < HALVINGS && fails - pays > pays / 1000 && !rc; i++) {
+        uint64_t middle = fails / pays > 3 ? pays * 2 : pays + (fails - pays) / 2;
         rc = gain_at(x, pico_rate_per_second(middle), wire, &gain, d);
         if (gain > 1)
             pays = middle;
         else
-            not = middle;
+            fails = middle;
     }
     *Bps = pays;
     return rc;

@@ -18,8 +18,8 @@ static const struct method model_methods[] = {
     {"--drop-sync of k", "(2L-k)/2L of tp's", "(2L-k)/2L of tp's", "less, and k c d", "(1 + c) d", "approximate",
      "(2L-k) ceil(lg P) rounds"},
     {"pp", "1", "d", "0", "0", exact, "1 message, d words"},
-    {"kvp K: attn_merge", "L (K-1)", "L (K-1) H/P (D+2)", "3L (K-1) H/P (D+1)", "q k v rows K times", "exact to rounding",
-     "L ceil(lg K) rounds"},
+    {"kvp K: attn_merge", "L (K-1)", "L (K-1) H/P (D+2)", "3L (K-1) H/P (D+1)", "q k v rows K times",
+     "exact to rounding", "L ceil(lg K) rounds"},
     {"dp", "0", "0", "0", "all weights on each", exact, "0"},
     {"--draft S, of the above", "1 / E", "(S+1) / E", "(S+1) / E products", "S + 1 vectors", exact,
      "as above, for E tokens"},
@@ -54,9 +54,9 @@ static void print_algo(FILE *out, const struct coll_algo *a) {
 
 void coll_list_methods(FILE *out) {
     fputs("\nmethods: what a rank does for a token of one sequence beyond its share of the products (L layers, hidden "
-          "states "
-          "of d\nvalues, P ranks of a group, K candidates (kvp: K ranks\nshare a cache of H heads of D), c subtree sums of a rank: 1 where ranks own whole subtrees; "
-          "words of 4\nbytes, vectors of d; northwall coll --verify proves and counts the algorithms)\n",
+          "states of d\nvalues, P ranks of a group, c subtree sums of a rank: 1 where ranks own whole subtrees; kvp: K "
+          "ranks share a cache of H\nheads of D values; sampling: K candidates; words of 4 bytes, vectors of d; "
+          "northwall coll --verify proves and counts the\nalgorithms)\n",
           out);
     print(out, &(struct method){"", "messages", "words", "additions", "memory", "label", "lower bound"});
     for (int i = 0; coll_algos[i]; i++)

@@ -21,8 +21,8 @@ struct tp_forward {
     int rows; /* most vocabulary rows of a rank */
 };
 
-/* Splits the model by tensor (and KV) parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a call.
- * Collective, the same result on all ranks; freed by tp_forward_close, also after a failure. */
+/* Splits the model by tensor (and KV) parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a
+ * call. Collective, the same result on all ranks; freed by tp_forward_close, also after a failure. */
 int tp_forward_open(struct tp_forward *f, const struct app *app, const struct model *m, int n_ctx, int max_tokens,
                     struct diag *d);
 /* logits [n][n_vocab], the same on all ranks. Collective. */

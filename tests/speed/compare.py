@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Speed, start and memory beside other engines, paired: one round runs every contender once, in turn, and rounds are
-repeated, so that neighbours in time are compared. A sample is thrown away when other processes used more than --others
-of the cores.
+"""Speed, start and memory beside other engines, paired: one round runs every contender once, in turn, every second round
+from the last to the first, and rounds are repeated, so that neighbours in time are compared. A sample is thrown away
+when other processes used more than --others of the cores.
 
   compare.py --northwall BIN --model Q4_0=M.gguf [--model Q8_0=M8.gguf] [--llama DIR] [--dllama BIN Q4_0=M.m]
              [--llama2c BIN Q8_0=M.bin] [--calm BIN Q4_0=GF4 Q8_0=FP8] [--prompt 96,512] [--rounds 6] [--only REGEX]
@@ -138,6 +138,7 @@ class Sample:
 
 def start_rows(fmt, name, argv, stream, mark, paused):
     def back_to_back(s):
+        s.start(argv, stream, mark)  # so that the memory at hand is what this very command has given back
         return s.start(argv, stream, mark)
 
     def after_pause(s):
@@ -355,7 +356,7 @@ def main():
         return
     try:
         for r in range(a.rounds):
-            kept += run_round(a, who, r + 1, rounds)
+            kept += run_round(a, who[::-1] if r % 2 else who, r + 1, rounds)
     except KeyboardInterrupt:
         pass
     print("\n%.0f s; %d of %d samples thrown away for other load above %g of the cores" %

@@ -101,8 +101,8 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
 /* Counts the node's cores and, as --bind says, gives each thread of this rank one of its own; says where a launcher
  * left too few. To be called before threads touch memory. Collective. */
 int app_bind(struct app *app, struct diag *d);
-/* The strategy asked for by --strategy or --tp/--kvp/--pp/--dp, or the default for n ranks with a sentence that explains it.
- */
+/* The strategy asked for by --strategy or --tp/--kvp/--pp/--dp, or the default for n ranks with a sentence that
+ * explains it. */
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
                  size_t cap, struct diag *d);
 struct sampler_params app_sampling(const struct app *app);

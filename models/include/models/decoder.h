@@ -18,9 +18,10 @@ struct shard_spec {
     int vocab0, vocab1; /* rows of the output layer; empty unless this rank has a part of it */
     int embed; /* holds (reads) the embedding */
     int final_norm; /* holds the output norm */
-    /* A cache shared by position (0 or 1 shards: not): this shard is number kv_shard of kv_shards neighbours with as many
-     * heads each. All of them compute the queries, keys and values of the heads of all; each keeps and attends to blocks
-     * of ORDER_KV_BLOCK positions in turns; head0..head1 are those whose merged attention goes into its O product. */
+    /* A cache shared by position (0 or 1 shards: not): this shard is number kv_shard of kv_shards neighbours with as
+     * many heads each. All of them compute the queries, keys and values of the heads of all; each keeps and attends to
+     * blocks of ORDER_KV_BLOCK positions in turns; head0..head1 are those whose merged attention goes into its O
+     * product. */
     int kv_shard, kv_shards;
 };
 

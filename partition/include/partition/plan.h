@@ -205,8 +205,8 @@ struct plan {
  * [floor(i*n/size), floor((i+1)*n/size)) vocabulary rows and heads, and FFN leaves with ceil, so that what is left over
  * goes to different ranks. Heads are dealt in whole KV groups, or singly (KV heads are then replicated) where that
  * gives the heaviest rank fewer weights and no more cache. A rank may own nothing of a layer. With kvp K the heads are
- * dealt to size / K shards in this way, and those of a shard evenly to its K ranks, who hold the shard's q, k and v rows
- * each, and 1/K of the positions. */
+ * dealt to size / K shards in this way, and those of a shard evenly to its K ranks, who hold the shard's q, k and v
+ * rows each, and 1/K of the positions. */
 int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
               const struct plan_opts *o, struct diag *d);
 void plan_free(struct plan *p); /* NULL accepted */
@@ -296,8 +296,9 @@ void plan_step_totals(const struct plan *p, int rank, const struct plan_work *w,
 /* Bytes of weights held more than once in a replica, by cause: `model` is what one rank alone would hold. */
 struct plan_replication {
     int64_t model, held; /* one copy; sum over the ranks of a replica */
-    int64_t embedding, kv_heads, other; /* of held - model: embedding (and position) tables; K and V rows (with kvp Q rows too); vectors, and
-                                           blocks of a weight format that a column split leaves on both sides */
+    /* of held - model: embedding (and position) tables; K and V rows (with kvp Q rows too); vectors, and blocks of a
+     * weight format that a column split leaves on both sides */
+    int64_t embedding, kv_heads, other;
 };
 void plan_replication(const struct plan *p, struct plan_replication *out);
 

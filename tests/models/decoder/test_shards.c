@@ -1,6 +1,8 @@
 /* Logits do not depend on how a model is cut: heads, FFN leaves and vocabulary over 1 to 8 virtual ranks, layers over
  * stages, sequences in chunks of any size beside each other, one thread or two, fast kernels. All bits are compared
  * with one rank of the portable ones. */
+#include <fcntl.h>
+
 #include "base/hash.h"
 #include "tiny.h"
 
@@ -511,7 +513,29 @@ static void check_owns(void) {
         }
 }
 
+/* The file is cut, or its disk fails, after it was opened: here it becomes an empty one. */
+static void check_file_gone(void) {
+    struct model_shape s;
+    struct decoder_opts o = tiny_opts();
+    struct shard_spec spec;
+    struct decoder *dec = NULL;
+    struct diag d = {0};
+    tiny_shape(&s, &tiny_archs[0], "Q4_0", NULL);
+    struct gguf *g = tiny_file(&s, 9);
+    int fd = open("/dev/null", O_RDONLY);
+    CHECK(g && fd >= 0 && dup2(fd, g->fd) == g->fd, "no file to take away");
+    close(fd);
+    shard_whole(&s, &spec);
+    for (o.threads = 1; o.threads <= 3; o.threads++) {
+        int rc = decoder_open(&dec, &s, g, &spec, &o, &d);
+        CHECK(rc == ERR_IO && !dec, "%s", err_text(rc));
+        CHECK(strstr(d.text, g->path) && strstr(d.text, "cannot be read to its end"), "%s", d.text);
+    }
+    gguf_close(g);
+}
+
 int main(void) {
+    check_file_gone();
     check_owns();
     check_pinned();
     check_archs();
