@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "coll_priv.h"
+#include "collectives/link_time.h"
 
 /* ---- fitting the program to n ---- */
 
@@ -240,7 +241,14 @@ static void move_pieces(struct coll *c, const struct work *w, int out) {
     }
 }
 
+/* On a timed link. */
+static void spend(const struct coll *c, const struct work *w) {
+    const struct link_time *t = c->link->time;
+    if (t) coll_spend(c, w, t->clock, t->net);
+}
+
 static void send(struct coll *c, const struct work *w) {
+    spend(c, w);
     if (w->a.area == AREA_STAGE) move_pieces(c, w, 1);
     link_isend(c->link, w->peer, c->tag, at(c, w->a), w->count, &c->sends[c->in_flight++]);
 }
@@ -261,6 +269,7 @@ static int receive(struct coll *c, const struct work *w, enum advance how) {
     c->receiving = 1;
     if (how == ADVANCE_START || !complete(c, req, c->prog.insts[w->inst].round, how)) return 0;
     c->receiving = 0;
+    spend(c, w);
     if (w->a.area == AREA_STAGE) move_pieces(c, w, 0);
     return 1;
 }
@@ -326,10 +335,12 @@ int coll_advance(struct coll *c, enum advance how) {
         default:
             if (c->fused && c->pc == c->n_work - 1) {
                 if (how != ADVANCE_WAIT) return complete_sends(c, how);
+                spend(c, w);
                 reduce_rows(c, w);
             } else if (w->op == INST_LIBRARY && how == ADVANCE_START) {
                 return 0;
             } else {
+                spend(c, w);
                 work_on(c, w);
             }
         }

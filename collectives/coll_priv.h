@@ -132,6 +132,9 @@ int coll_estimate(const struct coll_spec *spec, const struct coll_choice *choice
 
 /* ---- running ---- */
 
+struct net_clock;
+struct net;
+
 /* Bytes [off, ...) of an area. */
 struct ref {
     int area;
@@ -183,6 +186,8 @@ struct coll {
     char doing[96];
 };
 
+/* What a rank's own work on an instruction takes: reducing, copying, coding, staging of messages (price.h). */
+void coll_spend(const struct coll *c, const struct work *w, struct net_clock *clock, const struct net *net);
 /* Fits the work to n. */
 void coll_fit(struct coll *c, size_t n);
 /* Walks on. START stops at the first wait without looking, TEST at the first that is not over. Nonzero: at the end. */

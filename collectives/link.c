@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "collectives/agree.h"
+#include "link_priv.h"
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -47,12 +48,14 @@ void link_isend(struct link *l, int peer, int tag, const void *buf, size_t bytes
     l->counts.bytes += bytes;
     *req = (struct link_request){.buf = buf, .bytes = bytes, .from = l->rank, .to = peer, .tag = tag};
     l->ops->isend(l, req);
+    if (l->time) link_time_sent(l, req);
 }
 
 void link_recv(struct link *l, int peer, int tag, void *buf, size_t bytes) {
     check_peer(l, "receives from", peer, tag);
     uint64_t t0 = now_ns();
     l->ops->recv(l, peer, tag, buf, bytes, 1);
+    if (l->time) link_time_received(l, peer, tag);
     l->counts.wait_ns += now_ns() - t0;
 }
 
@@ -60,6 +63,7 @@ size_t link_recv_upto(struct link *l, int peer, int tag, void *buf, size_t cap) 
     check_peer(l, "receives from", peer, tag);
     uint64_t t0 = now_ns();
     size_t bytes = l->ops->recv(l, peer, tag, buf, cap, 0);
+    if (l->time) link_time_received(l, peer, tag);
     l->counts.wait_ns += now_ns() - t0;
     return bytes;
 }
@@ -67,6 +71,7 @@ size_t link_recv_upto(struct link *l, int peer, int tag, void *buf, size_t cap) 
 void link_wait(struct link *l, struct link_request *req) {
     uint64_t t0 = now_ns();
     l->ops->wait(l, req);
+    if (l->time) link_time_completed(l, req);
     l->counts.wait_ns += now_ns() - t0;
 }
 
@@ -77,7 +82,9 @@ void link_irecv(struct link *l, int peer, int tag, void *buf, size_t bytes, stru
 }
 
 int link_test(struct link *l, struct link_request *req) {
-    return l->ops->test(l, req);
+    if (!l->ops->test(l, req)) return 0;
+    if (l->time) link_time_completed(l, req);
+    return 1;
 }
 
 void link_progress(struct link *l) {

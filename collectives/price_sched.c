@@ -104,31 +104,39 @@ static int read_peer(struct timer *t, int r, struct ref operand, uint64_t k) {
     return 1;
 }
 
-static void price_work(struct timer *t, int r, const struct work *w) {
-    const struct coll *c = &t->ranks[r].c;
-    const struct span *s = &c->prog.insts[w->inst].dst;
-    struct net_clock *clock = &t->clocks[r];
-    uint64_t bytes = w->count * c->sizes.elem, code = c->code_begin[s->end] - c->code_begin[s->part];
+void coll_spend(const struct coll *c, const struct work *w, struct net_clock *clock, const struct net *net) {
+    uint64_t bytes = w->count * c->sizes.elem;
     switch (w->op) {
-    case INST_REDUCE:
-        read_peer(t, r, w->a, bytes);
-        read_peer(t, r, w->b, bytes);
-        net_reduce(clock, t->net, bytes);
-        break;
+    case INST_REDUCE: net_reduce(clock, net, bytes); break;
     case INST_COPY:
-    case INST_COPY_CODE:
-        if (!read_peer(t, r, w->a, w->count)) net_copy(clock, t->net, w->count);
-        break;
-    case INST_FILL: net_copy(clock, t->net, bytes); break;
-    case INST_ENCODE: net_codec(clock, t->net, bytes); break;
-    case INST_DECODE:
+    case INST_COPY_CODE: net_copy(clock, net, w->count); break;
+    case INST_FILL: net_copy(clock, net, bytes); break;
     case INST_ACCUMULATE:
-        read_peer(t, r, w->a, code);
-        net_codec(clock, t->net, bytes);
-        if (w->op == INST_ACCUMULATE) net_reduce(clock, t->net, bytes);
+        net_codec(clock, net, bytes);
+        net_reduce(clock, net, bytes);
+        break;
+    case INST_ENCODE:
+    case INST_DECODE: net_codec(clock, net, bytes); break;
+    case INST_SEND:
+    case INST_RECV:
+        if (w->a.area == AREA_STAGE) net_copy(clock, net, w->count);
         break;
     default: break;
     }
+}
+
+/* What lies with peers is read in place; such a copy is that reading. */
+static void price_work(struct timer *t, int r, const struct work *w) {
+    const struct coll *c = &t->ranks[r].c;
+    const struct span *s = &c->prog.insts[w->inst].dst;
+    int is_code = w->op == INST_DECODE || w->op == INST_ACCUMULATE,
+        is_copy = w->op == INST_COPY || w->op == INST_COPY_CODE;
+    uint64_t bytes = is_code   ? c->code_begin[s->end] - c->code_begin[s->part]
+                     : is_copy ? w->count
+                               : w->count * c->sizes.elem;
+    int read = w->op == INST_ENCODE || w->op == INST_FILL ? 0 : read_peer(t, r, w->a, bytes);
+    if (w->op == INST_REDUCE) read_peer(t, r, w->b, bytes);
+    if (!(is_copy && read)) coll_spend(c, w, &t->clocks[r], t->net);
 }
 
 /* ---- messages ---- */
@@ -136,7 +144,7 @@ static void price_work(struct timer *t, int r, const struct work *w) {
 static void price_send(struct timer *t, int r, const struct work *w) {
     struct rank *k = &t->ranks[r];
     int tier = net_tier(t->net, t->shape, t->shm, r, w->peer);
-    if (w->a.area == AREA_STAGE) net_copy(&t->clocks[r], t->net, w->count);
+    coll_spend(&k->c, w, &t->clocks[r], t->net);
     k->sent[w->number] = net_send(&t->clocks[r], t->net, tier, w->count);
     k->is_sent[w->number] = 1;
 }
@@ -148,7 +156,7 @@ static int price_recv(struct timer *t, int r, const struct work *w) {
     if (!peer->is_sent[number]) return w->peer;
     net_recv(&t->clocks[r], t->net, tier, &peer->sent[number]);
     if (t->net->tier[tier].link.pull) net_read(&t->clocks[r], t->net, tier, w->count);
-    if (w->a.area == AREA_STAGE) net_copy(&t->clocks[r], t->net, w->count);
+    coll_spend(&t->ranks[r].c, w, &t->clocks[r], t->net);
     return -1;
 }
 

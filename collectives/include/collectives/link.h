@@ -21,6 +21,7 @@
 enum {
     LINK_TAG_USER = 0, /* tags [0, LINK_TAG_RESERVED) are the caller's */
     LINK_TAG_RESERVED = 30000, /* agreement and split; MPI promises tags up to 32767 */
+    LINK_TAG_STAMPS = 1000, /* added to the tag of a message on a timed link, whose tags are below 1000 or reserved */
 };
 
 /* A send or receive in progress, filled by link_isend or link_irecv. It stays where it is until link_wait. */
@@ -31,6 +32,8 @@ struct link_request {
     int taken; /* link_threads: the receiver has copied it */
     struct link_request *next; /* link_threads: behind it in the receiver's mailbox */
     void *handle[2]; /* link_mpi: MPI_Requests */
+    struct link_stamp *stamp; /* link_time: behind this message */
+    int timed; /* link_time: the clock has seen its end */
 };
 
 struct link_counts {
@@ -46,6 +49,7 @@ struct link {
     const char *const *tags; /* what tags 0, 1, ... carry, for messages, ended by NULL; or NULL: not known */
     const char *doing; /* what the messages under way belong to, for that text: "attn_reduce, call 1234"; may be NULL */
     struct link_counts counts;
+    struct link_time *time; /* NULL: messages carry no time. Set by link_time_start, not inherited by link_split */
     const struct link_ops *ops;
     void *impl;
 };
