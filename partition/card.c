@@ -1,0 +1,132 @@
+/* card.c - placing a rank's bytes on the memory levels of a card, and the time of its steps there. */
+#include "partition/card.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* ---- placing ---- */
+
+struct room {
+    const struct card *card;
+    uint64_t left[CARD_MAX_LEVELS];
+};
+
+/* The innermost level with room for so many bytes, or -1. */
+static int take(struct room *r, uint64_t bytes) {
+    for (int i = 0; i < r->card->n_levels; i++) {
+        if (r->card->level[i].bytes && r->left[i] < bytes) continue;
+        r->left[i] -= bytes;
+        return i;
+    }
+    return -1;
+}
+
+static uint64_t block_weights(const struct plan_block *b) {
+    uint64_t bytes = 0;
+    for (int i = 0; i < b->n; i++)
+        bytes += (uint64_t)b->step[i].cost.weight_bytes;
+    return bytes;
+}
+
+static int does_not_fit(const struct card *c, const struct plan_rank *r, int rank, uint64_t bytes, const char *what,
+                        struct diag *d) {
+    char need[24], weights[24], kv[24], room[24];
+    uint64_t all = 0;
+    for (int i = 0; i < c->n_levels; i++)
+        all += c->level[i].bytes;
+    return diag_set(
+        d, ERR_PLAN,
+        "rank %d does not fit %s: %s of weights and %s of cache, in all more than its %s, with %s of %s left "
+        "over; use more cards, fewer users or a shorter context",
+        rank, c->name, text_bytes(weights, sizeof weights, (double)r->bytes.weights),
+        text_bytes(kv, sizeof kv, (double)r->bytes.kv), text_bytes(room, sizeof room, (double)all),
+        text_bytes(need, sizeof need, (double)bytes), what);
+}
+
+static int check_precisions(const struct card *c, const struct plan_block *b, struct diag *d) {
+    static const char *const name[PREC_COUNT] = {"float", "int8", "int4"};
+    for (int i = 0; i < b->n; i++)
+        for (int k = 0; k < PREC_COUNT; k++)
+            if ((b->step[i].cost.ops_per_tok[k] || b->step[i].cost.ops_per_ctx[k]) && !c->op[k].den)
+                return diag_set(d, ERR_PLAN,
+                                "%s has no rate for %s operations, which step %s needs: choose another mode", c->name,
+                                name[k], step_name(b->step[i].kind));
+    return 0;
+}
+
+int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d) {
+    const struct plan_rank *r = &p->ranks[rank];
+    struct room room = {.card = c};
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < c->n_levels; i++)
+        room.left[i] = c->level[i].bytes;
+    uint64_t kv = r->bytes.kv + r->bytes.work + r->engine_bytes, layers = 0;
+    int at = take(&room, kv), rc = check_precisions(c, r->prologue, d);
+    if (!rc) rc = check_precisions(c, r->epilogue, d);
+    if (!rc && at < 0) return does_not_fit(c, r, rank, kv, "cache and work space", d);
+    out->kv = (uint8_t)at;
+    for (int l = r->shard.layer0; l < r->shard.layer1 && !rc; l++) {
+        const struct plan_block *b = r->layers[l - r->shard.layer0];
+        uint64_t bytes = block_weights(b);
+        layers += bytes;
+        rc = check_precisions(c, b, d);
+        if (!rc && (at = take(&room, bytes)) < 0) return does_not_fit(c, r, rank, bytes, "a layer", d);
+        out->layer[l] = (uint8_t)at;
+    }
+    if (rc) return rc;
+    uint64_t ends = r->bytes.weights > layers ? r->bytes.weights - layers : 0;
+    if ((at = take(&room, ends)) < 0) return does_not_fit(c, r, rank, ends, "embedding and output layer", d);
+    out->ends = (uint8_t)at;
+    return 0;
+}
+
+/* ---- time ---- */
+
+void card_spend_pass(struct net_clock *clock, const struct card *c) {
+    net_spend(clock, NET_OVERHEAD, c->pass_ps);
+}
+
+static int is_message(enum step_kind kind) {
+    switch (kind) {
+    case STEP_RECV_HIDDEN:
+    case STEP_ATTN_MERGE:
+    case STEP_ATTN_REDUCE:
+    case STEP_FFN_REDUCE:
+    case STEP_SEND_HIDDEN:
+    case STEP_SEND_TOKEN:
+    case STEP_RECV_TOKEN: return 1;
+    default: return 0;
+    }
+}
+
+static uint64_t read_ps(const struct card_level *level, uint64_t bytes) {
+    return bytes ? pico_add(level->latency_ps, pico_of(bytes, level->G)) : 0;
+}
+
+void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
+                     const struct plan_step *step, int layer, const struct card_pass *pass) {
+    const struct step_cost *cost = &step->cost;
+    if (is_message(step->kind)) return;
+    int64_t tokens = step->kind >= STEP_OUT_NORM ? pass->wanted : pass->tokens;
+    if (tokens == 0) return;
+    int at = layer < 0 ? place->ends : place->layer[layer];
+    uint64_t weights = (uint64_t)(cost->weight_bytes + cost->row_bytes_per_tok * tokens);
+    uint64_t kv = (uint64_t)(cost->kv_bytes_per_tok * tokens + cost->kv_bytes_per_ctx * pass->ctx_read);
+    uint64_t memory, compute = 0, ops = 0;
+    if (at == place->kv)
+        memory = read_ps(&c->level[at], weights + kv);
+    else
+        memory = pico_add(read_ps(&c->level[at], weights), read_ps(&c->level[place->kv], kv));
+    for (int k = 0; k < PREC_COUNT; k++) {
+        uint64_t n = (uint64_t)(cost->ops_per_tok[k] * tokens + cost->ops_per_ctx[k] * pass->ctx_sum);
+        if (n) compute = pico_add(compute, pico_of(n, c->op[k]));
+        ops += n;
+    }
+    if (compute > memory)
+        net_spend(clock, NET_COMPUTE, compute);
+    else
+        net_spend(clock, NET_MEMORY, memory);
+    if (ops || weights + kv) net_spend(clock, NET_OVERHEAD, c->step_ps);
+}

@@ -1,0 +1,63 @@
+/* card.h - what the steps of a plan cost on a described card, in integer picoseconds.
+ *
+ * A card has memory levels, innermost first, and rates of arithmetic. The bytes of a rank are placed on the levels once
+ * (card_place): cache and work space first, then the layers' weights in order, then embedding and output layer, each as
+ * a whole on the innermost level that still has room, as each of their steps reads them from one level. A pass then
+ * takes, step by step, with T tokens (from OUT_NORM on the S wanted ones), C positions read of the cache and X seen,
+ *
+ *   memory  = [bytes / bandwidth] of each level that it reads, and that level's latency once
+ *   compute = [ops / rate] of each precision, one after the other
+ *   t       = max(memory, compute) + step overhead
+ *
+ * (a roofline a step: Williams, Waterman and Patterson 2009), [ ] rounded as pico.h says. The greater of the two goes
+ * to the clock's share of memory or compute, memory where they are equal; overheads go to overhead. Steps that are
+ * messages take nothing here: link_time.h and price.h count those, with the sums and merges inside collectives. */
+#ifndef PARTITION_CARD_H
+#define PARTITION_CARD_H
+
+#include "collectives/price.h"
+#include "partition/plan.h"
+
+enum { CARD_MAX_LEVELS = 4 };
+
+struct card_level {
+    char name[32];
+    uint64_t bytes; /* capacity; 0: not limited */
+    struct pico_rate G; /* ps a byte */
+    uint64_t latency_ps; /* of the first byte of a step */
+    double pJ_per_B;
+};
+
+struct card {
+    char name[64];
+    int n_levels;
+    struct card_level level[CARD_MAX_LEVELS];
+    struct pico_rate
+        op[PREC_COUNT]; /* ps an operation; den 0: it has none such, and plans that need them are refused */
+    uint64_t step_ps, pass_ps; /* overhead of a step that reads or computes, and of a pass */
+    double idle_W, active_W; /* while waiting and while working, without what bytes and operations take by themselves */
+    double pJ_per_op[PREC_COUNT];
+    double transistors; /* 0: not known */
+};
+
+/* On which level a rank's bytes lie. */
+struct card_place {
+    uint8_t kv, ends; /* cache and work space; embedding, output layer and its norm */
+    uint8_t layer[SHAPE_MAX_LAYERS]; /* by layer of the model */
+};
+
+/* Places a rank's bytes. ERR_PLAN where they do not fit, with the arithmetic, or where the card lacks a precision. */
+int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d);
+
+/* One pass, as steps see it. */
+struct card_pass {
+    int64_t tokens, wanted; /* T, S */
+    int64_t ctx_read, ctx_sum; /* C, X: plan_work */
+};
+
+/* Advances a clock by a pass's overhead, and by one of its steps. layer: of the model, -1 at both ends. Local. */
+void card_spend_pass(struct net_clock *clock, const struct card *c);
+void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
+                     const struct plan_step *step, int layer, const struct card_pass *pass);
+
+#endif
