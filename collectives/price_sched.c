@@ -43,36 +43,51 @@ static int give_sched(void *ctx, int rank, struct sched *out, struct diag *d) {
     return 0;
 }
 
+/* A program and its fit to sizes->n_max, without memory for values. Freed by dry_fini, also after a failure. */
+static int dry_init(struct coll *c, const struct sched *s, const int *domain, const struct peer_source *peers,
+                    const struct sizes *sizes, struct diag *d) {
+    int code = program_init(&c->prog, s, domain, peers, d);
+    if (code != 0) return code;
+    size_t parts = (size_t)c->prog.n_parts + 1;
+    c->wire = sizes->wire;
+    c->sizes = *sizes;
+    c->part_begin = calloc(2 * parts, sizeof *c->part_begin);
+    c->code_begin = c->part_begin + parts;
+    c->piece_off = calloc(2 * (size_t)c->prog.n_pieces + 1, sizeof *c->piece_off);
+    c->piece_bytes = c->piece_off + c->prog.n_pieces;
+    c->work = calloc((size_t)c->prog.n_insts + 1, sizeof *c->work);
+    if (!c->part_begin || !c->piece_off || !c->work)
+        return diag_set(d, ERR_MEMORY, "no memory for the work of rank %d of %d", s->rank, s->size);
+    coll_fit(c, sizes->n_max);
+    return 0;
+}
+
+static void dry_fini(struct coll *c) {
+    program_fini(&c->prog);
+    free(c->part_begin);
+    free(c->piece_off);
+    free(c->work);
+}
+
 static int rank_init(struct timer *t, int r, const struct sizes *sizes, struct diag *d) {
     struct rank *k = &t->ranks[r];
     struct peer_source peers = {give_sched, t};
     struct program *p = &k->c.prog;
-    int code = program_init(p, &t->scheds[r], t->domain, &peers, d);
+    int code = dry_init(&k->c, &t->scheds[r], t->domain, &peers, sizes, d);
     if (code != 0) return code;
-    size_t parts = (size_t)p->n_parts + 1, insts = (size_t)p->n_insts + 1;
-    k->c.wire = sizes->wire;
-    k->c.sizes = *sizes;
-    k->c.part_begin = calloc(2 * parts, sizeof *k->c.part_begin);
-    k->c.code_begin = k->c.part_begin + parts;
-    k->c.piece_off = calloc(2 * (size_t)p->n_pieces + 1, sizeof *k->c.piece_off);
-    k->c.piece_bytes = k->c.piece_off + p->n_pieces;
-    k->c.work = calloc(insts, sizeof *k->c.work);
+    size_t insts = (size_t)p->n_insts + 1;
     k->published = calloc((size_t)p->layout.publications + (size_t)p->n_sends + 1, sizeof *k->published);
     k->sent = k->published + p->layout.publications;
     k->is_sent = calloc((size_t)p->n_sends + 1, 1);
     k->matches = calloc(insts, sizeof *k->matches);
     k->waiter = k->next_waiter = -1;
-    if (!k->c.part_begin || !k->c.piece_off || !k->c.work || !k->published || !k->is_sent || !k->matches)
+    if (!k->published || !k->is_sent || !k->matches)
         return diag_set(d, ERR_MEMORY, "no memory for pricing rank %d of %d", r, t->size);
-    coll_fit(&k->c, sizes->n_max);
     return 0;
 }
 
 static void rank_fini(struct rank *k) {
-    program_fini(&k->c.prog);
-    free(k->c.part_begin);
-    free(k->c.piece_off);
-    free(k->c.work);
+    dry_fini(&k->c);
     free(k->published);
     free(k->is_sent);
     free(k->matches);
@@ -246,6 +261,46 @@ int sched_price(const struct sched *ranks, const struct coll_shape *shape, const
     free(t.ready);
     free(t.domain);
     return code ? diag_set(d, code, "cannot price schedules of %d ranks: %s", shape->size, err_text(code)) : 0;
+}
+
+/* ---- one rank's part ---- */
+
+static void add_spent(struct coll_event **at, const struct coll *c, const struct work *w, const struct net *net) {
+    struct net_clock clock = {0};
+    coll_spend(c, w, &clock, net);
+    for (int s = 0; s < NET_SHARES; s++)
+        if (clock.now.share[s]) *(*at)++ = (struct coll_event){COLL_SPENDS, (enum net_share)s, 0, clock.now.share[s]};
+}
+
+/* Staging is before a send, and behind a receive. */
+static void add_events(struct coll_event **at, const struct coll *c, const struct work *w, const struct net *net) {
+    if (w->op == INST_RECV) *(*at)++ = (struct coll_event){COLL_RECEIVES, 0, w->peer, w->count};
+    add_spent(at, c, w, net);
+    if (w->op == INST_SEND) *(*at)++ = (struct coll_event){COLL_SENDS, 0, w->peer, w->count};
+}
+
+int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct net *net, struct coll_event **out,
+                int *count, struct diag *d) {
+    struct coll c = {0};
+    struct sched s = {0};
+    struct coll_choice choice;
+    struct sizes sizes = {spec->op.elem_bytes, n, coll_granule(spec), spec->wire};
+    int code = coll_resolve(spec, &choice, NULL, 0, d);
+    *out = NULL;
+    if (code == 0) code = sched_build(&s, &choice, spec->kind, &spec->shape, rank, d);
+    if (code == 0 && spec->wire) code = sched_make_lossy(&s, &choice, d);
+    if (code == 0) code = dry_init(&c, &s, NULL, NULL, &sizes, d);
+    struct coll_event *at = code ? NULL : malloc((3 * (size_t)c.n_work + 1) * sizeof *at);
+    if (code == 0 && !at) code = diag_set(d, ERR_MEMORY, "no memory for the events of a collective");
+    if (code == 0) {
+        *out = at;
+        for (int i = 0; i < c.n_work; i++)
+            add_events(&at, &c, &c.work[i], net);
+        *count = (int)(at - *out);
+    }
+    dry_fini(&c);
+    sched_fini(&s);
+    return code;
 }
 
 /* ---- whole choices ---- */

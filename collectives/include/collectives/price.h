@@ -82,6 +82,20 @@ int sched_price(const struct sched *ranks, const struct coll_shape *shape, const
                 const struct coll_op *op, const struct coll_wire *wire, size_t n, size_t granule,
                 struct net_clock *clocks, struct diag *d);
 
+/* What one rank does in a call with n elements that is all messages, in order: what sched_price and the executor on a
+ * timed link (link_time.h) do to its clock. *out is malloc'ed; spec's shape is borrowed and its algorithm no library's.
+ * Local. */
+struct coll_spec;
+enum coll_doing { COLL_SPENDS, COLL_SENDS, COLL_RECEIVES };
+struct coll_event {
+    enum coll_doing doing;
+    enum net_share share; /* SPENDS: of what */
+    int peer; /* SENDS, RECEIVES: rank of the group */
+    uint64_t amount; /* ps, or bytes */
+};
+int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct net *net, struct coll_event **out,
+                int *count, struct diag *d);
+
 /* Builds, proves and prices a choice from clocks at 0; *ps is when the last rank has its result. Local. */
 int coll_predict(const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape,
                  const struct net *net, int shm, const struct coll_op *op, const struct coll_wire *wire, size_t n,
