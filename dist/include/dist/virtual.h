@@ -1,0 +1,43 @@
+/* virtual.h - time on a described cluster: what running engines (emulation) and the simulator share.
+ *
+ * Ranks that are cards are numbered from 0 in the order of the plan: rank -> card. A host rank works on the cluster's
+ * host, next to all cards by the last tier. All functions are local. */
+#ifndef DIST_VIRTUAL_H
+#define DIST_VIRTUAL_H
+
+#include "partition/card.h"
+#include "partition/cluster.h"
+
+/* One pass of a replica, as its stage 0 sees it; tokens == 0: the micro-batch ends. */
+struct trace_pass {
+    int32_t micro, tokens, wanted;
+    int32_t returned; /* sampled tokens that came back: wanted, without refused drafts */
+    int32_t prefill; /* prompt tokens */
+    int64_t ctx_read, ctx_sum; /* plan_work */
+};
+
+/* All passes of a job on one replica, in order. What a trace is does not depend on any clock. */
+struct trace {
+    struct trace_pass *pass;
+    int n, cap;
+    int *taken; /* [n] private */
+};
+/* Room for one more, zeroed; NULL: no memory. */
+struct trace_pass *trace_add(struct trace *t);
+void trace_fini(struct trace *t);
+
+/* A rank on its card. */
+struct virtual_rank {
+    const struct card *card;
+    struct card_place place;
+    struct net_clock clock;
+};
+
+/* ERR_PLAN: the cluster has too few cards, no host for a host rank, or the card no room; or the plan's all-reduce is the
+ * MPI library's own, whose messages cannot be seen. c outlives v. */
+int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const struct plan *p, int rank, struct diag *d);
+
+/* The tier between two ranks of a plan. */
+int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b);
+
+#endif

@@ -1,0 +1,51 @@
+#include "dist/virtual.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct trace_pass *trace_add(struct trace *t) {
+    if (t->n == t->cap) {
+        int cap = t->cap ? 2 * t->cap : 64;
+        struct trace_pass *pass = realloc(t->pass, (size_t)cap * sizeof *pass);
+        if (!pass) return NULL;
+        t->pass = pass;
+        t->cap = cap;
+    }
+    return memset(&t->pass[t->n++], 0, sizeof *t->pass);
+}
+
+void trace_fini(struct trace *t) {
+    free(t->pass);
+    *t = (struct trace){0};
+}
+
+/* Hosts of the replicas before a rank are not counted. */
+static int card_of(const struct plan *p, int rank) {
+    int hosts = p->strategy.host ? p->stages[0].size : 0, replica = rank / p->ranks_per_replica;
+    return rank - (replica + 1) * hosts;
+}
+
+int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b) {
+    if (p->ranks[a].role == RANK_HOST || p->ranks[b].role == RANK_HOST) return c->net.n_tiers - 1;
+    return cluster_tier(c, card_of(p, a), card_of(p, b));
+}
+
+static int check_rank(const struct cluster *c, const struct plan *p, int rank, struct diag *d) {
+    int cards = p->n_ranks - (p->strategy.host ? p->strategy.dp * p->stages[0].size : 0);
+    if (c->n_cards && cards > c->n_cards)
+        return diag_set(d, ERR_PLAN, "strategy %s takes %d cards, but %s has %d: use fewer", p->strategy.text, cards,
+                        c->name, c->n_cards);
+    if (p->ranks[rank].role == RANK_HOST && !c->has_host)
+        return diag_set(d, ERR_PLAN, "strategy %s has a host, but %s describes none: add host: to the file",
+                        p->strategy.text, c->name);
+    if (p->opts.allreduce && !strcmp(p->opts.allreduce, "mpi"))
+        return diag_set(d, ERR_PLAN, "--allreduce mpi: the messages of the library's own algorithm carry no virtual time: "
+                                     "choose another (northwall list)");
+    return 0;
+}
+
+int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const struct plan *p, int rank, struct diag *d) {
+    *v = (struct virtual_rank){.card = p->ranks[rank].role == RANK_HOST ? &c->host : &c->card};
+    int rc = check_rank(c, p, rank, d);
+    return rc ? rc : card_place(&v->place, v->card, p, rank, d);
+}
