@@ -171,6 +171,7 @@ int engine_init(struct engine **out, const struct plan *p, const struct gguf *g,
 
 void engine_free(struct engine *e) {
     if (!e) return;
+    emulation_free(e);
     decoder_close(e->dec);
     coll_free(e->attn_reduce);
     coll_free(e->ffn_reduce);
@@ -235,9 +236,11 @@ static void run_step(struct engine *e, enum step_kind kind, int layer) {
 }
 
 static void run_block(struct engine *e, const struct plan_block *b, int layer) {
-    for (int i = 0; i < b->n; i++)
-        if (b->step[i].kind != STEP_RECV_HIDDEN && b->step[i].kind != STEP_RECV_TOKEN)
-            run_step(e, b->step[i].kind, layer);
+    for (int i = 0; i < b->n; i++) {
+        if (b->step[i].kind == STEP_RECV_HIDDEN || b->step[i].kind == STEP_RECV_TOKEN) continue;
+        emulation_step(e, &b->step[i], layer);
+        run_step(e, b->step[i].kind, layer);
+    }
 }
 
 static void run_blocks(struct engine *e) {
@@ -257,6 +260,7 @@ static void begin_pass(struct engine *e, int micro) {
     if (e->micro_waits[micro]) {
         run_step(e, STEP_RECV_TOKEN, -1);
         schedule_take(e);
+        emulation_take(e, micro);
         e->micro_waits[micro] = 0;
     }
     schedule_compose(e, micro);
@@ -270,22 +274,32 @@ static void end_micro(struct engine *e, int micro) {
     e->micro_done[micro] = 1;
 }
 
-/* What the pass held, for the costs of its steps. Tokens of a sequence follow each other. */
+/* Tokens of a sequence follow each other. */
+void engine_context(const struct engine *e, int64_t *read, int64_t *sum) {
+    *read = *sum = 0;
+    for (int i = 0; i < e->head.n; i++) {
+        *sum += e->tok[i].pos + 1;
+        if (i == e->head.n - 1 || e->tok[i + 1].slot != e->tok[i].slot) *read += e->tok[i].pos + 1;
+    }
+}
+
+/* What the pass held, for the costs of its steps. */
 static void count_work(const struct engine *e, struct plan_work *w) {
+    int64_t read, sum;
     int n = e->head.n;
     w->passes++;
     w->tokens += n;
     w->sampled_passes += e->head.n_want > 0;
     w->sampled += e->head.n_want;
     if (engine_is_last_stage(e) && e->head.n_want) w->refused += e->head.n_want - e->sampled_head.n;
-    for (int i = 0; i < n; i++) {
-        w->ctx_sum += e->pos[i] + 1;
-        if (i == n - 1 || e->slot[i + 1] != e->slot[i]) w->ctx_read += e->pos[i] + 1;
-    }
+    engine_context(e, &read, &sum);
+    w->ctx_read += read;
+    w->ctx_sum += sum;
 }
 
 static void run_pass(struct engine *e, int micro) {
     begin_pass(e, micro);
+    emulation_pass(e);
     if (e->head.n == 0) {
         end_micro(e, micro);
         return;
@@ -297,8 +311,10 @@ static void run_pass(struct engine *e, int micro) {
     if (!engine_is_first_stage(e)) return;
     if (!engine_is_last_stage(e))
         e->micro_waits[micro] = e->head.n_want > 0;
-    else if (e->head.n_want)
+    else if (e->head.n_want) {
         schedule_take(e);
+        emulation_take(e, micro);
+    }
 }
 
 /* Waits until all messages under way have been taken. */
@@ -400,6 +416,8 @@ void engine_result_fini(struct engine_result *r) {
     free(r->n_out);
     free(r->out);
     free(r->logit_hash);
+    free(r->taken);
+    trace_fini(&r->trace);
     *r = (struct engine_result){0};
 }
 
@@ -484,12 +502,17 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
     e->stats = &r->prefill;
     e->head = (struct pass_header){0};
     schedule_start(e);
-    agree_barrier(e->world);
+    rc = err_agree(e->world, emulation_start(e, d), d);
+    if (rc) {
+        engine_result_fini(r);
+        return rc;
+    }
     e->t_start = engine_now();
     if (e->plan->shape.causal)
         run_job(e);
     else
         run_encoder(e);
+    emulation_stop(e);
     double limit = e->world->wait_limit_s;
     if (dp > 1) e->world->wait_limit_s = 0; /* another replica may have more to do */
     collect(e, r);

@@ -105,6 +105,7 @@ struct engine {
     int *micro_done;
     int *micro_waits; /* stage 0: a token message is due before the next pass */
     int stopping, mismatch;
+    struct emulation *emulation; /* NULL: real time alone */
     double t_start, t_prefill_end;
     int first_tokens; /* sequences that have their first token */
     struct engine_stats *stats; /* of the pass's phase */
@@ -123,6 +124,17 @@ void schedule_compose(struct engine *e, int micro);
 void schedule_whole(struct engine *e, int slot);
 /* Takes sampled tokens (e->sampled_head, e->sampled) into the sequences and the result. */
 void schedule_take(struct engine *e);
+
+/* Positions that the tokens of the pass see: of the cache, where those of a sequence share it, and each for itself. */
+void engine_context(const struct engine *e, int64_t *read, int64_t *sum);
+
+/* emulate.c: what moves the clock; each does nothing where the engine does not emulate. */
+int emulation_start(struct engine *e, struct diag *d); /* of a job */
+void emulation_pass(struct engine *e); /* a pass has been composed or received */
+void emulation_step(struct engine *e, const struct plan_step *step, int layer); /* is about to run */
+void emulation_take(struct engine *e, int micro); /* stage 0 has the tokens of the micro-batch's last pass */
+void emulation_stop(struct engine *e); /* of a job; its result gets what there is */
+void emulation_free(struct engine *e);
 
 /* steps.c: one function for each kind of step. */
 extern void (*const step_run[STEP_COUNT])(struct engine *e, int layer);

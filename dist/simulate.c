@@ -67,7 +67,7 @@ static int n_queues(const struct walker *w) {
 }
 
 static int queue_from(const struct walker *w, enum queue_kind kind, int tp_index) {
-    return kind < Q_ATTN ? (int)kind : 2 + (kind - Q_ATTN) * w->stage->size + tp_index;
+    return kind < Q_ATTN ? (int)kind : 2 + ((int)kind - Q_ATTN) * w->stage->size + tp_index;
 }
 
 static void push(struct sim *s, int to, int at, const struct net_stamp *stamp) {
@@ -193,10 +193,6 @@ static void call_start(struct sim *s, struct walker *w, enum queue_kind kind, si
 }
 
 /* ---- steps ---- */
-
-static int first_of(const struct sim *s, const struct walker *w) {
-    return w->me->replica * s->p->ranks_per_replica;
-}
 
 static const struct trace_pass *pass_of(const struct walker *w) {
     return &w->trace->pass[w->pass];

@@ -23,6 +23,7 @@
 #include "collectives/link.h"
 #include "dist/draft.h"
 #include "dist/sampler.h"
+#include "dist/virtual.h"
 #include "partition/plan.h"
 
 /* Time and traffic of one rank, by step kind, since the last reset. */
@@ -62,6 +63,10 @@ struct engine_result {
     uint64_t prefill_tokens, decode_tokens; /* decode: all tokens after each sequence's first */
     struct draft_stats drafts; /* of all sequences, if the job drafts */
     struct engine_stats prefill, decode; /* this rank */
+    /* where the engine emulates */
+    struct net_clock clock; /* this rank's at the end */
+    struct trace trace; /* on the first rank of a replica: its passes */
+    struct net_stamp *taken; /* [trace.n] when it had the pass's sampled tokens; 0 where there were none */
 };
 
 struct engine;
@@ -83,6 +88,11 @@ void engine_memory(struct engine *e, struct decoder_memory *out);
 
 /* decoder_settle of this rank. Local. */
 void engine_settle(struct engine *e, const volatile int *stop);
+
+/* From here on jobs run in virtual time too, each rank as its card of the cluster (virtual.h): executed steps and stamps of
+ * messages move a clock beside the work. ERR_PLAN, also where the plan's all-reduces may go through shared memory
+ * (COLL_TRANSPORT_LINK is needed) and for encoders. c outlives the engine. Collective over world. */
+int engine_emulate(struct engine *e, const struct cluster *c, struct diag *d);
 
 /* What the lowest rank that had trouble with its cache of weights says; 0 if none had. Collective. */
 int engine_cache_note(struct engine *e, char *note, size_t cap);

@@ -20,7 +20,6 @@ struct trace_pass {
 struct trace {
     struct trace_pass *pass;
     int n, cap;
-    int *taken; /* [n] private */
 };
 /* Room for one more, zeroed; NULL: no memory. */
 struct trace_pass *trace_add(struct trace *t);

@@ -1,0 +1,148 @@
+/* emulate.c - a running engine's clock: its card's time for each step, and stamps on its messages. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/agree.h"
+#include "collectives/link_time.h"
+#include "engine_priv.h"
+
+enum { TIMED_LINKS = 3 };
+
+struct emulation {
+    const struct cluster *cluster;
+    struct virtual_rank v;
+    struct link *link[TIMED_LINKS]; /* replica, group, and sharers or NULL */
+    struct link_time time[TIMED_LINKS];
+    int *tier[TIMED_LINKS];
+    struct card_pass pass; /* under way */
+    int records; /* first rank of a replica */
+    int failed; /* no memory for the trace */
+    struct trace trace;
+    struct net_stamp *taken; /* [trace.cap] */
+    int *last_pass; /* [n_micro] */
+};
+
+/* Tiers to the ranks of a link, whose rank 0 is `first` of the plan. */
+static int set_link(struct engine *e, int i, struct link *l, int first, struct diag *d) {
+    struct emulation *m = e->emulation;
+    m->link[i] = l;
+    if (!l) return 0;
+    m->tier[i] = malloc((size_t)l->size * sizeof **m->tier);
+    if (!m->tier[i]) return diag_set(d, ERR_MEMORY, "no memory for the tiers of %d ranks", l->size);
+    for (int r = 0; r < l->size; r++)
+        m->tier[i][r] = virtual_tier(m->cluster, e->plan, e->world->rank, first + r);
+    m->time[i] = (struct link_time){.clock = &m->v.clock, .net = &m->cluster->net, .tier = m->tier[i]};
+    return 0;
+}
+
+static int check(const struct engine *e, struct diag *d) {
+    if (!e->plan->shape.causal)
+        return diag_set(d, ERR_PLAN, "%s is an encoder: virtual time is that of generating text", e->plan->shape.name);
+    if (e->plan->n_ranks > 1 && e->plan->opts.transport != COLL_TRANSPORT_LINK)
+        return diag_set(d, ERR_PLAN, "virtual time travels on messages: the plan needs --transport link");
+    return 0;
+}
+
+static int open(struct engine *e, const struct cluster *c, struct diag *d) {
+    struct emulation *m = e->emulation = calloc(1, sizeof *m);
+    int rc = check(e, d), n_micro = e->plan->opts.n_micro;
+    if (rc) return rc;
+    if (!m) return diag_set(d, ERR_MEMORY, "no memory for a virtual clock");
+    m->cluster = c;
+    m->records = engine_is_first_stage(e) && e->me->tp_index == 0;
+    m->last_pass = malloc((size_t)n_micro * sizeof *m->last_pass);
+    if (!m->last_pass) return diag_set(d, ERR_MEMORY, "no memory for %d micro-batches", n_micro);
+    rc = virtual_rank_init(&m->v, c, e->plan, e->world->rank, d);
+    int group = e->replica_first + e->stage->first;
+    if (!rc) rc = set_link(e, 0, e->replica, e->replica_first, d);
+    if (!rc) rc = set_link(e, 1, e->group, group, d);
+    if (!rc) rc = set_link(e, 2, e->sharers, e->sharers ? group + e->me->tp_index - e->sharers->rank : 0, d);
+    return rc;
+}
+
+int engine_emulate(struct engine *e, const struct cluster *c, struct diag *d) {
+    emulation_free(e);
+    int rc = err_agree(e->world, open(e, c, d), d);
+    if (rc) emulation_free(e);
+    return rc;
+}
+
+void emulation_free(struct engine *e) {
+    struct emulation *m = e->emulation;
+    for (int i = 0; i < TIMED_LINKS && m; i++)
+        free(m->tier[i]);
+    if (m) {
+        trace_fini(&m->trace);
+        free(m->taken);
+        free(m->last_pass);
+    }
+    free(m);
+    e->emulation = NULL;
+}
+
+int emulation_start(struct engine *e, struct diag *d) {
+    struct emulation *m = e->emulation;
+    int rc = 0;
+    if (!m) return 0;
+    m->v.clock = (struct net_clock){0};
+    m->failed = 0;
+    for (int i = 0; i < e->plan->opts.n_micro; i++)
+        m->last_pass[i] = -1;
+    for (int i = 0; i < TIMED_LINKS && !rc; i++)
+        if (m->link[i]) rc = link_time_start(m->link[i], &m->time[i], d);
+    for (int i = 0; i < TIMED_LINKS && rc; i++)
+        if (m->link[i]) link_time_stop(m->link[i]);
+    return rc;
+}
+
+static void record(struct engine *e) {
+    struct emulation *m = e->emulation;
+    struct trace_pass *t = trace_add(&m->trace);
+    struct net_stamp *taken = t ? realloc(m->taken, (size_t)m->trace.cap * sizeof *taken) : NULL;
+    if (!taken) {
+        m->failed = 1;
+        return;
+    }
+    m->taken = taken;
+    taken[m->trace.n - 1] = (struct net_stamp){0};
+    *t = (struct trace_pass){.micro = e->head.micro,
+                             .tokens = e->head.n,
+                             .wanted = e->head.n_want,
+                             .prefill = e->head.prefill ? e->head.n : 0,
+                             .ctx_read = m->pass.ctx_read,
+                             .ctx_sum = m->pass.ctx_sum};
+    m->last_pass[e->head.micro] = m->trace.n - 1;
+}
+
+void emulation_pass(struct engine *e) {
+    struct emulation *m = e->emulation;
+    if (!m) return;
+    m->pass = (struct card_pass){.tokens = e->head.n, .wanted = e->head.n_want};
+    engine_context(e, &m->pass.ctx_read, &m->pass.ctx_sum);
+    if (m->records && !m->failed) record(e);
+    if (e->head.n) card_spend_pass(&m->v.clock, m->v.card);
+}
+
+void emulation_step(struct engine *e, const struct plan_step *step, int layer) {
+    struct emulation *m = e->emulation;
+    if (m) card_spend_step(&m->v.clock, m->v.card, &m->v.place, step, layer, &m->pass);
+}
+
+void emulation_take(struct engine *e, int micro) {
+    struct emulation *m = e->emulation;
+    if (!m || !m->records || m->failed) return;
+    m->trace.pass[m->last_pass[micro]].returned = e->sampled_head.n;
+    m->taken[m->last_pass[micro]] = m->v.clock.now;
+}
+
+void emulation_stop(struct engine *e) {
+    struct emulation *m = e->emulation;
+    if (!m) return;
+    for (int i = 0; i < TIMED_LINKS; i++)
+        if (m->link[i]) link_time_stop(m->link[i]);
+    e->result->clock = m->v.clock;
+    e->result->trace = m->trace;
+    e->result->taken = m->taken;
+    m->trace = (struct trace){0};
+    m->taken = NULL;
+}
