@@ -23,77 +23,145 @@ struct reader {
 
 /* ---- the schema ---- */
 
-enum kind { TEXT, WORD, VERSION, TIME, RATE, MAP, LIST };
-
-struct key {
-    const char *name;
-    enum kind kind;
-    int required;
-    size_t offset; /* in struct cluster, or in struct link_row for those of a link */
-    size_t cap; /* TEXT */
-    const struct key *keys; /* MAP, LIST: of its maps; WORD: the words */
-};
-
-/* A link as the file has it. */
-struct link_row {
-    char name[32];
-    int transfer;
-    struct cluster_number latency, send_overhead, recv_overhead, message_gap, bandwidth;
-};
-
-struct rows {
-    struct cluster cluster;
-    struct cluster_number reduce, copy, codec, hand_off;
-    char schema[24];
-    int n_links;
-    struct link_row link[NET_MAX_TIERS];
-};
-
-#define ROW(f) offsetof(struct rows, f)
-#define LINK(f) offsetof(struct link_row, f)
-static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {0}};
-static const struct key memory_keys[] = {{"bandwidth", RATE, 0, ROW(cluster.memory_Bps), 0, NULL},
-                                         {"bandwidth_alone", RATE, 0, ROW(cluster.memory_alone_Bps), 0, NULL},
-                                         {0}};
-static const struct key card_keys[] = {{"memory", MAP, 0, 0, 0, memory_keys}, {0}};
-static const struct key work_keys[] = {{"reduce", RATE, 0, ROW(reduce), 0, NULL},
-                                       {"copy", RATE, 0, ROW(copy), 0, NULL},
-                                       {"codec", RATE, 0, ROW(codec), 0, NULL},
-                                       {0}};
-static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), sizeof((struct link_row *)0)->name, NULL},
-                                       {"transfer", WORD, 1, LINK(transfer), 0, transfers},
-                                       {"latency", TIME, 1, LINK(latency), 0, NULL},
-                                       {"send_overhead", TIME, 0, LINK(send_overhead), 0, NULL},
-                                       {"recv_overhead", TIME, 0, LINK(recv_overhead), 0, NULL},
-                                       {"message_gap", TIME, 0, LINK(message_gap), 0, NULL},
-                                       {"bandwidth", RATE, 1, LINK(bandwidth), 0, NULL},
-                                       {0}};
-static const struct key top_keys[] = {{"schema", TEXT, 1, ROW(schema), sizeof((struct rows *)0)->schema, NULL},
-                                      {"version", VERSION, 1, 0, 0, NULL},
-                                      {"name", TEXT, 0, ROW(cluster.name), sizeof((struct cluster *)0)->name, NULL},
-                                      {"card", MAP, 0, 0, 0, card_keys},
-                                      {"work", MAP, 0, 0, 0, work_keys},
-                                      {"hand_off", TIME, 0, ROW(hand_off), 0, NULL},
-                                      {"links", LIST, 1, ROW(link), 0, link_keys},
-                                      {0}};
-static const struct key number_keys[] = {{.name = "value"}, {.name = "source"}, {0}};
+/* NUMBER, SOURCED, RATE and REAL are {value: NUMBER UNIT, source: TEXT}, kept as uint64_t, struct cluster_number,
+ * struct pico_rate and double. */
+enum kind { TEXT, WORD, VERSION, COUNT, NUMBER, SOURCED, RATE, REAL, MAP, LIST };
 
 struct unit {
     const char *name;
     double factor;
 };
-static const struct unit times[] = {{"ps", 1}, {"ns", 1e3}, {"us", 1e6}, {"ms", 1e9}, {"s", 1e12}, {0}};
-static const struct unit rates[] = {{"B/s", 1},
-                                    {"kB/s", 1e3},
-                                    {"MB/s", 1e6},
-                                    {"GB/s", 1e9},
-                                    {"TB/s", 1e12},
-                                    {"KiB/s", 1024},
-                                    {"MiB/s", 1048576},
-                                    {"GiB/s", 1073741824},
-                                    {"Mb/s", 125e3},
-                                    {"Gb/s", 125e6},
-                                    {0}};
+struct units {
+    double least;
+    struct unit unit[12];
+};
+
+struct key {
+    const char *name;
+    enum kind kind;
+    int required;
+    size_t offset; /* in the struct that the key's table describes */
+    size_t cap; /* TEXT: bytes; LIST: rows */
+    const struct key *keys; /* MAP, LIST: of its maps; WORD: the words */
+    const struct units *units;
+    size_t size, count; /* LIST: of a row; offset of the int that counts them */
+};
+
+/* A link as the file has it. */
+struct link_row {
+    char name[32];
+    int joins;
+    struct cluster_number latency;
+    struct net_link link;
+    double pJ_per_B;
+};
+
+struct card_row {
+    struct card card;
+    struct cluster_number memory_Bps, memory_alone_Bps;
+};
+
+struct rows {
+    struct cluster cluster;
+    struct card_row card, host;
+    char schema[24];
+    int n_links;
+    struct link_row link[NET_MAX_TIERS];
+};
+
+static const struct units times = {0, {{"ps", 1}, {"ns", 1e3}, {"us", 1e6}, {"ms", 1e9}, {"s", 1e12}}};
+static const struct units sizes = {
+    1, {{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}}};
+static const struct units byte_rates = {1,
+                                        {{"B/s", 1},
+                                         {"kB/s", 1e3},
+                                         {"MB/s", 1e6},
+                                         {"GB/s", 1e9},
+                                         {"TB/s", 1e12},
+                                         {"KiB/s", 1024},
+                                         {"MiB/s", 1048576},
+                                         {"GiB/s", 1073741824},
+                                         {"Mb/s", 125e3},
+                                         {"Gb/s", 125e6}}};
+static const struct units op_rates = {1,
+                                      {{"op/s", 1},
+                                       {"Gop/s", 1e9},
+                                       {"Top/s", 1e12},
+                                       {"Pop/s", 1e15},
+                                       {"FLOP/s", 1},
+                                       {"GFLOP/s", 1e9},
+                                       {"TFLOP/s", 1e12},
+                                       {"PFLOP/s", 1e15}}};
+static const struct units byte_energies = {0, {{"pJ/B", 1}, {"pJ/bit", 8}}};
+static const struct units op_energies = {0, {{"pJ/op", 1}, {"fJ/op", 1e-3}}};
+static const struct units powers = {0, {{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}}};
+static const struct units counts = {1, {{"million", 1e6}, {"billion", 1e9}}};
+
+#define SIZE_OF(type, field) sizeof(((struct type *)0)->field)
+#define LINK(f) offsetof(struct link_row, f)
+static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {0}};
+static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), .cap = SIZE_OF(link_row, name)},
+                                       {"transfer", WORD, 1, LINK(link.pull), .keys = transfers},
+                                       {"joins", COUNT, .offset = LINK(joins)},
+                                       {"latency", SOURCED, 1, LINK(latency), .units = &times},
+                                       {"send_overhead", NUMBER, 0, LINK(link.o_send_ps), .units = &times},
+                                       {"recv_overhead", NUMBER, 0, LINK(link.o_recv_ps), .units = &times},
+                                       {"message_gap", NUMBER, 0, LINK(link.g_ps), .units = &times},
+                                       {"bandwidth", RATE, 1, LINK(link.G), .units = &byte_rates},
+                                       {"energy", REAL, 0, LINK(pJ_per_B), .units = &byte_energies},
+                                       {0}};
+#define LEVEL(f) offsetof(struct card_level, f)
+static const struct key level_keys[] = {{"name", TEXT, 1, LEVEL(name), .cap = SIZE_OF(card_level, name)},
+                                        {"capacity", NUMBER, 0, LEVEL(bytes), .units = &sizes},
+                                        {"bandwidth", RATE, 1, LEVEL(G), .units = &byte_rates},
+                                        {"latency", NUMBER, 0, LEVEL(latency_ps), .units = &times},
+                                        {"energy", REAL, 0, LEVEL(pJ_per_B), .units = &byte_energies},
+                                        {0}};
+#define CARD(f) offsetof(struct card_row, f)
+static const struct key memory_keys[] = {{"bandwidth", SOURCED, 0, CARD(memory_Bps), .units = &byte_rates},
+                                         {"bandwidth_alone", SOURCED, 0, CARD(memory_alone_Bps), .units = &byte_rates},
+                                         {"levels", LIST, 0, CARD(card.level), CARD_MAX_LEVELS, level_keys, NULL,
+                                          sizeof(struct card_level), CARD(card.n_levels)},
+                                         {0}};
+static const struct key rate_keys[] = {{"float", RATE, 0, CARD(card.op[PREC_F32]), .units = &op_rates},
+                                       {"int8", RATE, 0, CARD(card.op[PREC_I8]), .units = &op_rates},
+                                       {"int4", RATE, 0, CARD(card.op[PREC_I4]), .units = &op_rates},
+                                       {0}};
+static const struct key energy_keys[] = {{"float", REAL, 0, CARD(card.pJ_per_op[PREC_F32]), .units = &op_energies},
+                                         {"int8", REAL, 0, CARD(card.pJ_per_op[PREC_I8]), .units = &op_energies},
+                                         {"int4", REAL, 0, CARD(card.pJ_per_op[PREC_I4]), .units = &op_energies},
+                                         {0}};
+static const struct key overhead_keys[] = {{"step", NUMBER, 0, CARD(card.step_ps), .units = &times},
+                                           {"pass", NUMBER, 0, CARD(card.pass_ps), .units = &times},
+                                           {0}};
+static const struct key power_keys[] = {{"idle", REAL, 0, CARD(card.idle_W), .units = &powers},
+                                        {"active", REAL, 0, CARD(card.active_W), .units = &powers},
+                                        {0}};
+static const struct key card_keys[] = {{"name", TEXT, 0, CARD(card.name), .cap = SIZE_OF(card, name)},
+                                       {"memory", MAP, .keys = memory_keys},
+                                       {"rates", MAP, .keys = rate_keys},
+                                       {"overhead", MAP, .keys = overhead_keys},
+                                       {"power", MAP, .keys = power_keys},
+                                       {"energy", MAP, .keys = energy_keys},
+                                       {"transistors", REAL, 0, CARD(card.transistors), .units = &counts},
+                                       {0}};
+#define ROW(f) offsetof(struct rows, f)
+static const struct key work_keys[] = {{"reduce", RATE, 0, ROW(cluster.net.gamma), .units = &byte_rates},
+                                       {"copy", RATE, 0, ROW(cluster.net.copy), .units = &byte_rates},
+                                       {"codec", RATE, 0, ROW(cluster.net.codec), .units = &byte_rates},
+                                       {0}};
+static const struct key top_keys[] = {
+    {"schema", TEXT, 1, ROW(schema), .cap = SIZE_OF(rows, schema)},
+    {"version", VERSION, .required = 1},
+    {"name", TEXT, 0, ROW(cluster.name), .cap = SIZE_OF(cluster, name)},
+    {"cards", COUNT, .offset = ROW(cluster.n_cards)},
+    {"card", MAP, 0, ROW(card), .keys = card_keys},
+    {"host", MAP, 0, ROW(host), .keys = card_keys},
+    {"work", MAP, .keys = work_keys},
+    {"hand_off", NUMBER, 0, ROW(cluster.net.flag_ps), .units = &times},
+    {"links", LIST, 1, ROW(link), NET_MAX_TIERS, link_keys, NULL, sizeof(struct link_row), ROW(n_links)},
+    {0}};
+static const struct key number_keys[] = {{.name = "value"}, {.name = "source"}, {0}};
 
 /* ---- errors ---- */
 
@@ -109,10 +177,10 @@ static char *key_names(const struct key *keys, char *buf, size_t cap) {
     return buf;
 }
 
-static char *unit_names(const struct unit *units, char *buf, size_t cap) {
+static char *unit_names(const struct unit *unit, char *buf, size_t cap) {
     size_t at = (size_t)snprintf(buf, cap, "write a number and one of ");
-    for (int i = 0; units[i].name && at < cap; i++)
-        at += (size_t)snprintf(buf + at, cap - at, "%s%s", i ? ", " : "", units[i].name);
+    for (int i = 0; unit[i].name && at < cap; i++)
+        at += (size_t)snprintf(buf + at, cap - at, "%s%s", i ? ", " : "", unit[i].name);
     return buf;
 }
 
@@ -135,28 +203,28 @@ static int read_text(struct reader *r, const yaml_node_t *n, const char *what, c
     return 0;
 }
 
-/* A number and a unit, in the smallest unit, rounded. */
-static int read_quantity(struct reader *r, const yaml_node_t *n, const char *what, const struct unit *units,
-                         uint64_t least, uint64_t *out) {
+/* A number and a unit, in that of factor 1; rounded, but for REAL. */
+static int read_quantity(struct reader *r, const yaml_node_t *n, const struct key *key, double *out) {
     char valid[160];
     const char *text = text_of(n);
+    const struct unit *unit = key->units->unit;
     char *end = NULL;
     double v =
         text && ((*text >= '0' && *text <= '9') || *text == '.') && !strpbrk(text, "xX") ? strtod(text, &end) : 0;
     while (end && *end == ' ')
         end++;
-    for (int i = 0; end && units[i].name; i++) {
-        if (strcmp(end, units[i].name)) continue;
-        v = nearbyint(v * units[i].factor);
-        if (!(v >= (double)least && v <= 1e18)) return fail(r, n, what, text, "out of range");
-        *out = (uint64_t)v;
+    for (int i = 0; end && unit[i].name; i++) {
+        if (strcmp(end, unit[i].name)) continue;
+        v = key->kind == REAL ? v * unit[i].factor : nearbyint(v * unit[i].factor);
+        if (!(v >= key->units->least && v <= 1e18)) return fail(r, n, key->name, text, "out of range");
+        *out = v;
         return 0;
     }
-    return fail(r, n, what, text ? text : "", unit_names(units, valid, sizeof valid));
+    return fail(r, n, key->name, text ? text : "", unit_names(unit, valid, sizeof valid));
 }
 
 /* {value: 5 ns, source: "..."} */
-static int read_number(struct reader *r, const yaml_node_t *n, const struct key *key, struct cluster_number *out) {
+static int read_number(struct reader *r, const yaml_node_t *n, const struct key *key, double *out, char *source) {
     char valid[160];
     int has[2] = {0, 0}, code = 0;
     if (n->type != YAML_MAPPING_NODE)
@@ -168,13 +236,27 @@ static int read_number(struct reader *r, const yaml_node_t *n, const struct key 
         if (i < 0) return fail(r, name, "unknown key", word ? word : "", key_names(number_keys, valid, sizeof valid));
         if (has[i]++) return fail(r, name, "key given twice:", word, NULL);
         if (i == 0)
-            code =
-                read_quantity(r, value, key->name, key->kind == TIME ? times : rates, key->kind == RATE, &out->value);
+            code = read_quantity(r, value, key, out);
         else
-            code = read_text(r, value, "source", out->source, sizeof out->source);
+            code = read_text(r, value, "source", source, CLUSTER_SOURCE);
     }
     if (code == 0 && (!has[0] || !has[1])) return fail(r, n, key->name, NULL, "it needs both value and source");
     return code;
+}
+
+static int read_kept(struct reader *r, const yaml_node_t *n, const struct key *key, void *at) {
+    char source[CLUSTER_SOURCE] = "";
+    double v = 0;
+    int code = read_number(r, n, key, &v, source);
+    if (code != 0) return code;
+    if (key->kind == REAL)
+        *(double *)at = v;
+    else if (key->kind == RATE)
+        *(struct pico_rate *)at = pico_rate_per_second((uint64_t)v);
+    else
+        *(uint64_t *)at = (uint64_t)v; /* of a cluster_number the first member */
+    if (key->kind == SOURCED) memcpy(((struct cluster_number *)at)->source, source, sizeof source);
+    return 0;
 }
 
 static int read_word(struct reader *r, const yaml_node_t *n, const struct key *key, int *out) {
@@ -185,12 +267,22 @@ static int read_word(struct reader *r, const yaml_node_t *n, const struct key *k
     return fail(r, n, key->name, text ? text : "", key_names(key->keys, valid, sizeof valid));
 }
 
+/* A whole number below 10^7, or 0. */
+static int count_of(const char *text) {
+    return text && strlen(text) < 8 && strspn(text, "0123456789") == strlen(text) ? atoi(text) : 0;
+}
+
+static int read_count(struct reader *r, const yaml_node_t *n, const struct key *key, int *out) {
+    const char *text = text_of(n);
+    *out = count_of(text);
+    return *out ? 0 : fail(r, n, key->name, text ? text : "", "a whole number from 1 to 9999999 is expected");
+}
+
 static int read_version(struct reader *r, const yaml_node_t *n) {
     char valid[64];
     const char *text = text_of(n);
     snprintf(valid, sizeof valid, "this program reads version %d", CLUSTER_VERSION);
-    if (text && strlen(text) < 6 && strspn(text, "0123456789") == strlen(text) && atoi(text) == CLUSTER_VERSION)
-        return 0;
+    if (count_of(text) == CLUSTER_VERSION) return 0;
     return fail(r, n, "version", text ? text : "", valid);
 }
 
@@ -198,16 +290,18 @@ static int read_version(struct reader *r, const yaml_node_t *n) {
 
 static int read_map(struct reader *r, const yaml_node_t *n, const struct key *keys, const char *where, char *base);
 
-static int read_list(struct reader *r, const yaml_node_t *n, const struct key *key, struct rows *rows) {
-    int code = 0;
+static int read_list(struct reader *r, const yaml_node_t *n, const struct key *key, char *base) {
+    char valid[64];
+    int code = 0, *count = (int *)(void *)(base + key->count);
     if (n->type != YAML_SEQUENCE_NODE)
         return fail(r, n, key->name, text_of(n), "a list is expected: begin rows with -");
     for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top && code == 0; i++) {
         const yaml_node_t *row = node_of(r, *i);
-        if (rows->n_links == NET_MAX_TIERS) return fail(r, row, key->name, NULL, "at most 8 tiers are possible");
-        code = read_map(r, row, key->keys, "a link", (char *)&rows->link[rows->n_links++]);
+        snprintf(valid, sizeof valid, "at most %zu are possible", key->cap);
+        if (*count == (int)key->cap) return fail(r, row, key->name, NULL, valid);
+        code = read_map(r, row, key->keys, key->name, base + key->offset + key->size * (size_t)(*count)++);
     }
-    if (code == 0 && rows->n_links == 0) return fail(r, n, key->name, NULL, "at least one is expected");
+    if (code == 0 && *count == 0) return fail(r, n, key->name, NULL, "at least one is expected");
     return code;
 }
 
@@ -217,10 +311,13 @@ static int read_value(struct reader *r, const yaml_node_t *n, const struct key *
     case TEXT: return read_text(r, n, key->name, at, key->cap);
     case WORD: return read_word(r, n, key, at);
     case VERSION: return read_version(r, n);
-    case TIME:
-    case RATE: return read_number(r, n, key, at);
-    case MAP: return read_map(r, n, key->keys, key->name, base);
-    case LIST: return read_list(r, n, key, (struct rows *)(void *)base);
+    case COUNT: return read_count(r, n, key, at);
+    case NUMBER:
+    case SOURCED:
+    case RATE:
+    case REAL: return read_kept(r, n, key, at);
+    case MAP: return read_map(r, n, key->keys, key->name, at);
+    case LIST: return read_list(r, n, key, base);
     }
     return ERR_INTERNAL;
 }
@@ -248,33 +345,87 @@ static int read_map(struct reader *r, const yaml_node_t *n, const struct key *ke
     return code;
 }
 
-/* ---- into a net ---- */
+/* ---- what keys mean together ---- */
 
-static void set_rate(struct pico_rate *out, const struct cluster_number *n) {
-    if (n->value > 0) *out = pico_rate_per_second(n->value);
+/* The value of a key of a map that was read; NULL: it has none such. */
+static const yaml_node_t *child(struct reader *r, const yaml_node_t *map, const char *name) {
+    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++)
+        if (!strcmp(text_of(node_of(r, p->key)), name)) return node_of(r, p->value);
+    return NULL;
 }
 
-static void set_net(struct net *net, const struct rows *rows) {
-    *net = net_default;
-    memset(net->tier, 0, sizeof net->tier);
-    net->n_tiers = rows->n_links;
+static const yaml_node_t *row_of(struct reader *r, const yaml_node_t *list, int i) {
+    return node_of(r, list->data.sequence.items.start[i]);
+}
+
+static int check_levels(struct reader *r, const yaml_node_t *n, const struct card *c) {
+    for (int i = 0; i + 1 < c->n_levels; i++)
+        if (!c->level[i].bytes)
+            return fail(r, row_of(r, child(r, child(r, n, "memory"), "levels"), i), "level", c->level[i].name,
+                        "only the last level may leave capacity out");
+    return 0;
+}
+
+/* Nothing of a described card is taken from net_default, as its numbers are not the card's. */
+static int check_cards(struct reader *r, const yaml_node_t *root, const struct rows *rows) {
+    const struct net *net = &rows->cluster.net;
+    const yaml_node_t *card = child(r, root, "card"), *host = child(r, root, "host");
+    int described = rows->card.card.n_levels > 0;
+    if (described && !rows->card.card.name[0]) return fail(r, card, "card", NULL, "a card with levels needs a name");
+    if (described && (!net->gamma.den || !net->copy.den || !net->codec.den))
+        return fail(r, card, "card", NULL, "a card with levels needs work: reduce, copy and codec");
+    if (host && !rows->host.card.name[0]) return fail(r, host, "host", NULL, "it needs a name");
+    if (rows->host.memory_Bps.value || rows->host.memory_alone_Bps.value)
+        return fail(r, host, "host", NULL, "its memory is given as levels");
+    int code = check_levels(r, card, &rows->card.card);
+    return code ? code : check_levels(r, host, &rows->host.card);
+}
+
+/* Each tier joins whole groups of the tier before it, the last one all cards. */
+static int check_joins(struct reader *r, const yaml_node_t *root, const struct rows *rows) {
+    const yaml_node_t *links = child(r, root, "links");
+    int described = rows->card.card.n_levels > 0, before = 1, last = rows->n_links - 1;
+    for (int i = 0; i <= last; i++) {
+        const struct link_row *link = &rows->link[i];
+        const yaml_node_t *n = row_of(r, links, i);
+        if (link->joins % before || (link->joins && i > 0 && link->joins == before))
+            return fail(r, n, "link", link->name, "joins must be a multiple of the joins before it");
+        if (!link->joins && i < last && (described || before > 1))
+            return fail(r, n, "link", link->name, "only the last link may leave joins out");
+        if (i == last && link->joins && (!rows->cluster.n_cards || rows->cluster.n_cards > link->joins))
+            return fail(r, n, "link", link->name,
+                        "the last link joins all cards: leave joins out, or give fewer cards");
+        before = link->joins ? link->joins : before;
+    }
+    return 0;
+}
+
+/* ---- into a cluster ---- */
+
+static void set_default(struct pico_rate *rate, struct pico_rate otherwise) {
+    if (!rate->den) *rate = otherwise;
+}
+
+static void set_cluster(struct cluster *c, const struct rows *rows) {
+    *c = rows->cluster;
+    c->card = rows->card.card;
+    c->memory_Bps = rows->card.memory_Bps;
+    c->memory_alone_Bps = rows->card.memory_alone_Bps;
+    c->host = rows->host.card;
+    c->has_host = c->host.name[0] != 0; /* check_cards */
+    c->net.n_tiers = rows->n_links;
     for (int i = 0; i < rows->n_links; i++) {
         const struct link_row *row = &rows->link[i];
-        struct net_link *link = &net->tier[i].link;
-        memcpy(net->tier[i].name, row->name, sizeof row->name);
-        memcpy(net->tier[i].source, row->latency.source, sizeof net->tier[i].source);
-        *link = (struct net_link){row->transfer,
-                                  row->latency.value,
-                                  row->send_overhead.value,
-                                  row->recv_overhead.value,
-                                  row->message_gap.value,
-                                  {0, 1}};
-        set_rate(&link->G, &row->bandwidth);
+        memcpy(c->net.tier[i].name, row->name, sizeof row->name);
+        snprintf(c->net.tier[i].source, sizeof c->net.tier[i].source, "%.95s", row->latency.source);
+        c->net.tier[i].link = row->link;
+        c->net.tier[i].link.L_ps = row->latency.value;
+        c->link_pJ_per_B[i] = row->pJ_per_B;
+        c->joins[i] = row->joins;
     }
-    set_rate(&net->gamma, &rows->reduce);
-    set_rate(&net->copy, &rows->copy);
-    set_rate(&net->codec, &rows->codec);
-    net->flag_ps = rows->hand_off.value;
+    set_default(&c->net.gamma, net_default.gamma);
+    set_default(&c->net.copy, net_default.copy);
+    set_default(&c->net.codec, net_default.codec);
 }
 
 static int read_rows(struct reader *r) {
@@ -284,10 +435,21 @@ static int read_rows(struct reader *r) {
     int code = read_map(r, root, top_keys, "a cluster", (char *)&rows);
     if (code == 0 && strcmp(rows.schema, "northwall-cluster"))
         code = fail(r, root, "schema", rows.schema, "northwall-cluster is expected");
-    if (code != 0) return code;
-    *r->out = rows.cluster;
-    set_net(&r->out->net, &rows);
-    return 0;
+    if (code == 0) code = check_cards(r, root, &rows);
+    if (code == 0) code = check_joins(r, root, &rows);
+    if (code == 0) set_cluster(r->out, &rows);
+    return code;
+}
+
+int cluster_has_card(const struct cluster *c) {
+    return c->card.n_levels > 0;
+}
+
+int cluster_tier(const struct cluster *c, int card_a, int card_b) {
+    int i = 0;
+    while (i + 1 < c->net.n_tiers && c->joins[i] && card_a / c->joins[i] != card_b / c->joins[i])
+        i++;
+    return i;
 }
 
 int cluster_parse(struct cluster *c, const char *path, const char *text, size_t len, struct diag *d) {

@@ -63,7 +63,7 @@ static void check_bad(const char *from, const char *to, int line, const char *wo
 
 static void check_errors(void) {
     check_bad("  reduce:", "  redace:", 9, "unknown key 'redace': valid are reduce, copy, codec");
-    check_bad("    latency:", "    latancy:", 14, "valid are name, transfer, latency, send_overhead");
+    check_bad("    latency:", "    latancy:", 14, "valid are name, transfer, joins, latency, send_overhead");
     check_bad("source: a", "origin: a", 9, "valid are value, source");
     check_bad("49 ns", "49 parsecs", 10, "'49 parsecs': write a number and one of ps, ns, us, ms, s");
     check_bad("49 ns", "49", 10, "write a number and one of");
@@ -85,7 +85,7 @@ static void check_errors(void) {
     check_bad("northwall-cluster", "another", 2, "northwall-cluster is expected");
     check_bad("name: two", "name: two\nname: three", 5, "key given twice: 'name'");
     check_bad("name: two", "name: [two]", 4, "a text is expected");
-    check_bad("card:\n", "card: 5\nwork:\n", 5, "valid are memory");
+    check_bad("card:\n", "card: 5\nwork:\n", 5, "valid are name, memory, rates");
     check_bad("name: two", "name: \"two", 7, "not YAML");
     check_bad("  - name: net", "  name: net", 17, "not YAML");
 }

@@ -1,21 +1,28 @@
-/* cluster.h - a described or measured machine: what a card's memory gives, and the links among ranks.
+/* cluster.h - a described or measured machine: its cards, their host, and the links among them.
  *
  *   schema: northwall-cluster
  *   version: 1
- *   name: two-cores
+ *   name: two-cards
+ *   cards: 2                                  left out: as many as asked
  *   card:
+ *     name: card
  *     memory:
- *       bandwidth: {value: 24.1 GB/s, source: "measured 2026-11-21, n = 41, [23.8, 24.3]"}
+ *       levels:                               innermost first: 1 to 4
+ *         - {name: HBM, capacity: {value: 80 GB, source: "..."}, bandwidth: {value: 3.35 TB/s, source: "data sheet"}}
+ *     rates:
+ *       float: {value: 989.4 Top/s, source: "..."}
  *   work:
  *     reduce: {value: 40 GB/s, source: "..."}
- *   links:                                    nearest tier first: shared memory, one node, between nodes
- *     - name: shm
- *       transfer: pull
- *       latency: {value: 0.05 us, source: "..."}
+ *   links:                                    nearest tier first: PCIe switch, server, rack
+ *     - name: switch
+ *       transfer: push
+ *       joins: 2                              cards 0 and 1, 2 and 3, ...; the last tier may leave it out: all
+ *       latency: {value: 0.5 us, source: "measured 2026-11-21, n = 41, [0.48, 0.52]"}
  *       bandwidth: {value: 18.2 GB/s, source: "..."}
  *
+ * docs/CLUSTERS.md has all keys. A measured machine has card: memory: bandwidth, which its ranks share, and no levels.
  * Every number has a unit and a source. Errors name file and line and what is valid there: the tables of keys and units
- * in cluster.c are the schema. A kind of work that is left out is taken from net_default. */
+ * in cluster.c are the schema. A kind of work that a measured machine leaves out is taken from net_default. */
 #ifndef PARTITION_CLUSTER_H
 #define PARTITION_CLUSTER_H
 
@@ -24,8 +31,9 @@
 
 #include "base/diag.h"
 #include "collectives/price.h"
+#include "partition/card.h"
 
-enum { CLUSTER_VERSION = 1, CLUSTER_SOURCE = 96 };
+enum { CLUSTER_VERSION = 1, CLUSTER_SOURCE = 192 };
 
 /* A number with its origin; value 0 and no source where the file has none. */
 struct cluster_number {
@@ -36,12 +44,23 @@ struct cluster_number {
 struct cluster {
     char name[64];
     struct cluster_number memory_Bps, memory_alone_Bps; /* of a rank, while all read; while the others wait */
-    struct net net; /* a tier's source is that of its latency */
+    struct card card; /* without levels: only what is measured is known */
+    int n_cards; /* 0: as many as asked */
+    int has_host;
+    struct card host; /* a named one; without levels it has overheads and power alone */
+    struct net net; /* a tier's source is the beginning of its latency's */
+    int joins[NET_MAX_TIERS]; /* cards in a row that a tier joins; 0: all */
+    double link_pJ_per_B[NET_MAX_TIERS];
 };
 
 /* ERR_IO, ERR_FORMAT ("FILE:LINE: ...") or ERR_MEMORY. Local. */
 int cluster_read(struct cluster *c, const char *path, struct diag *d);
 /* The same from memory; path is for the text of errors. */
 int cluster_parse(struct cluster *c, const char *path, const char *text, size_t len, struct diag *d);
+
+/* Whether its card is described: cards of it can be simulated. */
+int cluster_has_card(const struct cluster *c);
+/* The tier that joins two cards: the first whose groups of `joins` cards hold both. */
+int cluster_tier(const struct cluster *c, int card_a, int card_b);
 
 #endif
