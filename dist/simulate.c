@@ -1,5 +1,5 @@
-/* simulate.c - every rank's walk over the passes of its replica, with stamps for messages. What a rank does, and in which
- * order, is steps.c and engine.c; here it can stop wherever a message is not there yet. */
+/* simulate.c - every rank's walk over the passes of its replica, with stamps for messages. What a rank does, and in
+ * which order, is steps.c and engine.c; here it can stop wherever a message is not there yet. */
 #include "dist/simulate.h"
 
 #include <stdlib.h>
@@ -218,7 +218,8 @@ static void send_token(struct sim *s, struct walker *w) {
 
 static size_t offers_bytes(const struct sim *s, const struct walker *w) {
     return (size_t)(PLAN_OFFER_HEADER_BYTES +
-                    pass_of(w)->wanted * (PLAN_OFFER_BYTES + (int64_t)s->p->opts.top_candidates * PLAN_CANDIDATE_BYTES));
+                    pass_of(w)->wanted *
+                        (PLAN_OFFER_BYTES + (int64_t)s->p->opts.top_candidates * PLAN_CANDIDATE_BYTES));
 }
 
 /* What follows a step's own time at once: messages, and the beginnings of collectives. */

@@ -1,23 +1,6 @@
 #include "dist/virtual.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-struct trace_pass *trace_add(struct trace *t) {
-    if (t->n == t->cap) {
-        int cap = t->cap ? 2 * t->cap : 64;
-        struct trace_pass *pass = realloc(t->pass, (size_t)cap * sizeof *pass);
-        if (!pass) return NULL;
-        t->pass = pass;
-        t->cap = cap;
-    }
-    return memset(&t->pass[t->n++], 0, sizeof *t->pass);
-}
-
-void trace_fini(struct trace *t) {
-    free(t->pass);
-    *t = (struct trace){0};
-}
 
 /* Hosts of the replicas before a rank are not counted. */
 static int card_of(const struct plan *p, int rank) {
@@ -39,8 +22,9 @@ static int check_rank(const struct cluster *c, const struct plan *p, int rank, s
         return diag_set(d, ERR_PLAN, "strategy %s has a host, but %s describes none: add host: to the file",
                         p->strategy.text, c->name);
     if (p->opts.allreduce && !strcmp(p->opts.allreduce, "mpi"))
-        return diag_set(d, ERR_PLAN, "--allreduce mpi: the messages of the library's own algorithm carry no virtual time: "
-                                     "choose another (northwall list)");
+        return diag_set(d, ERR_PLAN,
+                        "--allreduce mpi: the messages of the library's own algorithm carry no virtual time: "
+                        "choose another (northwall list)");
     return 0;
 }
 

@@ -60,6 +60,7 @@ int card_place(struct card_place *out, const struct card *c, const struct plan *
     const struct plan_rank *r = &p->ranks[rank];
     struct room room = {.card = c};
     memset(out, 0, sizeof *out);
+    if (c->n_levels == 0) return 0;
     for (int i = 0; i < c->n_levels; i++)
         room.left[i] = c->level[i].bytes;
     uint64_t kv = r->bytes.kv + r->bytes.work + r->engine_bytes, layers = 0;
@@ -101,8 +102,9 @@ static int is_message(enum step_kind kind) {
     }
 }
 
-static uint64_t read_ps(const struct card_level *level, uint64_t bytes) {
-    return bytes ? pico_add(level->latency_ps, pico_of(bytes, level->G)) : 0;
+static uint64_t read_ps(const struct card *c, int level, uint64_t bytes) {
+    if (!bytes || c->n_levels == 0) return 0;
+    return pico_add(c->level[level].latency_ps, pico_of(bytes, c->level[level].G));
 }
 
 void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
@@ -116,12 +118,12 @@ void card_spend_step(struct net_clock *clock, const struct card *c, const struct
     uint64_t kv = (uint64_t)(cost->kv_bytes_per_tok * tokens + cost->kv_bytes_per_ctx * pass->ctx_read);
     uint64_t memory, compute = 0, ops = 0;
     if (at == place->kv)
-        memory = read_ps(&c->level[at], weights + kv);
+        memory = read_ps(c, at, weights + kv);
     else
-        memory = pico_add(read_ps(&c->level[at], weights), read_ps(&c->level[place->kv], kv));
+        memory = pico_add(read_ps(c, at, weights), read_ps(c, place->kv, kv));
     for (int k = 0; k < PREC_COUNT; k++) {
         uint64_t n = (uint64_t)(cost->ops_per_tok[k] * tokens + cost->ops_per_ctx[k] * pass->ctx_sum);
-        if (n) compute = pico_add(compute, pico_of(n, c->op[k]));
+        if (n && c->op[k].den) compute = pico_add(compute, pico_of(n, c->op[k]));
         ops += n;
     }
     if (compute > memory)

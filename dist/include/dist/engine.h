@@ -89,9 +89,9 @@ void engine_memory(struct engine *e, struct decoder_memory *out);
 /* decoder_settle of this rank. Local. */
 void engine_settle(struct engine *e, const volatile int *stop);
 
-/* From here on jobs run in virtual time too, each rank as its card of the cluster (virtual.h): executed steps and stamps of
- * messages move a clock beside the work. ERR_PLAN, also where the plan's all-reduces may go through shared memory
- * (COLL_TRANSPORT_LINK is needed) and for encoders. c outlives the engine. Collective over world. */
+/* From here on jobs run in virtual time too, each rank as its card of the cluster (virtual.h): executed steps and
+ * stamps of messages move a clock beside the work. ERR_PLAN, also where the plan's all-reduces may go through shared
+ * memory (COLL_TRANSPORT_LINK is needed) and for encoders. c outlives the engine. Collective over world. */
 int engine_emulate(struct engine *e, const struct cluster *c, struct diag *d);
 
 /* What the lowest rank that had trouble with its cache of weights says; 0 if none had. Collective. */

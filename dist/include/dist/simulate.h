@@ -17,8 +17,8 @@ struct simulation {
     uint64_t events; /* steps, messages and work inside collectives */
 };
 
-/* trace[replica]. ERR_PLAN as virtual_rank_init; ERR_INTERNAL where ranks would wait for ever, with rank and peer. Freed by
- * simulation_fini. Local. */
+/* trace[replica]. ERR_PLAN as virtual_rank_init; ERR_INTERNAL where ranks would wait for ever, with rank and peer.
+ * Freed by simulation_fini. Local. */
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
              struct diag *d);
 void simulation_fini(struct simulation *s);

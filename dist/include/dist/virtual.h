@@ -32,8 +32,8 @@ struct virtual_rank {
     struct net_clock clock;
 };
 
-/* ERR_PLAN: the cluster has too few cards, no host for a host rank, or the card no room; or the plan's all-reduce is the
- * MPI library's own, whose messages cannot be seen. c outlives v. */
+/* ERR_PLAN: the cluster has too few cards, no host for a host rank, or the card no room; or the plan's all-reduce is
+ * the MPI library's own, whose messages cannot be seen. c outlives v. */
 int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const struct plan *p, int rank, struct diag *d);
 
 /* The tier between two ranks of a plan. */

@@ -46,7 +46,8 @@ struct card_place {
     uint8_t layer[SHAPE_MAX_LAYERS]; /* by layer of the model */
 };
 
-/* Places a rank's bytes. ERR_PLAN where they do not fit, with the arithmetic, or where the card lacks a precision. */
+/* Places a rank's bytes. A card without levels has room for all and takes no time for memory: a host of which only the
+ * overheads are known. ERR_PLAN where they do not fit, with the arithmetic, or where the card lacks a precision. */
 int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d);
 
 /* One pass, as steps see it. */

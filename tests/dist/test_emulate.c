@@ -1,0 +1,276 @@
+/* Two engines, one time: a running engine's clocks and the simulator's are the same picoseconds, share by share, for
+ * random plans on random clusters, whatever the operating system delays; and not when one real message is longer. */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dist/simulate.h"
+#include "engine_priv.h"
+#include "models/decoder/tiny.h"
+
+#include "base/hash.h"
+
+enum { MAX_RANKS = 12, SEQS = 5, CASES = 90 };
+
+static const char *const strategies[] = {"1",
+                                         "tp2",
+                                         "tp3",
+                                         "tp4",
+                                         "tp8",
+                                         "pp2",
+                                         "pp3",
+                                         "pp4",
+                                         "tp2xpp2",
+                                         "tp3xpp2",
+                                         "tp2xpp3",
+                                         "dp2xtp2",
+                                         "dp2xpp2",
+                                         "kvp2",
+                                         "tp2xkvp2",
+                                         "kvp2xpp2",
+                                         "stages:1,2,3",
+                                         "stages:3,1",
+                                         "stages:1*3,2/0",
+                                         "stages:host,1,2/0",
+                                         "stages:host,2,1xdp2"};
+enum { N_STRATEGIES = sizeof strategies / sizeof *strategies };
+
+struct job_case {
+    const char *strategy;
+    struct model_shape shape;
+    struct cluster cluster;
+    struct plan_opts opts;
+    struct engine_job job;
+    int *prompt[SEQS], len[SEQS], end_id;
+    uint64_t key;
+    int wrong_bytes;
+};
+
+struct rank_run {
+    const struct job_case *c;
+    struct link *link;
+    struct engine_result result;
+    struct diag d;
+    int rc;
+};
+
+static uint64_t below(uint64_t key, uint64_t *n, uint64_t most) {
+    return rng_u64(key, (*n)++) % most;
+}
+
+static void random_card(struct card *card, uint64_t key, uint64_t *n) {
+    snprintf(card->name, sizeof card->name, "random");
+    card->n_levels = 1 + (int)below(key, n, 2);
+    for (int i = 0; i < card->n_levels; i++)
+        card->level[i] = (struct card_level){.bytes = i + 1 < card->n_levels ? 4000 + below(key, n, 300000) : 0,
+                                             .G = {1 + below(key, n, 900), 1 + below(key, n, 7)},
+                                             .latency_ps = below(key, n, 90000)};
+    for (int k = 0; k < PREC_COUNT; k++)
+        card->op[k] = (struct pico_rate){1 + below(key, n, 50), 1 + below(key, n, 9)};
+    card->step_ps = below(key, n, 300000);
+    card->pass_ps = below(key, n, 9000000);
+}
+
+static void random_cluster(struct cluster *c, uint64_t key, uint64_t *n) {
+    snprintf(c->name, sizeof c->name, "random");
+    random_card(&c->card, key, n);
+    c->has_host = 1;
+    if (below(key, n, 2)) random_card(&c->host, key, n);
+    c->net = net_default;
+    c->net.n_tiers = 1 + (int)below(key, n, 3);
+    for (int i = 0; i < c->net.n_tiers; i++) {
+        c->net.tier[i].link = (struct net_link){0,
+                                                below(key, n, 5000000),
+                                                below(key, n, 900000),
+                                                below(key, n, 900000),
+                                                below(key, n, 2000000),
+                                                {1 + below(key, n, 3000), 1 + below(key, n, 7)}};
+        c->joins[i] = i + 1 < c->net.n_tiers ? 2 << i : 0;
+    }
+}
+
+static int case_init(struct job_case *c, int number) {
+    static const char *const algos[] = {"auto", "tree", "oneshot", "twoshot"};
+    uint64_t key = (uint64_t)number + 1000, n = 0;
+    struct strategy st;
+    struct diag d = {0};
+    memset(c, 0, sizeof *c);
+    c->key = key;
+    c->strategy = strategies[number % N_STRATEGIES];
+    CHECK(strategy_parse(&st, c->strategy, &d) == 0, "%s", d.text);
+    const struct tiny *t = &tiny_archs[below(key, &n, 6)]; /* all that generate */
+    int quantized = (int)below(key, &n, 2);
+    tiny_shape(&c->shape, t, quantized ? "Q8_0" : "F16", NULL);
+    if (st.kvp > 1 || st.n_stages > c->shape.n_layers) { /* heads for all, layers for all */
+        struct tiny deep = tiny_archs[0];
+        deep.n_layers = 4;
+        tiny_shape(&c->shape, &deep, quantized ? "Q8_0" : "F16", NULL);
+    }
+    random_cluster(&c->cluster, key, &n);
+    int n_seqs = 1 + (int)below(key, &n, SEQS);
+    int draft = below(key, &n, 3) == 0 ? 2 : 0, per_replica = (n_seqs + st.dp - 1) / st.dp;
+    c->opts = (struct plan_opts){.decoder = {.linear_bits = quantized ? ACT_I8 : ACT_F32,
+                                             .head_bits = quantized ? ACT_I8 : ACT_F32,
+                                             .kv = (enum kv_type)below(key, &n, 2),
+                                             .n_seqs = per_replica,
+                                             .n_ctx = 48,
+                                             .max_tokens = 4 + (int)below(key, &n, 20),
+                                             .threads = 1,
+                                             .seed = 5},
+                                 .n_micro = 1 + (int)below(key, &n, (uint64_t)per_replica),
+                                 .allreduce = algos[below(key, &n, 4)],
+                                 .transport = COLL_TRANSPORT_LINK,
+                                 .net = &c->cluster.net,
+                                 .top_candidates = 1 + (int)below(key, &n, 5)};
+    if (c->opts.decoder.max_tokens < per_replica) c->opts.decoder.max_tokens = per_replica;
+    c->opts.max_logits = draft ? c->opts.decoder.max_tokens : 0;
+    if (st.kvp == 1 && !c->shape.parallel_block && below(key, &n, 4) == 0) c->opts.drop_sync = "1";
+    for (int s = 0; s < n_seqs; s++) {
+        c->len[s] = 1 + (int)below(key, &n, 20);
+        c->prompt[s] = malloc((size_t)c->len[s] * sizeof(int));
+        for (int i = 0; i < c->len[s]; i++)
+            c->prompt[s][i] = (int)below(key, &n, (uint64_t)c->shape.n_vocab);
+    }
+    c->end_id = (int)below(key, &n, (uint64_t)c->shape.n_vocab);
+    c->job =
+        (struct engine_job){.n_seqs = n_seqs,
+                            .prompt = (const int *const *)c->prompt,
+                            .prompt_len = c->len,
+                            .n_new = 1 + (int)below(key, &n, 9),
+                            .chunk = 1 + (int)below(key, &n, 9),
+                            .sampling = {.temperature = 0.8, .top_k = c->opts.top_candidates, .top_p = 1, .seed = 3},
+                            .draft = {draft, 1, 2},
+                            .end_ids = &c->end_id,
+                            .n_end_ids = (int)below(key, &n, 2)};
+    return strategy_ranks(&st);
+}
+
+static void case_fini(struct job_case *c) {
+    for (int s = 0; s < SEQS; s++)
+        free(c->prompt[s]);
+}
+
+static int make_plan(struct plan **out, const struct job_case *c, int real, int size, struct diag *d) {
+    struct strategy st;
+    struct plan_opts o = c->opts;
+    int rc = strategy_parse(&st, c->strategy, d);
+    o.top_candidates += real && c->wrong_bytes; /* an offer of 8 bytes more */
+    return rc ? rc : plan_make(out, &c->shape, &st, size, &o, d);
+}
+
+static void *run_rank(void *arg) {
+    struct rank_run *r = arg;
+    struct plan *plan = NULL;
+    struct engine *e = NULL;
+    struct timespec t = {0, (long)(rng_u64(r->c->key, (uint64_t)r->link->rank) % 2000000)};
+    r->rc = make_plan(&plan, r->c, 1, r->link->size, &r->d);
+    if (!r->rc) r->rc = engine_init(&e, plan, NULL, r->link, -1, &r->d);
+    if (!r->rc) r->rc = engine_emulate(e, &r->c->cluster, &r->d);
+    nanosleep(&t, NULL);
+    if (!r->rc) r->rc = engine_generate(e, &r->c->job, &r->result, &r->d);
+    engine_free(e);
+    plan_free(plan);
+    return NULL;
+}
+
+static void run_ranks(const struct job_case *c, int size, struct rank_run *ranks) {
+    struct link *links[MAX_RANKS];
+    pthread_t thread[MAX_RANKS];
+    CHECK(size <= MAX_RANKS && link_threads_new(size, links) == 0, "%d links", size);
+    for (int r = 0; r < size; r++) {
+        ranks[r] = (struct rank_run){.c = c, .link = links[r]};
+        pthread_create(&thread[r], NULL, run_rank, &ranks[r]);
+    }
+    for (int r = 0; r < size; r++)
+        pthread_join(thread[r], NULL);
+    for (int r = 0; r < size; r++)
+        link_free(links[r]);
+}
+
+static int same_stamp(const struct net_stamp *a, const struct net_stamp *b) {
+    return a->ps == b->ps && memcmp(a->share, b->share, sizeof a->share) == 0;
+}
+
+static int same_clock(const struct net_clock *a, const struct net_clock *b) {
+    int same = same_stamp(&a->now, &b->now);
+    for (int i = 0; i < NET_MAX_TIERS; i++)
+        same &= same_stamp(&a->port_free[i], &b->port_free[i]);
+    return same;
+}
+
+static int same_trace(const struct trace *a, const struct trace *b) {
+    return a->n == b->n && memcmp(a->pass, b->pass, (size_t)a->n * sizeof *a->pass) == 0;
+}
+
+/* Of ranks that ran: how many clocks and times of tokens differ from the simulator's. */
+static int differences(const struct job_case *c, const struct plan *p, const struct rank_run *ranks) {
+    struct trace trace[MAX_RANKS] = {{0}}, fixed;
+    struct simulation sim;
+    struct diag d = {0};
+    int bad = 0;
+    for (int i = 0; i < p->strategy.dp; i++) {
+        trace[i] = ranks[i * p->ranks_per_replica].result.trace;
+        if (c->job.draft.most || c->job.n_end_ids) continue;
+        CHECK(trace_fixed(&fixed, p, &c->job, i, &d) == 0, "%s", d.text);
+        CHECK(same_trace(&fixed, &trace[i]), "%s: %d passes are foreseen, %d were made, or others", c->strategy,
+              fixed.n, trace[i].n);
+        trace_fini(&fixed);
+    }
+    int rc = simulate(&sim, p, &c->cluster, trace, &d);
+    CHECK(rc == 0, "%s: %s", c->strategy, d.text);
+    if (rc) return -1;
+    for (int r = 0; r < p->n_ranks; r++)
+        bad += !same_clock(&sim.clock[r], &ranks[r].result.clock);
+    for (int i = 0; i < p->strategy.dp; i++)
+        for (int k = 0; k < trace[i].n; k++)
+            bad += !same_stamp(&sim.taken[i][k], &ranks[i * p->ranks_per_replica].result.taken[k]);
+    simulation_fini(&sim);
+    return bad;
+}
+
+static void check_shares(const struct rank_run *r) {
+    uint64_t sum = 0;
+    for (int i = 0; i < NET_SHARES; i++)
+        sum += r->result.clock.now.share[i];
+    CHECK(sum == r->result.clock.now.ps && sum > 0, "shares %" PRIu64 " of %" PRIu64, sum, r->result.clock.now.ps);
+}
+
+/* Returns nonzero if the case could be run. */
+static int check_case(int number, int wrong_bytes) {
+    struct job_case c;
+    struct rank_run ranks[MAX_RANKS];
+    struct plan *p = NULL;
+    struct diag d = {0};
+    int size = case_init(&c, number), rc = make_plan(&p, &c, 0, size, &d), ran = 0;
+    c.wrong_bytes = wrong_bytes;
+    if (rc) {
+        CHECK(rc == ERR_PLAN || rc == ERR_USAGE, "%s: %s", c.strategy, d.text);
+    } else {
+        run_ranks(&c, size, ranks);
+        rc = ranks[0].rc;
+        CHECK(rc == 0, "case %d, %s, %s: %s", number, c.strategy, c.shape.name, ranks[0].d.text);
+        int bad = rc ? -1 : differences(&c, p, ranks), many = p->stages[p->n_stages - 1].size > 1;
+        CHECK(rc || (bad == 0) == !(wrong_bytes && many), "case %d, %s, %s: %d clocks differ", number, c.strategy,
+              c.shape.name, bad);
+        for (int r = 0; r < size; r++) {
+            if (!rc) check_shares(&ranks[r]);
+            engine_result_fini(&ranks[r].result);
+        }
+        ran = 1;
+    }
+    plan_free(p);
+    case_fini(&c);
+    return ran;
+}
+
+int main(void) {
+    int ran = 0;
+    for (int i = 0; i < CASES; i++)
+        ran += check_case(i, 0);
+    CHECK(ran > CASES * 2 / 3, "only %d of %d cases could be run", ran, CASES);
+    for (int i = 0; i < N_STRATEGIES; i++)
+        check_case(i, 1);
+    return check_report("test_emulate");
+}
