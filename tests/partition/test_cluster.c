@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "check.h"
 
 static const char good[] = "# measured\n"
@@ -299,6 +300,19 @@ static void check_configs(void) {
     if (found) globfree(&g);
 }
 
+/* The example of docs/CLUSTERS.md. */
+static void check_example(void) {
+    struct cluster c;
+    struct diag d = {0};
+    char *text = NULL;
+    size_t len;
+    CHECK(text_read_file(NW_SOURCE_DIR "/docs/CLUSTERS.md", 1 << 20, &text, &len, &d) == 0, "%s", d.text);
+    const char *from = text ? strstr(text, "```yaml\n") : NULL, *to = from ? strstr(from, "\n```\n") : NULL;
+    CHECK(to && cluster_parse(&c, "CLUSTERS.md", from + 8, (size_t)(to - from - 8), &d) == 0, "%s", d.text);
+    CHECK(to && c.card.n_levels == 2 && c.has_host && cluster_tier(&c, 0, 1) == 0, "example");
+    free(text);
+}
+
 /* The paper's server in numbers of the model. */
 static void check_northpole(void) {
     struct cluster c;
@@ -326,6 +340,7 @@ int main(void) {
     check_changed(good, 4000);
     check_changed(described, 4000);
     check_configs();
+    check_example();
     check_northpole();
     return check_report("cluster");
 }
