@@ -1,10 +1,12 @@
 /* Described clusters: what is read, and that everything else is an error with file, line and remedy. */
 #include "partition/cluster.h"
 
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "check.h"
 
 static const char good[] = "# measured\n"
@@ -47,15 +49,104 @@ static void check_good(void) {
           "work");
 }
 
-/* The text with its first `from` replaced by `to`: the error names line and words. */
-static void check_bad(const char *from, const char *to, int line, const char *words) {
-    char text[2048], where[32];
+static const char described[] = "schema: northwall-cluster\n"
+                                "version: 1\n"
+                                "name: eight\n"
+                                "cards: 8\n"
+                                "card:\n"
+                                "  name: chip\n"
+                                "  memory:\n"
+                                "    levels:\n"
+                                "      - name: core\n"
+                                "        capacity: {value: 192 MiB, source: a}\n"
+                                "        bandwidth: {value: 13 TB/s, source: b}\n"
+                                "        latency: {value: 3 ns, source: c}\n"
+                                "        energy: {value: 0.5 pJ/bit, source: d}\n"
+                                "      - name: outer\n"
+                                "        bandwidth: {value: 250 GB/s, source: e}\n"
+                                "  rates:\n"
+                                "    float: {value: 0.5 TFLOP/s, source: f}\n"
+                                "    int4: {value: 2 Pop/s, source: g}\n"
+                                "  overhead:\n"
+                                "    step: {value: 0.5 us, source: h}\n"
+                                "    pass: {value: 10 us, source: i}\n"
+                                "  power:\n"
+                                "    idle: {value: 12.5 W, source: j}\n"
+                                "    active: {value: 0.042 kW, source: k}\n"
+                                "  energy:\n"
+                                "    int4: {value: 20 fJ/op, source: l}\n"
+                                "  transistors: {value: 22 billion, source: m}\n"
+                                "host:\n"
+                                "  name: server\n"
+                                "  overhead:\n"
+                                "    pass: {value: 7 us, source: n}\n"
+                                "work:\n"
+                                "  reduce: {value: 1 TB/s, source: o}\n"
+                                "  copy: {value: 2 TB/s, source: p}\n"
+                                "  codec: {value: 500 GB/s, source: q}\n"
+                                "links:\n"
+                                "  - name: switch\n"
+                                "    transfer: push\n"
+                                "    joins: 2\n"
+                                "    latency: {value: 1 us, source: r}\n"
+                                "    bandwidth: {value: 8 GB/s, source: s}\n"
+                                "    energy: {value: 44.5 pJ/B, source: t}\n"
+                                "  - name: socket\n"
+                                "    transfer: push\n"
+                                "    joins: 4\n"
+                                "    latency: {value: 2 us, source: u}\n"
+                                "    bandwidth: {value: 8 GB/s, source: v}\n"
+                                "  - name: rack\n"
+                                "    transfer: push\n"
+                                "    joins: 8\n"
+                                "    latency: {value: 3 us, source: w}\n"
+                                "    bandwidth: {value: 4 GB/s, source: x}\n";
+
+static void check_described(void) {
     struct cluster c;
     struct diag d = {0};
-    const char *at = strstr(good, from);
+    CHECK(cluster_parse(&c, "card.yaml", described, strlen(described), &d) == 0, "%s", d.text);
+    const struct card *k = &c.card;
+    CHECK(cluster_has_card(&c) && c.n_cards == 8 && !strcmp(k->name, "chip") && k->n_levels == 2, "card");
+    CHECK(k->level[0].bytes == 201326592 && k->level[0].G.num == 1 && k->level[0].G.den == 13 &&
+              k->level[0].latency_ps == 3000 && k->level[0].pJ_per_B == 4 && !strcmp(k->level[0].name, "core"),
+          "core");
+    CHECK(k->level[1].bytes == 0 && k->level[1].G.num == 4 && k->level[1].G.den == 1 && k->level[1].latency_ps == 0 &&
+              k->level[1].pJ_per_B == 0,
+          "outer");
+    CHECK(k->op[PREC_F32].num == 2 && k->op[PREC_F32].den == 1 && k->op[PREC_I8].den == 0 && k->op[PREC_I4].num == 1 &&
+              k->op[PREC_I4].den == 2000,
+          "rates");
+    CHECK(k->step_ps == 500000 && k->pass_ps == 10000000 && k->idle_W == 12.5 && k->active_W == 42 &&
+              k->pJ_per_op[PREC_I4] == 0.02 && k->pJ_per_op[PREC_I8] == 0 && k->transistors == 22e9,
+          "overheads and power");
+    CHECK(c.has_host && !strcmp(c.host.name, "server") && c.host.pass_ps == 7000000 && c.host.n_levels == 0, "host");
+    CHECK(c.net.gamma.num == 1 && c.net.gamma.den == 1 && c.net.codec.num == 2, "work");
+    CHECK(c.net.n_tiers == 3 && c.link_pJ_per_B[0] == 44.5 && c.link_pJ_per_B[1] == 0 && c.joins[1] == 4, "links");
+}
+
+static void check_tiers(void) {
+    struct cluster c;
+    static const int pairs[][3] = {{0, 0, 0}, {0, 1, 0}, {1, 2, 1}, {3, 0, 1},
+                                   {2, 3, 0}, {3, 4, 2}, {7, 0, 2}, {7, 4, 1}};
+    CHECK(cluster_parse(&c, "t", described, strlen(described), NULL) == 0, "described");
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        CHECK(cluster_tier(&c, pairs[i][0], pairs[i][1]) == pairs[i][2], "cards %d and %d", pairs[i][0], pairs[i][1]);
+    CHECK(cluster_parse(&c, "t", good, strlen(good), NULL) == 0 && !cluster_has_card(&c) && !c.has_host, "measured");
+}
+
+/* The text that check_bad changes. */
+static const char *right = good;
+
+/* It with its first `from` replaced by `to`: the error names line and words. */
+static void check_bad(const char *from, const char *to, int line, const char *words) {
+    char text[4096], where[32];
+    struct cluster c;
+    struct diag d = {0};
+    const char *at = strstr(right, from);
     CHECK(at, "'%s' is not in the text", from);
     if (!at) return;
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - right), right, to, at + strlen(from));
     snprintf(where, sizeof where, "bad.yaml:%d: ", line);
     CHECK(cluster_parse(&c, "bad.yaml", text, strlen(text), &d) == ERR_FORMAT, "'%s' is accepted", to);
     CHECK(!strncmp(d.text, where, strlen(where)) && strstr(d.text, words), "'%s': %s", to, d.text);
@@ -90,6 +181,59 @@ static void check_errors(void) {
     check_bad("  - name: net", "  name: net", 17, "not YAML");
 }
 
+static void check_card_errors(void) {
+    right = described;
+    check_bad("cards: 8", "cards: 8.5", 4, "cards '8.5': a whole number from 1");
+    check_bad("cards: 8", "cards: 0", 4, "a whole number from 1");
+    check_bad("cards: 8", "cards: -8", 4, "a whole number from 1");
+    check_bad("joins: 4", "joins: all", 45, "joins 'all': a whole number from 1");
+    check_bad("joins: 4", "joins: 3", 43, "link 'socket': joins must be a multiple of the joins before it");
+    check_bad("joins: 4", "joins: 2", 43, "joins must be a multiple");
+    check_bad("    joins: 4\n", "", 43, "link 'socket': only the last link may leave joins out");
+    check_bad("    joins: 2\n", "", 37, "link 'switch': only the last link may leave joins out");
+    check_bad("joins: 8", "joins: 4", 48, "joins must be a multiple");
+    check_bad("cards: 8", "cards: 9", 48, "link 'rack': the last link joins all cards");
+    check_bad("cards: 8\n", "", 47, "link 'rack': the last link joins all cards");
+    check_bad("  name: chip\n", "", 6, "a card with levels needs a name");
+    check_bad("  name: server\n", "", 29, "host: it needs a name");
+    check_bad("host:\n", "host:\n  memory: {bandwidth: {value: 1 GB/s, source: a}}\n", 29, "memory is given as levels");
+    check_bad("  copy: {value: 2 TB/s, source: p}\n", "", 6, "needs work: reduce, copy and codec");
+    check_bad("        capacity: {value: 192 MiB, source: a}\n", "", 9, "level 'core': only the last level may leave");
+    check_bad("192 MiB", "192 MIB", 10, "capacity '192 MIB': write a number and one of B, kB, MB, GB, KiB, MiB, GiB");
+    check_bad("192 MiB", "0 MiB", 10, "out of range");
+    check_bad("0.5 pJ/bit", "0.5 pJ", 13, "energy '0.5 pJ': write a number and one of pJ/B, pJ/bit");
+    check_bad("2 Pop/s", "2 POP/s", 18, "write a number and one of op/s, Gop/s, Top/s, Pop/s, FLOP/s");
+    check_bad("2 Pop/s", "0 op/s", 18, "out of range");
+    check_bad("12.5 W", "12.5", 23, "write a number and one of W, mW, kW");
+    check_bad("12.5 W", "nan W", 23, "write a number");
+    check_bad("20 fJ/op", "20 pJ/B", 26, "write a number and one of pJ/op, fJ/op");
+    check_bad("22 billion", "22", 27, "write a number and one of million, billion");
+    check_bad("22 billion, source: m", "22 billion", 27, "it needs both value and source");
+    check_bad("    int4: {value: 2 P", "    int2: {value: 2 P", 18, "unknown key 'int2': valid are float, int8, int4");
+    check_bad("  overhead:\n    step", "  overhead:\n    stop", 20, "valid are step, pass");
+    check_bad("        latency", "        delay", 12, "valid are name, capacity, bandwidth, latency, energy");
+    check_bad("    levels:\n", "    levels:\n      - {name: z, bandwidth: {value: 1 B/s, source: s}}\n", 9,
+              "level 'z'");
+    right = good;
+}
+
+/* Levels and links beyond those that fit. */
+static void check_many(void) {
+    static const char row[] =
+        "      - {name: z, capacity: {value: 1 B, source: s}, bandwidth: {value: 1 B/s, source: s}}\n";
+    char text[8192];
+    struct cluster c;
+    const char *at = strstr(described, "      - name: core");
+    for (int n = 1; n <= 3; n++) {
+        struct diag d = {0};
+        snprintf(text, sizeof text, "%.*s%s%s%s%s", (int)(at - described), described, row, n > 1 ? row : "",
+                 n > 2 ? row : "", at);
+        int code = cluster_parse(&c, "many", text, strlen(text), &d);
+        CHECK(n <= CARD_MAX_LEVELS - 2 ? code == 0 : code == ERR_FORMAT && strstr(d.text, "at most 4 are possible"),
+              "%d more: %s", n, d.text);
+    }
+}
+
 static void check_whole(void) {
     static const char *const texts[] = {"",         "5",       "[]",         "---\n", "a: &x [*x]\n", "&a {schema: *a}",
                                         "\xff\xfe", "{{}: 1}", "? []\n: 1\n"};
@@ -104,10 +248,9 @@ static void check_whole(void) {
     CHECK(cluster_read(&c, "/nonexistent/cluster.yaml", &d) == ERR_IO && strstr(d.text, "/nonexistent/"), "%s", d.text);
 }
 
-/* Cut short anywhere, it is an error until the last value is whole; broken anywhere, it is read or is one line. */
-static void check_broken(void) {
+/* Cut short anywhere, it is an error until the last value is whole. */
+static void check_cut(void) {
     struct cluster c;
-    char text[sizeof good];
     size_t len = strlen(good);
     const char *last = strstr(good, "100 Gb/s, source: h}");
     for (size_t n = 0; n < len; n++) {
@@ -119,9 +262,16 @@ static void check_broken(void) {
         CHECK(code == 0 ? whole || one : !whole && code == ERR_FORMAT && !strncmp(d.text, "cut:", 4), "%zu bytes: %s",
               n, d.text);
     }
-    for (uint64_t i = 0; i < 4000; i++) {
+}
+
+/* Broken anywhere, it is read or is one line. */
+static void check_changed(const char *whole_text, uint64_t seeds) {
+    char text[4096];
+    struct cluster c;
+    size_t len = strlen(whole_text);
+    for (uint64_t i = 0; i < seeds; i++) {
         struct diag d = {0};
-        memcpy(text, good, sizeof good);
+        memcpy(text, whole_text, len + 1);
         for (uint64_t k = 0; k <= i % 3; k++)
             text[rng_u64(i, 2 * k) % len] = (char)(1 + rng_u64(i, 2 * k + 1) % 255);
         int code = cluster_parse(&c, "broken", text, len, &d);
@@ -130,10 +280,67 @@ static void check_broken(void) {
     }
 }
 
+/* Every file of cluster-configs is a described card with its own name and private links. */
+static void check_configs(void) {
+    glob_t g;
+    int found = glob(NW_SOURCE_DIR "/cluster-configs/*.yaml", 0, NULL, &g) == 0 ? (int)g.gl_pathc : 0;
+    CHECK(found >= 10, "%d files", found);
+    for (int i = 0; i < found; i++) {
+        struct cluster c;
+        struct diag d = {0};
+        const char *file = strrchr(g.gl_pathv[i], '/') + 1;
+        CHECK(cluster_read(&c, g.gl_pathv[i], &d) == 0, "%s", d.text);
+        CHECK(cluster_has_card(&c) && !strncmp(file, c.name, strlen(c.name)) && !strcmp(file + strlen(c.name), ".yaml"),
+              "%s is named %s", file, c.name);
+        CHECK(c.card.level[0].bytes && c.card.op[PREC_F32].den && c.card.op[PREC_I8].den, "%s: capacity, rates", file);
+        CHECK(c.card.active_W > 0 && c.card.idle_W > 0 && c.card.idle_W <= c.card.active_W, "%s: power", file);
+        for (int t = 0; t < c.net.n_tiers; t++)
+            CHECK(!c.net.tier[t].link.pull && c.net.tier[t].link.L_ps && c.net.tier[t].link.G.den, "%s: %d", file, t);
+    }
+    if (found) globfree(&g);
+}
+
+/* The example of docs/CLUSTERS.md. */
+static void check_example(void) {
+    struct cluster c;
+    struct diag d = {0};
+    char *text = NULL;
+    size_t len;
+    CHECK(text_read_file(NW_SOURCE_DIR "/docs/CLUSTERS.md", 1 << 20, &text, &len, &d) == 0, "%s", d.text);
+    const char *from = text ? strstr(text, "```yaml\n") : NULL, *to = from ? strstr(from, "\n```\n") : NULL;
+    CHECK(to && cluster_parse(&c, "CLUSTERS.md", from + 8, (size_t)(to - from - 8), &d) == 0, "%s", d.text);
+    CHECK(to && c.card.n_levels == 2 && c.has_host && cluster_tier(&c, 0, 1) == 0, "example");
+    free(text);
+}
+
+/* The paper's server in numbers of the model. */
+static void check_northpole(void) {
+    struct cluster c;
+    struct diag d = {0};
+    CHECK(cluster_read(&c, NW_SOURCE_DIR "/cluster-configs/northpole-16.yaml", &d) == 0, "%s", d.text);
+    CHECK(c.n_cards == 16 && c.has_host && c.host.n_levels == 1 && c.card.n_levels == 1, "cards and host");
+    CHECK(c.card.level[0].bytes == UINT64_C(256) * 768 * 1024, "192 MiB");
+    CHECK(pico_of(13000, c.card.level[0].G) == 1000, "13 TB/s");
+    CHECK(pico_of(2097, c.card.op[PREC_I8]) == 10 && pico_of(4194, c.card.op[PREC_I4]) == 10, "rates at 400 MHz");
+    CHECK(16 * c.card.active_W == 672 && c.card.transistors == 22e9, "672 W");
+    CHECK(cluster_tier(&c, 0, 3) == 0 && cluster_tier(&c, 3, 4) == 1 && cluster_tier(&c, 7, 8) == 2 &&
+              cluster_tier(&c, 0, 15) == 2,
+          "tiers");
+}
+
 int main(void) {
     check_good();
+    check_described();
+    check_tiers();
     check_errors();
+    check_card_errors();
+    check_many();
     check_whole();
-    check_broken();
+    check_cut();
+    check_changed(good, 4000);
+    check_changed(described, 4000);
+    check_configs();
+    check_example();
+    check_northpole();
     return check_report("cluster");
 }
