@@ -76,18 +76,33 @@ void model_close(struct model *m) {
 
 /* ---- links ---- */
 
+static int check_clock(const struct run_spec *s, struct diag *d) {
+    int is_virtual = !strcmp(s->clock, "virtual");
+    if (!is_virtual && strcmp(s->clock, "real"))
+        return diag_set(d, ERR_USAGE, "--clock '%.40s': expected real or virtual", s->clock);
+    if (is_virtual && !s->cluster)
+        return diag_set(d, ERR_USAGE, "--clock virtual: of which cluster? Give --cluster FILE (cluster-configs/)");
+    return 0;
+}
+
 int app_net(struct app *app, struct diag *d) {
-    struct cluster *c = app->rank == 0 && app->spec.net ? malloc(sizeof *c) : NULL;
+    const struct run_spec *s = &app->spec;
+    const char *file = s->cluster ? s->cluster : s->net;
+    struct cluster *c = &app->cluster;
     int rc = 0;
     app->net = net_default;
-    if (app->rank == 0 && app->spec.net) {
-        rc = c ? cluster_read(c, app->spec.net, d) : diag_set(d, ERR_MEMORY, "no memory for a cluster");
-        if (!rc) app->net = c->net;
-    }
-    free(c);
+    if (s->cluster && s->net) rc = diag_set(d, ERR_USAGE, "give either --net or --cluster");
+    if (!rc) rc = check_clock(s, d);
+    if (!rc && app->rank == 0 && file) rc = cluster_read(c, file, d);
+    if (!rc && app->rank == 0 && s->cluster && !cluster_has_card(c))
+        rc = diag_set(d, ERR_FORMAT,
+                      "%.200s: describes links but no card: add card: with levels of memory (docs/CLUSTERS.md)", file);
     rc = err_agree(app->world, rc, d);
-    if (!rc) agree_bcast(app->world, 0, &app->net, sizeof app->net);
-    return rc;
+    if (rc || !file) return rc;
+    agree_bcast(app->world, 0, c, sizeof *c);
+    app->net = c->net;
+    if (!s->cluster) memset(c, 0, sizeof *c);
+    return 0;
 }
 
 /* ---- strategy and options ---- */

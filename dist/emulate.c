@@ -146,3 +146,53 @@ void emulation_stop(struct engine *e) {
     m->trace = (struct trace){0};
     m->taken = NULL;
 }
+
+/* ---- traces of all replicas ---- */
+
+static int make_room(struct trace *t, struct net_stamp **taken, int n, struct diag *d) {
+    t->pass = calloc((size_t)n + 1, sizeof *t->pass);
+    *taken = calloc((size_t)n + 1, sizeof **taken);
+    t->n = t->cap = n;
+    return t->pass && *taken ? 0 : diag_set(d, ERR_MEMORY, "no memory for a trace of %d passes", n);
+}
+
+static void send(struct engine *e, const void *buf, size_t bytes) {
+    struct link_request req;
+    link_isend(e->world, 0, TAG_RESULT, buf, bytes, &req);
+    link_wait(e->world, &req);
+}
+
+/* How many passes replica i has, known on rank 0. */
+static int pass_count(struct engine *e, const struct engine_result *r, int owner) {
+    int n = r->trace.n;
+    if (owner == 0) return n;
+    if (e->world->rank == owner) send(e, &n, sizeof n);
+    if (e->world->rank == 0) link_recv(e->world, owner, TAG_RESULT, &n, sizeof n);
+    return n;
+}
+
+int engine_traces(struct engine *e, const struct engine_result *r, struct trace *trace, struct net_stamp **taken,
+                  struct diag *d) {
+    int rc = 0, dp = e->plan->strategy.dp;
+    for (int i = 0; i < dp; i++) {
+        trace[i] = (struct trace){0};
+        taken[i] = NULL;
+    }
+    for (int i = 0; i < dp && !rc; i++) {
+        int owner = i * e->plan->ranks_per_replica, n = pass_count(e, r, owner);
+        size_t passes = (size_t)n * sizeof *trace->pass, times = (size_t)n * sizeof **taken;
+        rc = err_agree(e->world, e->world->rank == 0 ? make_room(&trace[i], &taken[i], n, d) : 0, d);
+        if (rc) break;
+        if (owner == 0 && e->world->rank == 0) {
+            if (n) memcpy(trace[i].pass, r->trace.pass, passes);
+            if (n) memcpy(taken[i], r->taken, times);
+        } else if (e->world->rank == owner) {
+            send(e, r->trace.pass, passes);
+            send(e, r->taken, times);
+        } else if (e->world->rank == 0) {
+            link_recv(e->world, owner, TAG_RESULT, trace[i].pass, passes);
+            link_recv(e->world, owner, TAG_RESULT, taken[i], times);
+        }
+    }
+    return rc;
+}

@@ -84,7 +84,12 @@ int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d) {
     o->drop_sync = app->spec.drop_sync;
     o->net = app->net.n_tiers ? &app->net : NULL;
     int rc = parse_transport(app->spec.transport, &o->transport, d);
-    return rc ? rc : parse_wire(app->spec.wire, &o->wire, d);
+    if (!rc) rc = parse_wire(app->spec.wire, &o->wire, d);
+    if (rc || !app->spec.cluster) return rc;
+    if (o->transport == COLL_TRANSPORT_SHM)
+        return diag_set(d, ERR_USAGE, "--transport shm: virtual time travels on messages: leave it out");
+    o->transport = COLL_TRANSPORT_LINK;
+    return 0;
 }
 
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
@@ -244,6 +249,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
         if (r->link) rc = check_node(app, r->plan, r->link, d);
         if (r->link && !rc) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
+        if (r->link && !rc && app->spec.cluster) rc = engine_emulate(r->engine, &app->cluster, d);
         if (r->link && !rc) note_cache(app, r);
         if (r->link && !rc) log_colls(app, r);
         if (r->link && !rc) engine_limit_waits(r->engine, r->wait_limit_s);

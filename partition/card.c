@@ -30,19 +30,20 @@ static uint64_t block_weights(const struct plan_block *b) {
     return bytes;
 }
 
-static int does_not_fit(const struct card *c, const struct plan_rank *r, int rank, uint64_t bytes, const char *what,
-                        struct diag *d) {
-    char need[24], weights[24], kv[24], room[24];
-    uint64_t all = 0;
+static int does_not_fit(const struct card *c, const struct plan_rank *r, int rank, struct diag *d) {
+    char weights[24], kv[24], work[24], all[24], room[24];
+    size_t space = r->bytes.work + r->engine_bytes;
+    uint64_t levels = 0;
     for (int i = 0; i < c->n_levels; i++)
-        all += c->level[i].bytes;
+        levels += c->level[i].bytes;
     return diag_set(
         d, ERR_PLAN,
-        "rank %d does not fit %s: %s of weights and %s of cache, in all more than its %s, with %s of %s left "
-        "over; use more cards, fewer users or a shorter context",
+        "rank %d does not fit %s: weights %s + cache %s + work space %s = %s, and it has %s for them, whole "
+        "layers a level: use more cards, fewer users, a shorter context or a smaller --chunk",
         rank, c->name, text_bytes(weights, sizeof weights, (double)r->bytes.weights),
-        text_bytes(kv, sizeof kv, (double)r->bytes.kv), text_bytes(room, sizeof room, (double)all),
-        text_bytes(need, sizeof need, (double)bytes), what);
+        text_bytes(kv, sizeof kv, (double)r->bytes.kv), text_bytes(work, sizeof work, (double)space),
+        text_bytes(all, sizeof all, (double)(r->bytes.weights + r->bytes.kv + space)),
+        text_bytes(room, sizeof room, (double)levels));
 }
 
 static int check_precisions(const struct card *c, const struct plan_block *b, struct diag *d) {
@@ -66,19 +67,19 @@ int card_place(struct card_place *out, const struct card *c, const struct plan *
     uint64_t kv = r->bytes.kv + r->bytes.work + r->engine_bytes, layers = 0;
     int at = take(&room, kv), rc = check_precisions(c, r->prologue, d);
     if (!rc) rc = check_precisions(c, r->epilogue, d);
-    if (!rc && at < 0) return does_not_fit(c, r, rank, kv, "cache and work space", d);
+    if (!rc && at < 0) return does_not_fit(c, r, rank, d);
     out->kv = (uint8_t)at;
     for (int l = r->shard.layer0; l < r->shard.layer1 && !rc; l++) {
         const struct plan_block *b = r->layers[l - r->shard.layer0];
         uint64_t bytes = block_weights(b);
         layers += bytes;
         rc = check_precisions(c, b, d);
-        if (!rc && (at = take(&room, bytes)) < 0) return does_not_fit(c, r, rank, bytes, "a layer", d);
+        if (!rc && (at = take(&room, bytes)) < 0) return does_not_fit(c, r, rank, d);
         out->layer[l] = (uint8_t)at;
     }
     if (rc) return rc;
     uint64_t ends = r->bytes.weights > layers ? r->bytes.weights - layers : 0;
-    if ((at = take(&room, ends)) < 0) return does_not_fit(c, r, rank, ends, "embedding and output layer", d);
+    if ((at = take(&room, ends)) < 0) return does_not_fit(c, r, rank, d);
     out->ends = (uint8_t)at;
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../draft_report.h"
+#include "../virtual_report.h"
 #include "base/text.h"
 #include "collectives/agree.h"
 #include "dist/setup.h"
@@ -104,7 +105,7 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
 
 static void print_json(const struct model *m, const struct prompts *p, const struct runner *run,
                        const struct decoder_memory *memory, const struct engine_result *r,
-                       const struct draft_params *draft, const struct draft_traffic *traffic) {
+                       const struct draft_params *draft, const struct draft_traffic *traffic, json_t *emulated) {
     json_t *seqs = json_array();
     for (int s = 0; s < r->n_seqs; s++)
         json_array_append_new(seqs, sequence_json(m, p, run, r, s));
@@ -127,9 +128,37 @@ static void print_json(const struct model *m, const struct prompts *p, const str
         json_object_set_new(o, "drafts", draft_json(draft, &r->drafts));
         draft_traffic_json(o, traffic);
     }
+    if (emulated) json_object_set(o, "emulated", emulated);
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
+}
+
+/* What the virtual clocks say, on rank 0: JSON where that is asked for, else printed. Collective over the runner's
+ * link. */
+static int report_virtual(const struct app *app, const struct runner *run, const struct engine_result *r, json_t **out,
+                          struct diag *d) {
+    int dp = run->plan->strategy.dp;
+    struct trace *trace = calloc((size_t)dp, sizeof *trace);
+    struct net_stamp **taken = calloc((size_t)dp, sizeof *taken);
+    struct virtual_summary s;
+    int rc = err_agree(run->link, trace && taken ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d replicas", dp), d);
+    if (!rc) rc = engine_traces(run->engine, r, trace, taken, d);
+    if (!rc && app->rank == 0) {
+        virtual_summarize(&s, "emulated", run->plan, &app->cluster, r->n_seqs, trace, taken);
+        rc = virtual_light(&s, run->plan, &app->cluster, trace, d);
+        if (!rc && app->spec.json)
+            *out = virtual_json(&s, run->plan, &app->cluster);
+        else if (!rc)
+            virtual_print(&s, run->plan, &app->cluster, stderr);
+    }
+    for (int i = 0; i < dp && trace && taken; i++) {
+        trace_fini(&trace[i]);
+        free(taken[i]);
+    }
+    free(trace);
+    free(taken);
+    return err_agree(run->link, rc, d);
 }
 
 /* A text cut short by its context is no error, but nobody should have to guess at it. */
@@ -233,10 +262,15 @@ static int generate(struct app *app, const struct model *m, const struct prompts
         engine_result_fini(&r);
         return rc;
     }
+    json_t *emulated = NULL;
+    if (app->rank == 0 && s.live) fputc('\n', stdout), fflush(stdout);
+    if (app->spec.cluster && (rc = report_virtual(app, run, &r, &emulated, d))) {
+        engine_result_fini(&r);
+        return rc;
+    }
     if (app->rank == 0) {
-        if (s.live) fputc('\n', stdout);
         if (app->spec.json)
-            print_json(m, p, run, &memory, &r, &job.draft, &traffic);
+            print_json(m, p, run, &memory, &r, &job.draft, &traffic, emulated);
         else if (!m->shape.causal)
             print_encodings(p, m, &r);
         else if (!s.live)
@@ -245,6 +279,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
         if (!app->spec.quiet) note_full(m, p, run, &r);
         print_stats(app, run, &memory, &r, &job.draft, &traffic);
     }
+    json_decref(emulated);
     int interrupted = r.interrupted;
     engine_result_fini(&r);
     return interrupted ? diag_set(d, ERR_INTERRUPTED, "interrupted by a signal after the last printed token") : 0;
@@ -257,6 +292,8 @@ static int run(struct app *app, struct diag *d) {
     struct strategy st;
     char why[256];
     int rc = app_bind(app, d);
+    if (!rc && app->spec.cluster && strcmp(app->spec.clock, "virtual"))
+        rc = diag_set(d, ERR_USAGE, "--cluster: give --clock virtual with it (the clock of this machine needs none)");
     if (!rc) rc = model_open(&m, app, d);
     if (rc) return rc;
     rc = prompts_load(&p, app, &m, 0, d);
@@ -282,7 +319,7 @@ const struct cmd cmd_run = {
         "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
         "kv allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout "
-        "mem weights-cache kernels json quiet flip-weight net log",
+        "mem weights-cache kernels json quiet flip-weight net cluster clock log",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
         "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"

@@ -17,13 +17,14 @@
 #include "models/gguf.h"
 #include "models/shape.h"
 #include "models/tokenizer.h"
+#include "partition/cluster.h"
 #include "partition/plan.h"
 
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire, *drop_sync,
-        *log;
+        *log, *cluster, *clock;
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
@@ -41,7 +42,8 @@ struct run_spec {
 struct app {
     struct run_spec spec;
     struct link *world;
-    struct net net; /* --net's, else net_default */
+    struct net net; /* --net's or --cluster's, else net_default */
+    struct cluster cluster; /* --cluster's, all zero without */
     int rank, size; /* world's */
     int cores; /* that the ranks of this node may use, together */
     struct topo_place place; /* of this rank's threads, once app_bind has been called */
@@ -91,7 +93,7 @@ int model_open_parts(struct model *m, const struct app *app, int parts, struct d
 int model_open(struct model *m, const struct app *app, struct diag *d);
 void model_close(struct model *m);
 
-/* Fills in app->net: rank 0 reads the file of --net. Collective. */
+/* Fills in app->net and app->cluster: rank 0 reads the file of --net or --cluster. Collective. */
 int app_net(struct app *app, struct diag *d);
 
 /* Threads of a rank: --threads, OMP_NUM_THREADS, or 1. */

@@ -94,6 +94,11 @@ void engine_settle(struct engine *e, const volatile int *stop);
  * memory (COLL_TRANSPORT_LINK is needed) and for encoders. c outlives the engine. Collective over world. */
 int engine_emulate(struct engine *e, const struct cluster *c, struct diag *d);
 
+/* Brings the traces of all replicas, and their times, to world rank 0: [dp] each, to be freed by trace_fini and free;
+ * elsewhere they stay empty. Of an engine that emulates. Collective over world. */
+int engine_traces(struct engine *e, const struct engine_result *r, struct trace *trace, struct net_stamp **taken,
+                  struct diag *d);
+
 /* What the lowest rank that had trouble with its cache of weights says; 0 if none had. Collective. */
 int engine_cache_note(struct engine *e, char *note, size_t cap);
 

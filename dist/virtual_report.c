@@ -1,0 +1,187 @@
+#include "virtual_report.h"
+
+#include "base/text.h"
+
+static const char *const share_key[NET_SHARES] = {[NET_MEMORY] = "memory",
+                                                  [NET_COMPUTE] = "compute",
+                                                  [NET_BANDWIDTH] = "link_bandwidth",
+                                                  [NET_LATENCY] = "link_latency",
+                                                  [NET_OVERHEAD] = "overhead"};
+
+/* ---- energy ---- */
+
+struct counts {
+    int64_t passes, tokens, wanted_passes, wanted, ctx_read, ctx_sum;
+};
+
+static void count_trace(struct counts *out, const struct trace *t) {
+    *out = (struct counts){0};
+    for (int i = 0; i < t->n; i++) {
+        const struct trace_pass *p = &t->pass[i];
+        out->passes += p->tokens > 0;
+        out->tokens += p->tokens;
+        out->wanted_passes += p->wanted > 0;
+        out->wanted += p->wanted;
+        out->ctx_read += p->ctx_read;
+        out->ctx_sum += p->ctx_sum;
+    }
+}
+
+/* A block's bytes and operations in all passes. */
+static void add_block(struct virtual_summary *s, const struct card *c, const struct card_place *place,
+                      const struct plan_block *b, int layer, const struct counts *n) {
+    int at = layer < 0 ? place->ends : place->layer[layer];
+    for (int i = 0; i < b->n; i++) {
+        const struct step_cost *cost = &b->step[i].cost;
+        int late = b->step[i].kind >= STEP_OUT_NORM;
+        double passes = (double)(late ? n->wanted_passes : n->passes), tokens = (double)(late ? n->wanted : n->tokens);
+        double kv = (double)cost->kv_bytes_per_tok * tokens + (double)cost->kv_bytes_per_ctx * (double)n->ctx_read;
+        s->weights_J += 1e-12 * c->level[at].pJ_per_B *
+                        ((double)cost->weight_bytes * passes + (double)cost->row_bytes_per_tok * tokens);
+        s->cache_J += 1e-12 * c->level[place->kv].pJ_per_B * kv;
+        for (int k = 0; k < PREC_COUNT; k++)
+            s->ops_J += 1e-12 * c->pJ_per_op[k] *
+                        ((double)cost->ops_per_tok[k] * tokens + (double)cost->ops_per_ctx[k] * (double)n->ctx_sum);
+    }
+}
+
+/* All powered cards draw their power as long as the job takes, also where they wait. */
+static void add_rank(struct virtual_summary *s, const struct plan *p, const struct cluster *c, int rank,
+                     const struct counts *n) {
+    const struct plan_rank *r = &p->ranks[rank];
+    struct virtual_rank v;
+    struct diag d = {0};
+    if (r->role == RANK_HOST || virtual_rank_init(&v, c, p, rank, &d)) return;
+    uint64_t bytes = r->bytes.weights + r->bytes.kv + r->bytes.work + r->engine_bytes;
+    s->cards++;
+    if (bytes > s->card_bytes) s->card_bytes = bytes;
+    s->static_J += c->card.active_W * 1e-12 * (double)s->total_ps;
+    add_block(s, v.card, &v.place, r->prologue, -1, n);
+    for (int l = r->shard.layer0; l < r->shard.layer1; l++)
+        add_block(s, v.card, &v.place, r->layers[l - r->shard.layer0], l, n);
+    add_block(s, v.card, &v.place, r->epilogue, -1, n);
+}
+
+/* ---- the summary ---- */
+
+static void add_replica(struct virtual_summary *s, const struct trace *t, const struct net_stamp *taken) {
+    for (int i = 0; i < t->n; i++) {
+        const struct trace_pass *p = &t->pass[i];
+        s->prompt_tokens += p->prefill;
+        s->tokens += p->returned;
+        if (p->prefill && p->returned && taken[i].ps > s->prefill_ps) s->prefill_ps = taken[i].ps;
+        if (p->returned && taken[i].ps > s->critical.ps) s->critical = taken[i];
+    }
+}
+
+void virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
+                       int users, const struct trace *trace, struct net_stamp *const *taken) {
+    *out = (struct virtual_summary){.kind = kind, .users = users};
+    for (int i = 0; i < p->strategy.dp; i++)
+        add_replica(out, &trace[i], taken[i]);
+    out->total_ps = out->critical.ps;
+    double each = (double)out->tokens / users, total = 1e-9 * (double)out->total_ps;
+    out->latency_ms = each > 0 ? total / each : 0;
+    out->decode_ms = each > 1 ? (total - 1e-9 * (double)out->prefill_ps) / (each - 1) : 0;
+    out->throughput = total > 0 ? 1e3 * (double)out->tokens / total : 0;
+    for (int r = 0; r < p->n_ranks; r++) {
+        struct counts n;
+        count_trace(&n, &trace[p->ranks[r].replica]);
+        add_rank(out, p, c, r, &n);
+    }
+    double J = out->static_J + out->weights_J + out->cache_J + out->ops_J;
+    out->power_W = total > 0 ? 1e3 * J / total : 0;
+}
+
+/* Links that take no time, cards without overheads. */
+static void set_light(struct cluster *c) {
+    const struct pico_rate no_time = {0, 1};
+    for (int i = 0; i < c->net.n_tiers; i++)
+        c->net.tier[i].link = (struct net_link){.G = no_time};
+    c->net.gamma = c->net.copy = c->net.codec = no_time;
+    c->card.step_ps = c->card.pass_ps = 0;
+    for (int i = 0; i < c->card.n_levels; i++)
+        c->card.level[i].latency_ps = 0;
+    c->host = (struct card){.name = "a host that takes no time"};
+}
+
+int virtual_light(struct virtual_summary *s, const struct plan *p, const struct cluster *c, const struct trace *trace,
+                  struct diag *d) {
+    struct cluster light = *c;
+    struct simulation sim;
+    struct virtual_summary other;
+    set_light(&light);
+    int rc = simulate(&sim, p, &light, trace, d);
+    if (rc) return rc;
+    virtual_summarize(&other, s->kind, p, &light, s->users, trace, sim.taken);
+    s->light_ms = other.latency_ms;
+    simulation_fini(&sim);
+    return 0;
+}
+
+/* ---- printing ---- */
+
+static double per_token_mJ(const struct virtual_summary *s, double J) {
+    return s->tokens ? 1e3 * J / (double)s->tokens : 0;
+}
+
+static double all_J(const struct virtual_summary *s) {
+    return s->static_J + s->weights_J + s->cache_J + s->ops_J;
+}
+
+void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out) {
+    char bytes[24];
+    fprintf(out, "%s on %s: %d x %s%s%s; strategy %s, %d micro-batch%s (deterministic, n = 1)\n", s->kind, c->name,
+            s->cards, c->card.name, p->strategy.host ? " and the host " : "", p->strategy.host ? c->host.name : "",
+            p->strategy.text, p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es");
+    fprintf(out, "%d user%s, %lld prompt tokens, %lld generated\n\n", s->users, s->users == 1 ? "" : "s",
+            (long long)s->prompt_tokens, (long long)s->tokens);
+    fprintf(out, "  prefill                 %12.3f ms  until every user has a token\n", 1e-9 * (double)s->prefill_ps);
+    fprintf(out, "  latency a token         %12.6f ms  for a user, prefill included\n", s->latency_ms);
+    fprintf(out, "  decoding alone          %12.6f ms  a token, for a user\n", s->decode_ms);
+    if (s->light_ms > 0)
+        fprintf(
+            out,
+            "  speed of light          %12.6f ms  the same plan with links and overheads that take no time: %.2f of "
+            "the latency\n",
+            s->light_ms, s->light_ms / s->latency_ms);
+    fprintf(out, "  throughput              %12.1f tok/s\n", s->throughput);
+    fprintf(out, "  power of the cards      %12.1f W  modelled\n", s->power_W);
+    fprintf(out,
+            "  energy a token          %12.3f mJ  modelled: static %.3f, weights %.3f, cache %.3f, operations %.3f; "
+            "without "
+            "links and host\n",
+            per_token_mJ(s, all_J(s)), per_token_mJ(s, s->static_J), per_token_mJ(s, s->weights_J),
+            per_token_mJ(s, s->cache_J), per_token_mJ(s, s->ops_J));
+    fprintf(out, "  memory of a card        %12s  at most, of weights, cache and work space\n\n",
+            text_bytes(bytes, sizeof bytes, (double)s->card_bytes));
+    fprintf(out, "critical path of the last token (shares sum to its time, %.6f ms):\n", 1e-9 * (double)s->total_ps);
+    for (int i = 0; i < NET_SHARES; i++)
+        fprintf(out, "  %-22s  %12.6f ms  %5.1f %%\n", share_key[i], 1e-9 * (double)s->critical.share[i],
+                s->total_ps ? 100 * (double)s->critical.share[i] / (double)s->total_ps : 0);
+}
+
+json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c) {
+    json_t *path = json_object(), *o;
+    for (int i = 0; i < NET_SHARES; i++)
+        json_object_set_new(path, share_key[i],
+                            json_real(s->total_ps ? (double)s->critical.share[i] / (double)s->total_ps : 0));
+    o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "kind", s->kind, "cluster", c->name, "strategy",
+                  p->strategy.text, "cards", s->cards, "users", s->users, "micro_batches", p->opts.n_micro,
+                  "prompt_tokens", (json_int_t)s->prompt_tokens, "generated_tokens", (json_int_t)s->tokens);
+    json_object_update_new(o, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "prefill_ms", 1e-9 * (double)s->prefill_ps,
+                                        "latency_ms_per_tok", s->latency_ms, "decode_ms_per_tok", s->decode_ms,
+                                        "throughput_tok_per_s", s->throughput, "power_W", s->power_W,
+                                        "energy_mJ_per_tok", per_token_mJ(s, all_J(s))));
+    json_object_set_new(o, "energy_terms_mJ_per_tok",
+                        json_pack("{s:f, s:f, s:f, s:f}", "static", per_token_mJ(s, s->static_J), "weights",
+                                  per_token_mJ(s, s->weights_J), "cache", per_token_mJ(s, s->cache_J), "operations",
+                                  per_token_mJ(s, s->ops_J)));
+    json_object_set_new(o, "energy_kind", json_string("modelled"));
+    json_object_set_new(o, "critical_path", path);
+    json_object_set_new(o, "speed_of_light_ms_per_tok", s->light_ms > 0 ? json_real(s->light_ms) : json_null());
+    json_object_set_new(o, "fits", json_true());
+    json_object_set_new(o, "memory_bytes_per_card", json_integer((json_int_t)s->card_bytes));
+    json_object_set_new(o, "total_ps", json_integer((json_int_t)s->total_ps));
+    return o;
+}

@@ -1,0 +1,35 @@
+/* virtual_report.h - what virtual clocks say of a job, in the words of the published tables. */
+#ifndef DIST_VIRTUAL_REPORT_H
+#define DIST_VIRTUAL_REPORT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "dist/simulate.h"
+
+/* Times and rates of a job on all replicas, which begin together. Per token means: for a user, so that users /
+ * throughput is the latency (HPEC 2024 divides prompt and generation by the tokens of a user). */
+struct virtual_summary {
+    const char *kind; /* "emulated", "simulated" */
+    int users, cards;
+    int64_t prompt_tokens, tokens; /* fed; generated */
+    uint64_t prefill_ps, total_ps; /* until the last first token, and the last token */
+    double latency_ms, decode_ms; /* per token: prefill included; after the first tokens */
+    double throughput; /* tokens/s */
+    struct net_stamp critical; /* what the last token's time is made of */
+    double light_ms; /* latency_ms of the same plan with free links and without overheads; 0: not known */
+    uint64_t card_bytes; /* most that one card holds */
+    double static_J, weights_J, cache_J, ops_J; /* modelled, all cards; links and host are not in them */
+    double power_W;
+};
+
+/* taken[replica][trace[replica].n]. Local. */
+void virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
+                       int users, const struct trace *trace, struct net_stamp *const *taken);
+/* Fills in light_ms by a simulation. Local. */
+int virtual_light(struct virtual_summary *s, const struct plan *p, const struct cluster *c, const struct trace *trace,
+                  struct diag *d);
+void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out);
+json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c);
+
+#endif
