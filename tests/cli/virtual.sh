@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Virtual time: ranks that run have the simulator's times to the picosecond; what cannot be described is refused.
+. "$(dirname "$0")/common.sh"
+
+configs=$source/cluster-configs
+h100=$configs/h100-sxm-8.yaml
+northpole=$configs/northpole-16.yaml
+printf 'In the beginning\nAnd God said\nIn the beginning\nAnd God said\n' >"$tmp/prompts"
+
+# The prompts have as many tokens as simulate is told: both are given one prompt, several times.
+same_time() { # NAME RANKS CLUSTER OPTIONS...
+    local name=$1 n=$2 cluster=$3
+    shift 3
+    yes "In the beginning" | head -n 4 >"$tmp/prompts"
+    ranks "$n" run --model "$kjv" --prompts "$tmp/prompts" -n 9 --ignore-eos --cluster "$cluster" --clock virtual --json -q "$@" \
+        >"$tmp/run" 2>"$tmp/err"
+    local tokens
+    tokens=$(field "$tmp/run" prompt_tokens | grep -oE '[0-9]+')
+    "$northwall" simulate --model "$kjv" --cluster "$cluster" --users 4 --prompt $((tokens / 4)) --generate 9 --json "$@" >"$tmp/sim"
+    for key in total_ps prefill_ms critical_path energy_mJ_per_tok throughput_tok_per_s memory_bytes_per_card; do
+        ok "$name: $key" [ -n "$(field "$tmp/sim" $key)" -a "$(field "$tmp/run" $key)" = "$(field "$tmp/sim" $key)" ]
+    done
+}
+same_time "one card" 1 "$configs/l4.yaml"
+same_time "tensor parallel" 3 "$h100" --tp 3 --chunk 5
+same_time "pipeline and hybrid" 4 "$h100" --tp 2 --pp 2 --micro-batches 2
+same_time "replicas" 4 "$configs/ib-cpu.yaml" --dp 2 --pp 2
+same_time "shared cache" 4 "$h100" --tp 2 --kvp 2
+same_time "lossy links" 2 "$configs/boards-1gbe.yaml" --tp 2 --wire int8
+same_time "a host" 6 "$northpole" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
+
+"$northwall" simulate --model granite-3b-northpole --mode w4a4 --cluster "$northpole" --strategy northpole --users 28 \
+    --micro-batches 14 --prompt 64 --generate 64 --chunk 4 --json >"$tmp/np"
+for key in kind latency_ms_per_tok decode_ms_per_tok throughput_tok_per_s power_W energy_mJ_per_tok critical_path memory link_bandwidth \
+    link_latency overhead speed_of_light_ms_per_tok fits memory_bytes_per_card; do
+    ok "JSON of simulate: $key" [ -n "$(field "$tmp/np" $key)" ]
+done
+ok "16 cards of 42 W" [ "$(field "$tmp/np" power_W | cut -d: -f2 | xargs printf %.6f)" = 672.000000 ]
+
+fails "no cluster" 2 "no cluster: give --cluster FILE" 1 simulate --model "$kjv"
+fails "clock of no cluster" 2 "--clock virtual: of which cluster?" 1 run --model "$kjv" --clock virtual --prompt a
+fails "cluster without a clock" 2 "give --clock virtual" 3 run --model "$kjv" --cluster "$h100" --prompt a
+fails "clock of another kind" 2 "--clock 'lamport': expected real or virtual" 1 run --model "$kjv" --clock lamport --prompt a
+fails "prompt that is a text" 2 "the number of its tokens" 1 simulate --model "$kjv" --cluster "$h100" --prompt "In the"
+fails "too few cards" 6 "takes 32 cards, but northpole-16 has 16" 1 simulate --model llama3-8b --cluster "$northpole" --pp 32
+fails "too little memory" 6 "rank 0 does not fit NorthPole: weights" 1 simulate --model llama3-8b --cluster "$northpole" --tp 8 --pp 2
+fails "no such arithmetic" 6 "has no rate for int4 operations" 1 simulate --model granite-3b-northpole --mode w4a4 --cluster "$h100"
+fails "the library's messages" 6 "carry no virtual time" 2 run -q --model "$kjv" --tp 2 --allreduce mpi --cluster "$h100" --clock virtual --prompt a
+fails "shared memory" 2 "--transport shm: virtual time travels on messages" 2 run --model "$kjv" --tp 2 --transport shm --cluster "$h100" --clock virtual --prompt a
+fails "links alone" 3 "describes links but no card" 1 simulate --model "$kjv" --cluster "$data/links.yaml"
+fails "two files" 2 "give either --net or --cluster" 1 run --model "$kjv" --cluster "$h100" --clock virtual --net "$h100" --prompt a
+fails "an encoder" 3 "is an encoder" 1 simulate --model bert-base --cluster "$h100"
+finish
