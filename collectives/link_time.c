@@ -42,7 +42,9 @@ static struct link_stamp *take_spare(struct link *l) {
 void link_time_sent(struct link *l, struct link_request *req) {
     struct link_time *t = l->time;
     struct link_stamp *s = take_spare(l);
-    s->stamp = net_send(t->clock, t->net, t->tier[req->to], req->bytes);
+    s->stamp = t->recorder ? t->recorder->send(t->recorder, t->clock, t->net, t->tier[req->to], t->first + req->to,
+                                               req->bytes)
+                           : net_send(t->clock, t->net, t->tier[req->to], req->bytes);
     s->req = (struct link_request){.buf = &s->stamp,
                                    .bytes = sizeof s->stamp,
                                    .from = req->from,
@@ -56,7 +58,10 @@ void link_time_received(struct link *l, int peer, int tag) {
     struct link_time *t = l->time;
     struct net_stamp stamp;
     l->ops->recv(l, peer, tag + LINK_TAG_STAMPS, &stamp, sizeof stamp, 1);
-    net_recv(t->clock, t->net, t->tier[peer], &stamp);
+    if (t->recorder)
+        t->recorder->recv(t->recorder, t->clock, t->net, t->tier[peer], t->first + peer, &stamp);
+    else
+        net_recv(t->clock, t->net, t->tier[peer], &stamp);
 }
 
 void link_time_completed(struct link *l, struct link_request *req) {

@@ -20,6 +20,10 @@ struct emulation {
     struct trace trace;
     struct net_stamp *taken; /* [trace.cap] */
     int *last_pass; /* [n_micro] */
+    int pass_number;
+    struct recorder *rec; /* &recorder, or NULL: nobody asks */
+    struct recorder recorder;
+    int64_t events_left;
 };
 
 /* Tiers to the ranks of a link, whose rank 0 is `first` of the plan. */
@@ -31,7 +35,7 @@ static int set_link(struct engine *e, int i, struct link *l, int first, struct d
     if (!m->tier[i]) return diag_set(d, ERR_MEMORY, "no memory for the tiers of %d ranks", l->size);
     for (int r = 0; r < l->size; r++)
         m->tier[i][r] = virtual_tier(m->cluster, e->plan, e->world->rank, first + r);
-    m->time[i] = (struct link_time){.clock = &m->v.clock, .net = &m->cluster->net, .tier = m->tier[i]};
+    m->time[i] = (struct link_time){.clock = &m->v.clock, .net = &m->cluster->net, .tier = m->tier[i], .first = first};
     return 0;
 }
 
@@ -75,6 +79,7 @@ void emulation_free(struct engine *e) {
         trace_fini(&m->trace);
         free(m->taken);
         free(m->last_pass);
+        free(m->recorder.event);
     }
     free(m);
     e->emulation = NULL;
@@ -86,6 +91,8 @@ int emulation_start(struct engine *e, struct diag *d) {
     if (!m) return 0;
     m->v.clock = (struct net_clock){0};
     m->failed = 0;
+    m->pass_number = -1;
+    if (m->rec) engine_record(e, m->rec->from_ps, m->rec->to_ps);
     for (int i = 0; i < e->plan->opts.n_micro; i++)
         m->last_pass[i] = -1;
     for (int i = 0; i < TIMED_LINKS && !rc; i++)
@@ -114,9 +121,17 @@ static void record(struct engine *e) {
     m->last_pass[e->head.micro] = m->trace.n - 1;
 }
 
+void emulation_begin(struct engine *e) {
+    struct emulation *m = e->emulation;
+    if (!m) return;
+    m->pass_number++;
+    record_step(m->rec, &m->v.clock, m->pass_number, -1, engine_is_first_stage(e) ? STEP_RECV_TOKEN : STEP_RECV_HIDDEN);
+}
+
 void emulation_pass(struct engine *e) {
     struct emulation *m = e->emulation;
     if (!m) return;
+    record_step(m->rec, &m->v.clock, m->pass_number, -1, RECORD_STEP_PASS);
     m->pass = (struct card_pass){.tokens = e->head.n, .wanted = e->head.n_want};
     engine_context(e, &m->pass.ctx_read, &m->pass.ctx_sum);
     if (m->records && !m->failed) record(e);
@@ -125,7 +140,9 @@ void emulation_pass(struct engine *e) {
 
 void emulation_step(struct engine *e, const struct plan_step *step, int layer) {
     struct emulation *m = e->emulation;
-    if (m) card_spend_step(&m->v.clock, m->v.card, &m->v.place, step, layer, &m->pass);
+    if (!m) return;
+    record_step(m->rec, &m->v.clock, m->pass_number, layer, step->kind);
+    card_spend_step(&m->v.clock, m->v.card, &m->v.place, step, layer, &m->pass);
 }
 
 void emulation_take(struct engine *e, int micro) {
@@ -140,6 +157,7 @@ void emulation_stop(struct engine *e) {
     if (!m) return;
     for (int i = 0; i < TIMED_LINKS; i++)
         if (m->link[i]) link_time_stop(m->link[i]);
+    record_flush(m->rec, &m->v.clock);
     e->result->clock = m->v.clock;
     e->result->trace = m->trace;
     e->result->taken = m->taken;
@@ -147,7 +165,17 @@ void emulation_stop(struct engine *e) {
     m->taken = NULL;
 }
 
-/* ---- traces of all replicas ---- */
+void engine_record(struct engine *e, uint64_t from_ps, uint64_t to_ps) {
+    struct emulation *m = e->emulation;
+    free(m->recorder.event);
+    m->events_left = RECORD_MOST;
+    recorder_init(&m->recorder, from_ps, to_ps, &m->events_left);
+    m->rec = &m->recorder;
+    for (int i = 0; i < TIMED_LINKS; i++)
+        m->time[i].recorder = &m->recorder.hooks;
+}
+
+/* ---- traces of all replicas, events of all ranks ---- */
 
 static int make_room(struct trace *t, struct net_stamp **taken, int n, struct diag *d) {
     t->pass = calloc((size_t)n + 1, sizeof *t->pass);
@@ -194,5 +222,40 @@ int engine_traces(struct engine *e, const struct engine_result *r, struct trace 
             link_recv(e->world, owner, TAG_RESULT, taken[i], times);
         }
     }
+    return rc;
+}
+
+/* Rank r's events, known on rank r; memory for them on rank 0. */
+static int bring_events(struct engine *e, int r, struct recording *out, struct diag *d) {
+    struct recorder *mine = e->emulation->rec;
+    int64_t count[2] = {mine->n, e->emulation->events_left < 0};
+    int rc = 0;
+    if (e->world->rank == r && r > 0) send(e, count, sizeof count);
+    if (e->world->rank == 0) {
+        struct recorder *to = &out->rank[r];
+        if (r > 0) link_recv(e->world, r, TAG_RESULT, count, sizeof count);
+        to->n = to->cap = (int)count[0];
+        out->left = count[1] ? -1 : out->left < 0 ? out->left : out->left - count[0];
+        to->event = malloc(((size_t)to->n + 1) * sizeof *to->event);
+        if (!to->event) rc = diag_set(d, ERR_MEMORY, "no memory for %d events of rank %d", to->n, r);
+        if (rc == 0) rc = recording_check(out, d);
+    }
+    rc = err_agree(e->world, rc, d);
+    if (rc) return rc;
+    size_t bytes = (size_t)count[0] * sizeof *mine->event;
+    if (e->world->rank == 0 && r == 0 && bytes) memcpy(out->rank[0].event, mine->event, bytes);
+    if (e->world->rank == r && r > 0) send(e, mine->event, bytes);
+    if (e->world->rank == 0 && r > 0) link_recv(e->world, r, TAG_RESULT, out->rank[r].event, bytes);
+    return 0;
+}
+
+int engine_recording(struct engine *e, struct recording *out, struct diag *d) {
+    const struct recorder *mine = e->emulation->rec;
+    *out = (struct recording){0};
+    int rc = e->world->rank ? 0 : recording_init(out, e->plan->n_ranks, mine->from_ps, mine->to_ps, d);
+    rc = err_agree(e->world, rc, d);
+    for (int r = 0; r < e->plan->n_ranks && !rc; r++)
+        rc = bring_events(e, r, out, d);
+    if (rc) recording_fini(out);
     return rc;
 }

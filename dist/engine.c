@@ -298,6 +298,7 @@ static void count_work(const struct engine *e, struct plan_work *w) {
 }
 
 static void run_pass(struct engine *e, int micro) {
+    emulation_begin(e);
     begin_pass(e, micro);
     emulation_pass(e);
     if (e->head.n == 0) {

@@ -130,6 +130,7 @@ void engine_context(const struct engine *e, int64_t *read, int64_t *sum);
 
 /* emulate.c: what moves the clock; each does nothing where the engine does not emulate. */
 int emulation_start(struct engine *e, struct diag *d); /* of a job */
+void emulation_begin(struct engine *e); /* a pass is about to be composed or received */
 void emulation_pass(struct engine *e); /* a pass has been composed or received */
 void emulation_step(struct engine *e, const struct plan_step *step, int layer); /* is about to run */
 void emulation_take(struct engine *e, int micro); /* stage 0 has the tokens of the micro-batch's last pass */

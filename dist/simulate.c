@@ -37,6 +37,7 @@ enum phase { BEGIN, PROLOGUE, LAYERS, EPILOGUE, END };
 
 struct walker {
     struct virtual_rank v;
+    struct recorder *rec; /* NULL: nobody asks */
     const struct plan_rank *me;
     const struct plan_stage *stage;
     const struct trace *trace;
@@ -58,6 +59,7 @@ struct sim {
     int *stage_like; /* [n_stages]: first rank, in replica 0, of the first stage of the same size */
     int *ready, n_ready;
     struct simulation *out;
+    struct recording *rec; /* NULL: none */
     int failed; /* an error code; the walk ends */
     struct diag *d;
 };
@@ -91,6 +93,13 @@ static void push(struct sim *s, int to, int at, const struct net_stamp *stamp) {
     s->ready[s->n_ready++] = to;
 }
 
+/* Whose messages a queue of the rank holds. */
+static int sender_of(const struct sim *s, const struct walker *w, int at) {
+    if (at == Q_HIDDEN) return w->me->recv_from;
+    if (at == Q_TOKEN) return w->me->token_from;
+    return (int)(w - s->rank) - w->me->tp_index + (at - 2) % w->stage->size;
+}
+
 /* Nonzero: received. */
 static int receive(struct sim *s, struct walker *w, int at, int tier) {
     struct queue *q = &w->queue[at];
@@ -98,7 +107,7 @@ static int receive(struct sim *s, struct walker *w, int at, int tier) {
         w->blocked = at;
         return 0;
     }
-    net_recv(&w->v.clock, &s->c->net, tier, &q->at[q->head]);
+    record_recv(w->rec, &w->v.clock, &s->c->net, tier, w->rec ? sender_of(s, w, at) : 0, &q->at[q->head]);
     q->head = (q->head + 1) % q->cap;
     q->n--;
     s->out->events++;
@@ -106,7 +115,8 @@ static int receive(struct sim *s, struct walker *w, int at, int tier) {
 }
 
 static void send(struct sim *s, int from, int to, int tier, int at, int64_t bytes) {
-    struct net_stamp stamp = net_send(&s->rank[from].v.clock, &s->c->net, tier, (uint64_t)bytes);
+    struct walker *w = &s->rank[from];
+    struct net_stamp stamp = record_send(w->rec, &w->v.clock, &s->c->net, tier, to, (uint64_t)bytes);
     s->out->events++;
     push(s, to, at, &stamp);
 }
@@ -265,6 +275,7 @@ static int run_block(struct sim *s, struct walker *w, const struct plan_block *b
         enum step_kind kind = b->step[w->step].kind;
         if (kind == STEP_RECV_HIDDEN || kind == STEP_RECV_TOKEN) continue;
         if (!w->in_step) {
+            record_step(w->rec, &w->v.clock, w->pass, layer, kind);
             card_spend_step(&w->v.clock, w->v.card, &w->v.place, &b->step[w->step], layer, &pass);
             s->out->events++;
             step_starts(s, w, kind);
@@ -290,6 +301,7 @@ static void take(struct sim *s, const struct walker *w, int pass) {
 /* Nonzero: the pass has begun. */
 static int begin_pass(struct sim *s, struct walker *w) {
     int me = (int)(w - s->rank), micro = pass_of(w)->micro;
+    record_step(w->rec, &w->v.clock, w->pass, -1, is_first_stage(w) ? STEP_RECV_TOKEN : STEP_RECV_HIDDEN);
     if (!is_first_stage(w)) return receive(s, w, Q_HIDDEN, virtual_tier(s->c, s->p, w->me->recv_from, me));
     if (w->last_pass[micro] < 0) return 1;
     if (!receive(s, w, Q_TOKEN, virtual_tier(s->c, s->p, w->me->token_from, me))) return 0;
@@ -312,6 +324,7 @@ static void walk(struct sim *s, struct walker *w) {
         switch (w->phase) {
         case BEGIN:
             if (!begin_pass(s, w)) return;
+            record_step(w->rec, &w->v.clock, w->pass, -1, RECORD_STEP_PASS);
             w->phase = PROLOGUE;
             if (pass_of(w)->tokens) {
                 card_spend_pass(&w->v.clock, w->v.card);
@@ -351,6 +364,7 @@ static int walker_init(struct sim *s, int rank, const struct trace *trace) {
     w->stage = &s->p->stages[w->me->stage];
     w->trace = &trace[w->me->replica];
     w->blocked = NO_QUEUE;
+    w->rec = s->rec ? &s->rec->rank[rank] : NULL;
     int rc = virtual_rank_init(&w->v, s->c, s->p, rank, s->d), n_micro = s->p->opts.n_micro;
     if (rc) return rc;
     w->queue = calloc((size_t)n_queues(w), sizeof *w->queue);
@@ -402,11 +416,8 @@ static int stuck(struct sim *s) {
     for (int r = 0; r < s->p->n_ranks; r++) {
         const struct walker *w = &s->rank[r];
         if (w->pass == w->trace->n) continue;
-        int from = w->blocked == Q_HIDDEN  ? w->me->recv_from
-                   : w->blocked == Q_TOKEN ? w->me->token_from
-                                           : r - w->me->tp_index + (w->blocked - 2) % w->stage->size;
         return diag_set(s->d, ERR_INTERNAL, "simulated rank %d would wait for ever for rank %d, in pass %d, step %d", r,
-                        from, w->pass, w->step);
+                        sender_of(s, w, w->blocked), w->pass, w->step);
     }
     return 0;
 }
@@ -428,15 +439,23 @@ static void fini(struct sim *s) {
 
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
              struct diag *d) {
-    struct sim s = {.p = p, .c = c, .out = out, .d = d};
+    return simulate_recorded(out, p, c, trace, NULL, d);
+}
+
+int simulate_recorded(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
+                      struct recording *rec, struct diag *d) {
+    struct sim s = {.p = p, .c = c, .out = out, .rec = rec, .d = d};
     s.failed = init(&s, trace);
     for (int r = p->n_ranks - 1; r >= 0 && !s.failed; r--)
         s.ready[s.n_ready++] = r;
     while (s.n_ready > 0 && !s.failed)
         walk(&s, &s.rank[s.ready[--s.n_ready]]);
     if (!s.failed) s.failed = stuck(&s);
-    for (int r = 0; r < p->n_ranks && !s.failed; r++)
+    for (int r = 0; r < p->n_ranks && !s.failed; r++) {
         out->clock[r] = s.rank[r].v.clock;
+        record_flush(s.rank[r].rec, &out->clock[r]);
+    }
+    if (!s.failed && rec) s.failed = recording_check(rec, d);
     fini(&s);
     if (s.failed) simulation_fini(out);
     return s.failed;

@@ -1,5 +1,6 @@
 /* Two engines, one time: a running engine's clocks and the simulator's are the same picoseconds, share by share, for
- * random plans on random clusters, whatever the operating system delays; and not when one real message is longer. */
+ * random plans on random clusters, whatever the operating system delays; and not when one real message is longer. What
+ * ranks did when is recorded alike, without gaps. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ struct rank_run {
     const struct job_case *c;
     struct link *link;
     struct engine_result result;
+    struct recording rec; /* rank 0: of all */
     struct diag d;
     int rc;
 };
@@ -168,8 +170,10 @@ static void *run_rank(void *arg) {
     r->rc = make_plan(&plan, r->c, 1, r->link->size, &r->d);
     if (!r->rc) r->rc = engine_init(&e, plan, NULL, r->link, -1, &r->d);
     if (!r->rc) r->rc = engine_emulate(e, &r->c->cluster, &r->d);
+    if (!r->rc) engine_record(e, 0, UINT64_MAX);
     nanosleep(&t, NULL);
     if (!r->rc) r->rc = engine_generate(e, &r->c->job, &r->result, &r->d);
+    if (!r->rc) r->rc = engine_recording(e, &r->rec, &r->d);
     engine_free(e);
     plan_free(plan);
     return NULL;
@@ -204,10 +208,31 @@ static int same_trace(const struct trace *a, const struct trace *b) {
     return a->n == b->n && memcmp(a->pass, b->pass, (size_t)a->n * sizeof *a->pass) == 0;
 }
 
+/* Work and waiting follow each other from 0 to the end; messages on a link follow each other. */
+static void check_events(const struct job_case *c, const struct recorder *r, uint64_t end_ps) {
+    uint64_t at[RECORD_LINK + NET_MAX_TIERS] = {0};
+    int bad = 0;
+    for (int i = 0; i < r->n; i++) {
+        const struct record_event *e = &r->event[i];
+        int link = e->track >= RECORD_LINK, track = link ? e->track : RECORD_WORKS;
+        bad += link ? e->start_ps < at[track] || e->end_ps < e->start_ps || e->arrival_ps < e->end_ps
+                    : e->start_ps != at[track] || e->end_ps <= e->start_ps;
+        at[track] = e->end_ps;
+    }
+    CHECK(bad == 0 && r->n > 0, "%s: %d of %d events overlap or leave gaps", c->strategy, bad, r->n);
+    CHECK(at[RECORD_WORKS] == end_ps, "%s: events end at %" PRIu64 ", the clock at %" PRIu64, c->strategy,
+          at[RECORD_WORKS], end_ps);
+}
+
+static int same_events(const struct recorder *a, const struct recorder *b) {
+    return a->n == b->n && memcmp(a->event, b->event, (size_t)a->n * sizeof *a->event) == 0;
+}
+
 /* Of ranks that ran: how many clocks and times of tokens differ from the simulator's. */
 static int differences(const struct job_case *c, const struct plan *p, const struct rank_run *ranks) {
     struct trace trace[MAX_RANKS] = {{0}}, fixed;
-    struct simulation sim;
+    struct simulation sim, plain;
+    struct recording rec;
     struct diag d = {0};
     int bad = 0;
     for (int i = 0; i < p->strategy.dp; i++) {
@@ -218,15 +243,26 @@ static int differences(const struct job_case *c, const struct plan *p, const str
               fixed.n, trace[i].n);
         trace_fini(&fixed);
     }
-    int rc = simulate(&sim, p, &c->cluster, trace, &d);
+    int rc = recording_init(&rec, p->n_ranks, 0, UINT64_MAX, &d);
+    if (!rc) rc = simulate_recorded(&sim, p, &c->cluster, trace, &rec, &d);
+    if (!rc && (rc = simulate(&plain, p, &c->cluster, trace, &d))) simulation_fini(&sim);
     CHECK(rc == 0, "%s: %s", c->strategy, d.text);
     if (rc) return -1;
-    for (int r = 0; r < p->n_ranks; r++)
-        bad += !same_clock(&sim.clock[r], &ranks[r].result.clock);
+    for (int r = 0; r < p->n_ranks; r++) {
+        int same = same_clock(&sim.clock[r], &ranks[r].result.clock);
+        bad += !same;
+        CHECK(same_clock(&sim.clock[r], &plain.clock[r]), "%s: rank %d has another time when recorded", c->strategy, r);
+        CHECK(!same || c->wrong_bytes || same_events(&rec.rank[r], &ranks[0].rec.rank[r]),
+              "%s: rank %d did %d things simulated, %d really, or others", c->strategy, r, rec.rank[r].n,
+              ranks[0].rec.rank[r].n);
+        check_events(c, &ranks[0].rec.rank[r], ranks[r].result.clock.now.ps);
+    }
     for (int i = 0; i < p->strategy.dp; i++)
         for (int k = 0; k < trace[i].n; k++)
             bad += !same_stamp(&sim.taken[i][k], &ranks[i * p->ranks_per_replica].result.taken[k]);
+    simulation_fini(&plain);
     simulation_fini(&sim);
+    recording_fini(&rec);
     return bad;
 }
 
@@ -257,6 +293,7 @@ static int check_case(int number, int wrong_bytes) {
         for (int r = 0; r < size; r++) {
             if (!rc) check_shares(&ranks[r]);
             engine_result_fini(&ranks[r].result);
+            recording_fini(&ranks[r].rec);
         }
         ran = 1;
     }

@@ -20,10 +20,21 @@
 #include "collectives/link.h"
 #include "collectives/price.h"
 
+/* Sees the messages of a rank: calls net_send and net_recv in place of the link. peer: a rank of a numbering that all
+ * links share. */
+struct link_recorder {
+    struct net_stamp (*send)(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
+                             uint64_t bytes);
+    void (*recv)(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
+                 const struct net_stamp *stamp);
+};
+
 struct link_time {
     struct net_clock *clock;
     const struct net *net;
     const int *tier; /* [size of the link] to each rank */
+    int first; /* rank 0 of the link, to the recorder */
+    struct link_recorder *recorder; /* NULL: none */
     struct link_stamp *spare; /* private; NULL at first */
 };
 

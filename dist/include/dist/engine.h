@@ -22,6 +22,7 @@
 #include "collectives/coll.h"
 #include "collectives/link.h"
 #include "dist/draft.h"
+#include "dist/record.h"
 #include "dist/sampler.h"
 #include "dist/virtual.h"
 #include "partition/plan.h"
@@ -98,6 +99,12 @@ int engine_emulate(struct engine *e, const struct cluster *c, struct diag *d);
  * elsewhere they stay empty. Of an engine that emulates. Collective over world. */
 int engine_traces(struct engine *e, const struct engine_result *r, struct trace *trace, struct net_stamp **taken,
                   struct diag *d);
+
+/* From here on what jobs do between the two times is recorded as well. Of an engine that emulates. Local. */
+void engine_record(struct engine *e, uint64_t from_ps, uint64_t to_ps);
+/* Brings what the last job recorded on all ranks to world rank 0, once; elsewhere it stays empty. ERR_PLAN as
+ * recording_check. Freed by recording_fini. Of an engine that records. Collective over world. */
+int engine_recording(struct engine *e, struct recording *out, struct diag *d);
 
 /* What the lowest rank that had trouble with its cache of weights says; 0 if none had. Collective. */
 int engine_cache_note(struct engine *e, char *note, size_t cap);

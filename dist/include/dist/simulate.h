@@ -7,7 +7,7 @@
 #ifndef DIST_SIMULATE_H
 #define DIST_SIMULATE_H
 
-#include "dist/virtual.h"
+#include "dist/record.h"
 
 struct simulation {
     int n_ranks;
@@ -21,6 +21,9 @@ struct simulation {
  * Freed by simulation_fini. Local. */
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
              struct diag *d);
+/* The same; rec, of as many ranks, gets what they do when (NULL: nobody does). Then no pass is left out. */
+int simulate_recorded(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
+                      struct recording *rec, struct diag *d);
 void simulation_fini(struct simulation *s);
 
 /* The trace of a job of fixed lengths on replica `replica`: every sequence generates n_new tokens. Freed by trace_fini.

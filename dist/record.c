@@ -1,0 +1,131 @@
+/* record.c - events from what a clock has gained between two calls. */
+#include "dist/record.h"
+
+#include <stdlib.h>
+
+const char *const record_share_name[NET_SHARES] = {[NET_MEMORY] = "memory",
+                                                   [NET_COMPUTE] = "compute",
+                                                   [NET_BANDWIDTH] = "link_bandwidth",
+                                                   [NET_LATENCY] = "link_latency",
+                                                   [NET_OVERHEAD] = "overhead"};
+
+const char *record_step_name(int step) {
+    return step == RECORD_STEP_PASS ? "pass" : step_name((enum step_kind)step);
+}
+
+static int grow(struct recorder *r) {
+    int cap = r->cap ? 2 * r->cap : 256;
+    struct record_event *event = realloc(r->event, (size_t)cap * sizeof *event);
+    if (!event) return -1;
+    r->event = event;
+    r->cap = cap;
+    return 0;
+}
+
+static void add(struct recorder *r, const struct record_event *e) {
+    if (e->end_ps <= r->from_ps || e->start_ps >= r->to_ps || *r->left < 0) return;
+    if (--*r->left < 0 || (r->n == r->cap && grow(r))) {
+        *r->left = -1;
+        return;
+    }
+    struct record_event *to = &r->event[r->n++];
+    *to = *e;
+    to->pass = r->pass;
+    to->layer = (int16_t)r->layer;
+    to->step = (uint8_t)r->step;
+}
+
+void record_flush(struct recorder *r, const struct net_clock *c) {
+    if (!r) return;
+    uint64_t at = r->told.ps;
+    for (int i = 0; i < NET_SHARES; i++) {
+        uint64_t ps = c->now.share[i] - r->told.share[i];
+        if (ps)
+            add(r, &(struct record_event){
+                       .start_ps = at, .end_ps = at + ps, .peer = -1, .track = RECORD_WORKS, .share = (uint8_t)i});
+        at += ps;
+    }
+    r->told = c->now;
+}
+
+void record_step(struct recorder *r, const struct net_clock *c, int pass, int layer, int step) {
+    if (!r) return;
+    record_flush(r, c);
+    r->pass = pass;
+    r->layer = layer;
+    r->step = step;
+}
+
+struct net_stamp record_send(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
+                             uint64_t bytes) {
+    if (!r) return net_send(c, net, tier, bytes);
+    record_flush(r, c);
+    uint64_t port_free = c->port_free[tier].ps, latency = net->tier[tier].link.L_ps;
+    struct net_stamp arrival = net_send(c, net, tier, bytes);
+    record_flush(r, c);
+    add(r, &(struct record_event){.start_ps = c->now.ps > port_free ? c->now.ps : port_free,
+                                  .end_ps = arrival.ps - latency,
+                                  .arrival_ps = arrival.ps,
+                                  .bytes = bytes,
+                                  .peer = peer,
+                                  .track = (uint8_t)(RECORD_LINK + tier)});
+    return arrival;
+}
+
+void record_recv(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
+                 const struct net_stamp *stamp) {
+    if (r) {
+        record_flush(r, c);
+        if (stamp->ps > c->now.ps) {
+            add(r, &(struct record_event){
+                       .start_ps = c->now.ps, .end_ps = stamp->ps, .peer = peer, .track = RECORD_WAITS});
+            r->told = *stamp;
+        }
+    }
+    net_recv(c, net, tier, stamp);
+    record_flush(r, c);
+}
+
+/* ---- of all ranks ---- */
+
+static struct net_stamp hook_send(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier,
+                                  int peer, uint64_t bytes) {
+    return record_send((struct recorder *)r, c, net, tier, peer, bytes);
+}
+
+static void hook_recv(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
+                      const struct net_stamp *stamp) {
+    record_recv((struct recorder *)r, c, net, tier, peer, stamp);
+}
+
+void recorder_init(struct recorder *r, uint64_t from_ps, uint64_t to_ps, int64_t *left) {
+    *r = (struct recorder){.hooks = {hook_send, hook_recv},
+                           .from_ps = from_ps,
+                           .to_ps = to_ps,
+                           .left = left,
+                           .layer = -1,
+                           .step = RECORD_STEP_PASS};
+}
+
+int recording_init(struct recording *out, int n_ranks, uint64_t from_ps, uint64_t to_ps, struct diag *d) {
+    *out = (struct recording){n_ranks, RECORD_MOST, calloc((size_t)n_ranks, sizeof *out->rank)};
+    if (!out->rank) return diag_set(d, ERR_MEMORY, "no memory for the events of %d ranks", n_ranks);
+    for (int i = 0; i < n_ranks; i++)
+        recorder_init(&out->rank[i], from_ps, to_ps, &out->left);
+    return 0;
+}
+
+void recording_fini(struct recording *r) {
+    for (int i = 0; i < r->n_ranks && r->rank; i++)
+        free(r->rank[i].event);
+    free(r->rank);
+    *r = (struct recording){0};
+}
+
+int recording_check(const struct recording *r, struct diag *d) {
+    if (r->left >= 0) return 0;
+    return diag_set(d, ERR_PLAN,
+                    "there are more than %d events to record (or too little memory): generate fewer tokens, for fewer "
+                    "users, or give --timeline a shorter A:B",
+                    RECORD_MOST);
+}
