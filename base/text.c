@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 char *text_bytes(char *buf, size_t cap, double bytes) {
     static const char *unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -80,5 +80,21 @@ int text_read_file(const char *path, size_t max, char **out, size_t *len, struct
     buf[n] = 0;
     *out = buf;
     *len = n;
+    return 0;
+}
+
+int text_write_file(const char *path, void (*put)(void *user, FILE *out), void *user, struct diag *d) {
+    char part[4096];
+    if (snprintf(part, sizeof part, "%s.%ld.part", path, (long)getpid()) >= (int)sizeof part)
+        return diag_set(d, ERR_IO, "%.60s...: the name is too long", path);
+    FILE *out = fopen(part, "w");
+    if (!out) return diag_set(d, ERR_IO, "%.300s: %s", part, strerror(errno));
+    put(user, out);
+    int failed = ferror(out);
+    if (fclose(out) != 0 || failed || rename(part, path) != 0) {
+        diag_set(d, ERR_IO, "%.300s: %s", path, strerror(errno));
+        remove(part);
+        return ERR_IO;
+    }
     return 0;
 }

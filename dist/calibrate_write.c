@@ -1,11 +1,10 @@
 /* calibrate_write.c - figures as a cluster file, each number with its origin. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/text.h"
 #include "calibrate.h"
 #include "collectives/price.h"
 
@@ -93,8 +92,10 @@ static void put_assumed(const struct writer *w) {
     }
 }
 
-static void put_all(const struct writer *w) {
+static void put_all(void *user, FILE *out) {
+    struct writer *w = user;
     const struct calibration *c = w->c;
+    w->out = out;
     fprintf(w->out,
             "# Written by northwall calibrate on %d rank%s. Every number: its median, and where it comes from.\n"
             "schema: northwall-cluster\nversion: 1\nname: calibrated\n",
@@ -112,21 +113,9 @@ static void put_all(const struct writer *w) {
 }
 
 int calibrate_write(const struct calibration *c, const char *path, struct diag *d) {
-    char temporary[4096];
     time_t t = time(NULL);
     struct tm day;
     struct writer w = {.c = c};
-    if (snprintf(temporary, sizeof temporary, "%s.%ld.part", path, (long)getpid()) >= (int)sizeof temporary)
-        return diag_set(d, ERR_IO, "--out %.60s...: the name is too long", path);
     strftime(w.date, sizeof w.date, "%Y-%m-%d", gmtime_r(&t, &day));
-    w.out = fopen(temporary, "w");
-    if (!w.out) return diag_set(d, ERR_IO, "%.300s: %s", temporary, strerror(errno));
-    put_all(&w);
-    int failed = ferror(w.out);
-    if ((fclose(w.out) != 0 || failed || rename(temporary, path) != 0)) {
-        diag_set(d, ERR_IO, "%.300s: %s", path, strerror(errno));
-        remove(temporary);
-        return ERR_IO;
-    }
-    return 0;
+    return text_write_file(path, put_all, &w, d);
 }

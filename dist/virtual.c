@@ -3,14 +3,15 @@
 #include <string.h>
 
 /* Hosts of the replicas before a rank are not counted. */
-static int card_of(const struct plan *p, int rank) {
+int virtual_card(const struct plan *p, int rank) {
+    if (p->ranks[rank].role == RANK_HOST) return -1;
     int hosts = p->strategy.host ? p->stages[0].size : 0, replica = rank / p->ranks_per_replica;
     return rank - (replica + 1) * hosts;
 }
 
 int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b) {
-    if (p->ranks[a].role == RANK_HOST || p->ranks[b].role == RANK_HOST) return c->net.n_tiers - 1;
-    return cluster_tier(c, card_of(p, a), card_of(p, b));
+    int from = virtual_card(p, a), to = virtual_card(p, b);
+    return from < 0 || to < 0 ? c->net.n_tiers - 1 : cluster_tier(c, from, to);
 }
 
 static int check_rank(const struct cluster *c, const struct plan *p, int rank, struct diag *d) {

@@ -2,12 +2,6 @@
 
 #include "base/text.h"
 
-static const char *const share_key[NET_SHARES] = {[NET_MEMORY] = "memory",
-                                                  [NET_COMPUTE] = "compute",
-                                                  [NET_BANDWIDTH] = "link_bandwidth",
-                                                  [NET_LATENCY] = "link_latency",
-                                                  [NET_OVERHEAD] = "overhead"};
-
 /* ---- energy ---- */
 
 struct counts {
@@ -93,6 +87,18 @@ void virtual_summarize(struct virtual_summary *out, const char *kind, const stru
     out->power_W = total > 0 ? 1e3 * J / total : 0;
 }
 
+void virtual_last_pass(struct virtual_window *out, const struct plan *p, const struct trace *trace,
+                       struct net_stamp *const *taken) {
+    *out = (struct virtual_window){0};
+    for (int i = 0; i < p->strategy.dp; i++)
+        for (int k = 0; k < trace[i].n; k++)
+            if (taken[i][k].ps > out->to_ps) *out = (struct virtual_window){i, k, 0, taken[i][k].ps};
+    for (int k = 0; k < out->pass; k++)
+        if (trace[out->replica].pass[k].micro == trace[out->replica].pass[out->pass].micro &&
+            taken[out->replica][k].ps)
+            out->from_ps = taken[out->replica][k].ps;
+}
+
 /* Links that take no time, cards without overheads. */
 static void set_light(struct cluster *c) {
     const struct pico_rate no_time = {0, 1};
@@ -157,14 +163,14 @@ void virtual_print(const struct virtual_summary *s, const struct plan *p, const 
             text_bytes(bytes, sizeof bytes, (double)s->card_bytes));
     fprintf(out, "critical path of the last token (shares sum to its time, %.6f ms):\n", 1e-9 * (double)s->total_ps);
     for (int i = 0; i < NET_SHARES; i++)
-        fprintf(out, "  %-22s  %12.6f ms  %5.1f %%\n", share_key[i], 1e-9 * (double)s->critical.share[i],
+        fprintf(out, "  %-22s  %12.6f ms  %5.1f %%\n", record_share_name[i], 1e-9 * (double)s->critical.share[i],
                 s->total_ps ? 100 * (double)s->critical.share[i] / (double)s->total_ps : 0);
 }
 
 json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c) {
     json_t *path = json_object(), *o;
     for (int i = 0; i < NET_SHARES; i++)
-        json_object_set_new(path, share_key[i],
+        json_object_set_new(path, record_share_name[i],
                             json_real(s->total_ps ? (double)s->critical.share[i] / (double)s->total_ps : 0));
     o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "kind", s->kind, "cluster", c->name, "strategy",
                   p->strategy.text, "cards", s->cards, "users", s->users, "micro_batches", p->opts.n_micro,

@@ -29,6 +29,13 @@ void virtual_summarize(struct virtual_summary *out, const char *kind, const stru
 /* Fills in light_ms by a simulation. Local. */
 int virtual_light(struct virtual_summary *s, const struct plan *p, const struct cluster *c, const struct trace *trace,
                   struct diag *d);
+/* From the token before, of the same micro-batch, to the last token. Local. */
+struct virtual_window {
+    int replica, pass; /* which brings the last token */
+    uint64_t from_ps, to_ps;
+};
+void virtual_last_pass(struct virtual_window *out, const struct plan *p, const struct trace *trace,
+                       struct net_stamp *const *taken);
 void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out);
 json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c);
 

@@ -196,25 +196,14 @@ static int measure(struct coll_bench *b, const struct sizes *z, struct diag *d) 
     return rc;
 }
 
-/* Rank 0 alone: a file that appears when complete. */
+static void put_end(void *user, FILE *out) {
+    coll_print_end(user, out);
+}
+
+/* Rank 0 alone. */
 static int write_end(struct coll_bench *b, struct diag *d) {
-    const char *path = b->app->spec.out;
-    char part[4096];
-    if (!path) {
-        coll_print_end(b, stdout);
-        return 0;
-    }
-    if ((size_t)snprintf(part, sizeof part, "%s.part", path) >= sizeof part)
-        return diag_set(d, ERR_USAGE, "--out: the name is too long");
-    FILE *f = fopen(part, "w");
-    if (!f) return diag_set(d, ERR_IO, "%s: cannot be written", part);
-    coll_print_end(b, f);
-    int bad = ferror(f);
-    bad |= fclose(f) != 0;
-    if (bad || rename(part, path) != 0) {
-        remove(part);
-        return diag_set(d, ERR_IO, "%s: cannot be written", path);
-    }
+    if (b->app->spec.out) return text_write_file(b->app->spec.out, put_end, b, d);
+    coll_print_end(b, stdout);
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../draft_report.h"
+#include "../record_report.h"
 #include "../virtual_report.h"
 #include "base/text.h"
 #include "collectives/agree.h"
@@ -134,6 +135,25 @@ static void print_json(const struct model *m, const struct prompts *p, const str
     json_decref(o);
 }
 
+/* --trace and --timeline. Collective over the runner's link. */
+static int show_recorded(const struct app *app, const struct runner *run, const struct trace *trace,
+                         struct net_stamp *const *taken, struct diag *d) {
+    struct recording rec;
+    struct record_ask ask;
+    struct virtual_window last;
+    int rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
+    if (rc || (!ask.trace && !ask.timeline)) return rc;
+    rc = engine_recording(run->engine, &rec, d);
+    if (rc) return rc;
+    if (app->rank == 0) {
+        virtual_last_pass(&last, run->plan, trace, taken);
+        if (!ask.to_ps) ask.from_ps = last.from_ps, ask.to_ps = last.to_ps;
+        rc = record_show(&ask, "emulated", &rec, run->plan, &app->cluster, stderr, d);
+    }
+    recording_fini(&rec);
+    return rc;
+}
+
 /* What the virtual clocks say, on rank 0: JSON where that is asked for, else printed. Collective over the runner's
  * link. */
 static int report_virtual(const struct app *app, const struct runner *run, const struct engine_result *r, json_t **out,
@@ -152,6 +172,8 @@ static int report_virtual(const struct app *app, const struct runner *run, const
         else if (!rc)
             virtual_print(&s, run->plan, &app->cluster, stderr);
     }
+    rc = err_agree(run->link, rc, d);
+    if (!rc) rc = show_recorded(app, run, trace, taken, d);
     for (int i = 0; i < dp && trace && taken; i++) {
         trace_fini(&trace[i]);
         free(taken[i]);
@@ -252,6 +274,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
         fputs(p->text[0], stdout);
         fflush(stdout);
     }
+    if (app->spec.trace || app->spec.timeline) engine_record(run->engine, 0, UINT64_MAX);
     struct settler settler = {.app = app, .engine = run->engine};
     settler_begin(&settler);
     int rc = engine_generate(run->engine, &job, &r, d);
@@ -294,6 +317,11 @@ static int run(struct app *app, struct diag *d) {
     int rc = app_bind(app, d);
     if (!rc && app->spec.cluster && strcmp(app->spec.clock, "virtual"))
         rc = diag_set(d, ERR_USAGE, "--cluster: give --clock virtual with it (the clock of this machine needs none)");
+    struct record_ask ask;
+    if (!rc) rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
+    if (!rc && !app->spec.cluster && (ask.trace || ask.timeline))
+        rc = diag_set(d, ERR_USAGE, "--%s shows virtual time: give --cluster FILE and --clock virtual with it",
+                      ask.trace ? "trace" : "timeline");
     if (!rc) rc = model_open(&m, app, d);
     if (rc) return rc;
     rc = prompts_load(&p, app, &m, 0, d);
@@ -319,7 +347,8 @@ const struct cmd cmd_run = {
         "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
         "kv allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout "
-        "mem weights-cache kernels json quiet flip-weight net cluster clock log",
+        "mem weights-cache kernels json quiet flip-weight net cluster clock trace timeline log",
+    .bare = "timeline",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"
         "the order of the prompts. --json prints token ids, and a hash of the logits of each step that does not\n"

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../record_report.h"
 #include "../virtual_report.h"
 #include "dist/setup.h"
 
@@ -39,6 +40,28 @@ static int users_init(struct users *u, int n, int tokens, struct diag *d) {
     return 0;
 }
 
+/* --trace and --timeline: the same passes once more, with a recorder. */
+static int show(const struct app *app, const struct plan *p, const struct trace *trace, struct net_stamp *const *taken,
+                struct diag *d) {
+    struct simulation sim;
+    struct recording rec;
+    struct record_ask ask;
+    struct virtual_window last;
+    int rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
+    if (rc || (!ask.trace && !ask.timeline)) return rc;
+    virtual_last_pass(&last, p, trace, taken);
+    if (!ask.to_ps) ask.from_ps = last.from_ps, ask.to_ps = last.to_ps;
+    rc = recording_init(&rec, p->n_ranks, ask.trace ? 0 : ask.from_ps, ask.trace ? UINT64_MAX : ask.to_ps, d);
+    if (rc) return rc;
+    rc = simulate_recorded(&sim, p, &app->cluster, trace, &rec, d);
+    if (!rc) {
+        rc = record_show(&ask, "simulated", &rec, p, &app->cluster, app->spec.json ? stderr : stdout, d);
+        simulation_fini(&sim);
+    }
+    recording_fini(&rec);
+    return rc;
+}
+
 static int run_plan(struct app *app, const struct plan *p, const struct users *u, struct diag *d) {
     struct engine_job job = {.n_seqs = u->n,
                              .prompt = (const int *const *)u->prompt,
@@ -67,6 +90,7 @@ static int run_plan(struct app *app, const struct plan *p, const struct users *u
         printf("%s, ", p->shape.name);
         virtual_print(&s, p, &app->cluster, stdout);
     }
+    if (!rc) rc = show(app, p, trace, sim.taken, d);
     simulation_fini(&sim);
     for (int i = 0; i < p->strategy.dp && trace; i++)
         trace_fini(&trace[i]);
@@ -94,7 +118,9 @@ static int plan_and_run(struct app *app, const struct model *m, int tokens, stru
 
 static int run(struct app *app, struct diag *d) {
     struct model m;
+    struct record_ask ask;
     int tokens = 0, rc = prompt_tokens(app, &tokens, d);
+    if (!rc) rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
     if (!rc && !app->spec.cluster)
         rc = diag_set(d, ERR_USAGE, "no cluster: give --cluster FILE, such as one of cluster-configs/");
     if (!rc) rc = model_open_parts(&m, app, MODEL_SHAPE, d);
@@ -111,7 +137,8 @@ const struct cmd cmd_simulate = {
     .summary = "time and energy of a plan on a described cluster, without weights",
     .usage = "--model FILE|PRESET --cluster FILE [--strategy S] [--users N --prompt TOKENS --generate N] [options]",
     .options = "model quant strategy tp kvp pp dp ranks cluster users prompt generate ctx chunk micro-batches mode kv "
-               "allreduce wire drop-sync json",
+               "allreduce wire drop-sync trace timeline json",
+    .bare = "timeline",
     .notes = "Every rank walks every pass step by step, with clocks in whole picoseconds; a run of the same plan with\n"
              "--cluster and --clock virtual has the same times to the picosecond. Latency a token is prompt and\n"
              "generation over the tokens of a user; a plan that does not fit its cards is refused.",

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdio.h>
 
 #include "base/diag.h"
 
@@ -20,5 +22,7 @@ char *text_names(char *buf, size_t cap, const void *const *rows);
 
 /* Reads a whole file (at most max bytes) into malloc'ed memory with a 0 byte behind it. "-" is standard input. */
 int text_read_file(const char *path, size_t max, char **out, size_t *len, struct diag *d);
+/* Writes a file that appears when complete: put writes it under another name, beside it. ERR_IO. */
+int text_write_file(const char *path, void (*put)(void *user, FILE *out), void *user, struct diag *d);
 
 #endif

@@ -36,6 +36,8 @@ struct virtual_rank {
  * the MPI library's own, whose messages cannot be seen. c outlives v. */
 int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const struct plan *p, int rank, struct diag *d);
 
+/* The card of a rank, counted from 0; a host is -1. */
+int virtual_card(const struct plan *p, int rank);
 /* The tier between two ranks of a plan. */
 int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b);
 
