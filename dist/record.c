@@ -60,12 +60,13 @@ struct net_stamp record_send(struct recorder *r, struct net_clock *c, const stru
                              uint64_t bytes) {
     if (!r) return net_send(c, net, tier, bytes);
     record_flush(r, c);
-    uint64_t port_free = c->port_free[tier].ps, latency = net->tier[tier].link.L_ps;
+    const struct net_link *link = &net->tier[tier].link;
     struct net_stamp arrival = net_send(c, net, tier, bytes);
     record_flush(r, c);
-    add(r, &(struct record_event){.start_ps = c->now.ps > port_free ? c->now.ps : port_free,
-                                  .end_ps = arrival.ps - latency,
-                                  .arrival_ps = arrival.ps,
+    uint64_t end = arrival.ps - link->L_ps;
+    add(r, &(struct record_event){.start_ps = end - pico_of(bytes, link->G),
+                                  .end_ps = end,
+                                  .ready_ps = c->now.ps,
                                   .bytes = bytes,
                                   .peer = peer,
                                   .track = (uint8_t)(RECORD_LINK + tier)});

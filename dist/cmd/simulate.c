@@ -1,44 +1,7 @@
 /* northwall simulate: a plan on a described cluster in virtual time, without weights and without mpirun. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "../record_report.h"
+#include "../sim_job.h"
 #include "../virtual_report.h"
-#include "dist/setup.h"
-
-/* --prompt counts tokens here. */
-static int prompt_tokens(const struct app *app, int *out, struct diag *d) {
-    const char *text = app->spec.prompt;
-    char *end;
-    long n = text ? strtol(text, &end, 10) : 128;
-    if (n < 1 || n > 1 << 20 || (text && (*end || end == text)))
-        return diag_set(d, ERR_USAGE, "--prompt '%.40s': simulate wants the number of its tokens, 1 to %d", text,
-                        1 << 20);
-    *out = (int)n;
-    return 0;
-}
-
-/* Users whose prompts are all of one length. */
-struct users {
-    int n, *len, *id, **prompt;
-};
-
-static void users_fini(struct users *u) {
-    free(u->len);
-    free(u->id);
-    free(u->prompt);
-}
-
-static int users_init(struct users *u, int n, int tokens, struct diag *d) {
-    *u = (struct users){.n = n, .len = calloc((size_t)n, sizeof(int)), .id = calloc((size_t)tokens, sizeof(int))};
-    u->prompt = calloc((size_t)n, sizeof *u->prompt);
-    if (!u->len || !u->id || !u->prompt) return diag_set(d, ERR_MEMORY, "no memory for %d users", n);
-    for (int i = 0; i < n; i++) {
-        u->len[i] = tokens;
-        u->prompt[i] = u->id;
-    }
-    return 0;
-}
 
 /* --trace and --timeline: the same passes once more, with a recorder. */
 static int show(const struct app *app, const struct plan *p, const struct trace *trace, struct net_stamp *const *taken,
@@ -62,23 +25,13 @@ static int show(const struct app *app, const struct plan *p, const struct trace 
     return rc;
 }
 
-static int run_plan(struct app *app, const struct plan *p, const struct users *u, struct diag *d) {
-    struct engine_job job = {.n_seqs = u->n,
-                             .prompt = (const int *const *)u->prompt,
-                             .prompt_len = u->len,
-                             .n_new = (int)app->spec.n_predict,
-                             .chunk = (int)app->spec.chunk};
-    struct trace *trace = calloc((size_t)p->strategy.dp, sizeof *trace);
-    struct simulation sim = {0};
+static int run_plan(const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d) {
+    struct simulation sim;
     struct virtual_summary s;
-    int rc = trace ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d replicas", p->strategy.dp);
-    for (int i = 0; i < p->strategy.dp && !rc; i++)
-        rc = trace_fixed(&trace[i], p, &job, i, d);
-    if (!rc) rc = simulate(&sim, p, &app->cluster, trace, d);
-    if (!rc) {
-        virtual_summarize(&s, "simulated", p, &app->cluster, u->n, trace, sim.taken);
-        rc = virtual_light(&s, p, &app->cluster, trace, d);
-    }
+    int rc = simulate(&sim, p, &app->cluster, trace, d);
+    if (rc) return rc;
+    virtual_summarize(&s, "simulated", p, &app->cluster, (int)app->spec.batch, trace, sim.taken);
+    rc = virtual_light(&s, p, &app->cluster, trace, d);
     if (!rc && app->spec.json) {
         json_t *o = virtual_json(&s, p, &app->cluster);
         json_object_set_new(o, "model", json_string(p->shape.name));
@@ -92,44 +45,13 @@ static int run_plan(struct app *app, const struct plan *p, const struct users *u
     }
     if (!rc) rc = show(app, p, trace, sim.taken, d);
     simulation_fini(&sim);
-    for (int i = 0; i < p->strategy.dp && trace; i++)
-        trace_fini(&trace[i]);
-    free(trace);
-    return rc;
-}
-
-static int plan_and_run(struct app *app, const struct model *m, int tokens, struct diag *d) {
-    struct strategy st;
-    struct plan *p = NULL;
-    struct plan_opts o;
-    struct users u = {0};
-    char why[256];
-    int n = app->spec.ranks ? (int)app->spec.ranks : app->cluster.n_cards ? app->cluster.n_cards : 1;
-    int rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
-    if (!app->spec.ctx) app->spec.ctx = tokens + app->spec.n_predict;
-    if (!rc) rc = setup_plan_opts(&o, app, m, NULL, &st, d);
-    if (!rc) rc = plan_make(&p, &m->shape, &st, strategy_ranks(&st), &o, d);
-    if (!rc) rc = users_init(&u, (int)app->spec.batch, tokens, d);
-    if (!rc) rc = run_plan(app, p, &u, d);
-    users_fini(&u);
-    plan_free(p);
     return rc;
 }
 
 static int run(struct app *app, struct diag *d) {
-    struct model m;
     struct record_ask ask;
-    int tokens = 0, rc = prompt_tokens(app, &tokens, d);
-    if (!rc) rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
-    if (!rc && !app->spec.cluster)
-        rc = diag_set(d, ERR_USAGE, "no cluster: give --cluster FILE, such as one of cluster-configs/");
-    if (!rc) rc = model_open_parts(&m, app, MODEL_SHAPE, d);
-    if (rc) return rc;
-    if (!m.shape.causal)
-        rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: virtual time is that of generating text", m.shape.name);
-    if (!rc && app->rank == 0) rc = plan_and_run(app, &m, tokens, d);
-    model_close(&m);
-    return rc;
+    int rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
+    return rc ? rc : sim_job(app, run_plan, d);
 }
 
 const struct cmd cmd_simulate = {

@@ -215,7 +215,7 @@ static void check_events(const struct job_case *c, const struct recorder *r, uin
     for (int i = 0; i < r->n; i++) {
         const struct record_event *e = &r->event[i];
         int link = e->track >= RECORD_LINK, track = link ? e->track : RECORD_WORKS;
-        bad += link ? e->start_ps < at[track] || e->end_ps < e->start_ps || e->arrival_ps < e->end_ps
+        bad += link ? e->start_ps < at[track] || e->end_ps < e->start_ps || e->start_ps < e->ready_ps
                     : e->start_ps != at[track] || e->end_ps <= e->start_ps;
         at[track] = e->end_ps;
     }

@@ -17,7 +17,7 @@ enum { RECORD_MOST = 4000000 }; /* events that are kept, of all ranks */
 
 struct record_event {
     uint64_t start_ps, end_ps;
-    uint64_t arrival_ps; /* link: when the receiver has it */
+    uint64_t ready_ps; /* link: when the sender was, and it waited for the link from then to start_ps */
     uint64_t bytes; /* link */
     int32_t pass; /* of the replica */
     int32_t peer; /* link: the receiver; waiting: the sender */
