@@ -42,9 +42,9 @@ static struct link_stamp *take_spare(struct link *l) {
 void link_time_sent(struct link *l, struct link_request *req) {
     struct link_time *t = l->time;
     struct link_stamp *s = take_spare(l);
-    s->stamp = t->recorder ? t->recorder->send(t->recorder, t->clock, t->net, t->tier[req->to], t->first + req->to,
-                                               req->bytes)
-                           : net_send(t->clock, t->net, t->tier[req->to], req->bytes);
+    s->stamp = t->recorder
+                   ? t->recorder->send(t->recorder, t->clock, t->net, t->tier[req->to], t->first + req->to, req->bytes)
+                   : net_send(t->clock, t->net, t->tier[req->to], req->bytes);
     s->req = (struct link_request){.buf = &s->stamp,
                                    .bytes = sizeof s->stamp,
                                    .from = req->from,

@@ -91,8 +91,8 @@ static int follow(struct walk *w, const struct record_event *wait) {
     return w->at > w->from ? -1 : 0;
 }
 
-int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct net *net, int rank,
-                  uint64_t from_ps, uint64_t to_ps, struct diag *d) {
+int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct net *net,
+                  int rank, uint64_t from_ps, uint64_t to_ps, struct diag *d) {
     struct walk w = {out, r, p, net, from_ps, to_ps, rank, -1, -1, -1, -1};
     memset(out, 0, sizeof *out);
     while (w.at > from_ps) {

@@ -1,6 +1,6 @@
 /* critical.h - the critical path of the last token, step by step: back from when it was there over what a rank worked,
- * the messages that it waited for, and the links that these waited for, to the rank that sent them, and so on. The shares
- * of net_stamp say how much of the path is of which kind; recorded events say also where it goes. */
+ * the messages that it waited for, and the links that these waited for, to the rank that sent them, and so on. The
+ * shares of net_stamp say how much of the path is of which kind; recorded events say also where it goes. */
 #ifndef DIST_CRITICAL_H
 #define DIST_CRITICAL_H
 
@@ -18,7 +18,7 @@ struct critical {
 
 /* Of rank `rank` at to_ps, back to from_ps; r holds what happened in between. ERR_INTERNAL where events that must be
  * there are not. Local. */
-int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct net *net, int rank,
-                  uint64_t from_ps, uint64_t to_ps, struct diag *d);
+int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct net *net,
+                  int rank, uint64_t from_ps, uint64_t to_ps, struct diag *d);
 
 #endif

@@ -22,8 +22,9 @@ static int grow(struct recorder *r) {
     return 0;
 }
 
-static void add(struct recorder *r, const struct record_event *e) {
-    if (e->end_ps <= r->from_ps || e->start_ps >= r->to_ps || *r->left < 0) return;
+/* Nothing depends on it behind last_ps. */
+static void add(struct recorder *r, const struct record_event *e, uint64_t last_ps) {
+    if (last_ps <= r->from_ps || e->start_ps >= r->to_ps || *r->left < 0) return;
     if (--*r->left < 0 || (r->n == r->cap && grow(r))) {
         *r->left = -1;
         return;
@@ -41,8 +42,10 @@ void record_flush(struct recorder *r, const struct net_clock *c) {
     for (int i = 0; i < NET_SHARES; i++) {
         uint64_t ps = c->now.share[i] - r->told.share[i];
         if (ps)
-            add(r, &(struct record_event){
-                       .start_ps = at, .end_ps = at + ps, .peer = -1, .track = RECORD_WORKS, .share = (uint8_t)i});
+            add(r,
+                &(struct record_event){
+                    .start_ps = at, .end_ps = at + ps, .peer = -1, .track = RECORD_WORKS, .share = (uint8_t)i},
+                at + ps);
         at += ps;
     }
     r->told = c->now;
@@ -64,12 +67,14 @@ struct net_stamp record_send(struct recorder *r, struct net_clock *c, const stru
     struct net_stamp arrival = net_send(c, net, tier, bytes);
     record_flush(r, c);
     uint64_t end = arrival.ps - link->L_ps;
-    add(r, &(struct record_event){.start_ps = end - pico_of(bytes, link->G),
-                                  .end_ps = end,
-                                  .ready_ps = c->now.ps,
-                                  .bytes = bytes,
-                                  .peer = peer,
-                                  .track = (uint8_t)(RECORD_LINK + tier)});
+    add(r,
+        &(struct record_event){.start_ps = end - pico_of(bytes, link->G),
+                               .end_ps = end,
+                               .ready_ps = c->now.ps,
+                               .bytes = bytes,
+                               .peer = peer,
+                               .track = (uint8_t)(RECORD_LINK + tier)},
+        arrival.ps + link->g_ps);
     return arrival;
 }
 
@@ -78,8 +83,9 @@ void record_recv(struct recorder *r, struct net_clock *c, const struct net *net,
     if (r) {
         record_flush(r, c);
         if (stamp->ps > c->now.ps) {
-            add(r, &(struct record_event){
-                       .start_ps = c->now.ps, .end_ps = stamp->ps, .peer = peer, .track = RECORD_WAITS});
+            add(r,
+                &(struct record_event){.start_ps = c->now.ps, .end_ps = stamp->ps, .peer = peer, .track = RECORD_WAITS},
+                stamp->ps);
             r->told = *stamp;
         }
     }

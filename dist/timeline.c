@@ -15,12 +15,10 @@ enum { WAITS = NET_SHARES, DOES_COUNT, NOTHING = DOES_COUNT };
 static const struct {
     char letter;
     const char *colour, *text;
-} look[DOES_COUNT] = {[NET_MEMORY] = {'m', "#3a6ea5", "reads memory"},
-                      [NET_COMPUTE] = {'c', "#4c9a4a", "computes"},
-                      [NET_BANDWIDTH] = {'b', "#c0504d", "reads over a link"},
-                      [NET_LATENCY] = {'l', "#8064a2", "link latency"},
-                      [NET_OVERHEAD] = {'o', "#e0a030", "overhead"},
-                      [WAITS] = {'.', "#e4e4e4", "waits"}};
+} look[DOES_COUNT] = {
+    [NET_MEMORY] = {'m', "#3a6ea5", "reads memory"},         [NET_COMPUTE] = {'c', "#4c9a4a", "computes"},
+    [NET_BANDWIDTH] = {'b', "#c0504d", "reads over a link"}, [NET_LATENCY] = {'l', "#8064a2", "link latency"},
+    [NET_OVERHEAD] = {'o', "#e0a030", "overhead"},           [WAITS] = {'.', "#e4e4e4", "waits"}};
 static const char link_colour[] = "#c0504d";
 
 struct cell {
@@ -120,8 +118,8 @@ void timeline_print(const struct timeline *t, FILE *out) {
 /* ---- picture ---- */
 
 static void svg_bar(FILE *out, int from, int to, int y, int height, const char *colour) {
-    fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", LEFT + from, y, to - from, height,
-            colour);
+    fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", LEFT + from, y, to - from,
+            height, colour);
 }
 
 static void svg_row(const struct timeline *t, int rank, FILE *out) {
@@ -161,10 +159,10 @@ static void svg_scale(const struct timeline *t, int bottom, FILE *out) {
     double from = 1e-9 * (double)t->from_ps, span = 1e-9 * (double)(t->to_ps - t->from_ps);
     for (int i = 0; i <= 10; i++) {
         int x = LEFT + i * PIXELS / 10;
-        fprintf(out, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\" stroke=\"#999\" stroke-width=\"0.5\"/>\n", x, TOP - 4,
-                x, bottom);
-        fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%.*f</text>\n", x, bottom + 14, decimals(span / 100),
-                from + span * i / 10);
+        fprintf(out, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\" stroke=\"#999\" stroke-width=\"0.5\"/>\n", x,
+                TOP - 4, x, bottom);
+        fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%.*f</text>\n", x, bottom + 14,
+                decimals(span / 100), from + span * i / 10);
     }
     fprintf(out, "<text x=\"%d\" y=\"%d\">ms</text>\n", LEFT + PIXELS + 34, bottom + 14);
 }

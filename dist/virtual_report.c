@@ -94,8 +94,7 @@ void virtual_last_pass(struct virtual_window *out, const struct plan *p, const s
         for (int k = 0; k < trace[i].n; k++)
             if (taken[i][k].ps > out->to_ps) *out = (struct virtual_window){i, k, 0, taken[i][k].ps};
     for (int k = 0; k < out->pass; k++)
-        if (trace[out->replica].pass[k].micro == trace[out->replica].pass[out->pass].micro &&
-            taken[out->replica][k].ps)
+        if (trace[out->replica].pass[k].micro == trace[out->replica].pass[out->pass].micro && taken[out->replica][k].ps)
             out->from_ps = taken[out->replica][k].ps;
 }
 

@@ -12,11 +12,11 @@ static const struct {
     const char *binds, *parameter;
     int rises; /* the time rises with the parameter */
 } share_text[NET_SHARES] = {
-    [NET_MEMORY] = {"the cards' memory", "bandwidth of memory, and of copies", 0},
-    [NET_COMPUTE] = {"arithmetic", "rates of arithmetic", 0},
+    [NET_MEMORY] = {"reading memory", "bandwidth of memory, and of copies", 0},
+    [NET_COMPUTE] = {"computing", "rates of arithmetic", 0},
     [NET_BANDWIDTH] = {"the bandwidth of links", "bandwidth of links", 0},
     [NET_LATENCY] = {"the latency of links", "latency of links", 1},
-    [NET_OVERHEAD] = {"overheads", "overheads of passes, steps and messages", 1},
+    [NET_OVERHEAD] = {"the overhead of steps and messages", "overheads of passes, steps and messages", 1},
 };
 
 struct explanation {
@@ -164,14 +164,23 @@ static void print_stages(const struct explanation *x) {
     puts(".");
 }
 
+static double elasticity(int share, double part) {
+    return share_text[share].rises || part == 0 ? part : -part;
+}
+
+static const char *better(int share) {
+    return share_text[share].rises ? "smaller" : "greater";
+}
+
 static void print_elasticities(const struct explanation *x) {
-    puts("\nElasticities, d ln(latency a token) / d ln(parameter): the share, as long as the path stays:");
+    puts("\nElasticities, d ln(time) / d ln(parameter), as long as the path stays: the shares.\n"
+         "  parameter                                 latency a token    last token's pass");
     for (int i = 0; i < NET_SHARES; i++)
-        printf("  %-42s %+.4f\n", share_text[i].parameter,
-               whole_share(x, i) == 0 ? 0 : share_text[i].rises ? whole_share(x, i) : -whole_share(x, i));
-    printf("Checked: %s %.1f times %s: %+.2f %% predicted (estimated, the same path), %+.2f %% simulated.\n",
-           share_text[x->first].parameter, FASTER, share_text[x->first].rises ? "shorter" : "greater",
-           100 * (x->predicted - 1), 100 * (x->simulated - 1));
+        printf("  %-42s %+14.4f %+20.4f\n", share_text[i].parameter, elasticity(i, whole_share(x, i)),
+               elasticity(i, part(x->path.share[i], x->path.ps)));
+    printf("Checked: %s %.1f times %s: latency a token %+.2f %% by its share\n(estimated), %+.2f %% simulated.\n",
+           share_text[x->first].parameter, FASTER, better(x->first), 100 * (x->predicted - 1),
+           100 * (x->simulated - 1));
 }
 
 static void print_next(const struct explanation *x) {
@@ -180,19 +189,20 @@ static void print_next(const struct explanation *x) {
         puts("Nothing else takes time: nothing moves what binds.");
         return;
     }
-    printf("For %s to bind instead, the %s would have to be %.2f times %s (estimated from the shares), or those of\n"
-           "%s so many times worse.\n",
-           share_text[x->second].binds, share_text[x->first].parameter, first / second,
-           share_text[x->first].rises ? "shorter" : "greater", record_share_name[x->second]);
+    printf("For %s to bind instead: %s %.2f times %s\n(estimated from the shares), or its own numbers so many times "
+           "worse.\n",
+           share_text[x->second].binds, share_text[x->first].parameter, first / second, better(x->first));
 }
 
 static void print_words(const struct explanation *x) {
-    printf("%s on %s, strategy %s: %.6f ms a token for a user, %.6f ms while decoding. All times are simulated and\n"
+    int last = next_greatest(x->path.share, NET_SHARES, -1);
+    printf("%s on %s, strategy %s: %.6f ms a token for a user,\n%.6f ms while decoding. All times are simulated and "
            "deterministic, n = 1.\n\n",
            x->p->shape.name, x->c->name, x->p->strategy.text, x->s.latency_ms, x->s.decode_ms);
-    printf("%.1f %% of the path to the last token is %s, %.1f %% %s: %s binds.\n",
-           100 * whole_share(x, x->first), share_text[x->first].binds, 100 * whole_share(x, x->second),
-           share_text[x->second].binds, record_share_name[x->first]);
+    printf("What binds is %s: %.1f %% of the path to the last token; %s comes next, %.1f %%. In the last token's\n"
+           "pass it is %s, %.1f %%.\n",
+           share_text[x->first].binds, 100 * whole_share(x, x->first), share_text[x->second].binds,
+           100 * whole_share(x, x->second), share_text[last].binds, 100 * part(x->path.share[last], x->path.ps));
     print_shares(x);
     print_steps(&x->path);
     print_stages(x);
@@ -203,8 +213,7 @@ static void print_words(const struct explanation *x) {
 static void print_json(const struct explanation *x) {
     json_t *o = virtual_json(&x->s, x->p, x->c), *steps = json_array(), *stages = json_array(), *e = json_object();
     for (int i = 0; i < NET_SHARES; i++)
-        json_object_set_new(e, record_share_name[i],
-                            json_real(share_text[i].rises ? whole_share(x, i) : -whole_share(x, i)));
+        json_object_set_new(e, record_share_name[i], json_real(elasticity(i, whole_share(x, i))));
     for (int i = 0; i < CRITICAL_STEPS; i++)
         if (step_ps(&x->path, i))
             json_array_append_new(steps, json_pack("{s:s, s:i, s:f}", "step", record_step_name(i), "calls",
@@ -217,8 +226,9 @@ static void print_json(const struct explanation *x) {
     json_object_set_new(o, "secant",
                         json_pack("{s:f, s:f, s:f}", "better_by", FASTER, "time_estimated", x->predicted,
                                   "time_simulated", x->simulated));
-    json_object_set_new(o, "last_pass", json_pack("{s:I, s:I, s:o, s:o}", "from_ps", (json_int_t)x->last.from_ps, "to_ps",
-                                                  (json_int_t)x->last.to_ps, "steps", steps, "stage_ms", stages));
+    json_object_set_new(o, "last_pass",
+                        json_pack("{s:I, s:I, s:o, s:o}", "from_ps", (json_int_t)x->last.from_ps, "to_ps",
+                                  (json_int_t)x->last.to_ps, "steps", steps, "stage_ms", stages));
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "critical.h"
 #include "dist/simulate.h"
 #include "engine_priv.h"
 #include "models/decoder/tiny.h"
@@ -224,6 +225,30 @@ static void check_events(const struct job_case *c, const struct recorder *r, uin
           at[RECORD_WORKS], end_ps);
 }
 
+/* The path back from a time of tokens is made of what its stamp says; and a recording of its end says the same of that.
+ */
+static void check_path(const struct job_case *c, const struct plan *p, const struct trace *trace,
+                       const struct recording *rec, int replica, const struct net_stamp *taken) {
+    struct critical path, last, windowed;
+    struct recording end;
+    struct simulation sim;
+    struct diag d = {0};
+    int rank = replica * p->ranks_per_replica;
+    uint64_t from = taken->ps / 3 * 2;
+    int rc = critical_walk(&path, rec, p, &c->cluster.net, rank, 0, taken->ps, &d);
+    CHECK(rc == 0 && memcmp(path.share, taken->share, sizeof path.share) == 0, "%s: another path: %s", c->strategy,
+          d.text);
+    rc = critical_walk(&last, rec, p, &c->cluster.net, rank, from, taken->ps, &d);
+    CHECK(rc == 0 && last.ps == taken->ps - from, "%s: %s", c->strategy, d.text);
+    rc = recording_init(&end, p->n_ranks, from, taken->ps, &d);
+    if (!rc) rc = simulate_recorded(&sim, p, &c->cluster, trace, &end, &d);
+    if (!rc) rc = critical_walk(&windowed, &end, p, &c->cluster.net, rank, from, taken->ps, &d);
+    CHECK(rc == 0 && memcmp(&windowed, &last, sizeof last) == 0, "%s: another path in a window: %s", c->strategy,
+          d.text);
+    if (!rc) simulation_fini(&sim);
+    recording_fini(&end);
+}
+
 static int same_events(const struct recorder *a, const struct recorder *b) {
     return a->n == b->n && memcmp(a->event, b->event, (size_t)a->n * sizeof *a->event) == 0;
 }
@@ -256,6 +281,12 @@ static int differences(const struct job_case *c, const struct plan *p, const str
               "%s: rank %d did %d things simulated, %d really, or others", c->strategy, r, rec.rank[r].n,
               ranks[0].rec.rank[r].n);
         check_events(c, &ranks[0].rec.rank[r], ranks[r].result.clock.now.ps);
+    }
+    for (int i = 0; i < p->strategy.dp; i++) {
+        const struct net_stamp *last = NULL;
+        for (int k = 0; k < trace[i].n; k++)
+            if (sim.taken[i][k].ps) last = &sim.taken[i][k];
+        if (last) check_path(c, p, trace, &rec, i, last);
     }
     for (int i = 0; i < p->strategy.dp; i++)
         for (int k = 0; k < trace[i].n; k++)

@@ -1,10 +1,10 @@
 /* record.h - what each rank does when, in virtual time: the events of a running engine or of the simulator.
  *
- * A recorder stands beside a rank's clock and is told of every step and message. What the clock has gained since is then
- * one event a share, in the order of enum net_share, which is that of a step: memory or compute, then its overhead.
- * Both engines tell it at the same places, so equal clocks are equal events. Events that compute and events that wait
- * follow each other without gaps from 0 to the rank's end; those of a link lie beside them, one after the other. Without
- * a recorder nothing is kept and nothing is called. */
+ * A recorder stands beside a rank's clock and is told of every step and message. What the clock has gained since is
+ * then one event a share, in the order of enum net_share, which is that of a step: memory or compute, then its
+ * overhead. Both engines tell it at the same places, so equal clocks are equal events. Events that compute and events
+ * that wait follow each other without gaps from 0 to the rank's end; those of a link lie beside them, one after the
+ * other. Without a recorder nothing is kept and nothing is called. */
 #ifndef DIST_RECORD_H
 #define DIST_RECORD_H
 
@@ -29,7 +29,7 @@ struct record_event {
 
 struct recorder {
     struct link_recorder hooks; /* for links; first member */
-    uint64_t from_ps, to_ps; /* what lies outside is not kept */
+    uint64_t from_ps, to_ps; /* what neither lies nor has effects there is not kept */
     int64_t *left; /* how many events may still be kept; below 0: too many, or no memory, and none is kept any more */
     struct net_stamp told; /* the clock as far as there are events */
     int pass, layer, step; /* under way */
