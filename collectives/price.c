@@ -66,7 +66,8 @@ void net_codec(struct net_clock *c, const struct net *net, uint64_t k) {
 }
 
 int net_tier(const struct net *net, const struct coll_shape *shape, int shm, int a, int b) {
-    int near = !shape->domain || shape->domain[a] == shape->domain[b], tier = !near ? 2 : shm ? 0 : 1;
+    int near = !shape->domain || shape->domain[a] == shape->domain[b], pull = net->tier[0].link.pull;
+    int tier = !pull ? !near : !near ? 2 : shm ? 0 : 1;
     return tier < net->n_tiers ? tier : net->n_tiers - 1;
 }
 

@@ -89,6 +89,7 @@ int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d) {
     if (o->transport == COLL_TRANSPORT_SHM)
         return diag_set(d, ERR_USAGE, "--transport shm: virtual time travels on messages: leave it out");
     o->transport = COLL_TRANSPORT_LINK;
+    o->domain_ranks = app->cluster.joins[0];
     return 0;
 }
 

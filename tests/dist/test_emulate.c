@@ -92,7 +92,7 @@ static void random_cluster(struct cluster *c, uint64_t key, uint64_t *n) {
 }
 
 static int case_init(struct job_case *c, int number) {
-    static const char *const algos[] = {"auto", "tree", "oneshot", "twoshot"};
+    static const char *const algos[] = {"auto", "tree", "oneshot", "twoshot", "ring", "hierarchical:ring:tree"};
     uint64_t key = (uint64_t)number + 1000, n = 0;
     struct strategy st;
     struct diag d = {0};
@@ -120,9 +120,10 @@ static int case_init(struct job_case *c, int number) {
                                              .threads = 1,
                                              .seed = 5},
                                  .n_micro = 1 + (int)below(key, &n, (uint64_t)per_replica),
-                                 .allreduce = algos[below(key, &n, 4)],
+                                 .allreduce = algos[below(key, &n, 6)],
                                  .transport = COLL_TRANSPORT_LINK,
                                  .net = &c->cluster.net,
+                                 .domain_ranks = (int)below(key, &n, 4),
                                  .top_candidates = 1 + (int)below(key, &n, 5)};
     if (c->opts.decoder.max_tokens < per_replica) c->opts.decoder.max_tokens = per_replica;
     c->opts.max_logits = draft ? c->opts.decoder.max_tokens : 0;

@@ -71,8 +71,8 @@ void net_reduce(struct net_clock *c, const struct net *net, uint64_t k);
 void net_copy(struct net_clock *c, const struct net *net, uint64_t k);
 void net_codec(struct net_clock *c, const struct net *net, uint64_t k);
 
-/* The tier that joins two ranks: 0 (shm) where their domains are equal and `shm` is nonzero, else 1 within a node, 2
- * between nodes, as far as there are so many. */
+/* The tier that joins two ranks. Where tier 0 is shared memory: 0 where their domains are equal and `shm` is nonzero, else
+ * 1 within a node, 2 between nodes. Where it is of messages: 0 within a domain, else 1. As far as there are so many. */
 int net_tier(const struct net *net, const struct coll_shape *shape, int shm, int a, int b);
 
 /* Prices one call of all ranks' schedules with n elements: clocks[r] is where rank r stands before and after. Walks the
