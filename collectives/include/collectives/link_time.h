@@ -24,13 +24,22 @@ struct link_time {
     struct net_clock *clock;
     const struct net *net;
     const int *tier; /* [size of the link] to each rank */
+    /* Where media are shared (arbiter.h), else NULL: a link to all clients and, last, the arbiter; of each rank of this
+     * link, its client number and the medium to it (-1: private); a number for this link. */
+    struct link *bus;
+    const int *client, *medium;
+    int channel;
     struct link_stamp *spare; /* private; NULL at first */
+    struct link_post *posts; /* private; NULL at first */
 };
 
-/* t and what it points to outlive link_time_stop. Local: but the next message of the link is timed on both sides or on
- * none. */
+/* t and what it points to outlive link_time_stop. ERR_USAGE where a medium is shared and there is no bus. Local: but
+ * the next message of the link is timed on both sides or on none. */
 int link_time_start(struct link *l, struct link_time *t, struct diag *d);
 /* All messages have been waited for. Accepts links that are not timed. Local. */
 void link_time_stop(struct link *l);
+
+/* Tells the arbiter that this client sends and waits no more; before link_time_stop. Local. */
+void link_time_end(struct link *bus);
 
 #endif
