@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "collectives/agree.h"
+#include "collectives/link_time.h"
 #include "link_priv.h"
 
 static uint64_t now_ns(void) {
@@ -47,6 +48,10 @@ void link_isend(struct link *l, int peer, int tag, const void *buf, size_t bytes
     l->counts.messages++;
     l->counts.bytes += bytes;
     *req = (struct link_request){.buf = buf, .bytes = bytes, .from = l->rank, .to = peer, .tag = tag};
+    if (l->time && l->time->bus) {
+        link_time_post(l, req);
+        return;
+    }
     l->ops->isend(l, req);
     if (l->time) link_time_sent(l, req);
 }
@@ -54,6 +59,7 @@ void link_isend(struct link *l, int peer, int tag, const void *buf, size_t bytes
 void link_recv(struct link *l, int peer, int tag, void *buf, size_t bytes) {
     check_peer(l, "receives from", peer, tag);
     uint64_t t0 = now_ns();
+    if (l->time) link_time_before(l, peer, tag);
     l->ops->recv(l, peer, tag, buf, bytes, 1);
     if (l->time) link_time_received(l, peer, tag);
     l->counts.wait_ns += now_ns() - t0;
@@ -62,6 +68,7 @@ void link_recv(struct link *l, int peer, int tag, void *buf, size_t bytes) {
 size_t link_recv_upto(struct link *l, int peer, int tag, void *buf, size_t cap) {
     check_peer(l, "receives from", peer, tag);
     uint64_t t0 = now_ns();
+    if (l->time) link_time_before(l, peer, tag);
     size_t bytes = l->ops->recv(l, peer, tag, buf, cap, 0);
     if (l->time) link_time_received(l, peer, tag);
     l->counts.wait_ns += now_ns() - t0;
@@ -70,6 +77,8 @@ size_t link_recv_upto(struct link *l, int peer, int tag, void *buf, size_t cap) 
 
 void link_wait(struct link *l, struct link_request *req) {
     uint64_t t0 = now_ns();
+    if (l->time && req->timed) return;
+    if (l->time && req->to == l->rank) link_time_before(l, req->from, req->tag);
     l->ops->wait(l, req);
     if (l->time) link_time_completed(l, req);
     l->counts.wait_ns += now_ns() - t0;
@@ -82,7 +91,9 @@ void link_irecv(struct link *l, int peer, int tag, void *buf, size_t bytes, stru
 }
 
 int link_test(struct link *l, struct link_request *req) {
+    if (l->time && req->timed) return 1;
     if (!l->ops->test(l, req)) return 0;
+    if (l->time && req->to == l->rank) link_time_before(l, req->from, req->tag);
     if (l->time) link_time_completed(l, req);
     return 1;
 }

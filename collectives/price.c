@@ -29,19 +29,29 @@ void net_spend(struct net_clock *c, enum net_share share, uint64_t ps) {
     stamp_add(&c->now, share, ps);
 }
 
-struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier) {
+    net_spend(c, NET_OVERHEAD, net->tier[tier].link.o_send_ps);
+    return c->now;
+}
+
+struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
+                           uint64_t k) {
     const struct net_link *link = &net->tier[tier].link;
-    net_spend(c, NET_OVERHEAD, link->o_send_ps);
-    struct net_stamp arrival = c->now;
-    if (!link->pull) {
-        uint64_t words = pico_of(k, link->G);
-        arrival = stamp_max(&c->now, &c->port_free[tier]);
-        stamp_add(&arrival, NET_BANDWIDTH, words);
-        c->port_free[tier] = arrival;
-        if (link->g_ps > words) stamp_add(&c->port_free[tier], NET_OVERHEAD, link->g_ps - words);
-    }
+    uint64_t words = pico_of(k, link->G);
+    struct net_stamp arrival = stamp_max(ready, free);
+    stamp_add(&arrival, NET_BANDWIDTH, words);
+    *free = arrival;
+    if (link->g_ps > words) stamp_add(free, NET_OVERHEAD, link->g_ps - words);
     stamp_add(&arrival, NET_LATENCY, link->L_ps);
     return arrival;
+}
+
+struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+    const struct net_link *link = &net->tier[tier].link;
+    struct net_stamp ready = net_ready(c, net, tier);
+    if (!link->pull) return net_carry(&c->port_free[tier], net, tier, &ready, k);
+    stamp_add(&ready, NET_LATENCY, link->L_ps);
+    return ready;
 }
 
 void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp) {
@@ -66,7 +76,8 @@ void net_codec(struct net_clock *c, const struct net *net, uint64_t k) {
 }
 
 int net_tier(const struct net *net, const struct coll_shape *shape, int shm, int a, int b) {
-    int near = !shape->domain || shape->domain[a] == shape->domain[b], tier = !near ? 2 : shm ? 0 : 1;
+    int near = !shape->domain || shape->domain[a] == shape->domain[b], pull = net->tier[0].link.pull;
+    int tier = !pull ? !near : !near ? 2 : shm ? 0 : 1;
     return tier < net->n_tiers ? tier : net->n_tiers - 1;
 }
 

@@ -7,7 +7,7 @@ struct walk {
     struct critical *out;
     const struct recording *r;
     const struct plan *p;
-    const struct net *net;
+    const struct cluster *c;
     uint64_t from, at; /* the path is known from `at` on */
     int rank;
     int last_pass, last_layer, last_step, last_rank; /* call that was counted last */
@@ -52,7 +52,7 @@ static const struct record_event *find_own(const struct walk *w) {
 }
 
 static uint64_t latency(const struct walk *w, const struct record_event *link) {
-    return w->net->tier[link->track - RECORD_LINK].link.L_ps;
+    return w->c->net.tier[link->track - RECORD_LINK].link.L_ps;
 }
 
 /* The message from `from` that a rank has waited for until now. */
@@ -65,14 +65,35 @@ static const struct record_event *find_message(const struct walk *w, int from) {
     return NULL;
 }
 
-/* The message after which the link was free when this one started. */
-static const struct record_event *find_before(const struct walk *w, const struct record_event *link) {
-    const struct recorder *r = &w->r->rank[w->rank];
-    uint64_t gap = w->net->tier[link->track - RECORD_LINK].link.g_ps;
-    for (int i = (int)(link - r->event) - 1; i >= 0; i--) {
+/* Of two messages on a medium, whether rank a's came first. */
+static int is_before(int a, const struct record_event *x, int b, const struct record_event *y) {
+    if (x->ready_ps != y->ready_ps) return x->ready_ps < y->ready_ps;
+    return a != b ? a < b : x < y;
+}
+
+/* The rank's message after which the medium was free when this one started. */
+static const struct record_event *find_before_on(const struct walk *w, int rank, const struct record_event *link) {
+    const struct recorder *r = &w->r->rank[rank];
+    uint64_t gap = w->c->net.tier[link->track - RECORD_LINK].link.g_ps;
+    int medium = virtual_medium(w->c, w->p, w->rank, link->peer);
+    for (int i = r->n - 1; i >= 0; i--) {
         const struct record_event *e = &r->event[i];
         uint64_t words = e->end_ps - e->start_ps, lasts = words > gap ? words : gap;
-        if (e->track == link->track && e->start_ps + lasts == link->start_ps) return e;
+        if (e->track == link->track && e->start_ps + lasts == link->start_ps && is_before(rank, e, w->rank, link) &&
+            virtual_medium(w->c, w->p, rank, e->peer) == medium)
+            return e;
+    }
+    return NULL;
+}
+
+/* The same of any rank that shares it, which is then the path's. */
+static const struct record_event *find_before(struct walk *w, const struct record_event *link) {
+    if (!w->c->net.tier[link->track - RECORD_LINK].link.fifo) return find_before_on(w, w->rank, link);
+    for (int rank = 0; rank < w->r->n_ranks; rank++) {
+        const struct record_event *e = find_before_on(w, rank, link);
+        if (!e) continue;
+        w->rank = rank;
+        return e;
     }
     return NULL;
 }
@@ -91,9 +112,9 @@ static int follow(struct walk *w, const struct record_event *wait) {
     return w->at > w->from ? -1 : 0;
 }
 
-int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct net *net,
+int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct cluster *c,
                   int rank, uint64_t from_ps, uint64_t to_ps, struct diag *d) {
-    struct walk w = {out, r, p, net, from_ps, to_ps, rank, -1, -1, -1, -1};
+    struct walk w = {out, r, p, c, from_ps, to_ps, rank, -1, -1, -1, -1};
     memset(out, 0, sizeof *out);
     while (w.at > from_ps) {
         const struct record_event *e = find_own(&w);

@@ -18,7 +18,7 @@ struct critical {
 
 /* Of rank `rank` at to_ps, back to from_ps; r holds what happened in between. ERR_INTERNAL where events that must be
  * there are not. Local. */
-int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct net *net,
+int critical_walk(struct critical *out, const struct recording *r, const struct plan *p, const struct cluster *c,
                   int rank, uint64_t from_ps, uint64_t to_ps, struct diag *d);
 
 #endif

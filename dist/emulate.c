@@ -10,10 +10,12 @@ enum { TIMED_LINKS = 3 };
 
 struct emulation {
     const struct cluster *cluster;
+    struct link *bus; /* NULL: all links are private */
+    int told; /* the arbiter knows that the job has ended here */
     struct virtual_rank v;
     struct link *link[TIMED_LINKS]; /* replica, group, and sharers or NULL */
     struct link_time time[TIMED_LINKS];
-    int *tier[TIMED_LINKS];
+    int *tier[TIMED_LINKS]; /* then clients, then media of its ranks */
     struct card_pass pass; /* under way */
     int records; /* first rank of a replica */
     int failed; /* no memory for the trace */
@@ -31,15 +33,30 @@ static int set_link(struct engine *e, int i, struct link *l, int first, struct d
     struct emulation *m = e->emulation;
     m->link[i] = l;
     if (!l) return 0;
-    m->tier[i] = malloc((size_t)l->size * sizeof **m->tier);
+    m->tier[i] = malloc(3 * (size_t)l->size * sizeof **m->tier);
     if (!m->tier[i]) return diag_set(d, ERR_MEMORY, "no memory for the tiers of %d ranks", l->size);
-    for (int r = 0; r < l->size; r++)
-        m->tier[i][r] = virtual_tier(m->cluster, e->plan, e->world->rank, first + r);
-    m->time[i] = (struct link_time){.clock = &m->v.clock, .net = &m->cluster->net, .tier = m->tier[i], .first = first};
+    int *tier = m->tier[i], *client = tier + l->size, *medium = client + l->size;
+    for (int r = 0; r < l->size; r++) {
+        tier[r] = virtual_tier(m->cluster, e->plan, e->world->rank, first + r);
+        client[r] = first + r;
+        medium[r] = virtual_medium(m->cluster, e->plan, e->world->rank, first + r);
+    }
+    m->time[i] = (struct link_time){.clock = &m->v.clock,
+                                    .net = &m->cluster->net,
+                                    .tier = tier,
+                                    .bus = m->bus,
+                                    .client = client,
+                                    .medium = medium,
+                                    .channel = i};
     return 0;
 }
 
-static int check(const struct engine *e, struct diag *d) {
+static int check(const struct engine *e, const struct cluster *c, const struct link *bus, struct diag *d) {
+    int shared = virtual_media(c, e->plan) > 0;
+    if (shared && (!bus || bus->size != e->plan->n_ranks + 1))
+        return diag_set(d, ERR_PLAN,
+                        "%s has links that cards share: one more rank is needed, as arbiter (mpirun -n %d)", c->name,
+                        e->plan->n_ranks + 1);
     if (!e->plan->shape.causal)
         return diag_set(d, ERR_PLAN, "%s is an encoder: virtual time is that of generating text", e->plan->shape.name);
     if (e->plan->n_ranks > 1 && e->plan->opts.transport != COLL_TRANSPORT_LINK)
@@ -47,12 +64,13 @@ static int check(const struct engine *e, struct diag *d) {
     return 0;
 }
 
-static int open(struct engine *e, const struct cluster *c, struct diag *d) {
+static int open(struct engine *e, const struct cluster *c, struct link *bus, struct diag *d) {
     struct emulation *m = e->emulation = calloc(1, sizeof *m);
-    int rc = check(e, d), n_micro = e->plan->opts.n_micro;
+    int rc = check(e, c, bus, d), n_micro = e->plan->opts.n_micro;
     if (rc) return rc;
     if (!m) return diag_set(d, ERR_MEMORY, "no memory for a virtual clock");
     m->cluster = c;
+    m->bus = virtual_media(c, e->plan) > 0 ? bus : NULL;
     m->records = engine_is_first_stage(e) && e->me->tp_index == 0;
     m->last_pass = malloc((size_t)n_micro * sizeof *m->last_pass);
     if (!m->last_pass) return diag_set(d, ERR_MEMORY, "no memory for %d micro-batches", n_micro);
@@ -64,9 +82,9 @@ static int open(struct engine *e, const struct cluster *c, struct diag *d) {
     return rc;
 }
 
-int engine_emulate(struct engine *e, const struct cluster *c, struct diag *d) {
+int engine_emulate(struct engine *e, const struct cluster *c, struct link *bus, struct diag *d) {
     emulation_free(e);
-    int rc = err_agree(e->world, open(e, c, d), d);
+    int rc = err_agree(e->world, open(e, c, bus, d), d);
     if (rc) emulation_free(e);
     return rc;
 }
@@ -102,6 +120,16 @@ int emulation_start(struct engine *e, struct diag *d) {
     return rc;
 }
 
+void emulation_begin(struct engine *e) {
+    if (e->emulation) e->emulation->told = 0;
+}
+
+void emulation_end(struct engine *e) {
+    struct emulation *m = e->emulation;
+    if (m && m->bus && !m->told) link_time_end(m->bus);
+    if (m) m->told = 1;
+}
+
 static void record(struct engine *e) {
     struct emulation *m = e->emulation;
     struct trace_pass *t = trace_add(&m->trace);
@@ -121,7 +149,7 @@ static void record(struct engine *e) {
     m->last_pass[e->head.micro] = m->trace.n - 1;
 }
 
-void emulation_begin(struct engine *e) {
+void emulation_next(struct engine *e) {
     struct emulation *m = e->emulation;
     if (!m) return;
     m->pass_number++;
@@ -155,6 +183,7 @@ void emulation_take(struct engine *e, int micro) {
 void emulation_stop(struct engine *e) {
     struct emulation *m = e->emulation;
     if (!m) return;
+    emulation_end(e); /* first: others may still wait for grants before they receive what is on its way */
     for (int i = 0; i < TIMED_LINKS; i++)
         if (m->link[i]) link_time_stop(m->link[i]);
     record_flush(m->rec, &m->v.clock);
@@ -256,6 +285,7 @@ int engine_recording(struct engine *e, struct recording *out, struct diag *d) {
     rc = err_agree(e->world, rc, d);
     for (int r = 0; r < e->plan->n_ranks && !rc; r++)
         rc = bring_events(e, r, out, d);
+    if (!rc) rc = err_agree(e->world, e->world->rank ? 0 : recording_end(out, e->plan, e->emulation->cluster, d), d);
     if (rc) recording_fini(out);
     return rc;
 }

@@ -298,7 +298,7 @@ static void count_work(const struct engine *e, struct plan_work *w) {
 }
 
 static void run_pass(struct engine *e, int micro) {
-    emulation_begin(e);
+    emulation_next(e);
     begin_pass(e, micro);
     emulation_pass(e);
     if (e->head.n == 0) {
@@ -487,9 +487,11 @@ static void finish_result(struct engine *e, struct engine_result *r, double t_en
 
 int engine_generate(struct engine *e, const struct engine_job *job, struct engine_result *r, struct diag *d) {
     int rc = result_init(r, job, d);
+    emulation_begin(e);
     if (!rc) rc = check_job(e, job, d);
     rc = err_agree(e->world, rc, d);
     if (rc) {
+        emulation_end(e);
         engine_result_fini(r);
         return rc;
     }
@@ -505,6 +507,7 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
     schedule_start(e);
     rc = err_agree(e->world, emulation_start(e, d), d);
     if (rc) {
+        emulation_end(e);
         engine_result_fini(r);
         return rc;
     }

@@ -129,12 +129,14 @@ void schedule_take(struct engine *e);
 void engine_context(const struct engine *e, int64_t *read, int64_t *sum);
 
 /* emulate.c: what moves the clock; each does nothing where the engine does not emulate. */
-int emulation_start(struct engine *e, struct diag *d); /* of a job */
-void emulation_begin(struct engine *e); /* a pass is about to be composed or received */
+void emulation_begin(struct engine *e); /* of a job, if all agree: an arbiter waits for messages */
+int emulation_start(struct engine *e, struct diag *d); /* of a job: the first message is near */
+void emulation_next(struct engine *e); /* a pass is about to be composed or received */
 void emulation_pass(struct engine *e); /* a pass has been composed or received */
 void emulation_step(struct engine *e, const struct plan_step *step, int layer); /* is about to run */
 void emulation_take(struct engine *e, int micro); /* stage 0 has the tokens of the micro-batch's last pass */
 void emulation_stop(struct engine *e); /* of a job; its result gets what there is */
+void emulation_end(struct engine *e); /* of a job that may not have begun: the arbiter waits for no more */
 void emulation_free(struct engine *e);
 
 /* steps.c: one function for each kind of step. */

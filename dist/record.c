@@ -59,23 +59,24 @@ void record_step(struct recorder *r, const struct net_clock *c, int pass, int la
     r->step = step;
 }
 
+/* What a shared medium carries when depends on others: recording_end knows. */
 struct net_stamp record_send(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
                              uint64_t bytes) {
-    if (!r) return net_send(c, net, tier, bytes);
-    record_flush(r, c);
     const struct net_link *link = &net->tier[tier].link;
-    struct net_stamp arrival = net_send(c, net, tier, bytes);
     record_flush(r, c);
-    uint64_t end = arrival.ps - link->L_ps;
+    struct net_stamp stamp = link->fifo ? net_ready(c, net, tier) : net_send(c, net, tier, bytes);
+    if (!r) return stamp;
+    record_flush(r, c);
+    uint64_t end = link->fifo ? c->now.ps : stamp.ps - link->L_ps, words = link->fifo ? 0 : pico_of(bytes, link->G);
     add(r,
-        &(struct record_event){.start_ps = end - pico_of(bytes, link->G),
+        &(struct record_event){.start_ps = end - words,
                                .end_ps = end,
                                .ready_ps = c->now.ps,
                                .bytes = bytes,
                                .peer = peer,
                                .track = (uint8_t)(RECORD_LINK + tier)},
-        arrival.ps + link->g_ps);
-    return arrival;
+        link->fifo ? UINT64_MAX : stamp.ps + link->g_ps);
+    return stamp;
 }
 
 void record_recv(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
@@ -135,4 +136,52 @@ int recording_check(const struct recording *r, struct diag *d) {
                     "there are more than %d events to record (or too little memory): generate fewer tokens, for fewer "
                     "users, or give --timeline a shorter A:B",
                     RECORD_MOST);
+}
+
+/* ---- shared media ---- */
+
+struct carried {
+    struct record_event *event;
+    int rank, medium;
+};
+
+/* By medium, and then in the order of arbiter.h; a rank's events are in the order of its messages. */
+static int compare_carried(const void *a, const void *b) {
+    const struct carried *x = a, *y = b;
+    if (x->medium != y->medium) return x->medium < y->medium ? -1 : 1;
+    if (x->event->ready_ps != y->event->ready_ps) return x->event->ready_ps < y->event->ready_ps ? -1 : 1;
+    if (x->rank != y->rank) return x->rank < y->rank ? -1 : 1;
+    return x->event < y->event ? -1 : x->event > y->event;
+}
+
+static int list_carried(const struct recording *r, const struct plan *p, const struct cluster *c, struct carried *out) {
+    int n = 0;
+    for (int rank = 0; rank < r->n_ranks; rank++)
+        for (int i = 0; i < r->rank[rank].n; i++) {
+            struct record_event *e = &r->rank[rank].event[i];
+            if (e->track < RECORD_LINK || !c->net.tier[e->track - RECORD_LINK].link.fifo) continue;
+            if (out) out[n] = (struct carried){e, rank, virtual_medium(c, p, rank, e->peer)};
+            n++;
+        }
+    return n;
+}
+
+int recording_end(struct recording *r, const struct plan *p, const struct cluster *c, struct diag *d) {
+    int rc = recording_check(r, d), n = rc ? 0 : list_carried(r, p, c, NULL);
+    if (n == 0) return rc;
+    struct carried *all = malloc((size_t)n * sizeof *all);
+    if (!all) return diag_set(d, ERR_MEMORY, "no memory for %d messages on shared media", n);
+    list_carried(r, p, c, all);
+    qsort(all, (size_t)n, sizeof *all, compare_carried);
+    struct net_stamp free_at = {0};
+    for (int i = 0; i < n; i++) {
+        struct record_event *e = all[i].event;
+        int tier = e->track - RECORD_LINK;
+        if (i == 0 || all[i].medium != all[i - 1].medium) free_at = (struct net_stamp){0};
+        uint64_t arrival = net_carry(&free_at, &c->net, tier, &(struct net_stamp){.ps = e->ready_ps}, e->bytes).ps;
+        e->end_ps = arrival - c->net.tier[tier].link.L_ps;
+        e->start_ps = e->end_ps - pico_of(e->bytes, c->net.tier[tier].link.G);
+    }
+    free(all);
+    return 0;
 }

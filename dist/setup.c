@@ -89,6 +89,7 @@ int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d) {
     if (o->transport == COLL_TRANSPORT_SHM)
         return diag_set(d, ERR_USAGE, "--transport shm: virtual time travels on messages: leave it out");
     o->transport = COLL_TRANSPORT_LINK;
+    o->domain_ranks = app->cluster.joins[0];
     return 0;
 }
 
@@ -127,14 +128,24 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
     return rc;
 }
 
+int setup_arbiters(const struct app *app) {
+    int shared = 0;
+    for (int i = 0; i < app->cluster.net.n_tiers; i++)
+        shared |= app->cluster.net.tier[i].link.fifo;
+    return shared;
+}
+
 static int make_plan(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                      int need_all, int flip, struct diag *d) {
     struct plan_opts o;
     int need = strategy_ranks(&r->strategy), rc = setup_plan_opts(&o, app, m, p, &r->strategy, d);
+    int arbiters = setup_arbiters(app), all = need + arbiters;
     if (rc) return rc;
-    if (need > app->size || (need_all && need != app->size))
-        return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s, but %d %s started: use mpirun -n %d",
-                        r->strategy.text, need, need == 1 ? "" : "s", app->size, app->size == 1 ? "was" : "were", need);
+    if (all > app->size || (need_all && all != app->size))
+        return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s%s, but %d %s started: use mpirun -n %d",
+                        r->strategy.text, need, need == 1 ? "" : "s",
+                        arbiters ? ", and one as arbiter of the links that cards share" : "", app->size,
+                        app->size == 1 ? "was" : "were", all);
     if (flip >= app->size)
         return diag_set(d, ERR_USAGE, "--flip-weight %d: there is no such rank, %d %s started", flip, app->size,
                         app->size == 1 ? "was" : "were");
@@ -249,7 +260,12 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
         r->link = link_split(app->world, app->rank < r->plan->n_ranks ? 0 : -1, app->rank);
         if (r->link) rc = check_node(app, r->plan, r->link, d);
         if (r->link && !rc) rc = engine_init(&r->engine, r->plan, m->file, r->link, flip, d);
-        if (r->link && !rc && app->spec.cluster) rc = engine_emulate(r->engine, &app->cluster, d);
+        if (setup_arbiters(app)) {
+            int is_arbiter = app->rank == r->plan->n_ranks;
+            r->bus = link_split(app->world, r->link || is_arbiter ? 0 : -1, app->rank);
+            r->arbiter = is_arbiter;
+        }
+        if (r->link && !rc && app->spec.cluster) rc = engine_emulate(r->engine, &app->cluster, r->bus, d);
         if (r->link && !rc) note_cache(app, r);
         if (r->link && !rc) log_colls(app, r);
         if (r->link && !rc) engine_limit_waits(r->engine, r->wait_limit_s);
@@ -262,6 +278,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
 
 void runner_close(struct runner *r) {
     engine_free(r->engine);
+    link_free(r->bus);
     if (r->link) link_free(r->link);
     plan_free(r->plan);
     memset(r, 0, sizeof *r);

@@ -68,7 +68,9 @@ static int with_plan(struct app *app, const struct model *m, int tokens,
     struct plan_opts o;
     struct users u = {0};
     char why[256];
+    const struct strategy_kind *kind = app->spec.strategy ? strategy_kind_find(app->spec.strategy) : NULL;
     int n = app->spec.ranks ? (int)app->spec.ranks : app->cluster.n_cards ? app->cluster.n_cards : 1;
+    if (kind) n += kind->hosts;
     int rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
     if (!app->spec.ctx) app->spec.ctx = tokens + app->spec.n_predict;
     if (!rc) rc = setup_plan_opts(&o, app, m, NULL, &st, d);

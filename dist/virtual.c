@@ -14,8 +14,31 @@ int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b) {
     return from < 0 || to < 0 ? c->net.n_tiers - 1 : cluster_tier(c, from, to);
 }
 
+static int n_cards(const struct plan *p) {
+    return p->n_ranks - (p->strategy.host ? p->strategy.dp * p->stages[0].size : 0);
+}
+
+/* Media of the tiers before `tier`. */
+static int media_before(const struct cluster *c, const struct plan *p, int tier) {
+    int n = 0;
+    for (int t = 0; t < tier; t++)
+        if (c->net.tier[t].link.fifo) n += c->joins[t] ? (n_cards(p) + c->joins[t] - 1) / c->joins[t] : 1;
+    return n;
+}
+
+int virtual_media(const struct cluster *c, const struct plan *p) {
+    return media_before(c, p, c->net.n_tiers);
+}
+
+int virtual_medium(const struct cluster *c, const struct plan *p, int a, int b) {
+    int tier = virtual_tier(c, p, a, b), joins = c->joins[tier];
+    int host = p->ranks[a].role == RANK_HOST || p->ranks[b].role == RANK_HOST;
+    if (!c->net.tier[tier].link.fifo) return -1;
+    return media_before(c, p, tier) + (host || !joins ? 0 : virtual_card(p, a) / joins);
+}
+
 static int check_rank(const struct cluster *c, const struct plan *p, int rank, struct diag *d) {
-    int cards = p->n_ranks - (p->strategy.host ? p->strategy.dp * p->stages[0].size : 0);
+    int cards = n_cards(p);
     if (c->n_cards && cards > c->n_cards)
         return diag_set(d, ERR_PLAN, "strategy %s takes %d cards, but %s has %d: use fewer", p->strategy.text, cards,
                         c->name, c->n_cards);

@@ -99,9 +99,11 @@ static const struct units counts = {1, {{"million", 1e6}, {"billion", 1e9}}};
 
 #define SIZE_OF(type, field) sizeof(((struct type *)0)->field)
 #define LINK(f) offsetof(struct link_row, f)
+static const struct key mediums[] = {{.name = "private"}, {.name = "fifo"}, {0}};
 static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {0}};
 static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), .cap = SIZE_OF(link_row, name)},
                                        {"transfer", WORD, 1, LINK(link.pull), .keys = transfers},
+                                       {"medium", WORD, 0, LINK(link.fifo), .keys = mediums},
                                        {"joins", COUNT, .offset = LINK(joins)},
                                        {"latency", SOURCED, 1, LINK(latency), .units = &times},
                                        {"send_overhead", NUMBER, 0, LINK(link.o_send_ps), .units = &times},

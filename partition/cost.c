@@ -92,8 +92,7 @@ int64_t kv_position_bytes(const struct model_shape *s, enum kv_type type, int n_
 
 static void add_qkv(struct costing *c) {
     struct step_cost *cost = add_step(c, STEP_QKV);
-    int64_t dim = c->s->head_dim, q = query_heads(c) * dim,
-            kv = (c->r->kv_head1 - c->r->kv_head0) * dim;
+    int64_t dim = c->s->head_dim, q = query_heads(c) * dim, kv = (c->r->kv_head1 - c->r->kv_head0) * dim;
     if (!q) return;
     for (int r = ROLE_Q; r <= ROLE_V; r++)
         add_product(c, cost, (enum role)r, c->o->linear_bits);

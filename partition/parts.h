@@ -50,6 +50,7 @@ struct plan_store {
     int n_blocks, cap_blocks;
     int *layer_kind; /* [n_layers]: layers with the same types and syncs have the same kind, numbered from 0 */
     int n_kinds;
+    int *domain; /* [largest stage] opts.domain_ranks neighbours have one number; NULL: as the link says */
     int *kvp_begin; /* [kvp+1] 0, 1, ..., kvp: each rank brings one leaf to the merge */
 };
 

@@ -37,7 +37,7 @@ static void group_shape(const struct plan *p, const struct plan_stage *stage, en
     shape->size = stage->size;
     shape->n_leaves = attn ? p->shape.n_heads : order_axis_runs(p->shape.d_ffn).n_leaves;
     shape->begin = attn ? stage->head_begin : stage->ffn_begin;
-    shape->domain = NULL;
+    shape->domain = p->store->domain;
 }
 
 /* What a rank of the group brings to coll_init; the algorithm's name is the group's, empty until it is chosen. */
@@ -78,7 +78,7 @@ static void merge_coll(const struct plan *p, int heads, struct coll_spec *out) {
                               .transport = p->opts.transport,
                               .n_max = (size_t)o->max_tokens * all,
                               .n_typical = all,
-                              .shape = {p->strategy.kvp, p->strategy.kvp, p->store->kvp_begin, NULL},
+                              .shape = {p->strategy.kvp, p->strategy.kvp, p->store->kvp_begin, p->store->domain},
                               .granule = 1,
                               .net = p->opts.net,
                               .yield = -1};
@@ -444,7 +444,14 @@ static int build(struct plan *p, struct diag *d) {
     if (!p->store->kvp_begin) return no_memory(d);
     for (int i = 0; i <= p->strategy.kvp; i++)
         p->store->kvp_begin[i] = i;
-    int rc = sync_read(p, d);
+    int most = p->strategy.tp, rc = 0;
+    if (p->opts.domain_ranks > 0) {
+        p->store->domain = plan_alloc(p, (size_t)most, sizeof *p->store->domain);
+        if (!p->store->domain) return no_memory(d);
+        for (int i = 0; i < most; i++)
+            p->store->domain[i] = i / p->opts.domain_ranks;
+    }
+    rc = sync_read(p, d);
     for (int l = 0; l < p->shape.n_layers; l++)
         p->store->layer_kind[l] = 2 * p->store->layer_kind[l] + p->drop_sync[l];
     if (!rc) rc = add_groups(p, d);

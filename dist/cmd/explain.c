@@ -96,7 +96,7 @@ static int walk_last_pass(struct explanation *x, const struct trace *trace, stru
     if (rc) return rc;
     rc = simulate_recorded(&sim, x->p, x->c, trace, &rec, d);
     if (!rc) {
-        rc = critical_walk(&x->path, &rec, x->p, &x->c->net, x->last.replica * x->p->ranks_per_replica, x->last.from_ps,
+        rc = critical_walk(&x->path, &rec, x->p, x->c, x->last.replica * x->p->ranks_per_replica, x->last.from_ps,
                            x->last.to_ps, d);
         simulation_fini(&sim);
     }

@@ -15,6 +15,7 @@
 #include "../virtual_report.h"
 #include "base/text.h"
 #include "collectives/agree.h"
+#include "collectives/arbiter.h"
 #include "dist/setup.h"
 
 struct stream {
@@ -326,11 +327,15 @@ static int run(struct app *app, struct diag *d) {
     if (rc) return rc;
     rc = prompts_load(&p, app, &m, 0, d);
     if (!rc) {
-        rc = err_agree(app->world, app_strategy(&st, app, &m.shape, app->size, why, sizeof why, d), d);
+        int ranks = app->size > setup_arbiters(app) ? app->size - setup_arbiters(app) : 1;
+        rc = err_agree(app->world, app_strategy(&st, app, &m.shape, ranks, why, sizeof why, d), d);
         if (!rc) rc = runner_open(&runner, app, &m, &p, &st, 1, (int)app->spec.flip, d);
         if (!rc) {
             memcpy(runner.why, why, sizeof why);
-            rc = generate(app, &m, &p, &runner, d);
+            if (runner.arbiter)
+                rc = arbiter_run(runner.bus, &app->cluster.net, virtual_media(&app->cluster, runner.plan), d);
+            else
+                rc = generate(app, &m, &p, &runner, d);
             runner_close(&runner);
         }
         prompts_free(&p);

@@ -8,35 +8,35 @@
 
 #include "parts.h"
 
-/* n_ranks: cards, or cards and the host where one is left over from the paper's two for the output layer. */
 static int spread(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d) {
-    int head = n_ranks - s->n_layers;
-    if (head == 3) head = 2;
-    if (head < 1)
+    if (n_ranks < s->n_layers + 2)
         return diag_set(
             d, ERR_PLAN,
-            "strategy northpole: a card for each of the %d layers of %s, one or more for its output layer and "
-            "a host need at least %d ranks, but there are %d: use stages",
+            "strategy northpole: a host, a card for each of the %d layers of %s and one or more for its output "
+            "layer are at least %d ranks, but there are %d: use stages",
             s->n_layers, s->name, s->n_layers + 2, n_ranks);
     memset(st, 0, sizeof *st);
     st->dp = st->kvp = st->host = 1;
     st->stage_size[0] = 1;
     for (int i = 1; i <= s->n_layers; i++)
         st->stage_size[i] = st->stage_layers[i] = 1;
-    st->stage_size[s->n_layers + 1] = head;
+    st->stage_size[s->n_layers + 1] = n_ranks - s->n_layers - 1;
     st->n_stages = s->n_layers + 2;
     return strategy_finish(st, d);
 }
 
 static int matches(const struct strategy *st) {
-    (void)st;
-    return 0; /* it is stages, spelled for a machine */
+    int last = st->n_stages - 1;
+    for (int i = 1; i < last; i++)
+        if (st->stage_size[i] != 1 || st->stage_layers[i] != 1) return 0;
+    return st->host && st->dp == 1 && last > 1 && st->stage_layers[last] == 0;
 }
 
 const struct strategy_kind strategy_kind_northpole = {
     .name = "northpole",
     .spelling = "northpole",
     .description = "a host, one card a layer, and the output layer over the cards left (two, in the paper)",
+    .hosts = 1,
     .spread = spread,
     .matches = matches,
     .split = "A layer a card, so that weights and cache stay on it; one message a token passes from card to card.",

@@ -29,6 +29,27 @@ same_time "shared cache" 4 "$h100" --tp 2 --kvp 2
 same_time "lossy links" 2 "$configs/boards-1gbe.yaml" --tp 2 --wire int8
 same_time "a host" 6 "$northpole" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 
+# All cards share a link: one more rank is the arbiter.
+sed 's/^  - name: nvlink/  - name: nvlink\n    medium: fifo/' "$h100" >"$tmp/fifo.yaml"
+shared_time() { # RANKS OPTIONS...
+    local n=$1
+    shift
+    ranks "$n" run --model "$kjv" --prompts "$tmp/prompts" -n 9 --ignore-eos --cluster "$tmp/fifo.yaml" --clock virtual --json -q "$@" >"$tmp/run"
+    "$northwall" simulate --model "$kjv" --cluster "$tmp/fifo.yaml" --users 4 --prompt $(($(field "$tmp/run" prompt_tokens | grep -oE '[0-9]+') / 4)) \
+        --generate 9 --json "$@" >"$tmp/sim"
+    "$northwall" simulate --model "$kjv" --cluster "$h100" --users 4 --prompt $(($(field "$tmp/run" prompt_tokens | grep -oE '[0-9]+') / 4)) \
+        --generate 9 --json "$@" >"$tmp/private"
+    local private shared
+    private=$(field "$tmp/private" total_ps | cut -d: -f2) shared=$(field "$tmp/sim" total_ps | cut -d: -f2)
+    ok "shared link, $*: total_ps" [ "$(field "$tmp/run" total_ps)" = "$(field "$tmp/sim" total_ps)" ]
+    ok "shared link, $*: not earlier than private ones" [ "$private" -le "$shared" ]
+}
+shared_time 5 --tp 4
+ok "four cards meet on a shared link" [ "$(field "$tmp/private" total_ps)" != "$(field "$tmp/sim" total_ps)" ]
+shared_time 5 --tp 2 --pp 2
+fails "no rank for the arbiter" 6 "and one as arbiter of the links that cards share, but 4 were started: use mpirun -n 5" 4 run -q --model "$kjv" --tp 4 \
+    --cluster "$tmp/fifo.yaml" --clock virtual --prompt a
+
 "$northwall" simulate --model granite-3b-northpole --mode w4a4 --cluster "$northpole" --strategy northpole --users 28 \
     --micro-batches 14 --prompt 64 --generate 64 --chunk 4 --json >"$tmp/np"
 for key in kind latency_ms_per_tok decode_ms_per_tok throughput_tok_per_s power_W energy_mJ_per_tok critical_path memory link_bandwidth \

@@ -374,8 +374,8 @@ static void check_choices(void) {
     int points = 0, good = 0;
     double worst = 1;
     char text[256] = "none";
-    nets[2].tier[1].link = (struct net_link){0, 2000000, 400000, 400000, 200000, {100, 1}}; /* a fast network */
-    nets[3].tier[0].link = (struct net_link){1, 2000000, 500000, 500000, 0, {300, 1}}; /* shared processors */
+    nets[2].tier[1].link = (struct net_link){0, 2000000, 400000, 400000, 200000, {100, 1}, 0}; /* a fast network */
+    nets[3].tier[0].link = (struct net_link){1, 2000000, 500000, 500000, 0, {300, 1}, 0}; /* shared processors */
     for (int i = 0; i < 8 * 7 * 4 * 2 * 2; i++) {
         struct even e;
         int shm = i % 2, exact = i / 2 % 2;

@@ -20,8 +20,8 @@
 #include "collectives/link.h"
 #include "collectives/price.h"
 
-/* Sees the messages of a rank: calls net_send and net_recv in place of the link. peer: a rank of a numbering that all
- * links share. */
+/* Sees the messages of a rank: calls net_send (net_ready where the medium is shared) and net_recv in place of the link.
+ * peer: its client number. */
 struct link_recorder {
     struct net_stamp (*send)(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
                              uint64_t bytes);
@@ -33,15 +33,23 @@ struct link_time {
     struct net_clock *clock;
     const struct net *net;
     const int *tier; /* [size of the link] to each rank */
-    int first; /* rank 0 of the link, to the recorder */
-    struct link_recorder *recorder; /* NULL: none */
+    struct link_recorder *recorder; /* NULL: none; else there are client numbers */
+    /* Where media are shared (arbiter.h), else NULL: a link to all clients and, last, the arbiter; of each rank of this
+     * link, its client number and the medium to it (-1: private); a number for this link. */
+    struct link *bus;
+    const int *client, *medium;
+    int channel;
     struct link_stamp *spare; /* private; NULL at first */
+    struct link_post *posts; /* private; NULL at first */
 };
 
-/* t and what it points to outlive link_time_stop. Local: but the next message of the link is timed on both sides or on
- * none. */
+/* t and what it points to outlive link_time_stop. ERR_USAGE where a medium is shared and there is no bus. Local: but
+ * the next message of the link is timed on both sides or on none. */
 int link_time_start(struct link *l, struct link_time *t, struct diag *d);
 /* All messages have been waited for. Accepts links that are not timed. Local. */
 void link_time_stop(struct link *l);
+
+/* Tells the arbiter that this client sends and waits no more; before link_time_stop. Local. */
+void link_time_end(struct link *bus);
 
 #endif

@@ -6,6 +6,8 @@
  *   push (a network):     send:  t += o_send;  start = max(t, free);  free = start + max(g, [k G]);
  *                                arrival = start + [k G] + L
  *                         recv:  t = max(t, arrival) + o_recv
+ *   a medium that several senders share (fifo): as a network, with the medium's `free` in place of a port's; messages
+ *                         take it in the order of (time at which the sender is ready, sender, its message's number)
  *   pull (shared memory): publish: t += o_send for a run of SENDs;  arrival = t + L        the flag is visible L later
  *                         recv:  t = max(t, arrival) + o_recv; then [k G] where the data are read: by the REDUCE that
  *                                takes them in place, or by the copy of parts that are kept
@@ -30,6 +32,7 @@ struct net_link {
     int pull;
     uint64_t L_ps, o_send_ps, o_recv_ps, g_ps; /* latency, overheads, gap between messages */
     struct pico_rate G; /* ps a byte */
+    int fifo; /* a medium shared by the ranks that it joins, one message at a time; 0: private to each sender */
 };
 
 enum { NET_MAX_TIERS = 8 };
@@ -64,6 +67,11 @@ void net_spend(struct net_clock *c, enum net_share share, uint64_t ps);
 /* Sends k bytes over a tier: advances the sender and gives the stamp that travels with the message. On a pull link a
  * run of SENDs is one publication (k = 0). */
 struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k);
+/* The two halves of net_send where a medium is shared: what the sender does, giving when it is ready; and the medium,
+ * from its last message on (`free`: zero at first), giving the stamp. */
+struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier);
+struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
+                           uint64_t k);
 /* Receives a message with that stamp. On a pull link reading its k bytes is net_read's. */
 void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp);
 void net_read(struct net_clock *c, const struct net *net, int tier, uint64_t k);
@@ -71,8 +79,9 @@ void net_reduce(struct net_clock *c, const struct net *net, uint64_t k);
 void net_copy(struct net_clock *c, const struct net *net, uint64_t k);
 void net_codec(struct net_clock *c, const struct net *net, uint64_t k);
 
-/* The tier that joins two ranks: 0 (shm) where their domains are equal and `shm` is nonzero, else 1 within a node, 2
- * between nodes, as far as there are so many. */
+/* The tier that joins two ranks. Where tier 0 is shared memory: 0 where their domains are equal and `shm` is nonzero,
+ * else 1 within a node, 2 between nodes. Where it is of messages: 0 within a domain, else 1. As far as there are so
+ * many. */
 int net_tier(const struct net *net, const struct coll_shape *shape, int shm, int a, int b);
 
 /* Prices one call of all ranks' schedules with n elements: clocks[r] is where rank r stands before and after. Walks the

@@ -92,8 +92,10 @@ void engine_settle(struct engine *e, const volatile int *stop);
 
 /* From here on jobs run in virtual time too, each rank as its card of the cluster (virtual.h): executed steps and
  * stamps of messages move a clock beside the work. ERR_PLAN, also where the plan's all-reduces may go through shared
- * memory (COLL_TRANSPORT_LINK is needed) and for encoders. c outlives the engine. Collective over world. */
-int engine_emulate(struct engine *e, const struct cluster *c, struct diag *d);
+ * memory (COLL_TRANSPORT_LINK is needed) and for encoders. Where cards share links (virtual_media) bus joins world's
+ * ranks, in their order, and one more, which serves each job by arbiter_run; else it is NULL. c and bus outlive the
+ * engine. Collective over world. */
+int engine_emulate(struct engine *e, const struct cluster *c, struct link *bus, struct diag *d);
 
 /* Brings the traces of all replicas, and their times, to world rank 0: [dp] each, to be freed by trace_fini and free;
  * elsewhere they stay empty. Of an engine that emulates. Collective over world. */

@@ -17,7 +17,7 @@ enum { RECORD_MOST = 4000000 }; /* events that are kept, of all ranks */
 
 struct record_event {
     uint64_t start_ps, end_ps;
-    uint64_t ready_ps; /* link: when the sender was, and it waited for the link from then to start_ps */
+    uint64_t ready_ps; /* link: when the sender was; it waited for the link from then to start_ps */
     uint64_t bytes; /* link */
     int32_t pass; /* of the replica */
     int32_t peer; /* link: the receiver; waiting: the sender */
@@ -50,7 +50,9 @@ void recorder_init(struct recorder *r, uint64_t from_ps, uint64_t to_ps, int64_t
 void record_step(struct recorder *r, const struct net_clock *c, int pass, int layer, int step);
 /* The job is over, too. */
 void record_flush(struct recorder *r, const struct net_clock *c);
-/* net_send and net_recv, with events. r may be NULL. peer: a rank of the plan. */
+/* net_send, or net_ready where the medium is shared, and net_recv, with events. r may be NULL. peer: a rank of the
+ * plan.
+ */
 struct net_stamp record_send(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
                              uint64_t bytes);
 void record_recv(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
@@ -61,6 +63,9 @@ int recording_init(struct recording *out, int n_ranks, uint64_t from_ps, uint64_
 void recording_fini(struct recording *r);
 /* ERR_PLAN where events are lacking, with the remedy. */
 int recording_check(const struct recording *r, struct diag *d);
+/* All events of all ranks are there: finds when the shared media of c carried what (arbiter.h says in which order).
+ * ERR_MEMORY, or as recording_check. */
+int recording_end(struct recording *r, const struct plan *p, const struct cluster *c, struct diag *d);
 
 /* Names of a step and of a share of time. */
 const char *record_step_name(int step);

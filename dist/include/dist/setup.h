@@ -12,6 +12,8 @@ struct runner {
     struct plan *plan;
     struct link *link; /* its ranks; NULL on ranks that take no part */
     struct engine *engine; /* NULL likewise */
+    struct link *bus; /* where cards of --cluster share links: its ranks and, last, the arbiter; else NULL */
+    int arbiter; /* this rank is that one */
     double wait_limit_s; /* longest wait for a rank that is well: --timeout, or by the plan; known on all ranks */
     int oversubscribed; /* some node has more threads of these ranks than cores; known on its ranks */
 };
@@ -29,6 +31,9 @@ int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d);
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d);
 void runner_close(struct runner *r);
+
+/* 1 if a run on --cluster takes one rank more than cards and hosts: some link of it is shared. Local. */
+int setup_arbiters(const struct app *app);
 
 /* The job the command line describes. */
 void runner_job(struct engine_job *job, const struct app *app, const struct prompts *p);

@@ -1,9 +1,10 @@
 /* simulate.h - a plan on a described cluster in virtual time alone: no weights, no MPI, all ranks in this process.
  *
  * Each rank walks the passes of its replica's trace step by step, as the engine does, with the same clocks (card.h,
- * price.h); messages are stamps in queues. A rank walks on until it lacks a stamp. As links are private to a sender, a
- * clock depends on the program alone, and the order in which ranks walk does not show: the result equals, picosecond
- * by picosecond and share by share, that of an engine which really runs the trace (engine_emulate). */
+ * price.h); messages are stamps in queues. A rank walks on until it lacks a stamp. Where links are private to a sender,
+ * a clock depends on the program alone, and the order in which ranks walk does not show. Media that senders share are
+ * given in the order of collectives/arbiter.h, once nobody can walk on. The result equals, picosecond by picosecond and
+ * share by share, that of an engine which really runs the trace (engine_emulate). */
 #ifndef DIST_SIMULATE_H
 #define DIST_SIMULATE_H
 

@@ -41,4 +41,10 @@ int virtual_card(const struct plan *p, int rank);
 /* The tier between two ranks of a plan. */
 int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b);
 
+/* The shared medium that messages between two ranks take, one for each group of cards that its tier joins, or -1: the
+ * link is the sender's own. */
+int virtual_medium(const struct cluster *c, const struct plan *p, int a, int b);
+/* How many there are; 0: all links are private. */
+int virtual_media(const struct cluster *c, const struct plan *p);
+
 #endif

@@ -70,9 +70,10 @@ int strategy_choose(struct strategy *st, const char *text, const struct model_sh
 /* A kind of strategy: one file in strategies/, one word in its list. */
 struct strategy_kind {
     const char *name, *spelling, *description;
+    int hosts; /* of its ranks: not counted where cards are */
     /* The strategy of this kind that uses all n ranks; ERR_PLAN, with the reason, if there is none. */
     int (*spread)(struct strategy *st, const struct model_shape *s, int n_ranks, struct diag *d);
-    int (*matches)(const struct strategy *st); /* st is of this kind; dp and kvp match beside the kind of a replica */
+    int (*matches)(const struct strategy *st); /* st is of this kind; dp, kvp and northpole match beside another */
     const char *split; /* one sentence: what is split, and what a token pays for it */
 };
 extern const struct strategy_kind *const strategy_kinds[]; /* ended by NULL */
@@ -183,6 +184,7 @@ struct plan_opts {
                               stage size and product, priced for the tokens of a decode pass */
     enum coll_transport transport; /* of the all-reduces */
     const struct net *net; /* what their choice and prediction reckon with; NULL: net_default. Outlives the plan */
+    int domain_ranks; /* so many neighbours of a stage are one domain of two-level algorithms; 0: as the link says */
     const struct coll_wire *wire; /* how their values travel: all results are approximate; NULL: as they are */
     const char *drop_sync; /* layers whose all-reduce after attention is left out, "0,3-7" or "all"; NULL: none. Without
                               effect in stages of one rank, which have none; elsewhere results are approximate */
