@@ -132,7 +132,7 @@ static int next_greatest(const uint64_t *ps, int n, int after) {
 }
 
 static void print_shares(const struct explanation *x) {
-    printf("  %-15s %14s %8s %20s %8s\n", "share", "whole job, ms", "", "last token's pass, ms", "");
+    printf("  %-15s %14s %30s\n", "share", "whole job, ms", "last token's pass, ms");
     for (int i = 0; i < NET_SHARES; i++)
         printf("  %-15s %14.6f %6.1f %% %20.6f %6.1f %%\n", record_share_name[i], 1e-9 * (double)x->s.critical.share[i],
                100 * whole_share(x, i), 1e-9 * (double)x->path.share[i], 100 * part(x->path.share[i], x->path.ps));
@@ -199,8 +199,8 @@ static void print_words(const struct explanation *x) {
     printf("%s on %s, strategy %s: %.6f ms a token for a user,\n%.6f ms while decoding. All times are simulated and "
            "deterministic, n = 1.\n\n",
            x->p->shape.name, x->c->name, x->p->strategy.text, x->s.latency_ms, x->s.decode_ms);
-    printf("What binds is %s: %.1f %% of the path to the last token; %s comes next, %.1f %%. In the last token's\n"
-           "pass it is %s, %.1f %%.\n",
+    printf("What binds is %s: %.1f %% of the path to the last token; %s comes next, "
+           "%.1f %%.\nIn the last token's pass it is %s: %.1f %%.\n",
            share_text[x->first].binds, 100 * whole_share(x, x->first), share_text[x->second].binds,
            100 * whole_share(x, x->second), share_text[last].binds, 100 * part(x->path.share[last], x->path.ps));
     print_shares(x);
