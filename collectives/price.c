@@ -29,18 +29,23 @@ void net_spend(struct net_clock *c, enum net_share share, uint64_t ps) {
     stamp_add(&c->now, share, ps);
 }
 
-struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps,
+                    struct net_stamp *arrival) {
     const struct net_link *link = &net->tier[tier].link;
     net_spend(c, NET_OVERHEAD, link->o_send_ps);
-    struct net_stamp arrival = c->now;
+    *arrival = c->now;
     if (!link->pull) {
-        uint64_t words = pico_of(k, link->G);
-        arrival = stamp_max(&c->now, &c->port_free[tier]);
-        stamp_add(&arrival, NET_BANDWIDTH, words);
-        c->port_free[tier] = arrival;
-        if (link->g_ps > words) stamp_add(&c->port_free[tier], NET_OVERHEAD, link->g_ps - words);
+        *arrival = stamp_max(&c->now, &c->port_free[tier]);
+        stamp_add(arrival, NET_BANDWIDTH, words_ps);
+        c->port_free[tier] = *arrival;
+        if (link->g_ps > words_ps) stamp_add(&c->port_free[tier], NET_OVERHEAD, link->g_ps - words_ps);
     }
-    stamp_add(&arrival, NET_LATENCY, link->L_ps);
+    stamp_add(arrival, NET_LATENCY, link->L_ps);
+}
+
+struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+    struct net_stamp arrival;
+    net_send_words(c, net, tier, pico_of(k, net->tier[tier].link.G), &arrival);
     return arrival;
 }
 

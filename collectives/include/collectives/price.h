@@ -64,6 +64,8 @@ void net_spend(struct net_clock *c, enum net_share share, uint64_t ps);
 /* Sends k bytes over a tier: advances the sender and gives the stamp that travels with the message. On a pull link a
  * run of SENDs is one publication (k = 0). */
 struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k);
+/* The same where [k G] is known: words_ps. */
+void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps, struct net_stamp *arrival);
 /* Receives a message with that stamp. On a pull link reading its k bytes is net_read's. */
 void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp);
 void net_read(struct net_clock *c, const struct net *net, int tier, uint64_t k);

@@ -1,9 +1,13 @@
 /* simulate.h - a plan on a described cluster in virtual time alone: no weights, no MPI, all ranks in this process.
  *
- * Each rank walks the passes of its replica's trace step by step, as the engine does, with the same clocks (card.h,
- * price.h); messages are stamps in queues. A rank walks on until it lacks a stamp. As links are private to a sender, a
- * clock depends on the program alone, and the order in which ranks walk does not show: the result equals, picosecond
- * by picosecond and share by share, that of an engine which really runs the trace (engine_emulate). */
+ * Each rank does the passes of its replica's trace step by step, as the engine does, with the same clocks (card.h,
+ * price.h); messages are stamps. As links are private to a sender, a clock depends on the program alone, and the order
+ * in which ranks walk does not show: the result equals, picosecond by picosecond and share by share, that of an engine
+ * which really runs the trace (engine_emulate).
+ *
+ * What a stage does to clocks does not depend on the hour: where the same layer, or stage, comes with the same work and
+ * the same times relative to each other again, in the next layer, stage, pass or replica, its effect is known, and
+ * applied at once. That is exact too. */
 #ifndef DIST_SIMULATE_H
 #define DIST_SIMULATE_H
 
@@ -14,13 +18,17 @@ struct simulation {
     struct net_clock *clock; /* [n_ranks] at the end */
     /* [dp][trace.n]: when stage 0 (its first rank) had the pass's sampled tokens; 0 where it returned none */
     struct net_stamp **taken;
-    uint64_t events; /* steps, messages and work inside collectives */
+    uint64_t events; /* steps, messages and work inside collectives, walked one by one */
+    uint64_t events_skipped; /* and those whose effect was known */
 };
 
-/* trace[replica]. ERR_PLAN as virtual_rank_init; ERR_INTERNAL where ranks would wait for ever, with rank and peer.
- * Freed by simulation_fini. Local. */
+/* trace[replica]. ERR_PLAN as virtual_rank_init, or where a clock passes 26 days; ERR_INTERNAL where ranks would wait
+ * for ever, with rank and peer. Freed by simulation_fini. Local. */
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
              struct diag *d);
+/* The same with every event walked: what the other is tested against. */
+int simulate_plainly(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
+                     struct diag *d);
 void simulation_fini(struct simulation *s);
 
 /* The trace of a job of fixed lengths on replica `replica`: every sequence generates n_new tokens. Freed by trace_fini.
