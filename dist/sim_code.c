@@ -7,7 +7,7 @@
 #include "sim_priv.h"
 
 enum queue_kind { Q_ATTN, Q_FFN, Q_MERGE, Q_GATHER, QUEUE_KINDS };
-enum { NOBODY = -1, LONG_RUN = 4 };
+enum { NOBODY = -1, FEW_LAYERS = 4 };
 
 /* The events of one rank of a stage in a collective of so many elements (bytes, for the all-gather). */
 struct sim_events {
@@ -484,27 +484,24 @@ static int add_part(struct sim *s, struct sim_part **at, const struct sim_class 
     return find_class(s, like, &(*at)++->class);
 }
 
-/* Long runs of equal layers are parts by themselves, what is in between one each. */
+/* A stage of few layers is one part; of more, each run of equal layers is one, and so are both ends. */
 int sim_stage(struct sim *s, int replica, int stage) {
     const struct plan_stage *g = &s->p->stages[stage];
     int first = replica * s->p->ranks_per_replica + g->first, rc = 0, last = stage + 1 == s->p->n_stages;
-    struct sim_part *at = calloc((size_t)(2 * (g->layer1 - g->layer0) + 3), sizeof *at);
+    int few = g->layer1 - g->layer0 < FEW_LAYERS;
+    struct sim_part *at = calloc((size_t)(g->layer1 - g->layer0 + 3), sizeof *at);
     struct sim_class part = {.first = first, .size = g->size, .prologue = 1, .layer0 = g->layer0, .layer1 = g->layer0};
     s->part[replica * s->p->n_stages + stage] = at;
     if (!at) return no_memory(s);
-    for (int l = g->layer0, n; l < g->layer1 && !rc; l += n) {
+    if (!few) rc = add_part(s, &at, &part, 1);
+    for (int l = g->layer0, n; l < g->layer1 && !few && !rc; l += n) {
         for (n = 1; l + n < g->layer1 && same_layers(s, first, g->size, l, l + n);)
             n++;
-        part.layer1 = l + n;
-        if (n < LONG_RUN) continue;
-        part.layer1 = l;
-        if (part.prologue || part.layer0 < l) rc = add_part(s, &at, &part, 1);
-        part.prologue = 0;
-        part.layer0 = l;
-        part.layer1 = l + 1;
-        if (!rc) rc = add_part(s, &at, &part, n);
-        part.layer0 = part.layer1 = l + n;
+        part = (struct sim_class){.first = first, .size = g->size, .layer0 = l, .layer1 = l + 1};
+        rc = add_part(s, &at, &part, n);
     }
+    part.layer0 = few ? g->layer0 : g->layer1;
+    part.layer1 = g->layer1;
     part.epilogue = 1;
     part.n_out = s->p->n_stages == 1 ? 0 : s->p->stages[last ? 0 : stage + 1].size;
     return rc ? rc : add_part(s, &at, &part, 1);

@@ -152,7 +152,6 @@ static void run_known(struct sim *s, struct sim_class *c, const struct sim_times
         entry[0] = t->number;
         memcpy(entry + 1, s->key, n * sizeof *s->key);
         learn(s, c, t, result);
-        s->out->events += t->code->events;
     }
     apply(s, c, result, t->code->n_out, clock, out);
 }
@@ -218,12 +217,12 @@ int sim_run(struct sim *s, const struct sim_part *part, int first, const struct 
     for (int i = 0; i < part->times && !rc; i++) {
         rc = check_clocks(s, part->class, t, first);
         if (rc) break;
+        s->out->events += t->code->events;
         if (keeps(s, part->class, t)) {
             run_known(s, part->class, t, clock, out);
             continue;
         }
         run_code(s, t, clock);
-        s->out->events += t->code->events;
         memcpy(out, s->stamp, (size_t)t->code->n_out * sizeof *out);
     }
     return rc;

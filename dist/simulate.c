@@ -111,19 +111,20 @@ static int same_replicas(const struct sim *s, int a, int b) {
 static int run_or_copy(struct sim *s, int number, uint64_t *events) {
     struct simulation *out = s->out;
     size_t n = (size_t)s->p->ranks_per_replica;
-    uint64_t before = out->events + out->events_skipped;
+    uint64_t before = out->events;
     int like = 0;
     while (like < number && (s->plainly || !same_replicas(s, like, number)))
         like++;
     int rc = 0;
     if (like == number) {
         rc = run_replica(s, number);
-        events[number] = out->events + out->events_skipped - before;
+        events[number] = out->events - before;
         return rc;
     }
     memcpy(out->clock + (size_t)number * n, out->clock + (size_t)like * n, n * sizeof *out->clock);
     memcpy(out->taken[number], out->taken[like], (size_t)s->trace[like].n * sizeof **out->taken);
     events[number] = events[like];
+    out->events += events[like];
     out->events_skipped += events[like];
     return 0;
 }

@@ -18,8 +18,8 @@ struct simulation {
     struct net_clock *clock; /* [n_ranks] at the end */
     /* [dp][trace.n]: when stage 0 (its first rank) had the pass's sampled tokens; 0 where it returned none */
     struct net_stamp **taken;
-    uint64_t events; /* steps, messages and work inside collectives, walked one by one */
-    uint64_t events_skipped; /* and those whose effect was known */
+    uint64_t events; /* steps, messages and work inside collectives */
+    uint64_t events_skipped; /* of those, the ones whose effect was known */
 };
 
 /* trace[replica]. ERR_PLAN as virtual_rank_init, or where a clock passes 26 days; ERR_INTERNAL where ranks would wait
