@@ -449,13 +449,17 @@ static void find_ports(struct sim *s, struct sim_class *c) {
         if (used[t] && !s->c->net.tier[t].link.pull) c->port[c->n_ports++] = t;
 }
 
+static int same_classes(const struct sim *s, const struct sim_class *a, const struct sim_class *b) {
+    return !s->plainly && a->same_bytes == b->same_bytes && memcmp(a->same, b->same, a->same_bytes) == 0;
+}
+
 /* The class of what `like` says. */
 static int find_class(struct sim *s, const struct sim_class *like, struct sim_class **out) {
     struct sim_class *c = calloc(1, sizeof *c), *known = s->classes;
     if (!c) return no_memory(s);
     *c = *like;
     int rc = describe(s, c);
-    while (!rc && known && (known->same_bytes != c->same_bytes || memcmp(known->same, c->same, c->same_bytes)))
+    while (!rc && known && !same_classes(s, known, c))
         known = known->next;
     *out = known ? known : c;
     if (rc || known) {
@@ -471,6 +475,7 @@ static int find_class(struct sim *s, const struct sim_class *like, struct sim_cl
 
 /* Whether all ranks of a stage do in two layers the same. */
 static int same_layers(const struct sim *s, int first, int size, int a, int b) {
+    if (s->plainly) return 0;
     for (int r = first; r < first + size; r++) {
         const struct plan_rank *k = &s->p->ranks[r];
         const uint8_t *level = s->rank[r].place.layer;

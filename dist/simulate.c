@@ -92,12 +92,10 @@ static int run_replica(struct sim *s, int number) {
     return rc;
 }
 
-/* Whether two replicas take the same time: links, costs and passes are equal. */
+/* Whether two replicas take the same time: passes and classes, and so all costs and links, are equal. */
 static int same_replicas(const struct sim *s, int a, int b) {
     const struct trace *ta = &s->trace[a], *tb = &s->trace[b];
-    int n = s->p->ranks_per_replica;
     if (ta->n != tb->n || memcmp(ta->pass, tb->pass, (size_t)ta->n * sizeof *ta->pass)) return 0;
-    if (memcmp(s->from_tier + a * n, s->from_tier + b * n, (size_t)n * sizeof *s->from_tier)) return 0;
     for (int i = 0; i < s->p->n_stages; i++) {
         const struct sim_part *pa = s->part[a * s->p->n_stages + i], *pb = s->part[b * s->p->n_stages + i];
         for (; pa->class && pa->class == pb->class && pa->times == pb->times; pa++)

@@ -7,23 +7,25 @@
 #include "partition/random_shape.h"
 #include "random_cluster.h"
 
-enum { SEQS = 12, ROUNDS = 2, MAX_DP = 4 };
+enum { SEQS = 12, ROUNDS = 3, MAX_DP = 4 };
 
 static const struct {
     const char *model, *strategy, *drop_sync;
     int mixed; /* every third layer has another type */
-    int n_micro, repeats; /* repeats: most of its events come again */
+    int n_micro, least; /* least: percent of its events that come again */
 } cases[] = {
-    {"llama3-70b", "tp8xpp8", NULL, 0, 4, 1},
-    {"llama3-70b", "tp2xpp8xdp4", NULL, 0, 3, 1},
-    {"llama3-70b", "tp8", "0,3-40", 0, 2, 1},
-    {"llama3-8b", "tp4xpp3", NULL, 1, 3, 1},
-    {"llama3-8b", "tp64", NULL, 0, 1, 1},
-    {"llama3-8b", "tp8xkvp2xpp2", NULL, 0, 2, 1},
+    {"llama3-70b", "tp8xpp8", NULL, 0, 4, 50},
+    {"llama3-70b", "tp2xpp8xdp4", NULL, 0, 3, 50},
+    {"llama3-70b", "tp8", "0,3-40", 0, 2, 50},
+    {"llama3-8b", "tp4xpp3", NULL, 1, 3, 50},
+    {"llama3-8b", "tp64", NULL, 0, 1, 20},
+    {"llama3-8b", "tp8xkvp2xpp2", NULL, 0, 2, 50},
     {"granite-3b-northpole", "stages:1*14,2/0", NULL, 0, 12, 0},
     {"granite-3b-northpole", "stages:host,2*7,3/0xdp2", NULL, 0, 5, 0},
-    {"pythia-410m", "tp4xpp2xdp2", NULL, 0, 2, 1},
-    {"smollm-135m", "stages:1,5,3,2", NULL, 0, 4, 1},
+    {"pythia-410m", "tp4xpp2xdp2", NULL, 0, 2, 50},
+    {"smollm-135m", "stages:1,5,3,2", NULL, 0, 4, 50},
+    {"smollm-135m", "tp3xpp6xdp2", NULL, 0, 2, 20},
+    {"tinyllama-1.1b", "pp11xdp2", NULL, 0, 2, 0},
     {"tinyllama-1.1b", "1", NULL, 0, 1, 0},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
@@ -92,7 +94,7 @@ static void check_case(int i, int round) {
     for (int r = 0; !rc && r < p->strategy.dp; r++)
         make_trace(&trace[r], p, r, key, round);
     int skipped = rc ? 0 : check_both(what, p, &c, trace);
-    CHECK(!cases[i].repeats || skipped > 50, "%s: only %d %% of the events skipped", what, skipped);
+    CHECK(skipped >= cases[i].least, "%s: only %d %% of the events skipped", what, skipped);
     for (int r = 0; r < MAX_DP; r++)
         trace_fini(&trace[r]);
     plan_free(p);

@@ -26,7 +26,7 @@ struct simulation {
  * for ever, with rank and peer. Freed by simulation_fini. Local. */
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
              struct diag *d);
-/* The same with every event walked: what the other is tested against. */
+/* The same with every event of every rank walked and each cost found for itself: what the other is tested against. */
 int simulate_plainly(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
                      struct diag *d);
 void simulation_fini(struct simulation *s);
