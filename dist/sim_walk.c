@@ -186,29 +186,13 @@ static void send(struct sim *s, int from, int to, int tier, int at, int64_t byte
 
 /* ---- collectives ---- */
 
-/* The all-gather of collectives/agree.h: Bruck's, blocks that pass the end of the array as a second message. */
-static int gather_events(int rank, int size, size_t bytes, struct coll_event *out) {
-    int n = 0;
-    for (int have = 1; have < size; have *= 2) {
-        int count = have < size - have ? have : size - have, theirs = (rank + have) % size;
-        int head = size - rank < count ? size - rank : count;
-        int their_head = size - theirs < count ? size - theirs : count;
-        int to = (rank - have + size) % size;
-        out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)head * bytes};
-        if (head < count) out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)(count - head) * bytes};
-        out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
-        if (their_head < count) out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
-    }
-    return n;
-}
-
 static int make_events(struct sim *s, const struct walker *w, struct events *e) {
     static const enum step_kind step[QUEUE_KINDS] = {
         [Q_ATTN] = STEP_ATTN_REDUCE, [Q_FFN] = STEP_FFN_REDUCE, [Q_MERGE] = STEP_ATTN_MERGE};
     if (e->kind == Q_GATHER) {
-        e->event = malloc((4 * 32 + 1) * sizeof *e->event); /* 32 rounds are more than there are */
+        e->event = malloc(COLL_GATHER_EVENTS * sizeof *e->event);
         if (!e->event) return diag_set(s->d, ERR_MEMORY, "no memory for an all-gather");
-        e->count = gather_events(w->me->tp_index, w->stage->size, e->n, e->event);
+        e->count = coll_gather_events(w->me->tp_index, w->stage->size, e->n, e->event);
         return 0;
     }
     struct coll_spec spec;

@@ -106,6 +106,10 @@ struct coll_event {
 };
 int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct net *net, struct coll_event **out,
                 int *count, struct diag *d);
+/* The same of agree_allgather (agree.h) with so many bytes of each rank. Returns the number of events, at most
+ * COLL_GATHER_EVENTS. */
+enum { COLL_GATHER_EVENTS = 4 * 32 }; /* 4 a round */
+int coll_gather_events(int rank, int size, size_t bytes, struct coll_event *out);
 
 /* Builds, proves and prices a choice from clocks at 0; *ps is when the last rank has its result. Local. */
 int coll_predict(const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape,
