@@ -40,9 +40,7 @@ static int users_init(struct users *u, int n, int tokens, struct diag *d) {
     return 0;
 }
 
-static int with_traces(const struct app *app, const struct plan *p, const struct users *u,
-                       int (*use)(const struct app *app, const struct plan *p, const struct trace *trace,
-                                  struct diag *d),
+static int with_traces(const struct app *app, const struct plan *p, const struct users *u, sim_use *use, void *user,
                        struct diag *d) {
     struct engine_job job = {.n_seqs = u->n,
                              .prompt = (const int *const *)u->prompt,
@@ -53,16 +51,14 @@ static int with_traces(const struct app *app, const struct plan *p, const struct
     int rc = trace ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d replicas", p->strategy.dp);
     for (int i = 0; i < p->strategy.dp && !rc; i++)
         rc = trace_fixed(&trace[i], p, &job, i, d);
-    if (!rc) rc = use(app, p, trace, d);
+    if (!rc) rc = use(user, app, p, trace, d);
     for (int i = 0; i < p->strategy.dp && trace; i++)
         trace_fini(&trace[i]);
     free(trace);
     return rc;
 }
 
-static int with_plan(struct app *app, const struct model *m, int tokens,
-                     int (*use)(const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d),
-                     struct diag *d) {
+int sim_job_plan(struct app *app, const struct model *m, int tokens, sim_use *use, void *user, struct diag *d) {
     struct strategy st;
     struct plan *p = NULL;
     struct plan_opts o;
@@ -76,24 +72,30 @@ static int with_plan(struct app *app, const struct model *m, int tokens,
     if (!rc) rc = setup_plan_opts(&o, app, m, NULL, &st, d);
     if (!rc) rc = plan_make(&p, &m->shape, &st, strategy_ranks(&st), &o, d);
     if (!rc) rc = users_init(&u, (int)app->spec.batch, tokens, d);
-    if (!rc) rc = with_traces(app, p, &u, use, d);
+    if (!rc) rc = with_traces(app, p, &u, use, user, d);
     users_fini(&u);
     plan_free(p);
     return rc;
 }
 
-int sim_job(struct app *app,
-            int (*use)(const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d),
-            struct diag *d) {
-    struct model m;
-    int tokens = 0, rc = prompt_tokens(app, &tokens, d);
+int sim_job_open(struct model *m, const struct app *app, int *tokens, struct diag *d) {
+    int rc = prompt_tokens(app, tokens, d);
     if (!rc && !app->spec.cluster)
         rc = diag_set(d, ERR_USAGE, "no cluster: give --cluster FILE, such as one of cluster-configs/");
-    if (!rc) rc = model_open_parts(&m, app, MODEL_SHAPE, d);
+    if (!rc) rc = model_open_parts(m, app, MODEL_SHAPE, d);
     if (rc) return rc;
-    if (!m.shape.causal)
-        rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: virtual time is that of generating text", m.shape.name);
-    if (!rc && app->rank == 0) rc = with_plan(app, &m, tokens, use, d);
+    if (!m->shape.causal) {
+        rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: virtual time is that of generating text", m->shape.name);
+        model_close(m);
+    }
+    return rc;
+}
+
+int sim_job(struct app *app, sim_use *use, void *user, struct diag *d) {
+    struct model m;
+    int tokens = 0, rc = sim_job_open(&m, app, &tokens, d);
+    if (rc) return rc;
+    if (app->rank == 0) rc = sim_job_plan(app, &m, tokens, use, user, d);
     model_close(&m);
     return rc;
 }

@@ -6,10 +6,15 @@
 #include "dist/app.h"
 #include "dist/virtual.h"
 
+/* Called on rank 0 with a plan and the traces of its replicas. */
+typedef int sim_use(void *user, const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d);
+
 /* Opens the model, makes the plan for the cards of --cluster and the traces of all replicas, and calls use on rank 0.
  * The job: --users prompts of --prompt tokens, --generate tokens each. */
-int sim_job(struct app *app,
-            int (*use)(const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d),
-            struct diag *d);
+int sim_job(struct app *app, sim_use *use, void *user, struct diag *d);
+
+/* The parts: the model and the prompt's tokens, known on all ranks; then one plan on this rank. */
+int sim_job_open(struct model *m, const struct app *app, int *tokens, struct diag *d);
+int sim_job_plan(struct app *app, const struct model *m, int tokens, sim_use *use, void *user, struct diag *d);
 
 #endif

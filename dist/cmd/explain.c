@@ -234,7 +234,8 @@ static void print_json(const struct explanation *x) {
     json_decref(o);
 }
 
-static int explain(const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d) {
+static int explain(void *user, const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d) {
+    (void)user;
     struct explanation x = {.p = p, .c = &app->cluster};
     struct simulation sim;
     int rc = simulate(&sim, p, x.c, trace, d);
@@ -253,7 +254,7 @@ static int explain(const struct app *app, const struct plan *p, const struct tra
 }
 
 static int run(struct app *app, struct diag *d) {
-    return sim_job(app, explain, d);
+    return sim_job(app, explain, NULL, d);
 }
 
 const struct cmd cmd_explain = {

@@ -2,9 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../search.h"
 #include "dist/setup.h"
 
 static int run(struct app *app, struct diag *d) {
+    if (app->spec.search) return search_plans(app, d);
     struct model m;
     int rc = model_open(&m, app, d);
     if (rc) return rc;
@@ -32,13 +34,27 @@ static int run(struct app *app, struct diag *d) {
     return rc;
 }
 
+static const struct cmd_mode modes[] = {
+    {"plan",
+     "strategy tp kvp pp dp n-predict ctx micro-batches batch temperature top-k mem transport steps kernels net"},
+    {"plan --search", "search cluster users prompt generate all"},
+    {0},
+};
+
+static int mode(const struct run_spec *s) {
+    return s->search;
+}
+
 const struct cmd cmd_plan = {
     .name = "plan",
-    .summary = "show how a strategy splits a model: layers, heads, bytes, messages",
-    .usage = "--model FILE|PRESET [--strategy S | --tp N --kvp N --pp N --dp N | --ranks N] [options]",
-    .options =
-        "model quant strategy tp kvp pp dp ranks n-predict ctx chunk micro-batches batch mode kv temperature top-k "
-        "mem allreduce transport wire drop-sync steps json kernels net",
-    .notes = "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more.",
+    .summary = "show how a strategy splits a model; or find the best one for a described cluster",
+    .usage =
+        "--model FILE|PRESET [--strategy S | --tp N --kvp N --pp N --dp N | --ranks N] [options]\n"
+        "       northwall plan --search --model FILE|PRESET --cluster FILE [--users N --prompt TOKENS --generate N]",
+    .options = "model quant ranks chunk mode kv allreduce wire drop-sync json",
+    .modes = modes,
+    .mode = mode,
+    .notes = "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more. --search tries every\n"
+             "tp x pp x dp of at most the cluster's cards (or --ranks), with micro-batches and cache types.",
     .run = run,
 };

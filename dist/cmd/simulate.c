@@ -25,7 +25,9 @@ static int show(const struct app *app, const struct plan *p, const struct trace 
     return rc;
 }
 
-static int run_plan(const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d) {
+static int run_plan(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
+                    struct diag *d) {
+    (void)user;
     struct simulation sim;
     struct virtual_summary s;
     int rc = simulate(&sim, p, &app->cluster, trace, d);
@@ -52,7 +54,7 @@ static int run_plan(const struct app *app, const struct plan *p, const struct tr
 static int run(struct app *app, struct diag *d) {
     struct record_ask ask;
     int rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
-    return rc ? rc : sim_job(app, run_plan, d);
+    return rc ? rc : sim_job(app, run_plan, NULL, d);
 }
 
 const struct cmd cmd_simulate = {

@@ -81,6 +81,19 @@ fails "a window that ends before it begins" 2 "--timeline '2:1': expected A:B in
 fails "too many events" 6 "more than 4000000 events to record" 1 simulate --model llama3-8b --cluster "$h100" --tp 8 --prompt 9 \
     --generate 800 --trace "$tmp/t"
 ok "no part of a trace" [ -z "$(ls "$tmp" | grep '^t\.[0-9]*\.part$\|^t$')" ]
+"$northwall" plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 >"$tmp/search"
+ok "search: one card is among the best" grep -qE '^1 +1 +1 (int4|int8|f16 ) ' "$tmp/search"
+ok "search: a loser has its reason" grep -q 'beats it: latency x' "$tmp/search"
+"$northwall" plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 --kv f16 --json >"$tmp/search"
+ok "search: its best latency is the simulator's" [ "$(field "$tmp/search" simulated_latency_ms_per_tok | cut -d: -f2)" = \
+    "$("$northwall" simulate --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 --kv f16 --json \
+        --strategy "$(field "$tmp/search" strategy | cut -d'"' -f4)" --micro-batches "$(field "$tmp/search" micro_batches | cut -d: -f2)" |
+        tr -d ' \n' | grep -oE '"latency_ms_per_tok":[^,]*' | cut -d: -f2)" ]
+"$northwall" plan --search --model llama3-8b --cluster "$northpole" --users 1 --prompt 8 --generate 8 --all >"$tmp/search"
+ok "search: what does not fit says why" grep -q 'does not fit NorthPole: weights' "$tmp/search"
+fails "search without a cluster" 2 "no cluster: give --cluster FILE" 1 plan --search --model "$kjv"
+fails "search of one strategy" 2 "plan --search takes no --tp" 1 plan --search --model "$kjv" --cluster "$h100" --tp 2
+
 fails "no cluster" 2 "no cluster: give --cluster FILE" 1 simulate --model "$kjv"
 fails "clock of no cluster" 2 "--clock virtual: of which cluster?" 1 run --model "$kjv" --clock virtual --prompt a
 fails "cluster without a clock" 2 "give --clock virtual" 3 run --model "$kjv" --cluster "$h100" --prompt a
