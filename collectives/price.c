@@ -34,24 +34,39 @@ struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier)
     return c->now;
 }
 
+static void carry(struct net_stamp *free, const struct net_link *link, const struct net_stamp *ready, uint64_t words_ps,
+                  struct net_stamp *arrival) {
+    *arrival = stamp_max(ready, free);
+    stamp_add(arrival, NET_BANDWIDTH, words_ps);
+    *free = *arrival;
+    if (link->g_ps > words_ps) stamp_add(free, NET_OVERHEAD, link->g_ps - words_ps);
+    stamp_add(arrival, NET_LATENCY, link->L_ps);
+}
+
 struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
                            uint64_t k) {
     const struct net_link *link = &net->tier[tier].link;
-    uint64_t words = pico_of(k, link->G);
-    struct net_stamp arrival = stamp_max(ready, free);
-    stamp_add(&arrival, NET_BANDWIDTH, words);
-    *free = arrival;
-    if (link->g_ps > words) stamp_add(free, NET_OVERHEAD, link->g_ps - words);
-    stamp_add(&arrival, NET_LATENCY, link->L_ps);
+    struct net_stamp arrival;
+    carry(free, link, ready, pico_of(k, link->G), &arrival);
     return arrival;
 }
 
-struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps,
+                    struct net_stamp *arrival) {
     const struct net_link *link = &net->tier[tier].link;
     struct net_stamp ready = net_ready(c, net, tier);
-    if (!link->pull) return net_carry(&c->port_free[tier], net, tier, &ready, k);
-    stamp_add(&ready, NET_LATENCY, link->L_ps);
-    return ready;
+    if (!link->pull) {
+        carry(&c->port_free[tier], link, &ready, words_ps, arrival);
+        return;
+    }
+    *arrival = ready;
+    stamp_add(arrival, NET_LATENCY, link->L_ps);
+}
+
+struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
+    struct net_stamp arrival;
+    net_send_words(c, net, tier, pico_of(k, net->tier[tier].link.G), &arrival);
+    return arrival;
 }
 
 void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp) {

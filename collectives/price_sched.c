@@ -303,6 +303,22 @@ int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct n
     return code;
 }
 
+/* Bruck's: blocks that pass the end of the array are a second message. */
+int coll_gather_events(int rank, int size, size_t bytes, struct coll_event *out) {
+    int n = 0;
+    for (int have = 1; have < size; have *= 2) {
+        int count = have < size - have ? have : size - have, theirs = (rank + have) % size;
+        int head = size - rank < count ? size - rank : count;
+        int their_head = size - theirs < count ? size - theirs : count;
+        int to = (rank - have + size) % size;
+        out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)head * bytes};
+        if (head < count) out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)(count - head) * bytes};
+        out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
+        if (their_head < count) out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
+    }
+    return n;
+}
+
 /* ---- whole choices ---- */
 
 static int build_all(struct sched *all, const struct coll_choice *choice, enum coll_kind kind,

@@ -1,534 +1,200 @@
-/* simulate.c - every rank's walk over the passes of its replica, with stamps for messages. What a rank does, and in
- * which order, is steps.c and engine.c; here it can stop wherever a message is not there yet. */
+/* simulate.c - the passes of all replicas, stage by stage: a pass needs of other stages only what passes before it, and
+ * stages before it, have sent. */
 #include "dist/simulate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine_priv.h"
+#include "sim_priv.h"
 
-/* ---- messages ---- */
-
-/* What queues of a rank hold: from the stage before, from the last stage, and for each rank of its own stage. */
-enum queue_kind { Q_HIDDEN, Q_TOKEN, Q_ATTN, Q_FFN, Q_MERGE, Q_GATHER, QUEUE_KINDS };
-enum { NO_QUEUE = -1 };
-
-struct queue {
-    struct net_stamp *at;
-    int head, n, cap; /* a ring */
-};
-
-/* A collective under way. */
-struct call {
-    const struct coll_event *event;
-    int n, at;
-};
-
-/* The events of one rank of a stage in a collective of so many elements (bytes, for the all-gather). */
-struct events {
-    enum queue_kind kind;
-    size_t n;
-    struct coll_event *event;
-    int count;
-    struct events *next;
-};
-
-enum phase { BEGIN, PROLOGUE, LAYERS, EPILOGUE, END };
-
-struct walker {
-    struct virtual_rank v;
-    struct recorder *rec; /* NULL: nobody asks */
-    const struct plan_rank *me;
-    const struct plan_stage *stage;
+/* A replica under way. */
+struct sim_replica {
+    int number, first; /* first rank */
     const struct trace *trace;
-    int *tier; /* [stage size] to each rank of the stage */
-    struct queue *queue;
-    int blocked; /* the queue that it waits for, or NO_QUEUE */
-    int pass, layer, step;
-    enum phase phase;
-    int in_step; /* 1: the step's time has been spent */
-    struct call call[QUEUE_KINDS];
-    int *last_pass; /* stage 0: [n_micro] pass whose tokens are due, or -1 */
+    struct net_stamp *hidden, *token; /* [largest stage] from the stage before; [n_micro][size of stage 0], a ring */
+    int *last_pass; /* [n_micro] pass whose tokens are due, or -1 */
+    int n_sent, n_taken; /* token messages to each rank of stage 0 */
 };
 
-/* A message that waits for its medium. */
-struct request {
-    struct net_stamp ready;
-    int from, to, queue, tier, medium;
-    uint64_t number, bytes;
-};
+/* ---- a pass ---- */
 
-struct sim {
-    const struct plan *p;
-    const struct cluster *c;
-    struct walker *rank;
-    struct events **events; /* [n_ranks] of the first stage of each size; others look there */
-    int *stage_like; /* [n_stages]: first rank, in replica 0, of the first stage of the same size */
-    int *ready, n_ready;
-    struct request *heap; /* the earliest first */
-    int n_heap, cap_heap;
-    struct net_stamp *free; /* [media] */
-    uint64_t n_requests;
-    struct simulation *out;
-    struct recording *rec; /* NULL: none */
-    int failed; /* an error code; the walk ends */
-    struct diag *d;
-};
-
-static int n_queues(const struct walker *w) {
-    return 2 + (QUEUE_KINDS - 2) * w->stage->size;
+static void take(struct sim *s, const struct sim_replica *r, int pass) {
+    s->out->taken[r->number][pass] = s->out->clock[r->first].now;
 }
 
-static int queue_from(const struct walker *w, enum queue_kind kind, int tp_index) {
-    return kind < Q_ATTN ? (int)kind : 2 + ((int)kind - Q_ATTN) * w->stage->size + tp_index;
+static void receive(struct sim *s, int first, int size, const struct net_stamp *stamp) {
+    for (int i = 0; i < size; i++)
+        net_recv(&s->out->clock[first + i], &s->c->net, s->from_tier[first + i], &stamp[i]);
+    s->out->events += (uint64_t)size;
 }
 
-static void push(struct sim *s, int to, int at, const struct net_stamp *stamp) {
-    struct walker *w = &s->rank[to];
-    struct queue *q = &w->queue[at];
-    if (q->n == q->cap) {
-        int cap = q->cap ? 2 * q->cap : 4;
-        struct net_stamp *ring = malloc((size_t)cap * sizeof *ring);
-        if (!ring) {
-            s->failed = diag_set(s->d, ERR_MEMORY, "no memory for the messages of rank %d", to);
-            return;
-        }
-        for (int i = 0; i < q->n; i++)
-            ring[i] = q->at[(q->head + i) % q->cap];
-        free(q->at);
-        *q = (struct queue){ring, 0, q->n, cap};
-    }
-    q->at[(q->head + q->n++) % q->cap] = *stamp;
-    if (w->blocked != at) return;
-    w->blocked = NO_QUEUE;
-    s->ready[s->n_ready++] = to;
+static struct net_stamp *tokens_at(const struct sim *s, const struct sim_replica *r, int n) {
+    return r->token + (size_t)(n % s->p->opts.n_micro) * (size_t)s->p->stages[0].size;
 }
 
-/* Whose messages a queue of the rank holds. */
-static int sender_of(const struct sim *s, const struct walker *w, int at) {
-    if (at == Q_HIDDEN) return w->me->recv_from;
-    if (at == Q_TOKEN) return w->me->token_from;
-    return (int)(w - s->rank) - w->me->tp_index + (at - 2) % w->stage->size;
+/* Tokens of the micro-batch's last pass, at stage 0. */
+static void receive_tokens(struct sim *s, struct sim_replica *r, int micro) {
+    if (r->last_pass[micro] < 0) return;
+    receive(s, r->first, s->p->stages[0].size, tokens_at(s, r, r->n_taken++));
+    take(s, r, r->last_pass[micro]);
+    r->last_pass[micro] = -1;
 }
 
-/* Nonzero: received. */
-static int receive(struct sim *s, struct walker *w, int at, int tier) {
-    struct queue *q = &w->queue[at];
-    if (q->n == 0) {
-        w->blocked = at;
-        return 0;
-    }
-    record_recv(w->rec, &w->v.clock, &s->c->net, tier, w->rec ? sender_of(s, w, at) : 0, &q->at[q->head]);
-    q->head = (q->head + 1) % q->cap;
-    q->n--;
-    s->out->events++;
-    return 1;
-}
-
-/* The order of collectives/arbiter.h. */
-static int is_before(const struct request *a, const struct request *b) {
-    if (a->ready.ps != b->ready.ps) return a->ready.ps < b->ready.ps;
-    return a->from != b->from ? a->from < b->from : a->number < b->number;
-}
-
-static void swap(struct request *a, struct request *b) {
-    struct request t = *a;
-    *a = *b;
-    *b = t;
-}
-
-static void heap_add(struct sim *s, const struct request *r) {
-    if (s->n_heap == s->cap_heap) {
-        int cap = s->cap_heap ? 2 * s->cap_heap : 64;
-        struct request *heap = realloc(s->heap, (size_t)cap * sizeof *heap);
-        if (!heap) {
-            s->failed = diag_set(s->d, ERR_MEMORY, "no memory for %d messages that wait for a medium", cap);
-            return;
-        }
-        s->heap = heap;
-        s->cap_heap = cap;
-    }
-    int i = s->n_heap++;
-    for (s->heap[i] = *r; i > 0 && is_before(&s->heap[i], &s->heap[(i - 1) / 2]); i = (i - 1) / 2)
-        swap(&s->heap[i], &s->heap[(i - 1) / 2]);
-}
-
-static struct request heap_take(struct sim *s) {
-    struct request first = s->heap[0];
-    s->heap[0] = s->heap[--s->n_heap];
-    for (int i = 0, least = 0;; i = least) {
-        for (int child = 2 * i + 1; child <= 2 * i + 2 && child < s->n_heap; child++)
-            if (is_before(&s->heap[child], &s->heap[least])) least = child;
-        if (least == i) return first;
-        swap(&s->heap[i], &s->heap[least]);
-    }
-}
-
-/* Nobody can walk on: the earliest request takes its medium. */
-static void grant(struct sim *s) {
-    struct request r = heap_take(s);
-    struct net_stamp stamp = net_carry(&s->free[r.medium], &s->c->net, r.tier, &r.ready, r.bytes);
-    push(s, r.to, r.queue, &stamp);
-}
-
-static void send(struct sim *s, int from, int to, int tier, int at, int64_t bytes) {
-    struct walker *w = &s->rank[from];
-    struct net_stamp stamp = record_send(w->rec, &w->v.clock, &s->c->net, tier, to, (uint64_t)bytes);
-    s->out->events++;
-    if (!s->c->net.tier[tier].link.fifo) {
-        push(s, to, at, &stamp);
-        return;
-    }
-    struct request r = {stamp,           from,           to, at, tier, virtual_medium(s->c, s->p, from, to),
-                        s->n_requests++, (uint64_t)bytes};
-    heap_add(s, &r);
-}
-
-/* ---- collectives ---- */
-
-/* The all-gather of collectives/agree.h: Bruck's, blocks that pass the end of the array as a second message. */
-static int gather_events(int rank, int size, size_t bytes, struct coll_event *out) {
-    int n = 0;
-    for (int have = 1; have < size; have *= 2) {
-        int count = have < size - have ? have : size - have, theirs = (rank + have) % size;
-        int head = size - rank < count ? size - rank : count;
-        int their_head = size - theirs < count ? size - theirs : count;
-        int to = (rank - have + size) % size;
-        out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)head * bytes};
-        if (head < count) out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)(count - head) * bytes};
-        out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
-        if (their_head < count) out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
-    }
-    return n;
-}
-
-static int make_events(struct sim *s, const struct walker *w, struct events *e) {
-    static const enum step_kind step[QUEUE_KINDS] = {
-        [Q_ATTN] = STEP_ATTN_REDUCE, [Q_FFN] = STEP_FFN_REDUCE, [Q_MERGE] = STEP_ATTN_MERGE};
-    if (e->kind == Q_GATHER) {
-        e->event = malloc((4 * 32 + 1) * sizeof *e->event); /* 32 rounds are more than there are */
-        if (!e->event) return diag_set(s->d, ERR_MEMORY, "no memory for an all-gather");
-        e->count = gather_events(w->me->tp_index, w->stage->size, e->n, e->event);
-        return 0;
-    }
-    struct coll_spec spec;
-    plan_coll(s->p, (int)(w->me - s->p->ranks), step[e->kind], &spec);
-    int rank = e->kind == Q_MERGE ? w->me->tp_index % s->p->strategy.kvp : w->me->tp_index;
-    return coll_events(&spec, rank, e->n, &s->c->net, &e->event, &e->count, s->d);
-}
-
-/* Events of this rank's place in a stage of its size. */
-static struct events *find_events(struct sim *s, const struct walker *w, enum queue_kind kind, size_t n) {
-    struct events **at = &s->events[s->stage_like[w->me->stage] + w->me->tp_index], *e = *at;
-    while (e && (e->kind != kind || e->n != n))
-        e = e->next;
-    if (e) return e;
-    e = calloc(1, sizeof *e);
-    if (!e) {
-        s->failed = diag_set(s->d, ERR_MEMORY, "no memory for the events of a collective");
-        return NULL;
-    }
-    *e = (struct events){.kind = kind, .n = n, .next = *at};
-    *at = e;
-    s->failed = make_events(s, w, e);
-    return s->failed ? NULL : e;
-}
-
-/* Goes on with a collective; `start`: up to its first receive. Nonzero: at the end. */
-static int call_on(struct sim *s, struct walker *w, enum queue_kind kind, int start) {
-    struct call *call = &w->call[kind];
-    int me = (int)(w - s->rank), base = kind == Q_MERGE ? w->me->tp_index / s->p->strategy.kvp * s->p->strategy.kvp : 0;
-    for (; call->at < call->n && !s->failed; call->at++) {
-        const struct coll_event *e = &call->event[call->at];
-        int peer = base + e->peer;
-        switch (e->doing) {
-        case COLL_SPENDS:
-            net_spend(&w->v.clock, e->share, e->amount);
-            s->out->events++;
-            break;
-        case COLL_SENDS: {
-            int to = me - w->me->tp_index + peer;
-            send(s, me, to, w->tier[peer], queue_from(&s->rank[to], kind, w->me->tp_index), (int64_t)e->amount);
-            break;
-        }
-        case COLL_RECEIVES:
-            if (start || !receive(s, w, queue_from(w, kind, peer), w->tier[peer])) return 0;
-        }
-    }
-    return 1;
-}
-
-static void call_start(struct sim *s, struct walker *w, enum queue_kind kind, size_t n) {
-    const struct events *e = find_events(s, w, kind, n);
-    if (!e) return;
-    w->call[kind] = (struct call){e->event, e->count, 0};
-    call_on(s, w, kind, 1);
-}
-
-/* ---- steps ---- */
-
-static const struct trace_pass *pass_of(const struct walker *w) {
-    return &w->trace->pass[w->pass];
-}
-
-static void send_hidden(struct sim *s, struct walker *w) {
-    int64_t bytes = PLAN_HEADER_BYTES + pass_of(w)->tokens * (PLAN_TOKEN_BYTES + 4 * (int64_t)s->p->shape.d_model);
-    int me = (int)(w - s->rank);
-    for (int i = 0; i < w->me->n_send_to; i++) {
-        int to = w->me->send_to_first + i * w->me->send_to_step;
-        send(s, me, to, virtual_tier(s->c, s->p, me, to), Q_HIDDEN, bytes);
-    }
-}
-
-static void send_token(struct sim *s, struct walker *w) {
-    int64_t bytes = PLAN_SAMPLED_HEADER_BYTES + pass_of(w)->returned * (int64_t)PLAN_SAMPLED_BYTES;
-    int me = (int)(w - s->rank);
-    for (int i = 0; i < w->me->n_token_to && pass_of(w)->wanted; i++) {
-        int to = w->me->token_to_first + i * w->me->token_to_step;
-        send(s, me, to, virtual_tier(s->c, s->p, me, to), Q_TOKEN, bytes);
-    }
-}
-
-static size_t offers_bytes(const struct sim *s, const struct walker *w) {
-    return (size_t)(PLAN_OFFER_HEADER_BYTES +
-                    pass_of(w)->wanted *
-                        (PLAN_OFFER_BYTES + (int64_t)s->p->opts.top_candidates * PLAN_CANDIDATE_BYTES));
-}
-
-/* What follows a step's own time at once: messages, and the beginnings of collectives. */
-static void step_starts(struct sim *s, struct walker *w, enum step_kind kind) {
-    size_t n = (size_t)pass_of(w)->tokens * (size_t)s->p->shape.d_model;
-    int me = (int)(w - s->rank), many = w->stage->size > 1, head0, head1;
-    switch (kind) {
-    case STEP_ATTENTION:
-        if (s->p->strategy.kvp == 1) break;
-        shard_query_heads(&w->me->shard, &head0, &head1);
-        call_start(s, w, Q_MERGE, (size_t)pass_of(w)->tokens * (size_t)(head1 - head0));
-        break;
-    case STEP_ATTN_OUT:
-        if (many && plan_sync(s->p, me, w->layer) == SYNC_TWO) call_start(s, w, Q_ATTN, n);
-        break;
-    case STEP_FFN_DOWN:
-        if (many) call_start(s, w, Q_FFN, plan_sync(s->p, me, w->layer) == SYNC_JOINED ? 2 * n : n);
-        break;
-    case STEP_SAMPLE:
-        if (pass_of(w)->wanted) call_start(s, w, Q_GATHER, offers_bytes(s, w));
-        break;
-    case STEP_SEND_HIDDEN: send_hidden(s, w); break;
-    case STEP_SEND_TOKEN: send_token(s, w); break;
-    default: break;
-    }
-}
-
-/* What a step waits for. Nonzero: nothing any more. */
-static int step_ends(struct sim *s, struct walker *w, enum step_kind kind) {
-    switch (kind) {
-    case STEP_ATTN_MERGE: return call_on(s, w, Q_MERGE, 0);
-    case STEP_ATTN_REDUCE: return call_on(s, w, Q_ATTN, 0);
-    case STEP_FFN_REDUCE: return call_on(s, w, Q_FFN, 0);
-    case STEP_SAMPLE: return !pass_of(w)->wanted || call_on(s, w, Q_GATHER, 0);
-    default: return 1;
-    }
-}
-
-static int run_block(struct sim *s, struct walker *w, const struct plan_block *b, int layer) {
-    const struct trace_pass *t = pass_of(w);
-    struct card_pass pass = {t->tokens, t->wanted, t->ctx_read, t->ctx_sum};
-    for (; w->step < b->n; w->step++) {
-        enum step_kind kind = b->step[w->step].kind;
-        if (kind == STEP_RECV_HIDDEN || kind == STEP_RECV_TOKEN) continue;
-        if (!w->in_step) {
-            record_step(w->rec, &w->v.clock, w->pass, layer, kind);
-            card_spend_step(&w->v.clock, w->v.card, &w->v.place, &b->step[w->step], layer, &pass);
-            s->out->events++;
-            step_starts(s, w, kind);
-            w->in_step = 1;
-        }
-        if (s->failed || !step_ends(s, w, kind)) return 0;
-        w->in_step = 0;
-    }
-    w->step = 0;
-    return 1;
-}
-
-/* ---- passes ---- */
-
-static int is_first_stage(const struct walker *w) {
-    return w->me->stage == 0;
-}
-
-static void take(struct sim *s, const struct walker *w, int pass) {
-    if (w->me->tp_index == 0) s->out->taken[w->me->replica][pass] = w->v.clock.now;
-}
-
-/* Nonzero: the pass has begun. */
-static int begin_pass(struct sim *s, struct walker *w) {
-    int me = (int)(w - s->rank), micro = pass_of(w)->micro;
-    record_step(w->rec, &w->v.clock, w->pass, -1, is_first_stage(w) ? STEP_RECV_TOKEN : STEP_RECV_HIDDEN);
-    if (!is_first_stage(w)) return receive(s, w, Q_HIDDEN, virtual_tier(s->c, s->p, w->me->recv_from, me));
-    if (w->last_pass[micro] < 0) return 1;
-    if (!receive(s, w, Q_TOKEN, virtual_tier(s->c, s->p, w->me->token_from, me))) return 0;
-    take(s, w, w->last_pass[micro]);
-    w->last_pass[micro] = -1;
-    return 1;
-}
-
-static void end_pass(struct sim *s, struct walker *w) {
-    if (!is_first_stage(w) || !pass_of(w)->wanted) return;
-    if (s->p->n_stages > 1)
-        w->last_pass[pass_of(w)->micro] = w->pass;
+static int run_stage(struct sim *s, struct sim_replica *r, int stage, const struct trace_pass *pass) {
+    const struct plan_stage *g = &s->p->stages[stage];
+    const struct sim_part *part = s->part[r->number * s->p->n_stages + stage];
+    int last = stage + 1 == s->p->n_stages, rc = 0;
+    if (stage == 0)
+        receive_tokens(s, r, pass->micro);
     else
-        take(s, w, w->pass);
-}
-
-/* Walks on until a message is lacking. */
-static void walk(struct sim *s, struct walker *w) {
-    while (w->pass < w->trace->n && !s->failed) {
-        switch (w->phase) {
-        case BEGIN:
-            if (!begin_pass(s, w)) return;
-            record_step(w->rec, &w->v.clock, w->pass, -1, RECORD_STEP_PASS);
-            w->phase = PROLOGUE;
-            if (pass_of(w)->tokens) {
-                card_spend_pass(&w->v.clock, w->v.card);
-                break;
-            }
-            send_hidden(s, w);
-            w->phase = BEGIN;
-            w->pass++;
-            break;
-        case PROLOGUE:
-            if (!run_block(s, w, w->me->prologue, -1)) return;
-            w->layer = w->me->shard.layer0;
-            w->phase = LAYERS;
-            break;
-        case LAYERS:
-            for (; w->layer < w->me->shard.layer1; w->layer++)
-                if (!run_block(s, w, w->me->layers[w->layer - w->me->shard.layer0], w->layer)) return;
-            w->phase = EPILOGUE;
-            break;
-        case EPILOGUE:
-            if (!run_block(s, w, w->me->epilogue, -1)) return;
-            w->phase = END;
-            break;
-        case END:
-            end_pass(s, w);
-            w->phase = BEGIN;
-            w->pass++;
-        }
-    }
-}
-
-/* ---- all ranks ---- */
-
-static int walker_init(struct sim *s, int rank, const struct trace *trace) {
-    struct walker *w = &s->rank[rank];
-    w->me = &s->p->ranks[rank];
-    w->stage = &s->p->stages[w->me->stage];
-    w->trace = &trace[w->me->replica];
-    w->blocked = NO_QUEUE;
-    w->rec = s->rec ? &s->rec->rank[rank] : NULL;
-    int rc = virtual_rank_init(&w->v, s->c, s->p, rank, s->d), n_micro = s->p->opts.n_micro;
-    if (rc) return rc;
-    w->queue = calloc((size_t)n_queues(w), sizeof *w->queue);
-    w->tier = calloc((size_t)w->stage->size, sizeof *w->tier);
-    w->last_pass = malloc((size_t)n_micro * sizeof *w->last_pass);
-    if (!w->queue || !w->tier || !w->last_pass) return diag_set(s->d, ERR_MEMORY, "no memory for rank %d", rank);
-    for (int i = 0; i < n_micro; i++)
-        w->last_pass[i] = -1;
-    for (int i = 0; i < w->stage->size; i++)
-        w->tier[i] = virtual_tier(s->c, s->p, rank, rank - w->me->tp_index + i);
-    return 0;
-}
-
-static void walker_fini(struct walker *w) {
-    for (int i = 0; w->queue && i < n_queues(w); i++)
-        free(w->queue[i].at);
-    free(w->queue);
-    free(w->tier);
-    free(w->last_pass);
-}
-
-static int init(struct sim *s, const struct trace *trace) {
-    int n = s->p->n_ranks, rc = 0;
-    struct simulation *out = s->out;
-    *out = (struct simulation){.n_ranks = n};
-    s->rank = calloc((size_t)n, sizeof *s->rank);
-    s->events = calloc((size_t)n, sizeof *s->events);
-    s->stage_like = calloc((size_t)s->p->n_stages, sizeof *s->stage_like);
-    s->ready = calloc((size_t)n, sizeof *s->ready);
-    out->clock = calloc((size_t)n, sizeof *out->clock);
-    s->free = calloc((size_t)virtual_media(s->c, s->p) + 1, sizeof *s->free);
-    out->taken = calloc((size_t)s->p->strategy.dp + 1, sizeof *out->taken);
-    if (!s->rank || !s->events || !s->stage_like || !s->ready || !s->free || !out->clock || !out->taken)
-        return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated ranks", n);
-    for (int i = 0; i < s->p->strategy.dp; i++) {
-        out->taken[i] = calloc((size_t)trace[i].n + 1, sizeof **out->taken);
-        if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", trace[i].n);
-    }
-    for (int i = 0, k; i < s->p->n_stages; i++) {
-        for (k = 0; s->p->stages[k].size != s->p->stages[i].size; k++)
-            continue;
-        s->stage_like[i] = s->p->stages[k].first;
-    }
-    for (int r = 0; r < n && !rc; r++)
-        rc = walker_init(s, r, trace);
+        receive(s, r->first + g->first, g->size, r->hidden);
+    for (; part->class && !rc; part++)
+        if (pass->tokens || part->class->epilogue)
+            rc = sim_run(s, part, r->first + g->first, pass, last ? tokens_at(s, r, r->n_sent) : r->hidden);
     return rc;
 }
 
-static int stuck(struct sim *s) {
-    for (int r = 0; r < s->p->n_ranks; r++) {
-        const struct walker *w = &s->rank[r];
-        if (w->pass == w->trace->n) continue;
-        return diag_set(s->d, ERR_INTERNAL, "simulated rank %d would wait for ever for rank %d, in pass %d, step %d", r,
-                        sender_of(s, w, w->blocked), w->pass, w->step);
+static int run_pass(struct sim *s, struct sim_replica *r, int number) {
+    const struct trace_pass *pass = &r->trace->pass[number];
+    int rc = 0;
+    for (int i = 0; i < s->p->n_stages && !rc; i++)
+        rc = run_stage(s, r, i, pass);
+    if (rc || !pass->tokens || !pass->wanted) return rc;
+    if (s->p->n_stages == 1) {
+        take(s, r, number);
+    } else {
+        r->last_pass[pass->micro] = number;
+        r->n_sent++;
     }
     return 0;
 }
 
-static void fini(struct sim *s) {
-    for (int r = 0; r < s->p->n_ranks; r++) {
-        if (s->rank) walker_fini(&s->rank[r]);
-        for (struct events *e = s->events ? s->events[r] : NULL, *next; e; e = next) {
-            next = e->next;
-            free(e->event);
-            free(e);
-        }
+/* ---- a replica ---- */
+
+static int run_replica(struct sim *s, int number) {
+    size_t n_micro = (size_t)s->p->opts.n_micro, largest = (size_t)s->p->strategy.tp;
+    struct sim_replica r = {.number = number,
+                            .first = number * s->p->ranks_per_replica,
+                            .trace = &s->trace[number],
+                            .hidden = calloc(largest, sizeof *r.hidden),
+                            .token = calloc(n_micro * largest, sizeof *r.token),
+                            .last_pass = malloc(n_micro * sizeof *r.last_pass)};
+    int rc = r.hidden && r.token && r.last_pass
+                 ? 0
+                 : diag_set(s->d, ERR_MEMORY, "no memory for %zu simulated micro-batches", n_micro);
+    for (size_t i = 0; i < n_micro && !rc; i++)
+        r.last_pass[i] = -1;
+    for (int i = 0; i < r.trace->n && !rc; i++)
+        rc = run_pass(s, &r, i);
+    free(r.hidden);
+    free(r.token);
+    free(r.last_pass);
+    return rc;
+}
+
+/* Whether two replicas take the same time: passes and classes, and so all costs and links, are equal. */
+static int same_replicas(const struct sim *s, int a, int b) {
+    const struct trace *ta = &s->trace[a], *tb = &s->trace[b];
+    if (ta->n != tb->n || memcmp(ta->pass, tb->pass, (size_t)ta->n * sizeof *ta->pass)) return 0;
+    for (int i = 0; i < s->p->n_stages; i++) {
+        const struct sim_part *pa = s->part[a * s->p->n_stages + i], *pb = s->part[b * s->p->n_stages + i];
+        for (; pa->class && pa->class == pb->class && pa->times == pb->times; pa++)
+            pb++;
+        if (pa->class != pb->class) return 0;
     }
+    return 1;
+}
+
+/* As a replica that has been walked, or by itself. */
+static int run_or_copy(struct sim *s, int number, uint64_t *events) {
+    struct simulation *out = s->out;
+    size_t n = (size_t)s->p->ranks_per_replica;
+    uint64_t before = out->events;
+    int like = 0;
+    while (like < number && (!same_replicas(s, like, number)))
+        like++;
+    int rc = 0;
+    if (like == number) {
+        rc = run_replica(s, number);
+        events[number] = out->events - before;
+        return rc;
+    }
+    memcpy(out->clock + (size_t)number * n, out->clock + (size_t)like * n, n * sizeof *out->clock);
+    memcpy(out->taken[number], out->taken[like], (size_t)s->trace[like].n * sizeof **out->taken);
+    events[number] = events[like];
+    out->events += events[like];
+    out->events_skipped += events[like];
+    return 0;
+}
+
+/* ---- all replicas ---- */
+
+static int init_ranks(struct sim *s) {
+    const struct plan *p = s->p;
+    int rc = 0;
+    for (int r = 0; r < p->n_ranks && !rc; r++) {
+        int from = p->ranks[r].stage ? p->ranks[r].recv_from : p->ranks[r].token_from;
+        rc = virtual_rank_init(&s->rank[r], s->c, p, r, s->d);
+        if (!rc && from >= 0) s->from_tier[r] = virtual_tier(s->c, p, from, r);
+    }
+    for (int i = 0; i < p->strategy.dp * p->n_stages && !rc; i++)
+        rc = sim_stage(s, i / p->n_stages, i % p->n_stages);
+    return rc ? rc : sim_run_init(s);
+}
+
+static int init(struct sim *s) {
+    const struct plan *p = s->p;
+    size_t n = (size_t)p->n_ranks, dp = (size_t)p->strategy.dp;
+    struct simulation *out = s->out;
+    *out = (struct simulation){.n_ranks = p->n_ranks};
+    s->rank = calloc(n, sizeof *s->rank);
+    s->from_tier = calloc(n, sizeof *s->from_tier);
+    s->events = calloc(n, sizeof *s->events);
+    s->part = calloc(dp * (size_t)p->n_stages, sizeof *s->part);
+    s->stage_like = calloc((size_t)p->n_stages, sizeof *s->stage_like);
+    out->clock = calloc(n, sizeof *out->clock);
+    out->taken = calloc(dp + 1, sizeof *out->taken);
+    if (!s->rank || !s->from_tier || !s->events || !s->part || !s->stage_like || !out->clock || !out->taken)
+        return diag_set(s->d, ERR_MEMORY, "no memory for %zu simulated ranks", n);
+    for (size_t i = 0; i < dp; i++) {
+        out->taken[i] = calloc((size_t)s->trace[i].n + 1, sizeof **out->taken);
+        if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", s->trace[i].n);
+    }
+    for (int i = 0, k; i < p->n_stages; i++) {
+        for (k = 0; p->stages[k].size != p->stages[i].size; k++)
+            continue;
+        s->stage_like[i] = p->stages[k].first;
+    }
+    return init_ranks(s);
+}
+
+static void fini(struct sim *s) {
+    sim_codes_fini(s);
+    sim_run_fini(s);
+    for (int i = 0; i < s->p->strategy.dp * s->p->n_stages && s->part; i++)
+        free(s->part[i]);
+    free(s->part);
     free(s->rank);
+    free(s->from_tier);
     free(s->events);
     free(s->stage_like);
-    free(s->ready);
-    free(s->heap);
-    free(s->free);
+}
+
+static int run(struct sim *s) {
+    uint64_t *events = calloc((size_t)s->p->strategy.dp, sizeof *events);
+    int rc = events ? init(s) : diag_set(s->d, ERR_MEMORY, "no memory for simulated replicas");
+    for (int i = 0; i < s->p->strategy.dp && !rc; i++)
+        rc = run_or_copy(s, i, events);
+    fini(s);
+    free(events);
+    if (rc) simulation_fini(s->out);
+    return rc;
 }
 
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
              struct diag *d) {
-    return simulate_recorded(out, p, c, trace, NULL, d);
-}
-
-int simulate_recorded(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
-                      struct recording *rec, struct diag *d) {
-    struct sim s = {.p = p, .c = c, .out = out, .rec = rec, .d = d};
-    s.failed = init(&s, trace);
-    for (int r = p->n_ranks - 1; r >= 0 && !s.failed; r--)
-        s.ready[s.n_ready++] = r;
-    while ((s.n_ready > 0 || s.n_heap > 0) && !s.failed) {
-        if (s.n_ready > 0)
-            walk(&s, &s.rank[s.ready[--s.n_ready]]);
-        else
-            grant(&s);
-    }
-    if (!s.failed) s.failed = stuck(&s);
-    for (int r = 0; r < p->n_ranks && !s.failed; r++) {
-        out->clock[r] = s.rank[r].v.clock;
-        record_flush(s.rank[r].rec, &out->clock[r]);
-    }
-    if (!s.failed && rec) s.failed = recording_end(rec, p, c, d);
-    fini(&s);
-    if (s.failed) simulation_fini(out);
-    return s.failed;
+    struct sim s = {.p = p, .c = c, .trace = trace, .out = out, .d = d};
+    return virtual_media(c, p) ? simulate_recorded(out, p, c, trace, NULL, d) : run(&s);
 }
 
 void simulation_fini(struct simulation *s) {

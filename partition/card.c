@@ -90,7 +90,7 @@ void card_spend_pass(struct net_clock *clock, const struct card *c) {
     net_spend(clock, NET_OVERHEAD, c->pass_ps);
 }
 
-static int is_message(enum step_kind kind) {
+int card_is_message(enum step_kind kind) {
     switch (kind) {
     case STEP_RECV_HIDDEN:
     case STEP_ATTN_MERGE:
@@ -111,7 +111,7 @@ static uint64_t read_ps(const struct card *c, int level, uint64_t bytes) {
 void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
                      const struct plan_step *step, int layer, const struct card_pass *pass) {
     const struct step_cost *cost = &step->cost;
-    if (is_message(step->kind)) return;
+    if (card_is_message(step->kind)) return;
     int64_t tokens = step->kind >= STEP_OUT_NORM ? pass->wanted : pass->tokens;
     if (tokens == 0) return;
     int at = layer < 0 ? place->ends : place->layer[layer];

@@ -12,8 +12,7 @@
 #include "dist/simulate.h"
 #include "engine_priv.h"
 #include "models/decoder/tiny.h"
-
-#include "base/hash.h"
+#include "random_cluster.h"
 
 enum { MAX_RANKS = 12, SEQS = 5, CASES = 90 };
 
@@ -60,42 +59,6 @@ struct rank_run {
     int rc;
 };
 
-static uint64_t below(uint64_t key, uint64_t *n, uint64_t most) {
-    return rng_u64(key, (*n)++) % most;
-}
-
-static void random_card(struct card *card, uint64_t key, uint64_t *n) {
-    snprintf(card->name, sizeof card->name, "random");
-    card->n_levels = 1 + (int)below(key, n, 2);
-    for (int i = 0; i < card->n_levels; i++)
-        card->level[i] = (struct card_level){.bytes = i + 1 < card->n_levels ? 4000 + below(key, n, 300000) : 0,
-                                             .G = {1 + below(key, n, 900), 1 + below(key, n, 7)},
-                                             .latency_ps = below(key, n, 90000)};
-    for (int k = 0; k < PREC_COUNT; k++)
-        card->op[k] = (struct pico_rate){1 + below(key, n, 50), 1 + below(key, n, 9)};
-    card->step_ps = below(key, n, 300000);
-    card->pass_ps = below(key, n, 9000000);
-}
-
-static void random_cluster(struct cluster *c, uint64_t key, uint64_t *n) {
-    snprintf(c->name, sizeof c->name, "random");
-    random_card(&c->card, key, n);
-    c->has_host = 1;
-    if (below(key, n, 2)) random_card(&c->host, key, n);
-    c->net = net_default;
-    c->net.n_tiers = 1 + (int)below(key, n, 3);
-    for (int i = 0; i < c->net.n_tiers; i++) {
-        c->net.tier[i].link = (struct net_link){0,
-                                                below(key, n, 5000000),
-                                                below(key, n, 900000),
-                                                below(key, n, 900000),
-                                                below(key, n, 2000000),
-                                                {1 + below(key, n, 3000), 1 + below(key, n, 7)},
-                                                below(key, n, 4) == 0};
-        c->joins[i] = i + 1 < c->net.n_tiers ? 2 << i : 0;
-    }
-}
-
 static int case_init(struct job_case *c, int number) {
     static const char *const algos[] = {"auto", "tree", "oneshot", "twoshot", "ring", "hierarchical:ring:tree"};
     uint64_t key = (uint64_t)number + 1000, n = 0;
@@ -113,7 +76,7 @@ static int case_init(struct job_case *c, int number) {
         deep.n_layers = 4;
         tiny_shape(&c->shape, &deep, quantized ? "Q8_0" : "F16", NULL);
     }
-    random_cluster(&c->cluster, key, &n);
+    random_cluster(&c->cluster, key, &n, 1);
     int n_seqs = 1 + (int)below(key, &n, SEQS);
     int draft = below(key, &n, 3) == 0 ? 2 : 0, per_replica = (n_seqs + st.dp - 1) / st.dp;
     c->opts = (struct plan_opts){.decoder = {.linear_bits = quantized ? ACT_I8 : ACT_F32,
@@ -210,17 +173,6 @@ static void run_ranks(const struct job_case *c, int size, struct rank_run *ranks
         link_free(bus[r]);
 }
 
-static int same_stamp(const struct net_stamp *a, const struct net_stamp *b) {
-    return a->ps == b->ps && memcmp(a->share, b->share, sizeof a->share) == 0;
-}
-
-static int same_clock(const struct net_clock *a, const struct net_clock *b) {
-    int same = same_stamp(&a->now, &b->now);
-    for (int i = 0; i < NET_MAX_TIERS; i++)
-        same &= same_stamp(&a->port_free[i], &b->port_free[i]);
-    return same;
-}
-
 static int same_trace(const struct trace *a, const struct trace *b) {
     return a->n == b->n && memcmp(a->pass, b->pass, (size_t)a->n * sizeof *a->pass) == 0;
 }
@@ -284,6 +236,7 @@ static int differences(const struct job_case *c, const struct plan *p, const str
               fixed.n, trace[i].n);
         trace_fini(&fixed);
     }
+    check_both(c->strategy, p, &c->cluster, trace);
     int rc = recording_init(&rec, p->n_ranks, 0, UINT64_MAX, &d);
     if (!rc) rc = simulate_recorded(&sim, p, &c->cluster, trace, &rec, &d);
     if (!rc && (rc = simulate(&plain, p, &c->cluster, trace, &d))) simulation_fini(&sim);

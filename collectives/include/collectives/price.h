@@ -67,6 +67,8 @@ void net_spend(struct net_clock *c, enum net_share share, uint64_t ps);
 /* Sends k bytes over a tier: advances the sender and gives the stamp that travels with the message. On a pull link a
  * run of SENDs is one publication (k = 0). */
 struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k);
+/* The same where [k G] is known: words_ps. */
+void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps, struct net_stamp *arrival);
 /* The two halves of net_send where a medium is shared: what the sender does, giving when it is ready; and the medium,
  * from its last message on (`free`: zero at first), giving the stamp. */
 struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier);
@@ -104,6 +106,10 @@ struct coll_event {
 };
 int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct net *net, struct coll_event **out,
                 int *count, struct diag *d);
+/* The same of agree_allgather (agree.h) with so many bytes of each rank. Returns the number of events, at most
+ * COLL_GATHER_EVENTS. */
+enum { COLL_GATHER_EVENTS = 4 * 32 }; /* 4 a round */
+int coll_gather_events(int rank, int size, size_t bytes, struct coll_event *out);
 
 /* Builds, proves and prices a choice from clocks at 0; *ps is when the last rank has its result. Local. */
 int coll_predict(const struct coll_choice *choice, enum coll_kind kind, const struct coll_shape *shape,

@@ -1,12 +1,9 @@
-/* virtual.h - time on a described cluster: what running engines (emulation) and the simulator share.
- *
- * Ranks that are cards are numbered from 0 in the order of the plan: rank -> card. A host rank works on the cluster's
- * host, next to all cards by the last tier. All functions are local. */
+/* virtual.h - time on a described cluster: what running engines (emulation) and the simulator share. All functions are
+ * local. */
 #ifndef DIST_VIRTUAL_H
 #define DIST_VIRTUAL_H
 
-#include "partition/card.h"
-#include "partition/cluster.h"
+#include "partition/place.h"
 
 /* One pass of a replica, as its stage 0 sees it; tokens == 0: the micro-batch ends. */
 struct trace_pass {
@@ -24,27 +21,5 @@ struct trace {
 /* Room for one more, zeroed; NULL: no memory. */
 struct trace_pass *trace_add(struct trace *t);
 void trace_fini(struct trace *t);
-
-/* A rank on its card. */
-struct virtual_rank {
-    const struct card *card;
-    struct card_place place;
-    struct net_clock clock;
-};
-
-/* ERR_PLAN: the cluster has too few cards, no host for a host rank, or the card no room; or the plan's all-reduce is
- * the MPI library's own, whose messages cannot be seen. c outlives v. */
-int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const struct plan *p, int rank, struct diag *d);
-
-/* The card of a rank, counted from 0; a host is -1. */
-int virtual_card(const struct plan *p, int rank);
-/* The tier between two ranks of a plan. */
-int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b);
-
-/* The shared medium that messages between two ranks take, one for each group of cards that its tier joins, or -1: the
- * link is the sender's own. */
-int virtual_medium(const struct cluster *c, const struct plan *p, int a, int b);
-/* How many there are; 0: all links are private. */
-int virtual_media(const struct cluster *c, const struct plan *p);
 
 #endif

@@ -56,6 +56,9 @@ struct card_pass {
     int64_t ctx_read, ctx_sum; /* C, X: plan_work */
 };
 
+/* Whether a step is messages alone, which take nothing here. */
+int card_is_message(enum step_kind kind);
+
 /* Advances a clock by a pass's overhead, and by one of its steps. layer: of the model, -1 at both ends. Local. */
 void card_spend_pass(struct net_clock *clock, const struct card *c);
 void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,

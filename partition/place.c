@@ -1,4 +1,5 @@
-#include "dist/virtual.h"
+/* place.c - ranks on cards, and the links and media between them. */
+#include "partition/place.h"
 
 #include <string.h>
 

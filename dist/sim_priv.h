@@ -1,0 +1,108 @@
+/* sim_priv.h - what the files of the simulator share.
+ *
+ * What the ranks of one stage do in one pass is straight-line code over their clocks: sim_code.c puts the operations of
+ * all of them in one order in which every receive has its stamp. Stages, and layers in a row, that do the same share
+ * one class: the same code for the same pass.
+ *
+ * Code only adds to times and takes the later of two. So its effect is the same at any hour (shift all clocks, and all
+ * results shift), and each result is one of the inputs plus what the way from there adds: sim_run.c keeps that for
+ * inputs, relative to each other, that it has seen, and applies it at once where they come again. Which input, and so
+ * what a time is made of, depends on the relative times alone. A port that is free already is as good as any other that
+ * is, and left as it is by a class that does not use it. */
+#ifndef DIST_SIM_PRIV_H
+#define DIST_SIM_PRIV_H
+
+#include "dist/simulate.h"
+
+/* Clocks stay below this, or a job is refused: a sum of two times never overflows. 26 days. */
+#define SIM_MOST_PS (UINT64_C(1) << 61)
+
+enum sim_doing { SIM_WORK, SIM_SPEND, SIM_SEND, SIM_RECEIVE };
+struct sim_op {
+    uint8_t doing, of; /* SPEND: share; SEND, RECEIVE: tier */
+    int rank; /* of the stage */
+    int at; /* WORK: which; SEND, RECEIVE: stamp */
+    uint64_t ps; /* SPEND; SEND: of the bytes */
+};
+
+/* A step's part in a rank's work: steps in a row are one. */
+struct sim_step {
+    const struct plan_step *step;
+    int rank, layer, work;
+};
+
+struct sim_code {
+    int tokens, wanted, returned; /* what it depends on of a pass; work on the context too */
+    struct sim_op *op;
+    struct sim_step *step;
+    int n_ops, n_steps, n_work;
+    int n_stamps, n_out; /* of the stamps, those that leave the stage come first: one for each rank that receives */
+    uint64_t events, most_ps; /* most_ps: all operations without work, one after the other */
+    struct sim_code *next;
+};
+
+/* The time of all work of a code in a pass. */
+struct sim_times {
+    const struct sim_code *code;
+    int64_t ctx_read, ctx_sum;
+    uint64_t number, most_ps; /* number: of all times ever made */
+    struct net_stamp *work;
+};
+
+/* A part of the pass of a stage that others do too: prologue, some layers, epilogue. */
+struct sim_class {
+    int first, size; /* ranks of the first stage that does it */
+    int prologue, layer0, layer1, epilogue;
+    int n_out; /* ranks that receive what its epilogue sends */
+    int port[NET_MAX_TIERS], n_ports; /* tiers that it may send on and wait for */
+    char *same; /* all that its codes depend on */
+    size_t same_bytes;
+    struct sim_code *codes;
+    uint64_t *memo; /* [n_memo][memo_words] */
+    size_t n_memo, memo_words;
+    struct sim_class *next;
+};
+
+/* A class and how often in a row. */
+struct sim_part {
+    struct sim_class *class;
+    int times;
+};
+
+struct sim_events;
+enum { SIM_TIMES = 1024 };
+
+struct sim {
+    const struct plan *p;
+    const struct cluster *c;
+    const struct trace *trace;
+    struct simulation *out;
+    struct virtual_rank *rank; /* [n_ranks]; clocks are in out */
+    int *from_tier; /* [n_ranks] that hidden states, or on stage 0 tokens, come by */
+    struct sim_part **part; /* [dp * n_stages], each ended by a NULL class */
+    struct sim_class *classes;
+    struct sim_events **events; /* [n_ranks] of the first stage of each size; others look there */
+    int *stage_like; /* [n_stages]: first rank, in replica 0, of the first stage of the same size */
+    struct sim_times times[SIM_TIMES];
+    uint64_t n_times;
+    /* what running needs, for the largest class */
+    int most_stamps;
+    struct net_stamp *stamp, *in;
+    struct net_clock *clock;
+    uint64_t *key;
+    struct diag *d;
+};
+
+/* sim_code.c: the parts of a stage of a replica, classed with those that are known; code for a pass. */
+int sim_stage(struct sim *s, int replica, int stage);
+int sim_code_get(struct sim *s, struct sim_class *c, const struct trace_pass *pass, struct sim_code **out);
+void sim_codes_fini(struct sim *s);
+
+/* sim_run.c: after all stages; then a part of a pass, from the clocks of ranks `first` .. on. out: [class->n_out]
+ * stamps of what it sends. */
+int sim_run_init(struct sim *s);
+int sim_run(struct sim *s, const struct sim_part *part, int first, const struct trace_pass *pass,
+            struct net_stamp *out);
+void sim_run_fini(struct sim *s);
+
+#endif

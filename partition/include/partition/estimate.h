@@ -1,0 +1,70 @@
+/* estimate.h - a job's time on a described cluster in closed form: no pass is walked.
+ *
+ *   struct estimator *e;  estimator_new(&e, plan, cluster, &d);
+ *   struct estimate est;  estimator_run(e, &(struct estimate_job){28, 1024, 1024, 256}, &est, &d);
+ *   estimator_free(e);
+ *
+ * All sequences have equal lengths; none ends early and nothing is drafted (what trace_fixed makes). A pass of T
+ * tokens, S of them wanted, that reads C cached positions and sees X takes stage s, all of whose ranks begin together,
+ *
+ *   t_s = pass overhead + sum over equal blocks of their number x block + send and receive overheads     ps
+ *   block = sum over its parts between collectives of max over ranks (card.h: steps) and of the collective's time for
+ *           ranks that begin together (price.h), what a rank has over from the one taken from its next part
+ *   w_s = that, up to the moment at which the next stage has the hidden states, or stage 0 the tokens
+ *
+ * and M micro-batches in flight a round, where every one makes a pass:
+ *
+ *   round of decoding   max(sum of w_s, M x slowest t_s)      one micro-batch's token needs its last one; a stage is
+ *                                                             busy with one pass at a time
+ *   round of a prompt   M x slowest t_s
+ *   job                 fill, rounds, drain: the longest of the paths that run along one stage within a kind of rounds
+ *                       and step to later stages in its first and its last round, by a recursion over the stages
+ *
+ * (the event graph of a flow shop with a feedback loop: its rate is its greatest cycle mean, Baccelli, Cohen, Olsder
+ * and Quadrat 1992, "Synchronization and Linearity", chapter 2.) Chunks of prompts are rounds of equal tokens whose
+ * contexts grow evenly, and so are generated tokens: t_s is a convex and piecewise linear function of the round.
+ * Arithmetic series of its pieces are summed; a piece is found by halving, and is linear where its middle is at most
+ * 2^-14 of its value off, which bounds the error of a sum.
+ *
+ * Not in it: waits among ranks of a stage beyond one collective, ports still busy from an earlier collective, headers
+ * of empty passes. dist/simulate.h walks them all; tests/dist/test_estimate.c compares. All functions are local. */
+#ifndef PARTITION_ESTIMATE_H
+#define PARTITION_ESTIMATE_H
+
+#include "partition/cluster.h"
+#include "partition/plan.h"
+
+struct estimate_job {
+    int n_seqs; /* of all replicas */
+    int prompt_len, n_new; /* tokens of each */
+    int chunk; /* most prompt tokens of a sequence in one pass */
+};
+
+/* What a round of decoding waits for. */
+enum estimate_bound {
+    BOUND_LOOP, /* the sum of the stages: more micro-batches would fit */
+    BOUND_STAGE /* the slowest stage */
+};
+
+struct estimate {
+    struct net_stamp prefill; /* until the last sequence has its first token; shares are those of its critical path */
+    struct net_stamp total; /* until the last token */
+    uint64_t decode_ps, token_ps; /* total - prefill; of each of the n_new - 1 tokens in it, the mean */
+    enum estimate_bound bound; /* in the last round; of the slowest replica */
+    int slowest_stage; /* in it */
+};
+
+/* What estimates of a plan on a cluster share: cards, tiers, costs of passes and of collectives by tokens, as they come
+ * up. Both outlive it. One thread. ERR_PLAN as virtual_rank_init, and
+ * where cards share links (fifo). */
+struct estimator;
+int estimator_new(struct estimator **out, const struct plan *p, const struct cluster *c, struct diag *d);
+/* ERR_PLAN: more sequences than the plan has room for, or a prompt beyond its context. */
+int estimator_run(struct estimator *e, const struct estimate_job *job, struct estimate *out, struct diag *d);
+void estimator_free(struct estimator *e); /* NULL accepted */
+
+/* One estimate. */
+int plan_estimate(struct estimate *out, const struct plan *p, const struct cluster *c, const struct estimate_job *job,
+                  struct diag *d);
+
+#endif

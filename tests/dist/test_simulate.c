@@ -1,0 +1,129 @@
+/* What the simulator skips, it knows: clocks, their shares and the times of tokens are those of a walk of every event,
+ * for presets of up to 64 ranks on random clusters and for passes that nothing foresees. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "dist/engine.h"
+#include "partition/random_shape.h"
+#include "random_cluster.h"
+
+enum { SEQS = 12, ROUNDS = 3, MAX_DP = 4 };
+
+static const struct {
+    const char *model, *strategy, *drop_sync;
+    int mixed; /* every third layer has another type */
+    int n_micro, least; /* least: percent of its events that come again */
+} cases[] = {
+    {"llama3-70b", "tp8xpp8", NULL, 0, 4, 50},
+    {"llama3-70b", "tp2xpp8xdp4", NULL, 0, 3, 50},
+    {"llama3-70b", "tp8", "0,3-40", 0, 2, 50},
+    {"llama3-8b", "tp4xpp3", NULL, 1, 3, 50},
+    {"llama3-8b", "tp64", NULL, 0, 1, 20},
+    {"llama3-8b", "tp8xkvp2xpp2", NULL, 0, 2, 50},
+    {"granite-3b-northpole", "stages:1*14,2/0", NULL, 0, 12, 0},
+    {"granite-3b-northpole", "stages:host,2*7,3/0xdp2", NULL, 0, 5, 0},
+    {"pythia-410m", "tp4xpp2xdp2", NULL, 0, 2, 50},
+    {"smollm-135m", "stages:1,5,3,2", NULL, 0, 4, 50},
+    {"smollm-135m", "tp3xpp6xdp2", NULL, 0, 2, 20},
+    {"tinyllama-1.1b", "pp11xdp2", NULL, 0, 2, 0},
+    {"tinyllama-1.1b", "1", NULL, 0, 1, 0},
+};
+enum { N_CASES = sizeof cases / sizeof *cases };
+
+/* Of a plan's sequences, 1 to 40 prompt tokens each; with `other`, passes get random contexts and refused drafts. */
+static void make_trace(struct trace *out, const struct plan *p, int replica, uint64_t key, int other) {
+    static int prompt[40];
+    const int *prompts[SEQS];
+    int len[SEQS];
+    uint64_t n = 0;
+    struct diag d = {0};
+    for (int i = 0; i < SEQS; i++) {
+        prompts[i] = prompt;
+        len[i] = 1 + (int)below(key, &n, 40);
+    }
+    struct engine_job job = {.n_seqs = SEQS,
+                             .prompt = prompts,
+                             .prompt_len = len,
+                             .n_new = 5,
+                             .chunk = 16,
+                             .sampling = {.top_k = 1, .top_p = 1}};
+    CHECK(trace_fixed(out, p, &job, replica, &d) == 0, "%s", d.text);
+    for (int i = 0; i < out->n && other; i++) {
+        struct trace_pass *t = &out->pass[i];
+        if (t->wanted) t->returned = 1 + (int)below(key + (uint64_t)replica, &n, (uint64_t)t->wanted);
+        t->ctx_read += (int64_t)below(key + (uint64_t)replica, &n, 1000);
+        t->ctx_sum += (int64_t)below(key + (uint64_t)replica, &n, 10000);
+    }
+}
+
+static int make_plan(struct plan **out, int i, const struct cluster *c, struct diag *d) {
+    struct model_shape shape;
+    struct strategy st;
+    int rc = preset_shape(&shape, cases[i].model, NULL, 0, d);
+    if (!rc && cases[i].mixed) mix_types(&shape, type_index("Q8_0"));
+    if (!rc) rc = strategy_parse(&st, cases[i].strategy, d);
+    if (rc) return rc;
+    int each = (SEQS + st.dp - 1) / st.dp;
+    struct plan_opts o = {.decoder = {.linear_bits = ACT_I8,
+                                      .head_bits = ACT_I8,
+                                      .n_seqs = each,
+                                      .n_ctx = 64,
+                                      .max_tokens = 16 * each,
+                                      .threads = 1},
+                          .n_micro = cases[i].n_micro < each ? cases[i].n_micro : each,
+                          .transport = COLL_TRANSPORT_LINK,
+                          .top_candidates = 3,
+                          .drop_sync = cases[i].drop_sync,
+                          .net = &c->net};
+    return plan_make(out, &shape, &st, strategy_ranks(&st), &o, d);
+}
+
+static void check_case(int i, int round) {
+    struct cluster c = {0};
+    struct plan *p = NULL;
+    struct trace trace[MAX_DP] = {{0}};
+    struct diag d = {0};
+    uint64_t key = (uint64_t)(100 * round + i), n = 0;
+    char what[128];
+    snprintf(what, sizeof what, "%s %s, round %d", cases[i].model, cases[i].strategy, round);
+    random_cluster(&c, key, &n, 0);
+    c.card.level[0].bytes *= 1000; /* some layers lie in it */
+    c.net.tier[0].link.pull = (int)below(key, &n, 2);
+    int rc = make_plan(&p, i, &c, &d);
+    CHECK(rc == 0, "%s: %s", what, d.text);
+    for (int r = 0; !rc && r < p->strategy.dp; r++)
+        make_trace(&trace[r], p, r, key, round);
+    int skipped = rc ? 0 : check_both(what, p, &c, trace);
+    CHECK(skipped >= cases[i].least, "%s: only %d %% of the events skipped", what, skipped);
+    for (int r = 0; r < MAX_DP; r++)
+        trace_fini(&trace[r]);
+    plan_free(p);
+}
+
+/* A card so slow that the clocks could not hold it. */
+static void check_too_long(void) {
+    struct cluster c = {0};
+    struct plan *p = NULL;
+    struct trace trace = {0};
+    struct simulation sim;
+    struct diag d = {0};
+    uint64_t n = 0;
+    random_cluster(&c, 1, &n, 0);
+    c.card.pass_ps = UINT64_MAX / 20;
+    int rc = make_plan(&p, N_CASES - 1, &c, &d);
+    CHECK(rc == 0, "%s", d.text);
+    if (rc) return;
+    make_trace(&trace, p, 0, 1, 0);
+    rc = simulate(&sim, p, &c, &trace, &d);
+    CHECK(rc == ERR_PLAN && strstr(d.text, "26 days"), "%d: %s", rc, d.text);
+    trace_fini(&trace);
+    plan_free(p);
+}
+
+int main(void) {
+    for (int k = 0; k < ROUNDS; k++)
+        for (int i = 0; i < N_CASES; i++)
+            check_case(i, k);
+    check_too_long();
+    return check_report("test_simulate");
+}
