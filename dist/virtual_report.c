@@ -1,60 +1,8 @@
 #include "virtual_report.h"
 
+#include <stddef.h>
+
 #include "base/text.h"
-
-/* ---- energy ---- */
-
-struct counts {
-    int64_t passes, tokens, wanted_passes, wanted, ctx_read, ctx_sum;
-};
-
-static void count_trace(struct counts *out, const struct trace *t) {
-    *out = (struct counts){0};
-    for (int i = 0; i < t->n; i++) {
-        const struct trace_pass *p = &t->pass[i];
-        out->passes += p->tokens > 0;
-        out->tokens += p->tokens;
-        out->wanted_passes += p->wanted > 0;
-        out->wanted += p->wanted;
-        out->ctx_read += p->ctx_read;
-        out->ctx_sum += p->ctx_sum;
-    }
-}
-
-/* A block's bytes and operations in all passes. */
-static void add_block(struct virtual_summary *s, const struct card *c, const struct card_place *place,
-                      const struct plan_block *b, int layer, const struct counts *n) {
-    int at = layer < 0 ? place->ends : place->layer[layer];
-    for (int i = 0; i < b->n; i++) {
-        const struct step_cost *cost = &b->step[i].cost;
-        int late = b->step[i].kind >= STEP_OUT_NORM;
-        double passes = (double)(late ? n->wanted_passes : n->passes), tokens = (double)(late ? n->wanted : n->tokens);
-        double kv = (double)cost->kv_bytes_per_tok * tokens + (double)cost->kv_bytes_per_ctx * (double)n->ctx_read;
-        s->weights_J += 1e-12 * c->level[at].pJ_per_B *
-                        ((double)cost->weight_bytes * passes + (double)cost->row_bytes_per_tok * tokens);
-        s->cache_J += 1e-12 * c->level[place->kv].pJ_per_B * kv;
-        for (int k = 0; k < PREC_COUNT; k++)
-            s->ops_J += 1e-12 * c->pJ_per_op[k] *
-                        ((double)cost->ops_per_tok[k] * tokens + (double)cost->ops_per_ctx[k] * (double)n->ctx_sum);
-    }
-}
-
-/* All powered cards draw their power as long as the job takes, also where they wait. */
-static void add_rank(struct virtual_summary *s, const struct plan *p, const struct cluster *c, int rank,
-                     const struct counts *n) {
-    const struct plan_rank *r = &p->ranks[rank];
-    struct virtual_rank v;
-    struct diag d = {0};
-    if (r->role == RANK_HOST || virtual_rank_init(&v, c, p, rank, &d)) return;
-    uint64_t bytes = r->bytes.weights + r->bytes.kv + r->bytes.work + r->engine_bytes;
-    s->cards++;
-    if (bytes > s->card_bytes) s->card_bytes = bytes;
-    s->static_J += c->card.active_W * 1e-12 * (double)s->total_ps;
-    add_block(s, v.card, &v.place, r->prologue, -1, n);
-    for (int l = r->shard.layer0; l < r->shard.layer1; l++)
-        add_block(s, v.card, &v.place, r->layers[l - r->shard.layer0], l, n);
-    add_block(s, v.card, &v.place, r->epilogue, -1, n);
-}
 
 /* ---- the summary ---- */
 
@@ -68,8 +16,15 @@ static void add_replica(struct virtual_summary *s, const struct trace *t, const 
     }
 }
 
-void virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
-                       int users, const struct trace *trace, struct net_stamp *const *taken) {
+static void add_rank(struct virtual_summary *s, const struct plan_rank *r) {
+    uint64_t bytes = r->bytes.weights + r->bytes.kv + r->bytes.work + r->engine_bytes;
+    if (r->role == RANK_HOST) return;
+    s->cards++;
+    if (bytes > s->card_bytes) s->card_bytes = bytes;
+}
+
+void virtual_times(struct virtual_summary *out, const char *kind, const struct plan *p, int users,
+                   const struct trace *trace, struct net_stamp *const *taken) {
     *out = (struct virtual_summary){.kind = kind, .users = users};
     for (int i = 0; i < p->strategy.dp; i++)
         add_replica(out, &trace[i], taken[i]);
@@ -78,13 +33,16 @@ void virtual_summarize(struct virtual_summary *out, const char *kind, const stru
     out->latency_ms = each > 0 ? total / each : 0;
     out->decode_ms = each > 1 ? (total - 1e-9 * (double)out->prefill_ps) / (each - 1) : 0;
     out->throughput = total > 0 ? 1e3 * (double)out->tokens / total : 0;
-    for (int r = 0; r < p->n_ranks; r++) {
-        struct counts n;
-        count_trace(&n, &trace[p->ranks[r].replica]);
-        add_rank(out, p, c, r, &n);
-    }
-    double J = out->static_J + out->weights_J + out->cache_J + out->ops_J;
-    out->power_W = total > 0 ? 1e3 * J / total : 0;
+    for (int r = 0; r < p->n_ranks; r++)
+        add_rank(out, &p->ranks[r]);
+}
+
+int virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
+                      int users, const struct trace *trace, struct net_stamp *const *taken, struct diag *d) {
+    virtual_times(out, kind, p, users, trace, taken);
+    int rc = virtual_energy(&out->energy, p, c, trace, out->total_ps, d);
+    out->power_W = out->total_ps ? 1e12 * virtual_energy_sum(&out->energy) / (double)out->total_ps : 0;
+    return rc;
 }
 
 void virtual_last_pass(struct virtual_window *out, const struct plan *p, const struct trace *trace,
@@ -118,7 +76,7 @@ int virtual_light(struct virtual_summary *s, const struct plan *p, const struct 
     set_light(&light);
     int rc = simulate(&sim, p, &light, trace, d);
     if (rc) return rc;
-    virtual_summarize(&other, s->kind, p, &light, s->users, trace, sim.taken);
+    virtual_times(&other, s->kind, p, s->users, trace, sim.taken);
     s->light_ms = other.latency_ms;
     simulation_fini(&sim);
     return 0;
@@ -130,11 +88,21 @@ static double per_token_mJ(const struct virtual_summary *s, double J) {
     return s->tokens ? 1e3 * J / (double)s->tokens : 0;
 }
 
-static double all_J(const struct virtual_summary *s) {
-    return s->static_J + s->weights_J + s->cache_J + s->ops_J;
+static const struct {
+    const char *key;
+    size_t offset;
+} terms[] = {
+    {"idle", offsetof(struct virtual_energy, idle_J)},       {"active", offsetof(struct virtual_energy, active_J)},
+    {"weights", offsetof(struct virtual_energy, weights_J)}, {"cache", offsetof(struct virtual_energy, cache_J)},
+    {"operations", offsetof(struct virtual_energy, ops_J)},  {"links", offsetof(struct virtual_energy, links_J)}};
+enum { N_TERMS = sizeof terms / sizeof *terms };
+
+static double term_J(const struct virtual_energy *e, int i) {
+    return *(const double *)(const void *)((const char *)e + terms[i].offset);
 }
 
 void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out) {
+    const struct virtual_energy *e = &s->energy;
     char bytes[24];
     fprintf(out, "%s on %s: %d x %s%s%s; strategy %s, %d micro-batch%s (deterministic, n = 1)\n", s->kind, c->name,
             s->cards, c->card.name, p->strategy.host ? " and the host " : "", p->strategy.host ? c->host.name : "",
@@ -153,11 +121,10 @@ void virtual_print(const struct virtual_summary *s, const struct plan *p, const 
     fprintf(out, "  throughput              %12.1f tok/s\n", s->throughput);
     fprintf(out, "  power of the cards      %12.1f W  modelled\n", s->power_W);
     fprintf(out,
-            "  energy a token          %12.3f mJ  modelled: static %.3f, weights %.3f, cache %.3f, operations %.3f; "
-            "without "
-            "links and host\n",
-            per_token_mJ(s, all_J(s)), per_token_mJ(s, s->static_J), per_token_mJ(s, s->weights_J),
-            per_token_mJ(s, s->cache_J), per_token_mJ(s, s->ops_J));
+            "  energy a token          %12.3f mJ  modelled, of the cards:", per_token_mJ(s, virtual_energy_sum(e)));
+    for (int i = 0; i < N_TERMS; i++)
+        fprintf(out, "%s %s %.3f", i ? "," : "", terms[i].key, per_token_mJ(s, term_J(e, i)));
+    fprintf(out, p->strategy.host ? "; the host %.3f more\n" : "\n", per_token_mJ(s, e->host_J));
     fprintf(out, "  memory of a card        %12s  at most, of weights, cache and work space\n\n",
             text_bytes(bytes, sizeof bytes, (double)s->card_bytes));
     fprintf(out, "critical path of the last token (shares sum to its time, %.6f ms):\n", 1e-9 * (double)s->total_ps);
@@ -177,11 +144,12 @@ json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, cons
     json_object_update_new(o, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "prefill_ms", 1e-9 * (double)s->prefill_ps,
                                         "latency_ms_per_tok", s->latency_ms, "decode_ms_per_tok", s->decode_ms,
                                         "throughput_tok_per_s", s->throughput, "power_W", s->power_W,
-                                        "energy_mJ_per_tok", per_token_mJ(s, all_J(s))));
-    json_object_set_new(o, "energy_terms_mJ_per_tok",
-                        json_pack("{s:f, s:f, s:f, s:f}", "static", per_token_mJ(s, s->static_J), "weights",
-                                  per_token_mJ(s, s->weights_J), "cache", per_token_mJ(s, s->cache_J), "operations",
-                                  per_token_mJ(s, s->ops_J)));
+                                        "energy_mJ_per_tok", per_token_mJ(s, virtual_energy_sum(&s->energy))));
+    json_t *energy = json_object();
+    for (int i = 0; i < N_TERMS; i++)
+        json_object_set_new(energy, terms[i].key, json_real(per_token_mJ(s, term_J(&s->energy, i))));
+    json_object_set_new(o, "energy_terms_mJ_per_tok", energy);
+    json_object_set_new(o, "host_energy_mJ_per_tok", json_real(per_token_mJ(s, s->energy.host_J)));
     json_object_set_new(o, "energy_kind", json_string("modelled"));
     json_object_set_new(o, "critical_path", path);
     json_object_set_new(o, "speed_of_light_ms_per_tok", s->light_ms > 0 ? json_real(s->light_ms) : json_null());

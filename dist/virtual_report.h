@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "dist/simulate.h"
+#include "virtual_energy.h"
 
 /* Times and rates of a job on all replicas, which begin together. Per token means: for a user, so that users /
  * throughput is the latency (HPEC 2024 divides prompt and generation by the tokens of a user). */
@@ -19,13 +20,16 @@ struct virtual_summary {
     struct net_stamp critical; /* what the last token's time is made of */
     double light_ms; /* latency_ms of the same plan with free links and without overheads; 0: not known */
     uint64_t card_bytes; /* most that one card holds */
-    double static_J, weights_J, cache_J, ops_J; /* modelled, all cards; links and host are not in them */
-    double power_W;
+    struct virtual_energy energy; /* modelled */
+    double power_W; /* of the cards, modelled; without the host */
 };
 
-/* taken[replica][trace[replica].n]. Local. */
-void virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
-                       int users, const struct trace *trace, struct net_stamp *const *taken);
+/* All but energy, power and light. taken[replica][trace[replica].n]. Local. */
+void virtual_times(struct virtual_summary *out, const char *kind, const struct plan *p, int users,
+                   const struct trace *trace, struct net_stamp *const *taken);
+/* All but light. ERR_MEMORY. Local. */
+int virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
+                      int users, const struct trace *trace, struct net_stamp *const *taken, struct diag *d);
 /* Fills in light_ms by a simulation. Local. */
 int virtual_light(struct virtual_summary *s, const struct plan *p, const struct cluster *c, const struct trace *trace,
                   struct diag *d);

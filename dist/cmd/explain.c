@@ -82,7 +82,7 @@ static int check_secant(struct explanation *x, const struct trace *trace, struct
     better_cluster(&better, x->first);
     int rc = simulate(&sim, x->p, &better, trace, d);
     if (rc) return rc;
-    virtual_summarize(&s, "simulated", x->p, &better, x->s.users, trace, sim.taken);
+    virtual_times(&s, "simulated", x->p, x->s.users, trace, sim.taken);
     simulation_fini(&sim);
     x->predicted = 1 - whole_share(x, x->first) * (1 - 1 / FASTER);
     x->simulated = part(s.total_ps, x->s.total_ps);
@@ -239,7 +239,7 @@ static int explain(const struct app *app, const struct plan *p, const struct tra
     struct simulation sim;
     int rc = simulate(&sim, p, x.c, trace, d);
     if (rc) return rc;
-    virtual_summarize(&x.s, "simulated", p, x.c, (int)app->spec.batch, trace, sim.taken);
+    virtual_times(&x.s, "simulated", p, (int)app->spec.batch, trace, sim.taken);
     virtual_last_pass(&x.last, p, trace, sim.taken);
     simulation_fini(&sim);
     find_binding(&x);

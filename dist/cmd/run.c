@@ -166,8 +166,8 @@ static int report_virtual(const struct app *app, const struct runner *run, const
     int rc = err_agree(run->link, trace && taken ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d replicas", dp), d);
     if (!rc) rc = engine_traces(run->engine, r, trace, taken, d);
     if (!rc && app->rank == 0) {
-        virtual_summarize(&s, "emulated", run->plan, &app->cluster, r->n_seqs, trace, taken);
-        rc = virtual_light(&s, run->plan, &app->cluster, trace, d);
+        rc = virtual_summarize(&s, "emulated", run->plan, &app->cluster, r->n_seqs, trace, taken, d);
+        if (!rc) rc = virtual_light(&s, run->plan, &app->cluster, trace, d);
         if (!rc && app->spec.json)
             *out = virtual_json(&s, run->plan, &app->cluster);
         else if (!rc)

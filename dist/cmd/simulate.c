@@ -30,12 +30,13 @@ static int run_plan(const struct app *app, const struct plan *p, const struct tr
     struct virtual_summary s;
     int rc = simulate(&sim, p, &app->cluster, trace, d);
     if (rc) return rc;
-    virtual_summarize(&s, "simulated", p, &app->cluster, (int)app->spec.batch, trace, sim.taken);
-    rc = virtual_light(&s, p, &app->cluster, trace, d);
+    rc = virtual_summarize(&s, "simulated", p, &app->cluster, (int)app->spec.batch, trace, sim.taken, d);
+    if (!rc) rc = virtual_light(&s, p, &app->cluster, trace, d);
     if (!rc && app->spec.json) {
         json_t *o = virtual_json(&s, p, &app->cluster);
         json_object_set_new(o, "model", json_string(p->shape.name));
         json_object_set_new(o, "events", json_integer((json_int_t)sim.events));
+        json_object_set_new(o, "events_known", json_integer((json_int_t)sim.events_skipped));
         json_dumpf(o, stdout, JSON_INDENT(1));
         fputc('\n', stdout);
         json_decref(o);
