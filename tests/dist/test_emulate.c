@@ -218,7 +218,7 @@ static void check_path(const struct job_case *c, const struct plan *p, const str
 }
 
 static int same_events(const struct recorder *a, const struct recorder *b) {
-    return a->n == b->n && memcmp(a->event, b->event, (size_t)a->n * sizeof *a->event) == 0;
+    return a->n == b->n && (a->n == 0 || memcmp(a->event, b->event, (size_t)a->n * sizeof *a->event) == 0);
 }
 
 /* Of ranks that ran: how many clocks and times of tokens differ from the simulator's. */

@@ -20,7 +20,7 @@ static struct recording rec;
 static struct plan *plan;
 
 static void record_job(void) {
-    static const int id, len[] = {9, 9, 9}, *const prompt[] = {&id, &id, &id};
+    static const int ids[9], len[] = {9, 9, 9}, *const prompt[] = {ids, ids, ids};
     struct model_shape shape;
     struct strategy st;
     struct diag d = {0};
