@@ -627,23 +627,40 @@ static struct card_pass pass_at(const struct passes *p, int64_t i) {
     return (struct card_pass){a->tokens, a->wanted, a->ctx_read + i * b->ctx_read, a->ctx_sum + i * b->ctx_sum};
 }
 
+/* What tokens take from stage 0 to where they are needed again. While the small micro-batches decode beside prompts of
+ * the big ones, a small one's tokens are behind a big pass in all stages, and the next big pass is behind the pass that
+ * needs them: two rounds. */
+static void set_loop(const struct job *j, const struct rounds *r, struct wave *w) {
+    const struct estimator *e = j->e;
+    struct net_stamp big = {0}, small = {0};
+    int first = j->class_of[0], last = j->class_of[e->p->n_stages - 1];
+    w->loop = (struct net_stamp){0};
+    for (int k = 0; k < e->n_classes && (r->big.decodes || r->small.decodes); k++) {
+        if (!e->class[k]->in_use) continue;
+        big = stamp_mix(&big, 1, &w->big[k].passed, (uint64_t)e->class[k]->in_use, 1);
+        small = stamp_mix(&small, 1, &w->small[k].passed, (uint64_t)e->class[k]->in_use, 1);
+    }
+    if (r->big.decodes) stamp_raise(&w->loop, &big);
+    if (r->small.decodes) stamp_raise(&w->loop, &small);
+    if (r->big.decodes || !r->small.decodes) return;
+    big = stamp_mix(&big, 1, &w->small[first].busy, r->n_small, 1);
+    big = stamp_mix(&big, 1, &w->big[first].busy, r->n_big - 1, 1);
+    big = stamp_mix(&big, 1, &w->small[last].passed, 1, 2);
+    stamp_raise(&w->loop, &big);
+}
+
 static int make_wave(const struct job *j, const struct rounds *r, int64_t i, struct wave *w) {
     const struct estimator *e = j->e;
     struct card_pass big = pass_at(&r->big, i), small = pass_at(&r->small, i);
-    struct net_stamp small_loop = {0};
     int rc = 0;
-    w->loop = (struct net_stamp){0};
     for (int k = 0; k < e->n_classes && !rc; k++) {
-        struct stage_class *c = e->class[k];
-        if (!c->in_use) continue;
-        rc = take_turn(e, c, &big, &w->big[k], j->d);
+        if (!e->class[k]->in_use) continue;
+        rc = take_turn(e, e->class[k], &big, &w->big[k], j->d);
         w->small[k] = w->big[k];
-        if (!rc && r->n_small) rc = take_turn(e, c, &small, &w->small[k], j->d);
+        if (!rc && r->n_small) rc = take_turn(e, e->class[k], &small, &w->small[k], j->d);
         w->round[k] = stamp_mix(&w->big[k].busy, r->n_big, &w->small[k].busy, r->n_small, 1);
-        if (r->big.decodes) w->loop = stamp_mix(&w->loop, 1, &w->big[k].passed, (uint64_t)c->in_use, 1);
-        if (r->small.decodes) small_loop = stamp_mix(&small_loop, 1, &w->small[k].passed, (uint64_t)c->in_use, 1);
     }
-    stamp_raise(&w->loop, &small_loop);
+    set_loop(j, r, w);
     for (int k = 0; k < e->n_classes; k++)
         if (e->class[k] -> in_use) stamp_raise(&w->round[k], &w->loop);
     return rc;
