@@ -46,10 +46,12 @@ struct turn {
     struct net_stamp busy, passed;
 };
 
-/* A rank in a block: the time, with what it is made of since the block began, and the rank it has waited for there. */
+/* A rank in a block: the time, with what it is made of since the block began, the rank it has waited for there, and
+ * when its port is free again. */
 struct rank_time {
     struct net_stamp t;
     int from;
+    uint64_t port;
 };
 
 /* Stages that are alike. */
@@ -101,7 +103,7 @@ struct estimator {
     int *class_of; /* [dp][n_stages] */
     struct net_stamp *at; /* [ranks of a replica] of a stage at hand */
     struct rank_time *rank, *met; /* likewise */
-    uint64_t *first_send; /* likewise: ps into a pass */
+    uint64_t *port, *first_send; /* likewise: ps into a pass */
     struct wave wave[MAX_DEPTH];
     struct turn *turns; /* of the waves, whose rounds lie behind sum */
     struct net_stamp *sum; /* [n_classes] of all rounds but the last */
@@ -390,19 +392,29 @@ static int set_attention(const struct stage_class *c, const struct costs *costs,
     return alike;
 }
 
-static void meet_ranks(const struct estimator *e, const struct stage_class *c, const struct net_stamp *ends) {
+/* When a rank begins with what it sends. */
+static uint64_t send_time(const struct rank_time *r) {
+    return r->port > r->t.ps ? r->port : r->t.ps;
+}
+
+static void meet_ranks(const struct estimator *e, const struct stage_class *c, const struct costs *costs, int coll) {
+    const struct net_stamp *ends = costs->coll[coll];
     for (int r = 0; r < c->size; r++) {
         const struct net_stamp *end = NULL;
         int late = 0;
         uint64_t most = 0;
         for (int i = 0; i < c->size; i++) {
             const struct net_stamp *way = &ends[(c->size <= MAX_PAIRS ? i * c->size : 0) + r];
-            if (way->ps == NEVER || (end && e->rank[i].t.ps + way->ps <= most)) continue;
-            most = e->rank[i].t.ps + way->ps;
+            uint64_t begin = i == r ? e->rank[i].t.ps : send_time(&e->rank[i]);
+            if (way->ps == NEVER || (end && begin + way->ps <= most)) continue;
+            most = begin + way->ps;
             late = i;
             end = way;
         }
-        e->met[r] = (struct rank_time){stamp_plus(&e->rank[late].t, end), e->rank[late].from};
+        e->met[r] = (struct rank_time){stamp_plus(&e->rank[late].t, end), e->rank[late].from,
+                                       send_time(&e->rank[r]) + costs->port[coll][r]};
+        e->met[r].t.share[NET_BANDWIDTH] += most - e->met[r].t.ps;
+        e->met[r].t.ps = most;
     }
     memcpy(e->rank, e->met, (size_t)c->size * sizeof *e->rank);
 }
@@ -412,7 +424,7 @@ static void run_block(const struct estimator *e, const struct stage_class *c, co
     const struct chain *ch = &c->chain[chain];
     const struct net_stamp *attention = attention_of(c, costs, chain);
     for (int r = 0; r < c->size; r++)
-        e->rank[r] = (struct rank_time){{e->at[r].ps + attention[r].ps, {0}}, r};
+        e->rank[r] = (struct rank_time){{e->at[r].ps + attention[r].ps, {0}}, r, e->port[r]};
     for (int r = 0; r < c->size; r++)
         memcpy(e->rank[r].t.share, attention[r].share, sizeof attention[r].share);
     for (int i = 0; i < ch->n_parts; i++) {
@@ -422,14 +434,17 @@ static void run_block(const struct estimator *e, const struct stage_class *c, co
         if (ch->coll[i] < 0 || !costs->coll[ch->coll[i]]) continue;
         for (int r = 0; r < c->size && !e->first_send[r]; r++)
             e->first_send[r] = e->rank[r].t.ps;
-        meet_ranks(e, c, costs->coll[ch->coll[i]]);
+        meet_ranks(e, c, costs, ch->coll[i]);
     }
 }
 
-/* Whether a block has taken all ranks equally long: so will all that follow. */
+/* Whether a block has taken all ranks and their ports equally long: so will all that follow. */
 static int is_steady(const struct estimator *e, const struct stage_class *c) {
-    for (int r = 1; r < c->size; r++)
-        if (e->rank[r].t.ps - e->at[r].ps != e->rank[0].t.ps - e->at[0].ps) return 0;
+    uint64_t one = e->rank[0].t.ps - e->at[0].ps;
+    for (int r = 0; r < c->size; r++) {
+        const struct rank_time *now = &e->rank[r];
+        if (now->t.ps - e->at[r].ps != one || (now->port > now->t.ps && now->port - e->port[r] != one)) return 0;
+    }
     return 1;
 }
 
@@ -469,8 +484,10 @@ static void go_on(const struct estimator *e, const struct stage_class *c, const 
         for (int i = 0; i < NET_SHARES; i++)
             e->met[r].t.share[i] += from->share[i];
     }
-    for (int r = 0; r < c->size; r++)
+    for (int r = 0; r < c->size; r++) {
         e->at[r] = stamp_mix(&e->met[r].t, 1, period, more, 1);
+        e->port[r] = e->rank[r].port + more * period->ps;
+    }
 }
 
 /* Returns raise_to_ports. */
@@ -528,6 +545,7 @@ static void run_pass(const struct estimator *e, const struct stage_class *c, con
     int64_t bytes = sent_bytes(e, c, costs);
     *out = (struct ending){.port_bound = 0};
     memset(e->at, 0, (size_t)c->size * sizeof *e->at);
+    memset(e->port, 0, (size_t)c->size * sizeof *e->port);
     memset(e->first_send, 0, (size_t)c->size * sizeof *e->first_send);
     for (int i = 0; i < c->n_chains; i++)
         out->port_bound |= run_chain(e, c, costs, i);
@@ -1055,10 +1073,11 @@ int estimator_new(struct estimator **out, const struct plan *p, const struct clu
     e->at = calloc((size_t)p->ranks_per_replica, sizeof *e->at);
     e->rank = calloc((size_t)p->ranks_per_replica, sizeof *e->rank);
     e->met = calloc((size_t)p->ranks_per_replica, sizeof *e->met);
+    e->port = calloc((size_t)p->ranks_per_replica, sizeof *e->port);
     e->first_send = calloc((size_t)p->ranks_per_replica, sizeof *e->first_send);
     e->free_at = calloc((size_t)p->n_stages, sizeof *e->free_at);
     e->seq = calloc(2 * (size_t)p->opts.decoder.n_seqs, sizeof *e->seq);
-    int rc = e->class && e->class_of && e->at && e->rank && e->met && e->first_send && e->free_at && e->seq
+    int rc = e->class && e->class_of && e->at && e->rank && e->met && e->port && e->first_send && e->free_at && e->seq
                  ? 0
                  : diag_set(d, ERR_MEMORY, "no memory for an estimator of %d ranks", p->n_ranks);
     if (!rc && !p->shape.causal)
@@ -1085,6 +1104,7 @@ void estimator_free(struct estimator *e) {
     free(e->at);
     free(e->rank);
     free(e->met);
+    free(e->port);
     free(e->first_send);
     free(e->turns);
     free(e->sum);
