@@ -25,7 +25,7 @@ struct ending {
     struct net_stamp end, passed; /* of the last rank; the next stage, or stage 0, has what it sends */
     uint64_t port, shared_port; /* ps at which the next pass may begin, as what was sent keeps its port; where that port
                                    is needed inside the stage too */
-    int port_bound; /* collectives lack ports rather than time */
+    int port_bound; /* collectives wait for ports: more time between them is not more time in all */
 };
 
 /* What does not depend on the context, for passes of so many tokens. */
@@ -397,8 +397,10 @@ static uint64_t send_time(const struct rank_time *r) {
     return r->port > r->t.ps ? r->port : r->t.ps;
 }
 
-static void meet_ranks(const struct estimator *e, const struct stage_class *c, const struct costs *costs, int coll) {
+/* Nonzero: some rank waits for a port. */
+static int meet_ranks(const struct estimator *e, const struct stage_class *c, const struct costs *costs, int coll) {
     const struct net_stamp *ends = costs->coll[coll];
+    int port_bound = 0;
     for (int r = 0; r < c->size; r++) {
         const struct net_stamp *end = NULL;
         int late = 0;
@@ -413,14 +415,17 @@ static void meet_ranks(const struct estimator *e, const struct stage_class *c, c
         }
         e->met[r] = (struct rank_time){stamp_plus(&e->rank[late].t, end), e->rank[late].from,
                                        send_time(&e->rank[r]) + costs->port[coll][r]};
+        port_bound |= most > e->met[r].t.ps;
         e->met[r].t.share[NET_BANDWIDTH] += most - e->met[r].t.ps;
         e->met[r].t.ps = most;
     }
     memcpy(e->rank, e->met, (size_t)c->size * sizeof *e->rank);
+    return port_bound;
 }
 
-/* From e->at to e->rank. */
-static void run_block(const struct estimator *e, const struct stage_class *c, const struct costs *costs, int chain) {
+/* From e->at to e->rank. Returns meet_ranks. */
+static int run_block(const struct estimator *e, const struct stage_class *c, const struct costs *costs, int chain) {
+    int port_bound = 0;
     const struct chain *ch = &c->chain[chain];
     const struct net_stamp *attention = attention_of(c, costs, chain);
     for (int r = 0; r < c->size; r++)
@@ -434,8 +439,9 @@ static void run_block(const struct estimator *e, const struct stage_class *c, co
         if (ch->coll[i] < 0 || !costs->coll[ch->coll[i]]) continue;
         for (int r = 0; r < c->size && !e->first_send[r]; r++)
             e->first_send[r] = e->rank[r].t.ps;
-        meet_ranks(e, c, costs, ch->coll[i]);
+        port_bound |= meet_ranks(e, c, costs, ch->coll[i]);
     }
+    return port_bound;
 }
 
 /* Whether a block has taken all ranks and their ports equally long: so will all that follow. */
@@ -461,20 +467,6 @@ static struct net_stamp period_of(const struct estimator *e, const struct stage_
     return stamp_mix(&period, 1, &period, 0, n);
 }
 
-/* Nor can it be shorter than its collectives keep the busiest port. Nonzero: it was. */
-static int raise_to_ports(const struct stage_class *c, const struct costs *costs, int chain, struct net_stamp *period) {
-    const struct chain *ch = &c->chain[chain];
-    uint64_t before = period->ps;
-    for (int r = 0; r < c->size; r++) {
-        struct net_stamp busy = {0};
-        for (int i = 0; i < ch->n_parts; i++)
-            if (ch->coll[i] >= 0 && costs->port[ch->coll[i]]) busy.ps += costs->port[ch->coll[i]][r];
-        busy.share[NET_BANDWIDTH] = busy.ps;
-        stamp_raise(period, &busy);
-    }
-    return period->ps > before;
-}
-
 /* From e->rank to e->at, and so many blocks more that are as this one. */
 static void go_on(const struct estimator *e, const struct stage_class *c, const struct net_stamp *period,
                   uint64_t more) {
@@ -490,20 +482,16 @@ static void go_on(const struct estimator *e, const struct stage_class *c, const 
     }
 }
 
-/* Returns raise_to_ports. */
+/* Returns meet_ranks. */
 static int run_chain(const struct estimator *e, const struct stage_class *c, const struct costs *costs, int chain) {
-    struct net_stamp period = {0};
-    int raised = 0, steady = 0;
+    int port_bound = 0, steady = 0;
     for (int done = 1, count = c->chain[chain].count; done <= count && !steady; done++) {
-        run_block(e, c, costs, chain);
+        port_bound |= run_block(e, c, costs, chain);
         steady = done == MAX_BLOCKS || is_steady(e, c);
-        if (steady && done < count) {
-            period = period_of(e, c);
-            raised = raise_to_ports(c, costs, chain, &period);
-        }
+        struct net_stamp period = period_of(e, c);
         go_on(e, c, &period, steady ? (uint64_t)(count - done) : 0);
     }
-    return raised;
+    return port_bound;
 }
 
 /* What a rank has sent keeps its port: the next pass may not send there before. */
