@@ -99,7 +99,7 @@ struct estimator {
     const struct plan *p;
     const struct cluster *c;
     int n_classes;
-    struct stage_class **class;
+    struct stage_class **kind;
     int *class_of; /* [dp][n_stages] */
     struct net_stamp *at; /* [ranks of a replica] of a stage at hand */
     struct rank_time *rank, *met; /* likewise */
@@ -642,9 +642,9 @@ static void set_loop(const struct job *j, const struct rounds *r, struct wave *w
     int first = j->class_of[0], last = j->class_of[e->p->n_stages - 1];
     w->loop = (struct net_stamp){0};
     for (int k = 0; k < e->n_classes && (r->big.decodes || r->small.decodes); k++) {
-        if (!e->class[k]->in_use) continue;
-        big = stamp_mix(&big, 1, &w->big[k].passed, (uint64_t)e->class[k]->in_use, 1);
-        small = stamp_mix(&small, 1, &w->small[k].passed, (uint64_t)e->class[k]->in_use, 1);
+        if (!e->kind[k]->in_use) continue;
+        big = stamp_mix(&big, 1, &w->big[k].passed, (uint64_t)e->kind[k]->in_use, 1);
+        small = stamp_mix(&small, 1, &w->small[k].passed, (uint64_t)e->kind[k]->in_use, 1);
     }
     if (r->big.decodes) stamp_raise(&w->loop, &big);
     if (r->small.decodes) stamp_raise(&w->loop, &small);
@@ -660,15 +660,15 @@ static int make_wave(const struct job *j, const struct rounds *r, int64_t i, str
     struct card_pass big = pass_at(&r->big, i), small = pass_at(&r->small, i);
     int rc = 0;
     for (int k = 0; k < e->n_classes && !rc; k++) {
-        if (!e->class[k]->in_use) continue;
-        rc = take_turn(e, e->class[k], &big, &w->big[k], j->d);
+        if (!e->kind[k]->in_use) continue;
+        rc = take_turn(e, e->kind[k], &big, &w->big[k], j->d);
         w->small[k] = w->big[k];
-        if (!rc && r->n_small) rc = take_turn(e, e->class[k], &small, &w->small[k], j->d);
+        if (!rc && r->n_small) rc = take_turn(e, e->kind[k], &small, &w->small[k], j->d);
         w->round[k] = stamp_mix(&w->big[k].busy, r->n_big, &w->small[k].busy, r->n_small, 1);
     }
     set_loop(j, r, w);
     for (int k = 0; k < e->n_classes; k++)
-        if (e->class[k] -> in_use) stamp_raise(&w->round[k], &w->loop);
+        if (e->kind[k]->in_use) stamp_raise(&w->round[k], &w->loop);
     return rc;
 }
 
@@ -676,7 +676,7 @@ static int make_wave(const struct job *j, const struct rounds *r, int64_t i, str
 static int is_straight(const struct estimator *e, const struct wave *a, const struct wave *b, const struct wave *m,
                        double part) {
     for (int k = 0; k < e->n_classes; k++) {
-        if (!e->class[k] -> in_use) continue;
+        if (!e->kind[k]->in_use) continue;
         double line = (double)a->round[k].ps * (1 - part) + (double)b->round[k].ps * part;
         double off = line - (double)m->round[k].ps;
         if (off * off > line * line * 0x1p-28) return 0;
@@ -696,7 +696,7 @@ static int add_rounds(const struct job *j, const struct rounds *r, int64_t a, co
         return rc ? rc : add_rounds(j, r, middle, wm, b, wb, depth + 1);
     }
     for (int k = 0; k < e->n_classes && !rc; k++) {
-        if (!e->class[k] -> in_use) continue;
+        if (!e->kind[k]->in_use) continue;
         struct net_stamp piece = stamp_mix(&wa->round[k], (uint64_t)(n + 1), &wb->round[k], (uint64_t)(n - 1), 2);
         e->sum[k] = stamp_plus(&e->sum[k], &piece);
     }
@@ -866,9 +866,9 @@ static int run_job(struct job *j, int64_t n_seqs, struct estimate *out) {
     int rc = 0;
     if (n_small) small.n_seqs = most - 1;
     for (int k = 0; k < e->n_classes; k++)
-        e->class[k]->in_use = 0;
+        e->kind[k]->in_use = 0;
     for (int s = 0; s < p->n_stages; s++)
-        e->class[j->class_of[s]]->in_use++;
+        e->kind[j->class_of[s]]->in_use++;
     memset(e->free_at, 0, (size_t)p->n_stages * sizeof *e->free_at);
     memset(e->seq, 0, 2 * (size_t)most * sizeof *e->seq);
     for (int64_t n = 0; !rc; skip_passes(&big, n), skip_passes(&small, n)) {
@@ -1031,13 +1031,13 @@ static int add_stage(struct estimator *e, int replica, int s, struct diag *d) {
         class_free(c);
         return rc;
     }
-    while (k < e->n_classes && !same_class(e->class[k], c))
+    while (k < e->n_classes && !same_class(e->kind[k], c))
         k++;
     e->class_of[replica * e->p->n_stages + s] = k;
     if (k < e->n_classes)
         class_free(c);
     else
-        e->class[e->n_classes++] = c;
+        e->kind[e->n_classes++] = c;
     return 0;
 }
 
@@ -1056,7 +1056,7 @@ int estimator_new(struct estimator **out, const struct plan *p, const struct clu
     if (!e) return diag_set(d, ERR_MEMORY, "no memory for an estimator");
     e->p = p;
     e->c = c;
-    e->class = calloc(all, sizeof(struct stage_class *));
+    e->kind = calloc(all, sizeof(struct stage_class *));
     e->class_of = calloc(all, sizeof *e->class_of);
     e->at = calloc((size_t)p->ranks_per_replica, sizeof *e->at);
     e->rank = calloc((size_t)p->ranks_per_replica, sizeof *e->rank);
@@ -1065,7 +1065,7 @@ int estimator_new(struct estimator **out, const struct plan *p, const struct clu
     e->first_send = calloc((size_t)p->ranks_per_replica, sizeof *e->first_send);
     e->free_at = calloc((size_t)p->n_stages, sizeof *e->free_at);
     e->seq = calloc(2 * (size_t)p->opts.decoder.n_seqs, sizeof *e->seq);
-    int rc = e->class && e->class_of && e->at && e->rank && e->met && e->port && e->first_send && e->free_at && e->seq
+    int rc = e->kind && e->class_of && e->at && e->rank && e->met && e->port && e->first_send && e->free_at && e->seq
                  ? 0
                  : diag_set(d, ERR_MEMORY, "no memory for an estimator of %d ranks", p->n_ranks);
     if (!rc && !p->shape.causal)
@@ -1086,8 +1086,8 @@ int estimator_new(struct estimator **out, const struct plan *p, const struct clu
 void estimator_free(struct estimator *e) {
     if (!e) return;
     for (int i = 0; i < e->n_classes; i++)
-        class_free(e->class[i]);
-    free(e->class);
+        class_free(e->kind[i]);
+    free(e->kind);
     free(e->class_of);
     free(e->at);
     free(e->rank);
