@@ -73,7 +73,7 @@ static void one_cluster(struct one *o, uint64_t key, uint64_t *n) {
     struct cluster *c = &o->cluster;
     o->random = below(key, n, 3) == 0;
     if (o->random) {
-        random_cluster(c, key, n, 1);
+        random_cluster(c, key, n, 0);
     } else {
         read_cluster(c, files[below(key, n, N_FILES)]);
         add_overheads(c, key, n);
@@ -81,8 +81,6 @@ static void one_cluster(struct one *o, uint64_t key, uint64_t *n) {
         if (!c->has_host) c->host = c->card;
         c->has_host = 1;
     }
-    for (int i = 0; i < c->net.n_tiers; i++)
-        c->net.tier[i].link.fifo = 0;
 }
 
 /* Chunks that make 24 passes at most where a pass has room for them. */
