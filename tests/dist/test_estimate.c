@@ -248,6 +248,11 @@ static void print_errors(const char *what, double *v, int n) {
     printf("  %s %.3f %.3f %.3f", what, at_part(v, n, 0.5), at_part(v, n, 0.95), at_part(v, n, 1));
 }
 
+static void print_speed(const char *what, int n, double again_s, double setup_s) {
+    printf("%-7s estimates/s of a plan at hand %.0f, with its first %.0f (measured, processor time, n = %d x %d, %d)\n",
+           what, AGAIN * n / again_s, n / setup_s, n, AGAIN, n);
+}
+
 /* Bounds are what was reached, rounded up. */
 static int report(struct cases *all) {
     int n = 0;
@@ -268,12 +273,13 @@ static int report(struct cases *all) {
             CHECK(at_part(e->share, e->n, 0.5) <= 1, "%s: half of the shares are off by more", kind_name[k]);
             n += e->n;
         }
-    for (int k = 0; k < KINDS; k++)
-        printf(
-            "%-7s %.0f estimates a second of a plan at hand, %.0f with its first (measured, processor time, n = %d x "
-            "%d, %d)\n",
-            kind_name[k], AGAIN * all->timed[k] / all->again_s[k], all->timed[k] / all->setup_s[k], all->timed[k],
-            AGAIN, all->timed[k]);
+    double again_s = 0, setup_s = 0;
+    for (int k = 0; k < KINDS; k++) {
+        print_speed(kind_name[k], all->timed[k], all->again_s[k], all->setup_s[k]);
+        again_s += all->again_s[k];
+        setup_s += all->setup_s[k];
+    }
+    print_speed("all", n, again_s, setup_s);
     return n;
 }
 
