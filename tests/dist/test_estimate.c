@@ -73,7 +73,7 @@ static void one_cluster(struct one *o, uint64_t key, uint64_t *n) {
     struct cluster *c = &o->cluster;
     o->random = below(key, n, 3) == 0;
     if (o->random) {
-        random_cluster(c, key, n, 1);
+        random_cluster(c, key, n, 0);
     } else {
         read_cluster(c, files[below(key, n, N_FILES)]);
         add_overheads(c, key, n);
@@ -81,8 +81,6 @@ static void one_cluster(struct one *o, uint64_t key, uint64_t *n) {
         if (!c->has_host) c->host = c->card;
         c->has_host = 1;
     }
-    for (int i = 0; i < c->net.n_tiers; i++)
-        c->net.tier[i].link.fifo = 0;
 }
 
 /* Chunks that make 24 passes at most where a pass has room for them. */
@@ -250,6 +248,11 @@ static void print_errors(const char *what, double *v, int n) {
     printf("  %s %.3f %.3f %.3f", what, at_part(v, n, 0.5), at_part(v, n, 0.95), at_part(v, n, 1));
 }
 
+static void print_speed(const char *what, int n, double again_s, double setup_s) {
+    printf("%-7s estimates/s of a plan at hand %.0f, with its first %.0f (measured, processor time, n = %d x %d, %d)\n",
+           what, AGAIN * n / again_s, n / setup_s, n, AGAIN, n);
+}
+
 /* Bounds are what was reached, rounded up. */
 static int report(struct cases *all) {
     int n = 0;
@@ -270,12 +273,13 @@ static int report(struct cases *all) {
             CHECK(at_part(e->share, e->n, 0.5) <= 1, "%s: half of the shares are off by more", kind_name[k]);
             n += e->n;
         }
-    for (int k = 0; k < KINDS; k++)
-        printf(
-            "%-7s %.0f estimates a second of a plan at hand, %.0f with its first (measured, processor time, n = %d x "
-            "%d, %d)\n",
-            kind_name[k], AGAIN * all->timed[k] / all->again_s[k], all->timed[k] / all->setup_s[k], all->timed[k],
-            AGAIN, all->timed[k]);
+    double again_s = 0, setup_s = 0;
+    for (int k = 0; k < KINDS; k++) {
+        print_speed(kind_name[k], all->timed[k], all->again_s[k], all->setup_s[k]);
+        again_s += all->again_s[k];
+        setup_s += all->setup_s[k];
+    }
+    print_speed("all", n, again_s, setup_s);
     return n;
 }
 

@@ -8,26 +8,30 @@
  * tokens, S of them wanted, that reads C cached positions and sees X takes stage s, all of whose ranks begin together,
  *
  *   t_s = pass overhead + sum over equal blocks of their number x block + send and receive overheads     ps
- *   block = sum over its parts between collectives of max over ranks (card.h: steps) and of the collective's time for
- *           ranks that begin together (price.h), what a rank has over from the one taken from its next part
+ *         block: rank r has its steps (card.h) and meets the others in collectives, from which it comes when the last
+ * of those it waits for has sent: max over i of (i's time + way(i, r)), way from a walk of the collective's events
+ *         (coll_events) with i later than all others; ports are busy on. Blocks go on until all ranks take equally
+ *         long; from there on each takes the mean of a circle of ranks that wait for each other
  *   w_s = that, up to the moment at which the next stage has the hidden states, or stage 0 the tokens
  *
  * and M micro-batches in flight a round, where every one makes a pass:
  *
- *   round of decoding   max(sum of w_s, M x slowest t_s)      one micro-batch's token needs its last one; a stage is
+ *   round of decoding   max(sum of w_s, M x slowest t_s)      a micro-batch's next pass needs its tokens; a stage is
  *                                                             busy with one pass at a time
  *   round of a prompt   M x slowest t_s
  *   job                 fill, rounds, drain: the longest of the paths that run along one stage within a kind of rounds
  *                       and step to later stages in its first and its last round, by a recursion over the stages
  *
- * (the event graph of a flow shop with a feedback loop: its rate is its greatest cycle mean, Baccelli, Cohen, Olsder
- * and Quadrat 1992, "Synchronization and Linearity", chapter 2.) Chunks of prompts are rounds of equal tokens whose
- * contexts grow evenly, and so are generated tokens: t_s is a convex and piecewise linear function of the round.
- * Arithmetic series of its pieces are summed; a piece is found by halving, and is linear where its middle is at most
- * 2^-14 of its value off, which bounds the error of a sum.
+ * (the event graph of a flow shop with a feedback loop, whose rate is its greatest cycle mean, and so are the blocks:
+ * Baccelli, Cohen, Olsder and Quadrat 1992, "Synchronization and Linearity", chapters 2 and 3.) M may be of two sizes,
+ * as sequences are dealt. Chunks of prompts are rounds of equal tokens whose contexts grow evenly, and so are generated
+ * tokens: t_s is convex and nearly everywhere linear in the round. Arithmetic series of its pieces are summed; a piece
+ * is found by halving, and is linear where its middle is at most 2^-14 of its value off.
  *
- * Not in it: waits among ranks of a stage beyond one collective, ports still busy from an earlier collective, headers
- * of empty passes. dist/simulate.h walks them all; tests/dist/test_estimate.c compares. All functions are local. */
+ * Not in it: headers of empty passes, how far the ranks of a stage begin apart, a port of a second tier that is busy on
+ * after a collective, stages of more than 64 ranks whose ranks are unequal (all come from a collective as if they had
+ * begun it with the last). dist/simulate.h walks all of it; tests/dist/test_estimate.c compares: with up to 16 ranks
+ * 95 % of totals are within 0.5 %. All functions are local. */
 #ifndef PARTITION_ESTIMATE_H
 #define PARTITION_ESTIMATE_H
 
