@@ -213,7 +213,7 @@ int sim_run(struct sim *s, const struct sim_part *part, int first, const struct 
     const struct sim_times *t;
     struct net_clock *clock = &s->out->clock[first];
     int rc = get_times(s, part->class, pass, &t);
-    if (!rc) rc = need_stamps(s, t->code->n_stamps);
+    if (!rc) rc = need_stamps(s, t->code->n_stamps + 1);
     for (int i = 0; i < part->times && !rc; i++) {
         rc = check_clocks(s, part->class, t, first);
         if (rc) break;
