@@ -354,17 +354,25 @@ static int make_code(struct sim *s, const struct sim_class *c, const struct trac
     return rc;
 }
 
+/* The last one used is the first. */
 int sim_code_get(struct sim *s, struct sim_class *c, const struct trace_pass *pass, struct sim_code **out) {
-    struct sim_code *code = c->codes;
-    while (code && (code->tokens != pass->tokens || code->wanted != pass->wanted || code->returned != pass->returned))
-        code = code->next;
+    struct sim_code **at = &c->codes, *code;
+    for (; (code = *at); at = &code->next)
+        if (code->tokens == pass->tokens && code->wanted == pass->wanted && code->returned == pass->returned) break;
+    int known = code != NULL;
+    if (known)
+        *at = code->next;
+    else
+        code = calloc(1, sizeof *code);
     *out = code;
-    if (code) return 0;
-    *out = code = calloc(1, sizeof *code);
     if (!code) return no_memory(s);
-    *code =
-        (struct sim_code){.tokens = pass->tokens, .wanted = pass->wanted, .returned = pass->returned, .next = c->codes};
+    code->next = c->codes;
     c->codes = code;
+    if (known) return 0;
+    code->number = ++s->n_codes;
+    code->tokens = pass->tokens;
+    code->wanted = pass->wanted;
+    code->returned = pass->returned;
     return make_code(s, c, pass, code);
 }
 

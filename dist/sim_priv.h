@@ -32,6 +32,7 @@ struct sim_step {
 };
 
 struct sim_code {
+    uint64_t number;
     int tokens, wanted, returned; /* what it depends on of a pass; work on the context too */
     struct sim_op *op;
     struct sim_step *step;
@@ -84,7 +85,7 @@ struct sim {
     struct sim_events **events; /* [n_ranks] of the first stage of each size; others look there */
     int *stage_like; /* [n_stages]: first rank, in replica 0, of the first stage of the same size */
     struct sim_times times[SIM_TIMES];
-    uint64_t n_times;
+    uint64_t n_times, n_codes;
     /* what running needs, for the largest class */
     int most_stamps;
     struct net_stamp *stamp, *in;

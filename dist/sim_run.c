@@ -35,7 +35,7 @@ static int get_times(struct sim *s, struct sim_class *c, const struct trace_pass
     struct sim_code *code;
     int rc = sim_code_get(s, c, pass, &code);
     if (rc) return rc;
-    uint64_t h = hash_u64(hash_u64((uint64_t)(uintptr_t)code, (uint64_t)pass->ctx_read), (uint64_t)pass->ctx_sum);
+    uint64_t h = hash_u64(hash_u64(code->number, (uint64_t)pass->ctx_read), (uint64_t)pass->ctx_sum);
     struct sim_times *t = &s->times[h % SIM_TIMES];
     if (t->code != code || t->ctx_read != pass->ctx_read || t->ctx_sum != pass->ctx_sum)
         rc = find_times(s, t, c, code, pass);
@@ -213,7 +213,7 @@ int sim_run(struct sim *s, const struct sim_part *part, int first, const struct 
     const struct sim_times *t;
     struct net_clock *clock = &s->out->clock[first];
     int rc = get_times(s, part->class, pass, &t);
-    if (!rc) rc = need_stamps(s, t->code->n_stamps);
+    if (!rc) rc = need_stamps(s, t->code->n_stamps + 1);
     for (int i = 0; i < part->times && !rc; i++) {
         rc = check_clocks(s, part->class, t, first);
         if (rc) break;
