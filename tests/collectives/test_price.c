@@ -14,9 +14,9 @@ enum { N_ALGOS = 10, RANKS = 16 };
 /* Whole rates, all different, so that no term can stand for another. */
 static const struct net plain = {
     .n_tiers = 3,
-    .tier = {{"shm", "test", {1, 100000, 7000, 11000, 0, {50, 1}}},
-             {"mpi", "test", {0, 500000, 300000, 200000, 400000, {210, 1}}},
-             {"net", "test", {0, 9000000, 900000, 800000, 100000, {830, 1}}}},
+    .tier = {{"shm", "test", {1, 100000, 7000, 11000, 0, {50, 1}, 0}},
+             {"mpi", "test", {0, 500000, 300000, 200000, 400000, {210, 1}, 0}},
+             {"net", "test", {0, 9000000, 900000, 800000, 100000, {830, 1}, 0}}},
     .gamma = {13, 1},
     .copy = {29, 1},
     .codec = {170, 1},
