@@ -6,50 +6,7 @@
 
 #include "sim_priv.h"
 
-enum queue_kind { Q_ATTN, Q_FFN, Q_MERGE, Q_GATHER, QUEUE_KINDS };
 enum { NOBODY = -1, FEW_LAYERS = 4 };
-
-/* The events of one rank of a stage in a collective of so many elements (bytes, for the all-gather). */
-struct sim_events {
-    enum queue_kind kind;
-    size_t n;
-    struct coll_event *event;
-    int count;
-    struct sim_events *next;
-};
-
-/* ---- collectives ---- */
-
-static int make_events(struct sim *s, int rank, struct sim_events *e) {
-    static const enum step_kind step[QUEUE_KINDS] = {
-        [Q_ATTN] = STEP_ATTN_REDUCE, [Q_FFN] = STEP_FFN_REDUCE, [Q_MERGE] = STEP_ATTN_MERGE};
-    const struct plan_rank *me = &s->p->ranks[rank];
-    if (e->kind == Q_GATHER) {
-        e->event = malloc(COLL_GATHER_EVENTS * sizeof *e->event);
-        if (!e->event) return diag_set(s->d, ERR_MEMORY, "no memory for an all-gather");
-        e->count = coll_gather_events(me->tp_index, s->p->stages[me->stage].size, e->n, e->event);
-        return 0;
-    }
-    struct coll_spec spec;
-    plan_coll(s->p, rank, step[e->kind], &spec);
-    int at = e->kind == Q_MERGE ? me->tp_index % s->p->strategy.kvp : me->tp_index;
-    return coll_events(&spec, at, e->n, &s->c->net, &e->event, &e->count, s->d);
-}
-
-/* Events of a rank's place in a stage of its size. */
-static int find_events(struct sim *s, int rank, enum queue_kind kind, size_t n, struct sim_events **out) {
-    const struct plan_rank *me = &s->p->ranks[rank];
-    struct sim_events **at = &s->events[s->stage_like[me->stage] + me->tp_index], *e = *at;
-    while (e && (e->kind != kind || e->n != n))
-        e = e->next;
-    *out = e;
-    if (e) return 0;
-    *out = e = calloc(1, sizeof *e);
-    if (!e) return diag_set(s->d, ERR_MEMORY, "no memory for the events of a collective");
-    *e = (struct sim_events){.kind = kind, .n = n, .next = *at};
-    *at = e;
-    return make_events(s, rank, e);
-}
 
 /* ---- each rank's operations ---- */
 
@@ -62,7 +19,7 @@ struct raw {
 struct list {
     struct raw *raw;
     int n, cap;
-    struct sim_events *call[QUEUE_KINDS]; /* under way */
+    const struct sim_events *call[QUEUE_KINDS]; /* under way */
     int at[QUEUE_KINDS]; /* how far */
 };
 
@@ -145,7 +102,7 @@ static int add_call(struct maker *m, enum queue_kind kind, int start) {
 
 static int start_call(struct maker *m, enum queue_kind kind, size_t n) {
     struct list *l = &m->list[m->rank];
-    int rc = find_events(m->s, world_rank(m), kind, n, &l->call[kind]);
+    int rc = sim_calls_find(&m->s->calls, world_rank(m), kind, n, &l->call[kind], m->s->d);
     l->at[kind] = 0;
     return rc ? rc : add_call(m, kind, 1);
 }
@@ -160,49 +117,25 @@ static int add_sends(struct maker *m, int to, int step, int n, int base, int64_t
 
 static int add_hidden(struct maker *m) {
     const struct plan_rank *r = plan_rank_of(m);
-    int64_t vector = 4 * (int64_t)m->s->p->shape.d_model;
     return add_sends(m, r->send_to_first, r->send_to_step, r->n_send_to, m->class->first + m->class->size,
-                     PLAN_HEADER_BYTES + m->pass->tokens * (PLAN_TOKEN_BYTES + vector));
+                     sim_hidden_bytes(m->s->p, m->pass));
 }
 
 static int add_token(struct maker *m) {
     const struct plan_rank *r = plan_rank_of(m);
     return add_sends(m, r->token_to_first, r->token_to_step, m->pass->wanted ? r->n_token_to : 0,
-                     r->replica * m->s->p->ranks_per_replica,
-                     PLAN_SAMPLED_HEADER_BYTES + m->pass->returned * (int64_t)PLAN_SAMPLED_BYTES);
+                     r->replica * m->s->p->ranks_per_replica, sim_token_bytes(m->pass));
 }
 
-static size_t offers_bytes(const struct maker *m) {
-    int64_t offer = PLAN_OFFER_BYTES + (int64_t)m->s->p->opts.top_candidates * PLAN_CANDIDATE_BYTES;
-    return (size_t)(PLAN_OFFER_HEADER_BYTES + m->pass->wanted * offer);
-}
-
-static int add_merge(struct maker *m) {
-    int head0, head1;
-    if (m->s->p->strategy.kvp == 1) return 0;
-    shard_query_heads(&plan_rank_of(m)->shard, &head0, &head1);
-    return start_call(m, Q_MERGE, (size_t)m->pass->tokens * (size_t)(head1 - head0));
-}
-
-/* Messages and collectives: what follows a step's own time at once, and what it waits for. */
+/* What follows a step's own time at once, and what it waits for. */
 static int add_messages(struct maker *m, enum step_kind kind, int layer) {
-    size_t n = (size_t)m->pass->tokens * (size_t)m->s->p->shape.d_model;
-    int many = m->class->size > 1, rc = 0;
-    enum plan_sync sync = layer < 0 ? SYNC_TWO : plan_sync(m->s->p, world_rank(m), layer);
-    switch (kind) {
-    case STEP_ATTENTION: return add_merge(m);
-    case STEP_ATTN_MERGE: return add_call(m, Q_MERGE, 0);
-    case STEP_ATTN_OUT: return many && sync == SYNC_TWO ? start_call(m, Q_ATTN, n) : 0;
-    case STEP_ATTN_REDUCE: return add_call(m, Q_ATTN, 0);
-    case STEP_FFN_DOWN: return many ? start_call(m, Q_FFN, sync == SYNC_JOINED ? 2 * n : n) : 0;
-    case STEP_FFN_REDUCE: return add_call(m, Q_FFN, 0);
-    case STEP_SAMPLE:
-        if (m->pass->wanted) rc = start_call(m, Q_GATHER, offers_bytes(m));
-        return rc || !m->pass->wanted ? rc : add_call(m, Q_GATHER, 0);
-    case STEP_SEND_HIDDEN: return add_hidden(m);
-    case STEP_SEND_TOKEN: return add_token(m);
-    default: return 0;
-    }
+    size_t n;
+    int starts = sim_call_starts(m->s->p, world_rank(m), kind, layer, m->pass, &n), rc = 0;
+    int ends = sim_call_ends(kind, m->pass);
+    if (starts != NO_QUEUE) rc = start_call(m, starts, n);
+    if (kind == STEP_SEND_HIDDEN) rc = add_hidden(m);
+    if (kind == STEP_SEND_TOKEN) rc = add_token(m);
+    return rc || ends == NO_QUEUE ? rc : add_call(m, ends, 0);
 }
 
 /* Joins the rank's work before it where nothing is in between. */
@@ -520,10 +453,5 @@ void sim_codes_fini(struct sim *s) {
         next = c->next;
         class_fini(c);
     }
-    for (int r = 0; r < s->p->n_ranks && s->events; r++)
-        for (struct sim_events *e = s->events[r], *next; e; e = next) {
-            next = e->next;
-            free(e->event);
-            free(e);
-        }
+    sim_calls_fini(&s->calls);
 }

@@ -13,6 +13,7 @@
 #define DIST_SIM_PRIV_H
 
 #include "dist/simulate.h"
+#include "sim_calls.h"
 
 /* Clocks stay below this, or a job is refused: a sum of two times never overflows. 26 days. */
 #define SIM_MOST_PS (UINT64_C(1) << 61)
@@ -70,7 +71,6 @@ struct sim_part {
     int times;
 };
 
-struct sim_events;
 enum { SIM_TIMES = 1024 };
 
 struct sim {
@@ -82,8 +82,7 @@ struct sim {
     int *from_tier; /* [n_ranks] that hidden states, or on stage 0 tokens, come by */
     struct sim_part **part; /* [dp * n_stages], each ended by a NULL class */
     struct sim_class *classes;
-    struct sim_events **events; /* [n_ranks] of the first stage of each size; others look there */
-    int *stage_like; /* [n_stages]: first rank, in replica 0, of the first stage of the same size */
+    struct sim_calls calls;
     struct sim_times times[SIM_TIMES];
     uint64_t n_times, n_codes;
     /* what running needs, for the largest class */

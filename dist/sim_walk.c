@@ -6,13 +6,11 @@
 #include <string.h>
 
 #include "engine_priv.h"
+#include "sim_calls.h"
 
 /* ---- messages ---- */
 
-/* What queues of a rank hold: from the stage before, from the last stage, and for each rank of its own stage. */
-enum queue_kind { Q_HIDDEN, Q_TOKEN, Q_ATTN, Q_FFN, Q_MERGE, Q_GATHER, QUEUE_KINDS };
-enum { NO_QUEUE = -1 };
-
+/* Queues of a rank: Q_HIDDEN, Q_TOKEN, and for each collective one from each rank of its stage. */
 struct queue {
     struct net_stamp *at;
     int head, n, cap; /* a ring */
@@ -22,15 +20,6 @@ struct queue {
 struct call {
     const struct coll_event *event;
     int n, at;
-};
-
-/* The events of one rank of a stage in a collective of so many elements (bytes, for the all-gather). */
-struct events {
-    enum queue_kind kind;
-    size_t n;
-    struct coll_event *event;
-    int count;
-    struct events *next;
 };
 
 enum phase { BEGIN, PROLOGUE, LAYERS, EPILOGUE, END };
@@ -62,8 +51,7 @@ struct sim {
     const struct plan *p;
     const struct cluster *c;
     struct walker *rank;
-    struct events **events; /* [n_ranks] of the first stage of each size; others look there */
-    int *stage_like; /* [n_stages]: first rank, in replica 0, of the first stage of the same size */
+    struct sim_calls calls;
     int *ready, n_ready;
     struct request *heap; /* the earliest first */
     int n_heap, cap_heap;
@@ -186,38 +174,6 @@ static void send(struct sim *s, int from, int to, int tier, int at, int64_t byte
 
 /* ---- collectives ---- */
 
-static int make_events(struct sim *s, const struct walker *w, struct events *e) {
-    static const enum step_kind step[QUEUE_KINDS] = {
-        [Q_ATTN] = STEP_ATTN_REDUCE, [Q_FFN] = STEP_FFN_REDUCE, [Q_MERGE] = STEP_ATTN_MERGE};
-    if (e->kind == Q_GATHER) {
-        e->event = malloc(COLL_GATHER_EVENTS * sizeof *e->event);
-        if (!e->event) return diag_set(s->d, ERR_MEMORY, "no memory for an all-gather");
-        e->count = coll_gather_events(w->me->tp_index, w->stage->size, e->n, e->event);
-        return 0;
-    }
-    struct coll_spec spec;
-    plan_coll(s->p, (int)(w->me - s->p->ranks), step[e->kind], &spec);
-    int rank = e->kind == Q_MERGE ? w->me->tp_index % s->p->strategy.kvp : w->me->tp_index;
-    return coll_events(&spec, rank, e->n, &s->c->net, &e->event, &e->count, s->d);
-}
-
-/* Events of this rank's place in a stage of its size. */
-static struct events *find_events(struct sim *s, const struct walker *w, enum queue_kind kind, size_t n) {
-    struct events **at = &s->events[s->stage_like[w->me->stage] + w->me->tp_index], *e = *at;
-    while (e && (e->kind != kind || e->n != n))
-        e = e->next;
-    if (e) return e;
-    e = calloc(1, sizeof *e);
-    if (!e) {
-        s->failed = diag_set(s->d, ERR_MEMORY, "no memory for the events of a collective");
-        return NULL;
-    }
-    *e = (struct events){.kind = kind, .n = n, .next = *at};
-    *at = e;
-    s->failed = make_events(s, w, e);
-    return s->failed ? NULL : e;
-}
-
 /* Goes on with a collective; `start`: up to its first receive. Nonzero: at the end. */
 static int call_on(struct sim *s, struct walker *w, enum queue_kind kind, int start) {
     struct call *call = &w->call[kind];
@@ -243,8 +199,9 @@ static int call_on(struct sim *s, struct walker *w, enum queue_kind kind, int st
 }
 
 static void call_start(struct sim *s, struct walker *w, enum queue_kind kind, size_t n) {
-    const struct events *e = find_events(s, w, kind, n);
-    if (!e) return;
+    const struct sim_events *e;
+    s->failed = sim_calls_find(&s->calls, (int)(w - s->rank), kind, n, &e, s->d);
+    if (s->failed) return;
     w->call[kind] = (struct call){e->event, e->count, 0};
     call_on(s, w, kind, 1);
 }
@@ -256,7 +213,7 @@ static const struct trace_pass *pass_of(const struct walker *w) {
 }
 
 static void send_hidden(struct sim *s, struct walker *w) {
-    int64_t bytes = PLAN_HEADER_BYTES + pass_of(w)->tokens * (PLAN_TOKEN_BYTES + 4 * (int64_t)s->p->shape.d_model);
+    int64_t bytes = sim_hidden_bytes(s->p, pass_of(w));
     int me = (int)(w - s->rank);
     for (int i = 0; i < w->me->n_send_to; i++) {
         int to = w->me->send_to_first + i * w->me->send_to_step;
@@ -265,7 +222,7 @@ static void send_hidden(struct sim *s, struct walker *w) {
 }
 
 static void send_token(struct sim *s, struct walker *w) {
-    int64_t bytes = PLAN_SAMPLED_HEADER_BYTES + pass_of(w)->returned * (int64_t)PLAN_SAMPLED_BYTES;
+    int64_t bytes = sim_token_bytes(pass_of(w));
     int me = (int)(w - s->rank);
     for (int i = 0; i < w->me->n_token_to && pass_of(w)->wanted; i++) {
         int to = w->me->token_to_first + i * w->me->token_to_step;
@@ -273,46 +230,19 @@ static void send_token(struct sim *s, struct walker *w) {
     }
 }
 
-static size_t offers_bytes(const struct sim *s, const struct walker *w) {
-    return (size_t)(PLAN_OFFER_HEADER_BYTES +
-                    pass_of(w)->wanted *
-                        (PLAN_OFFER_BYTES + (int64_t)s->p->opts.top_candidates * PLAN_CANDIDATE_BYTES));
-}
-
-/* What follows a step's own time at once: messages, and the beginnings of collectives. */
+/* What follows a step's own time at once. */
 static void step_starts(struct sim *s, struct walker *w, enum step_kind kind) {
-    size_t n = (size_t)pass_of(w)->tokens * (size_t)s->p->shape.d_model;
-    int me = (int)(w - s->rank), many = w->stage->size > 1, head0, head1;
-    switch (kind) {
-    case STEP_ATTENTION:
-        if (s->p->strategy.kvp == 1) break;
-        shard_query_heads(&w->me->shard, &head0, &head1);
-        call_start(s, w, Q_MERGE, (size_t)pass_of(w)->tokens * (size_t)(head1 - head0));
-        break;
-    case STEP_ATTN_OUT:
-        if (many && plan_sync(s->p, me, w->layer) == SYNC_TWO) call_start(s, w, Q_ATTN, n);
-        break;
-    case STEP_FFN_DOWN:
-        if (many) call_start(s, w, Q_FFN, plan_sync(s->p, me, w->layer) == SYNC_JOINED ? 2 * n : n);
-        break;
-    case STEP_SAMPLE:
-        if (pass_of(w)->wanted) call_start(s, w, Q_GATHER, offers_bytes(s, w));
-        break;
-    case STEP_SEND_HIDDEN: send_hidden(s, w); break;
-    case STEP_SEND_TOKEN: send_token(s, w); break;
-    default: break;
-    }
+    size_t n;
+    int call = sim_call_starts(s->p, (int)(w - s->rank), kind, w->layer, pass_of(w), &n);
+    if (call != NO_QUEUE) call_start(s, w, call, n);
+    if (kind == STEP_SEND_HIDDEN) send_hidden(s, w);
+    if (kind == STEP_SEND_TOKEN) send_token(s, w);
 }
 
 /* What a step waits for. Nonzero: nothing any more. */
 static int step_ends(struct sim *s, struct walker *w, enum step_kind kind) {
-    switch (kind) {
-    case STEP_ATTN_MERGE: return call_on(s, w, Q_MERGE, 0);
-    case STEP_ATTN_REDUCE: return call_on(s, w, Q_ATTN, 0);
-    case STEP_FFN_REDUCE: return call_on(s, w, Q_FFN, 0);
-    case STEP_SAMPLE: return !pass_of(w)->wanted || call_on(s, w, Q_GATHER, 0);
-    default: return 1;
-    }
+    int call = sim_call_ends(kind, pass_of(w));
+    return call == NO_QUEUE || call_on(s, w, call, 0);
 }
 
 static int run_block(struct sim *s, struct walker *w, const struct plan_block *b, int layer) {
@@ -438,23 +368,17 @@ static int init(struct sim *s, const struct trace *trace) {
     struct simulation *out = s->out;
     *out = (struct simulation){.n_ranks = n};
     s->rank = calloc((size_t)n, sizeof *s->rank);
-    s->events = calloc((size_t)n, sizeof *s->events);
-    s->stage_like = calloc((size_t)s->p->n_stages, sizeof *s->stage_like);
     s->ready = calloc((size_t)n, sizeof *s->ready);
     out->clock = calloc((size_t)n, sizeof *out->clock);
     s->free = calloc((size_t)virtual_media(s->c, s->p) + 1, sizeof *s->free);
     out->taken = calloc((size_t)s->p->strategy.dp + 1, sizeof *out->taken);
-    if (!s->rank || !s->events || !s->stage_like || !s->ready || !s->free || !out->clock || !out->taken)
+    if (!s->rank || !s->ready || !s->free || !out->clock || !out->taken)
         return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated ranks", n);
     for (int i = 0; i < s->p->strategy.dp; i++) {
         out->taken[i] = calloc((size_t)trace[i].n + 1, sizeof **out->taken);
         if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", trace[i].n);
     }
-    for (int i = 0, k; i < s->p->n_stages; i++) {
-        for (k = 0; s->p->stages[k].size != s->p->stages[i].size; k++)
-            continue;
-        s->stage_like[i] = s->p->stages[k].first;
-    }
+    rc = sim_calls_init(&s->calls, s->p, &s->c->net, s->d);
     for (int r = 0; r < n && !rc; r++)
         rc = walker_init(s, r, trace);
     return rc;
@@ -471,17 +395,10 @@ static int stuck(struct sim *s) {
 }
 
 static void fini(struct sim *s) {
-    for (int r = 0; r < s->p->n_ranks; r++) {
-        if (s->rank) walker_fini(&s->rank[r]);
-        for (struct events *e = s->events ? s->events[r] : NULL, *next; e; e = next) {
-            next = e->next;
-            free(e->event);
-            free(e);
-        }
-    }
+    for (int r = 0; r < s->p->n_ranks && s->rank; r++)
+        walker_fini(&s->rank[r]);
+    sim_calls_fini(&s->calls);
     free(s->rank);
-    free(s->events);
-    free(s->stage_like);
     free(s->ready);
     free(s->heap);
     free(s->free);

@@ -111,7 +111,7 @@ static int run_or_copy(struct sim *s, int number, uint64_t *events) {
     size_t n = (size_t)s->p->ranks_per_replica;
     uint64_t before = out->events;
     int like = 0;
-    while (like < number && (!same_replicas(s, like, number)))
+    while (like < number && !same_replicas(s, like, number))
         like++;
     int rc = 0;
     if (like == number) {
@@ -149,23 +149,17 @@ static int init(struct sim *s) {
     *out = (struct simulation){.n_ranks = p->n_ranks};
     s->rank = calloc(n, sizeof *s->rank);
     s->from_tier = calloc(n, sizeof *s->from_tier);
-    s->events = calloc(n, sizeof *s->events);
     s->part = calloc(dp * (size_t)p->n_stages, sizeof *s->part);
-    s->stage_like = calloc((size_t)p->n_stages, sizeof *s->stage_like);
     out->clock = calloc(n, sizeof *out->clock);
     out->taken = calloc(dp + 1, sizeof *out->taken);
-    if (!s->rank || !s->from_tier || !s->events || !s->part || !s->stage_like || !out->clock || !out->taken)
+    if (!s->rank || !s->from_tier || !s->part || !out->clock || !out->taken)
         return diag_set(s->d, ERR_MEMORY, "no memory for %zu simulated ranks", n);
     for (size_t i = 0; i < dp; i++) {
         out->taken[i] = calloc((size_t)s->trace[i].n + 1, sizeof **out->taken);
         if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", s->trace[i].n);
     }
-    for (int i = 0, k; i < p->n_stages; i++) {
-        for (k = 0; p->stages[k].size != p->stages[i].size; k++)
-            continue;
-        s->stage_like[i] = p->stages[k].first;
-    }
-    return init_ranks(s);
+    int rc = sim_calls_init(&s->calls, p, &s->c->net, s->d);
+    return rc ? rc : init_ranks(s);
 }
 
 static void fini(struct sim *s) {
@@ -176,8 +170,6 @@ static void fini(struct sim *s) {
     free(s->part);
     free(s->rank);
     free(s->from_tier);
-    free(s->events);
-    free(s->stage_like);
 }
 
 static int run(struct sim *s) {

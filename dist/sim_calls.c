@@ -1,0 +1,105 @@
+#include "sim_calls.h"
+
+#include <stdlib.h>
+
+/* ---- events ---- */
+
+static int make_events(const struct sim_calls *c, int rank, struct sim_events *e, struct diag *d) {
+    static const enum step_kind step[QUEUE_KINDS] = {
+        [Q_ATTN] = STEP_ATTN_REDUCE, [Q_FFN] = STEP_FFN_REDUCE, [Q_MERGE] = STEP_ATTN_MERGE};
+    const struct plan_rank *me = &c->p->ranks[rank];
+    if (e->kind == Q_GATHER) {
+        e->event = malloc(COLL_GATHER_EVENTS * sizeof *e->event);
+        if (!e->event) return diag_set(d, ERR_MEMORY, "no memory for an all-gather");
+        e->count = coll_gather_events(me->tp_index, c->p->stages[me->stage].size, e->n, e->event);
+        return 0;
+    }
+    struct coll_spec spec;
+    plan_coll(c->p, rank, step[e->kind], &spec);
+    int at = e->kind == Q_MERGE ? me->tp_index % c->p->strategy.kvp : me->tp_index;
+    return coll_events(&spec, at, e->n, c->net, &e->event, &e->count, d);
+}
+
+int sim_calls_find(struct sim_calls *c, int rank, enum queue_kind kind, size_t n, const struct sim_events **out,
+                   struct diag *d) {
+    const struct plan_rank *me = &c->p->ranks[rank];
+    struct sim_events **at = &c->events[c->stage_like[me->stage] + me->tp_index], *e = *at;
+    while (e && (e->kind != kind || e->n != n))
+        e = e->next;
+    *out = e;
+    if (e) return 0;
+    *out = e = calloc(1, sizeof *e);
+    if (!e) return diag_set(d, ERR_MEMORY, "no memory for the events of a collective");
+    *e = (struct sim_events){.kind = kind, .n = n, .next = *at};
+    *at = e;
+    return make_events(c, rank, e, d);
+}
+
+int sim_calls_init(struct sim_calls *c, const struct plan *p, const struct net *net, struct diag *d) {
+    *c = (struct sim_calls){.p = p, .net = net};
+    c->events = calloc((size_t)p->n_ranks, sizeof *c->events);
+    c->stage_like = calloc((size_t)p->n_stages, sizeof *c->stage_like);
+    if (!c->events || !c->stage_like)
+        return diag_set(d, ERR_MEMORY, "no memory for the collectives of %d simulated ranks", p->n_ranks);
+    for (int i = 0, k; i < p->n_stages; i++) {
+        for (k = 0; p->stages[k].size != p->stages[i].size; k++)
+            continue;
+        c->stage_like[i] = p->stages[k].first;
+    }
+    return 0;
+}
+
+void sim_calls_fini(struct sim_calls *c) {
+    for (int r = 0; c->events && r < c->p->n_ranks; r++)
+        for (struct sim_events *e = c->events[r], *next; e; e = next) {
+            next = e->next;
+            free(e->event);
+            free(e);
+        }
+    free(c->events);
+    free(c->stage_like);
+}
+
+/* ---- steps ---- */
+
+int64_t sim_hidden_bytes(const struct plan *p, const struct trace_pass *pass) {
+    return PLAN_HEADER_BYTES + pass->tokens * (PLAN_TOKEN_BYTES + 4 * (int64_t)p->shape.d_model);
+}
+
+int64_t sim_token_bytes(const struct trace_pass *pass) {
+    return PLAN_SAMPLED_HEADER_BYTES + pass->returned * (int64_t)PLAN_SAMPLED_BYTES;
+}
+
+static size_t offers_bytes(const struct plan *p, const struct trace_pass *pass) {
+    int64_t offer = PLAN_OFFER_BYTES + (int64_t)p->opts.top_candidates * PLAN_CANDIDATE_BYTES;
+    return (size_t)(PLAN_OFFER_HEADER_BYTES + pass->wanted * offer);
+}
+
+int sim_call_starts(const struct plan *p, int rank, enum step_kind kind, int layer, const struct trace_pass *pass,
+                    size_t *n) {
+    const struct plan_rank *r = &p->ranks[rank];
+    int many = p->stages[r->stage].size > 1, head0, head1;
+    *n = (size_t)pass->tokens * (size_t)p->shape.d_model;
+    switch (kind) {
+    case STEP_ATTENTION:
+        shard_query_heads(&r->shard, &head0, &head1);
+        *n = (size_t)pass->tokens * (size_t)(head1 - head0);
+        return p->strategy.kvp > 1 ? Q_MERGE : NO_QUEUE;
+    case STEP_ATTN_OUT: return many && plan_sync(p, rank, layer) == SYNC_TWO ? Q_ATTN : NO_QUEUE;
+    case STEP_FFN_DOWN:
+        if (plan_sync(p, rank, layer) == SYNC_JOINED) *n *= 2;
+        return many ? Q_FFN : NO_QUEUE;
+    case STEP_SAMPLE: *n = offers_bytes(p, pass); return pass->wanted ? Q_GATHER : NO_QUEUE;
+    default: return NO_QUEUE;
+    }
+}
+
+int sim_call_ends(enum step_kind kind, const struct trace_pass *pass) {
+    switch (kind) {
+    case STEP_ATTN_MERGE: return Q_MERGE;
+    case STEP_ATTN_REDUCE: return Q_ATTN;
+    case STEP_FFN_REDUCE: return Q_FFN;
+    case STEP_SAMPLE: return pass->wanted ? Q_GATHER : NO_QUEUE;
+    default: return NO_QUEUE;
+    }
+}
