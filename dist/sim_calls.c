@@ -20,19 +20,24 @@ static int make_events(const struct sim_calls *c, int rank, struct sim_events *e
     return coll_events(&spec, at, e->n, c->net, &e->event, &e->count, d);
 }
 
+/* The last one used is the first. */
 int sim_calls_find(struct sim_calls *c, int rank, enum queue_kind kind, size_t n, const struct sim_events **out,
                    struct diag *d) {
     const struct plan_rank *me = &c->p->ranks[rank];
-    struct sim_events **at = &c->events[c->stage_like[me->stage] + me->tp_index], *e = *at;
-    while (e && (e->kind != kind || e->n != n))
-        e = e->next;
+    struct sim_events **first = &c->events[c->stage_like[me->stage] + me->tp_index], **at = first, *e;
+    while ((e = *at) && (e->kind != kind || e->n != n))
+        at = &e->next;
+    int known = e != NULL;
+    if (known)
+        *at = e->next;
+    else
+        e = calloc(1, sizeof *e);
     *out = e;
-    if (e) return 0;
-    *out = e = calloc(1, sizeof *e);
     if (!e) return diag_set(d, ERR_MEMORY, "no memory for the events of a collective");
-    *e = (struct sim_events){.kind = kind, .n = n, .next = *at};
-    *at = e;
-    return make_events(c, rank, e, d);
+    if (!known) *e = (struct sim_events){.kind = kind, .n = n};
+    e->next = *first;
+    *first = e;
+    return known ? 0 : make_events(c, rank, e, d);
 }
 
 int sim_calls_init(struct sim_calls *c, const struct plan *p, const struct net *net, struct diag *d) {
