@@ -180,9 +180,9 @@ void emulation_take(struct engine *e, int micro) {
     m->taken[m->last_pass[micro]] = m->v.clock.now;
 }
 
-void emulation_stop(struct engine *e) {
+int emulation_stop(struct engine *e, struct diag *d) {
     struct emulation *m = e->emulation;
-    if (!m) return;
+    if (!m) return 0;
     emulation_end(e); /* first: others may still wait for grants before they receive what is on its way */
     for (int i = 0; i < TIMED_LINKS; i++)
         if (m->link[i]) link_time_stop(m->link[i]);
@@ -192,6 +192,7 @@ void emulation_stop(struct engine *e) {
     e->result->taken = m->taken;
     m->trace = (struct trace){0};
     m->taken = NULL;
+    return m->failed ? diag_set(d, ERR_MEMORY, "no memory for the trace of a job: generate less") : 0;
 }
 
 void engine_record(struct engine *e, uint64_t from_ps, uint64_t to_ps) {

@@ -516,7 +516,8 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
         run_job(e);
     else
         run_encoder(e);
-    emulation_stop(e);
+    struct diag lost = {0};
+    int rc_virtual = emulation_stop(e, &lost);
     double limit = e->world->wait_limit_s;
     if (dp > 1) e->world->wait_limit_s = 0; /* another replica may have more to do */
     collect(e, r);
@@ -524,6 +525,10 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
     double t_end = engine_now(); /* rank 0 has the tokens of every replica */
     finish_result(e, r, t_end);
     rc = agree_tokens(e, d);
+    if (!rc && e->emulation) {
+        rc = err_agree(e->world, rc_virtual, &lost);
+        if (rc) diag_set(d, rc, "%s", lost.text);
+    }
     e->world->wait_limit_s = limit;
     if (rc) engine_result_fini(r);
     return rc;

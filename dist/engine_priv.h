@@ -135,7 +135,7 @@ void emulation_next(struct engine *e); /* a pass is about to be composed or rece
 void emulation_pass(struct engine *e); /* a pass has been composed or received */
 void emulation_step(struct engine *e, const struct plan_step *step, int layer); /* is about to run */
 void emulation_take(struct engine *e, int micro); /* stage 0 has the tokens of the micro-batch's last pass */
-void emulation_stop(struct engine *e); /* of a job; its result gets what there is */
+int emulation_stop(struct engine *e, struct diag *d); /* of a job; its result gets what there is. ERR_MEMORY */
 void emulation_end(struct engine *e); /* of a job that may not have begun: the arbiter waits for no more */
 void emulation_free(struct engine *e);
 

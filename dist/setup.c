@@ -264,6 +264,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
             int is_arbiter = app->rank == r->plan->n_ranks;
             r->bus = link_split(app->world, r->link || is_arbiter ? 0 : -1, app->rank);
             r->arbiter = is_arbiter;
+            if (r->bus) r->bus->wait_limit_s = r->wait_limit_s;
         }
         if (r->link && !rc && app->spec.cluster) rc = engine_emulate(r->engine, &app->cluster, r->bus, d);
         if (r->link && !rc) note_cache(app, r);

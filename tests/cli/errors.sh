@@ -17,7 +17,7 @@ printf '\377\377\377\377' | dd of="$tmp/nan.gguf" bs=1 seek=$(($(stat -c %s "$st
 printf 'schema: northwall-cluster\nversion: 1\nlinks:\n  - name: shm\n    latancy: 5 ns\n' >"$tmp/bad.yaml"
 
 for n in 1 3; do
-    fails "unknown key of a cluster ($n)" 3 "bad.yaml:5: unknown key 'latancy': valid are name, transfer, latency" $n run --model "$stories" --net "$tmp/bad.yaml"
+    fails "unknown key of a cluster ($n)" 3 "bad.yaml:5: unknown key 'latancy': valid are name, transfer, medium, joins, latency" $n run --model "$stories" --net "$tmp/bad.yaml"
     fails "no cluster file ($n)" 4 "$tmp/none.yaml" $n plan --model "$stories" --net "$tmp/none.yaml"
     fails "calibration without a place ($n)" 4 "$tmp/none/c.yaml" $n calibrate --budget 0.05 --out "$tmp/none/c.yaml"
     fails "no command ($n)" 2 "unknown command" $n frobnicate
@@ -77,8 +77,8 @@ refuses "--log everything: valid is collectives" run --log everything
 refuses "'--op', which is for coll: see northwall run" run --op allreduce
 refuses "'--steps', which is for plan: see northwall bench" bench --steps
 refuses "'--draft', which is for run, bench: see northwall plan" plan --draft 2
-refuses "'--pp', which is for run, bench, plan: see northwall model" model synth --pp 2
-refuses "'--model', which is for run, bench, plan, model: see northwall coll" coll --model x
+refuses "'--pp', which is for run, bench, plan, simulate, explain: see northwall model" model synth --pp 2
+refuses "'--model', which is for run, bench, plan, simulate, explain, model: see northwall coll" coll --model x
 refuses "'--type', which is for model: see northwall calibrate" calibrate --type Q4_0
 refuses "'--json', which is for" list --json
 refuses "model info takes no --text, which is for model tokenize, model perplexity; it takes --model, --quant, --all, --quiet" \
