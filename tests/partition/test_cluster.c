@@ -154,7 +154,7 @@ static void check_bad(const char *from, const char *to, int line, const char *wo
 
 static void check_errors(void) {
     check_bad("  reduce:", "  redace:", 9, "unknown key 'redace': valid are reduce, copy, codec");
-    check_bad("    latency:", "    latancy:", 14, "valid are name, transfer, joins, latency, send_overhead");
+    check_bad("    latency:", "    latancy:", 14, "valid are name, transfer, medium, joins, latency, send_overhead");
     check_bad("source: a", "origin: a", 9, "valid are value, source");
     check_bad("49 ns", "49 parsecs", 10, "'49 parsecs': write a number and one of ps, ns, us, ms, s");
     check_bad("49 ns", "49", 10, "write a number and one of");
