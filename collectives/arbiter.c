@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* A message that its receiver has not asked for yet, or that waits for its medium. */
 struct message {
@@ -121,6 +122,25 @@ static int hear_all(struct arbiter *a) {
     return heard;
 }
 
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Nothing was heard since: a little sooner than clients, who only know that they wait for the arbiter. */
+static void check_limit(const struct arbiter *a, double since) {
+    double limit = a->bus->wait_limit_s;
+    if (limit <= 0 || now_s() - since < 0.9 * limit) return;
+    for (int i = 0; i < a->n; i++)
+        if (a->client[i].state == RUNS)
+            link_abort(
+                a->bus,
+                "waited %g s for rank %d, which neither sends nor waits: it is stopped, or slow (--timeout allows "
+                "more)",
+                limit, i);
+}
+
 static void fini(struct arbiter *a) {
     for (int i = 0; i < a->n && a->client; i++)
         for (struct message *m = a->client[i].first, *next; m; m = next) {
@@ -141,12 +161,16 @@ int arbiter_run(struct link *bus, const struct net *net, int n_media, struct dia
         a.client[i].end = &a.client[i].first;
         listen(&a, i);
     }
+    double heard = now_s();
     while (a.n_left > 0 && !rc) {
-        if (hear_all(&a)) continue;
-        if (a.n_running == 0)
+        if (hear_all(&a)) {
+            heard = now_s();
+        } else if (a.n_running == 0) {
             grant(&a);
-        else
+        } else {
+            check_limit(&a, heard);
             sched_yield();
+        }
     }
     fini(&a);
     return rc;

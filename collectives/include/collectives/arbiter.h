@@ -30,7 +30,8 @@ struct arbiter_note {
 };
 
 /* Serves the size - 1 clients of the link, whose last rank this is, until all have ended. net: of the tiers; media are
- * numbered from 0. ERR_MEMORY; a wait that cannot end aborts the job and names rank and peer. Local. */
+ * numbered from 0. ERR_MEMORY; a wait that cannot end aborts the job and names rank and peer, and so does a
+ * client that is not heard of for the link's wait_limit_s. Local. */
 int arbiter_run(struct link *bus, const struct net *net, int n_media, struct diag *d);
 
 #endif
