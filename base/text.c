@@ -1,9 +1,11 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 char *text_bytes(char *buf, size_t cap, double bytes) {
@@ -83,18 +85,49 @@ int text_read_file(const char *path, size_t max, char **out, size_t *len, struct
     return 0;
 }
 
-int text_write_file(const char *path, void (*put)(void *user, FILE *out), void *user, struct diag *d) {
-    char part[4096];
-    if (snprintf(part, sizeof part, "%s.%ld.part", path, (long)getpid()) >= (int)sizeof part)
-        return diag_set(d, ERR_IO, "%.60s...: the name is too long", path);
-    FILE *out = fopen(part, "w");
-    if (!out) return diag_set(d, ERR_IO, "%.300s: %s", part, strerror(errno));
-    put(user, out);
-    int failed = ferror(out);
-    if (fclose(out) != 0 || failed || rename(part, path) != 0) {
-        diag_set(d, ERR_IO, "%.300s: %s", path, strerror(errno));
-        remove(part);
-        return ERR_IO;
+static int cannot_write(const char *path, int error, struct diag *d) {
+    return diag_set(d, error == ENOMEM ? ERR_MEMORY : ERR_IO, "%s: cannot write: %s%s", path, strerror(error),
+                    error == ENOENT ? "; is its folder there?" : "");
+}
+
+int text_target(const char *path, char **target, mode_t *mode, struct diag *d) {
+    struct stat st;
+    *mode = 0666;
+    if (!*path) return cannot_write("''", ENOENT, d);
+    if (stat(path, &st)) {
+        int error = errno;
+        if (error == ENOENT && !lstat(path, &st))
+            return diag_set(d, ERR_IO, "%s: is a symbolic link to nothing; remove it first", path);
+        if (error != ENOENT) return cannot_write(path, error, d);
+        *target = strdup(path);
+    } else if (S_ISREG(st.st_mode)) {
+        if (access(path, W_OK)) return cannot_write(path, errno, d);
+        *mode = st.st_mode & 0777;
+        *target = realpath(path, NULL);
+    } else {
+        return diag_set(d, ERR_IO, "%s: is not a regular file; give the name of a file to write", path);
     }
-    return 0;
+    return *target ? 0 : cannot_write(path, errno, d);
+}
+
+int text_write_file(const char *path, void (*put)(void *user, FILE *out), void *user, struct diag *d) {
+    char part[4096], *target = NULL;
+    mode_t mode;
+    int rc = text_target(path, &target, &mode, d);
+    if (rc) return rc;
+    if (snprintf(part, sizeof part, "%s.%ld.part", target, (long)getpid()) >= (int)sizeof part)
+        rc = diag_set(d, ERR_IO, "%.60s...: the name is too long", path);
+    int fd = rc ? -1 : open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!rc && !out) rc = cannot_write(path, errno, d);
+    if (out) {
+        put(user, out);
+        int failed = ferror(out);
+        if (fclose(out) != 0 || failed || rename(part, target) != 0) {
+            rc = cannot_write(path, errno, d);
+            remove(part);
+        }
+    }
+    free(target);
+    return rc;
 }

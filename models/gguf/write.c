@@ -249,27 +249,6 @@ static int cannot_write(const char *path, int error, struct diag *d) {
                     error == ENOENT ? "; is its folder there?" : "");
 }
 
-/* The file that the name stands for, links followed, malloc'ed; mode is that of an existing file. */
-static int resolve(const char *path, char **target, mode_t *mode, struct diag *d) {
-    struct stat st;
-    *mode = 0666;
-    if (!*path) return cannot_write("''", ENOENT, d);
-    if (stat(path, &st)) {
-        int error = errno;
-        if (error == ENOENT && !lstat(path, &st))
-            return diag_set(d, ERR_IO, "%s: is a symbolic link to nothing; remove it first", path);
-        if (error != ENOENT) return cannot_write(path, error, d);
-        *target = strdup(path);
-    } else if (S_ISREG(st.st_mode)) {
-        if (access(path, W_OK)) return cannot_write(path, errno, d);
-        *mode = st.st_mode & 0777;
-        *target = realpath(path, NULL);
-    } else {
-        return diag_set(d, ERR_IO, "%s: is not a regular file; give the name of a file to write", path);
-    }
-    return *target ? 0 : cannot_write(path, errno, d);
-}
-
 static char *folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
@@ -333,7 +312,7 @@ int gguf_writer_open(struct gguf_writer **out, const char *path, struct diag *d)
     struct gguf_writer *w = calloc(1, sizeof *w);
     if (!w) return cannot_write(path, ENOMEM, d);
     w->alignment = GGUF_DEFAULT_ALIGNMENT;
-    int rc = resolve(path, &w->path, &mode, d);
+    int rc = text_target(path, &w->path, &mode, d);
     if (!rc) rc = open_temp(w, mode, d);
     if (rc) {
         free_writer(w);

@@ -93,6 +93,16 @@ ok "search: its best latency is the simulator's" [ "$(field "$tmp/search" simula
         tr -d ' \n' | grep -oE '"latency_ms_per_tok":[^,]*' | cut -d: -f2)" ]
 "$northwall" plan --search --model llama3-8b --cluster "$northpole" --users 1 --prompt 8 --generate 8 --all >"$tmp/search"
 ok "search: what does not fit says why" grep -q 'does not fit NorthPole: weights' "$tmp/search"
+fails "search of how many cards" 2 "h100-sxm does not say how many cards there are: give --ranks N" 1 plan --search --model "$kjv" --cluster "$configs/h100-sxm.yaml"
+fails "search with a cache of no type" 2 "fp8" 1 plan --search --model "$kjv" --cluster "$h100" --kv fp8
+mkfifo "$tmp/pipe"
+fails "a trace into what is no file" 4 "is not a regular file" 1 simulate --model "$kjv" --cluster "$h100" --trace "$tmp/pipe"
+ok "what is no file stays what it is" [ -p "$tmp/pipe" ]
+: >"$tmp/linked.json"
+chmod 600 "$tmp/linked.json"
+ln -s linked.json "$tmp/link.json"
+"$northwall" simulate --model "$kjv" --cluster "$h100" --prompt 4 --generate 2 --trace "$tmp/link.json" >/dev/null
+ok "a trace through a link" [ -L "$tmp/link.json" -a -s "$tmp/linked.json" -a "$(stat -c %a "$tmp/linked.json")" = 600 ]
 fails "search without a cluster" 2 "no cluster: give --cluster FILE" 1 plan --search --model "$kjv"
 fails "search of one strategy" 2 "plan --search takes no --tp" 1 plan --search --model "$kjv" --cluster "$h100" --tp 2
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 
@@ -21,7 +22,11 @@ char *text_names(char *buf, size_t cap, const void *const *rows);
 
 /* Reads a whole file (at most max bytes) into malloc'ed memory with a 0 byte behind it. "-" is standard input. */
 int text_read_file(const char *path, size_t max, char **out, size_t *len, struct diag *d);
-/* Writes a file that appears when complete: put writes it under another name, beside it. ERR_IO. */
+/* The file that a name to write to stands for: links followed, *target malloc'ed; *mode that of an existing file, else
+ * 0666. ERR_IO: its folder or a link leads nowhere, it may not be written, or it is no regular file, which must not be
+ * replaced. Local. */
+int text_target(const char *path, char **target, mode_t *mode, struct diag *d);
+/* Writes a file that appears when complete: put writes it under another name, beside text_target. ERR_IO. */
 int text_write_file(const char *path, void (*put)(void *user, FILE *out), void *user, struct diag *d);
 
 #endif
