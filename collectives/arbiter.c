@@ -54,9 +54,10 @@ static struct message **find(struct arbiter *a, int to) {
 /* Lets a waiting client go on if it is known when its message arrives. */
 static void answer(struct arbiter *a, int to) {
     struct client *c = &a->client[to];
+    if (c->state != WAITS) return; /* its note is still on its way */
     struct message **at = find(a, to), *m = *at;
     struct link_request req;
-    if (c->state != WAITS || !m || !m->known) return;
+    if (!m || !m->known) return;
     link_isend(a->bus, to, ARBITER_TAG, &m->note.stamp, sizeof m->note.stamp, &req);
     link_wait(a->bus, &req);
     *at = m->next;
