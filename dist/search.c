@@ -23,7 +23,7 @@ struct found {
 struct search {
     struct app app; /* the command line, changed from plan to plan */
     const struct model *m;
-    int tokens;
+    int tokens, most; /* of the prompt; cards */
     struct found *found;
     int n, cap;
 };
@@ -124,9 +124,9 @@ static int try_micros(struct search *s, struct found *f, const char *kv, struct 
     return rc;
 }
 
-static int try_all(struct search *s, int most, struct diag *d) {
+static int try_all(struct search *s, struct diag *d) {
     const char *kv = s->app.spec.kv;
-    int users = (int)s->app.spec.batch, rc = 0;
+    int most = s->most, users = (int)s->app.spec.batch, rc = 0;
     for (int dp = 1; dp <= most && dp <= users && !rc; dp = next_count(dp, most))
         for (int pp = 1; dp * pp <= most && pp <= s->m->shape.n_layers && !rc; pp = next_count(pp, most))
             for (int tp = 1; dp * pp * tp <= most && tp <= s->m->shape.n_heads && !rc; tp = next_count(tp, most)) {
@@ -216,6 +216,7 @@ static void print_all(const struct search *s) {
     for (int i = best; i < s->n && (s->app.spec.all || shown < SHOWN_LOSERS); i++, shown++)
         print_row(&s->found[i]);
     if (best + shown < s->n) printf("... and %d more (--all)\n", s->n - best - shown);
+    if (s->most > MOST_WHOLE) printf("\nOf more than %d cards only powers of two were tried.\n", MOST_WHOLE);
     printf("\nLatency, throughput and energy are estimated (closed form), energy modelled; of the cards, without a "
            "host.\nA narrower cache changes the text; --kv keeps one type.\n");
 }
@@ -241,6 +242,14 @@ static void print_json(const struct search *s) {
     json_decref(o);
 }
 
+static int check_search(struct search *s, struct diag *d) {
+    struct decoder_opts o;
+    s->most = s->app.spec.ranks ? (int)s->app.spec.ranks : s->app.cluster.n_cards;
+    if (!s->most)
+        return diag_set(d, ERR_USAGE, "%s does not say how many cards there are: give --ranks N", s->app.cluster.name);
+    return app_decoder_opts(&o, &s->app, &s->m->shape, d); /* --kv and --mode, said once */
+}
+
 int search_plans(struct app *app, struct diag *d) {
     struct search s = {.app = *app};
     struct model m;
@@ -248,11 +257,11 @@ int search_plans(struct app *app, struct diag *d) {
     if (rc) return rc;
     s.m = &m;
     s.app.spec.strategy = NULL;
-    int most = app->spec.ranks ? (int)app->spec.ranks : app->cluster.n_cards ? app->cluster.n_cards : 1;
-    if (app->rank == 0) {
-        rc = try_all(&s, most, d);
+    rc = check_search(&s, d);
+    if (!rc && app->rank == 0) {
+        rc = try_all(&s, d);
         judge(&s);
-        qsort(s.found, (size_t)s.n, sizeof *s.found, by_latency);
+        if (s.n) qsort(s.found, (size_t)s.n, sizeof *s.found, by_latency);
         if (!rc) rc = simulate_best(&s, d);
         if (!rc && app->spec.json)
             print_json(&s);
