@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 struct bytes {
     uint8_t *data;
     size_t n, cap;
