@@ -357,6 +357,18 @@ static void check_draft_sizes(const struct model_shape *s, const struct gguf *g,
     }
 }
 
+/* Opens a file and has prompts that quote what it says to the first ones; the setting is then one of long texts. */
+static int quote_file(const char *path, struct gguf **g, struct model_shape *s, struct setting *set,
+                      struct engine_result *said) {
+    if (open_file(path, g, s)) return -1;
+    make_prompts(s->n_vocab);
+    if (run(set, s, *g, said)) return -1;
+    quote_prompts(said);
+    set->n_new = DRAFT_NEW;
+    set->n_ctx = DRAFT_CTX;
+    return 0;
+}
+
 static const char *const draft_every[] = {"1",       "tp2",     "tp3",          "pp2",        "pp4", "tp2xpp2",
                                           "dp2xtp2", "dp2xpp2", "stages:1,2,3", "stages:3,1", NULL};
 static const char *const draft_some[] = {"1", "tp2", "pp3", "tp2xpp2", NULL};
@@ -371,12 +383,7 @@ static void check_drafts(const char *path, enum kv_type kv, double temperature, 
     struct setting set = {.strategy = "1", .n_seqs = n_seqs, .n_micro = 1, .chunk = 16, .bits = ACT_I8, .kv = kv};
     set.flip = -1;
     set.temperature = temperature;
-    if (open_file(path, &g, &s)) return;
-    make_prompts(s.n_vocab);
-    if (run(&set, &s, g, &said)) return;
-    quote_prompts(&said);
-    set.n_new = DRAFT_NEW;
-    set.n_ctx = DRAFT_CTX;
+    if (quote_file(path, &g, &s, &set, &said)) return;
     set.max_tokens = n_seqs * 8;
     if (run(&set, &s, g, &plain)) return;
     check_draft_sizes(&s, g, &set, &plain, strategies, sizes, &sum);
@@ -410,12 +417,7 @@ static void check_shared_cache(const char *path, enum kv_type kv) {
     struct engine_result said, plain, other;
     struct setting set = {.strategy = "kvp2", .n_seqs = 3, .n_micro = 1, .chunk = 16, .bits = ACT_I8, .kv = kv};
     set.flip = -1;
-    if (open_file(path, &g, &s)) return;
-    make_prompts(s.n_vocab);
-    if (run(&set, &s, g, &said)) return;
-    quote_prompts(&said);
-    set.n_new = DRAFT_NEW;
-    set.n_ctx = DRAFT_CTX;
+    if (quote_file(path, &g, &s, &set, &said)) return;
     if (run(&set, &s, g, &plain)) return;
     for (int i = 0; i < 5; i++) {
         set.strategy = strategies[i];
