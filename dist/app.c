@@ -178,6 +178,12 @@ int app_bind(struct app *app, struct diag *d) {
     return 0;
 }
 
+/* A preset that stands for a model trained for it computes in few bits, unless its weights are stored otherwise. */
+static const char *default_mode(const struct run_spec *r) {
+    const struct preset *p = r->model ? preset_find(r->model) : NULL;
+    return p && p->mode && !r->quant ? p->mode : "a8";
+}
+
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d) {
     const struct run_spec *r = &app->spec;
     memset(o, 0, sizeof *o);
@@ -187,7 +193,7 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     o->threads = app_threads(r);
     o->seed = (uint64_t)r->seed;
     o->cache_dir = r->weights_cache ? r->weights_cache : getenv("NORTHWALL_CACHE");
-    int rc = parse_mode(o, r->mode ? r->mode : "a8", s, d);
+    int rc = parse_mode(o, r->mode ? r->mode : default_mode(r), s, d);
     if (rc) return rc;
     /* the recipe has attention products in INT4, which takes an INT4 cache */
     return parse_kv(o, r->kv ? r->kv : o->linear_bits == ACT_I4 ? "int4" : "f16", d);

@@ -45,7 +45,8 @@ static const struct opt table[] = {
      "prompt tokens where no prompt is given (ids by the seed)"},
     {"ctx", "c", "N", OPT_INT, FIELD(ctx), 1, 1 << 24, "0",
      "context positions of each sequence (default: what the prompts and -n need)"},
-    {"chunk", NULL, "N", OPT_INT, FIELD(chunk), 1, 65536, "64", "prompt tokens of a sequence in one pass"},
+    {"chunk", NULL, "N", OPT_INT, FIELD(chunk), 1, 65536, "64",
+     "prompt tokens of a sequence in one pass; where not given, fewer if cards of --cluster lack the room"},
     {"micro-batches", NULL, "N", OPT_INT, FIELD(n_micro), 1, 65536, "0",
      "groups of sequences in the pipeline (default: one a stage)"},
     {"batch", "b", "N", OPT_INT, FIELD(batch), 1, 65536, "1", "sequences generated at once"},
@@ -56,7 +57,7 @@ static const struct opt table[] = {
     {"bind", NULL, "on|off", OPT_STR, FIELD(bind), 0, 0, "on",
      "a core of its own for each thread, where a node has enough of them"},
     {"mode", NULL, "M", OPT_STR, FIELD(mode), 0, 0, NULL,
-     "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are)"},
+     "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are; a preset's own)"},
     {"kv", NULL, "TYPE", OPT_STR, FIELD(kv), 0, 0, NULL,
      "key/value cache: f16, int8, int4 (default: f16; int4 in the a4 modes)"},
     {"temperature", NULL, "X", OPT_REAL, FIELD(temperature), 0, 100, "0", "0 is greedy"},
@@ -266,6 +267,12 @@ int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, s
     if (s->log && strcmp(s->log, "collectives"))
         return diag_set(d, ERR_USAGE, "--log %.40s: valid is collectives", s->log);
     return check_mode(s, c, d);
+}
+
+int opts_given(const struct run_spec *s, const char *name) {
+    for (int i = 0; i < N_OPTS; i++)
+        if (!strcmp(table[i].name, name) && s->given[i / 64] >> i % 64 & 1) return 1;
+    return 0;
 }
 
 static uint64_t hash_text(const char *text, uint64_t seed) {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "coll_log.h"
 #include "collectives/agree.h"
+#include "partition/place.h"
 
 /* "192MiB", "2GB", "1024": bytes. */
 static int parse_size(const char *s, size_t *out, struct diag *d) {
@@ -135,12 +136,34 @@ int setup_arbiters(const struct app *app) {
     return shared;
 }
 
+static int has_room(const struct app *app, const struct plan *p) {
+    for (int i = 0; i < p->n_ranks; i++) {
+        struct virtual_rank v;
+        if (virtual_rank_init(&v, &app->cluster, p, i, NULL)) return 0;
+    }
+    return 1;
+}
+
+int setup_plan(struct plan **out, int *chunk, const struct app *app, const struct model *m, const struct prompts *p,
+               const struct strategy *st, int n_ranks, struct diag *d) {
+    struct app own = *app;
+    struct plan_opts o;
+    int fixed = !cluster_has_card(&app->cluster) || opts_given(&app->spec, "chunk");
+    for (;; own.spec.chunk /= 2) {
+        int rc = setup_plan_opts(&o, &own, m, p, st, d);
+        o.decoder.progress_arg = (void *)(uintptr_t)app; /* outlives this copy */
+        if (o.net) o.net = &app->net;
+        if (!rc) rc = plan_make(out, &m->shape, st, n_ranks, &o, d);
+        *chunk = (int)own.spec.chunk;
+        if (rc || fixed || *chunk == 1 || has_room(app, *out)) return rc;
+        plan_free(*out);
+        *out = NULL;
+    }
+}
+
 static int make_plan(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                      int need_all, int flip, struct diag *d) {
-    struct plan_opts o;
-    int need = strategy_ranks(&r->strategy), rc = setup_plan_opts(&o, app, m, p, &r->strategy, d);
-    int arbiters = setup_arbiters(app), all = need + arbiters;
-    if (rc) return rc;
+    int need = strategy_ranks(&r->strategy), arbiters = setup_arbiters(app), all = need + arbiters;
     if (all > app->size || (need_all && all != app->size))
         return diag_set(d, ERR_PLAN, "strategy %s needs %d rank%s%s, but %d %s started: use mpirun -n %d",
                         r->strategy.text, need, need == 1 ? "" : "s",
@@ -149,7 +172,7 @@ static int make_plan(struct runner *r, const struct app *app, const struct model
     if (flip >= app->size)
         return diag_set(d, ERR_USAGE, "--flip-weight %d: there is no such rank, %d %s started", flip, app->size,
                         app->size == 1 ? "was" : "were");
-    return plan_make(&r->plan, &m->shape, &r->strategy, need, &o, d);
+    return setup_plan(&r->plan, &r->chunk, app, m, p, &r->strategy, need, d);
 }
 
 /* Said once: positions the model has not seen in training. */
@@ -285,13 +308,13 @@ void runner_close(struct runner *r) {
     memset(r, 0, sizeof *r);
 }
 
-void runner_job(struct engine_job *job, const struct app *app, const struct prompts *p) {
+void runner_job(struct engine_job *job, const struct runner *r, const struct app *app, const struct prompts *p) {
     memset(job, 0, sizeof *job);
     job->n_seqs = p->n;
     job->prompt = (const int *const *)p->ids;
     job->prompt_len = p->len;
     job->n_new = (int)app->spec.n_predict;
-    job->chunk = (int)app->spec.chunk;
+    job->chunk = r->chunk;
     job->sampling = app_sampling(app);
     (void)app_draft(&job->draft, app, NULL); /* runner_open has checked it */
     job->end_ids = p->end_ids;

@@ -61,18 +61,18 @@ static int with_traces(const struct app *app, const struct plan *p, const struct
 int sim_job_plan(struct app *app, const struct model *m, int tokens, sim_use *use, void *user, struct diag *d) {
     struct strategy st;
     struct plan *p = NULL;
-    struct plan_opts o;
     struct users u = {0};
     char why[256];
     const struct strategy_kind *kind = app->spec.strategy ? strategy_kind_find(app->spec.strategy) : NULL;
     int n = app->spec.ranks ? (int)app->spec.ranks : app->cluster.n_cards ? app->cluster.n_cards : 1;
     if (kind) n += kind->hosts;
-    int rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
+    int chunk = 0, rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
     if (!app->spec.ctx) app->spec.ctx = tokens + app->spec.n_predict;
-    if (!rc) rc = setup_plan_opts(&o, app, m, NULL, &st, d);
-    if (!rc) rc = plan_make(&p, &m->shape, &st, strategy_ranks(&st), &o, d);
+    if (!rc) rc = setup_plan(&p, &chunk, app, m, NULL, &st, strategy_ranks(&st), d);
     if (!rc) rc = users_init(&u, (int)app->spec.batch, tokens, d);
-    if (!rc) rc = with_traces(app, p, &u, use, user, d);
+    struct app own = *app;
+    own.spec.chunk = chunk;
+    if (!rc) rc = with_traces(&own, p, &u, use, user, d);
     users_fini(&u);
     plan_free(p);
     return rc;

@@ -6,7 +6,7 @@
 #include "dist/app.h"
 #include "dist/virtual.h"
 
-/* Called on rank 0 with a plan and the traces of its replicas. */
+/* Called on rank 0 with a plan and the traces of its replicas; app->spec.chunk is the plan's (setup_plan). */
 typedef int sim_use(void *user, const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d);
 
 /* Opens the model, makes the plan for the cards of --cluster and the traces of all replicas, and calls use on rank 0.

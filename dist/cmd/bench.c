@@ -194,7 +194,7 @@ static int measure_run(struct bench *b, struct bench_row *r, int rep, int draft,
     struct engine_job job;
     struct engine_result res;
     struct link *l = r->runner.link;
-    runner_job(&job, b->app, &b->prompts);
+    runner_job(&job, &r->runner, b->app, &b->prompts);
     if (!draft) job.draft.most = 0;
     struct roof_rates roof_before, roof_after;
     double before = probe_all(r, probe);

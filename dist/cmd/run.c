@@ -267,7 +267,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     struct engine_result r;
     struct decoder_memory memory = {0};
     struct draft_traffic traffic = {0};
-    runner_job(&job, app, p);
+    runner_job(&job, run, app, p);
     job.on_token = on_token;
     job.user = &s;
     if (!m->shape.causal) job.n_new = 1;

@@ -37,13 +37,14 @@ static int run_plan(void *user, const struct app *app, const struct plan *p, con
     if (!rc && app->spec.json) {
         json_t *o = virtual_json(&s, p, &app->cluster);
         json_object_set_new(o, "model", json_string(p->shape.name));
+        json_object_set_new(o, "chunk", json_integer(app->spec.chunk));
         json_object_set_new(o, "events", json_integer((json_int_t)sim.events));
         json_object_set_new(o, "events_known", json_integer((json_int_t)sim.events_skipped));
         json_dumpf(o, stdout, JSON_INDENT(1));
         fputc('\n', stdout);
         json_decref(o);
     } else if (!rc) {
-        printf("%s, ", p->shape.name);
+        printf("%s, prompts in chunks of %ld tokens, ", p->shape.name, app->spec.chunk);
         virtual_print(&s, p, &app->cluster, stdout);
     }
     if (!rc) rc = show(app, p, trace, sim.taken, d);

@@ -74,6 +74,8 @@ extern const struct cmd *const cmds[];
 /* Parses argv after the subcommand. ERR_USAGE names the word: also of an option that is for another command, or for
  * another mode of this one, and then what takes it. Local. */
 int opts_parse(struct run_spec *s, const struct cmd *c, int argc, char **argv, struct diag *d);
+/* Whether an option was on the command line. Local. */
+int opts_given(const struct run_spec *s, const char *name);
 /* Of the command and all options that ranks must share. Local. */
 uint64_t opts_hash(const struct run_spec *s, const struct cmd *c);
 void opts_help(const struct cmd *c, FILE *out);

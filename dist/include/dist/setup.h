@@ -15,6 +15,7 @@ struct runner {
     struct link *bus; /* where cards of --cluster share links: its ranks and, last, the arbiter; else NULL */
     int arbiter; /* this rank is that one */
     double wait_limit_s; /* longest wait for a rank that is well: --timeout, or by the plan; known on all ranks */
+    int chunk; /* prompt tokens of a sequence in one pass: setup_plan */
     int oversubscribed; /* some node has more threads of these ranks than cores; known on its ranks */
 };
 
@@ -22,6 +23,11 @@ struct runner {
  * sequences). Local. */
 int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct model *m, const struct prompts *p,
                     const struct strategy *st, struct diag *d);
+
+/* The plan for n_ranks ranks with these options; *chunk is --chunk. Where that is not given and a card of --cluster has
+ * no room with its default, it is the greatest power of two below for which all have, or 1. Local. */
+int setup_plan(struct plan **out, int *chunk, const struct app *app, const struct model *m, const struct prompts *p,
+               const struct strategy *st, int n_ranks, struct diag *d);
 
 /* The part of it that says how all-reduces are done. Local. */
 int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d);
@@ -36,6 +42,6 @@ void runner_close(struct runner *r);
 int setup_arbiters(const struct app *app);
 
 /* The job the command line describes. */
-void runner_job(struct engine_job *job, const struct app *app, const struct prompts *p);
+void runner_job(struct engine_job *job, const struct runner *r, const struct app *app, const struct prompts *p);
 
 #endif
