@@ -1,44 +1,13 @@
 /* The roofline as a picture: operations a byte against operations a second, both logarithmic, drawn by gnuplot. */
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "analysis/gnuplot.h"
 #include "roofline.h"
-
-extern char **environ;
-
-/* ---- gnuplot ---- */
-
-/* Runs gnuplot on the commands in `in` (NULL: asks for its version), its picture into `out`. 0, or -1: it is not there
- * or failed. */
-static int run_gnuplot(FILE *in, FILE *out) {
-    posix_spawn_file_actions_t files;
-    char *const draw[] = {"gnuplot", NULL}, *const version[] = {"gnuplot", "--version", NULL};
-    pid_t pid;
-    int status = -1;
-    if (posix_spawn_file_actions_init(&files) != 0) return -1;
-    posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
-    if (in)
-        posix_spawn_file_actions_adddup2(&files, fileno(in), 0);
-    else
-        posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    if (out)
-        posix_spawn_file_actions_adddup2(&files, fileno(out), 1);
-    else
-        posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-    if (posix_spawnp(&pid, "gnuplot", &files, NULL, in ? draw : version, environ) == 0)
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-    posix_spawn_file_actions_destroy(&files);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
-}
 
 static const char *ending(const char *path) {
     const char *dot = strrchr(path, '.');
@@ -50,7 +19,7 @@ int roof_plot_check(const char *path, struct diag *d) {
     int draws = !strcasecmp(end, ".svg") || !strcasecmp(end, ".png");
     if (!draws && strcasecmp(end, ".gp"))
         return diag_set(d, ERR_USAGE, "--plot %.200s: the name must end in .svg, .png or .gp", path);
-    if (draws && run_gnuplot(NULL, NULL) != 0)
+    if (draws && gnuplot_run(NULL, NULL) != 0)
         return diag_set(d, ERR_UNSUPPORTED,
                         "--plot %.200s: gnuplot is not installed: install it, or name a .gp file to get its commands",
                         path);
@@ -249,7 +218,7 @@ static int draw(const struct chart *c, const struct plan *p, const char *path, F
     put_commands(commands, c, p, ending(path));
     if (commands == picture) return 0;
     rewind(commands);
-    int rc = run_gnuplot(commands, picture);
+    int rc = gnuplot_run(commands, picture);
     fclose(commands);
     if (!rc) return 0;
     return diag_set(d, ERR_IO, "--plot %.200s: gnuplot failed: name a .gp file and run gnuplot on it to see why", path);

@@ -1,0 +1,27 @@
+/* case.h - one job on one described cluster, said in numbers: what reports are made of. All functions are local. */
+#ifndef ANALYSIS_CASE_H
+#define ANALYSIS_CASE_H
+
+#include "dist/sim_job.h"
+#include "dist/virtual_report.h"
+
+struct study_case {
+    const struct cluster *cluster;
+    const char *model; /* a preset */
+    const char *quant, *head; /* storage of its weights, and of the output layer; NULL: the preset's */
+    const char *mode, *kv, *strategy; /* NULL: the default, as on the command line */
+    int layers; /* in place of the preset's; 0: the preset's */
+    int cards, users, micro, prompt, generate; /* micro 0: as many as stages */
+    int chunk; /* prompt tokens in a pass, fewer where a card has no room; 0: the default of the command line */
+};
+
+/* Makes the plan and the traces and calls use, as sim_job does on rank 0. ERR_PLAN: it does not fit, with the reason. */
+int case_use(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d);
+/* Times alone. */
+int case_simulate(struct virtual_summary *out, const struct study_case *c, const struct app *app, struct diag *d);
+
+/* Reads NAME.yaml of the cluster files that come with the program: from $NORTHWALL_SHARE, the folder it was installed
+ * to, or the one it was built from. ERR_IO names all three. */
+int case_cluster(struct cluster *out, const char *name, struct diag *d);
+
+#endif

@@ -1,0 +1,179 @@
+#include "analysis/parameter.h"
+
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_roots.h>
+#include <math.h>
+#include <string.h>
+
+#define DIGITS 1000000000.0 /* of a factor */
+
+struct pico_rate parameter_faster(struct pico_rate r, double x) {
+    __uint128_t num = r.num, den = r.den;
+    if (x >= 1) {
+        num *= (uint64_t)DIGITS;
+        den *= (uint64_t)nearbyint(x * DIGITS);
+    } else { /* small factors keep their digits */
+        num *= (uint64_t)nearbyint(DIGITS / x);
+        den *= (uint64_t)DIGITS;
+    }
+    while (num >> 62 || den >> 62) {
+        num >>= 1;
+        den >>= 1;
+    }
+    return (struct pico_rate){(uint64_t)num, den ? (uint64_t)den : 1};
+}
+
+static uint64_t pico_of_s(double s) {
+    return (uint64_t)nearbyint(s * 1e12);
+}
+
+/* ---- the parameters ---- */
+
+static void set_memory(struct cluster *c, double x) {
+    for (int i = 0; i < c->card.n_levels; i++)
+        c->card.level[i].G = parameter_faster(c->card.level[i].G, x);
+    c->net.copy = parameter_faster(c->net.copy, x);
+}
+
+static void set_rates(struct cluster *c, double x) {
+    for (int k = 0; k < PREC_COUNT; k++)
+        if (c->card.op[k].den) c->card.op[k] = parameter_faster(c->card.op[k], x);
+    c->net.gamma = parameter_faster(c->net.gamma, x);
+    c->net.codec = parameter_faster(c->net.codec, x);
+}
+
+static void set_step(struct cluster *c, double x) {
+    c->card.step_ps += pico_of_s(x);
+}
+
+static void set_pass(struct cluster *c, double x) {
+    c->card.pass_ps += pico_of_s(x);
+}
+
+static void set_host_pass(struct cluster *c, double x) {
+    c->host.pass_ps += pico_of_s(x);
+}
+
+static void set_link_bandwidth(struct cluster *c, double x) {
+    for (int i = 0; i < c->net.n_tiers; i++)
+        c->net.tier[i].link.G = parameter_faster(c->net.tier[i].link.G, x);
+}
+
+static void set_link_latency(struct cluster *c, double x) {
+    for (int i = 0; i < c->net.n_tiers; i++)
+        c->net.tier[i].link.L_ps += pico_of_s(x);
+}
+
+static void set_send_overhead(struct cluster *c, double x) {
+    for (int i = 0; i < c->net.n_tiers; i++)
+        c->net.tier[i].link.o_send_ps += pico_of_s(x);
+}
+
+const struct parameter parameters[] = {
+    {"memory-bandwidth", "bandwidth of the cards' memory", PARAMETER_FACTOR, 0, 1e-4, 1e3, set_memory,
+     "the time of a stage with twice the layers on a card: bytes double, messages do not"},
+    {"compute", "rates of arithmetic of the cards", PARAMETER_FACTOR, 0, 1e-5, 1e3, set_rates,
+     "the time of a stage with twice the users in a micro-batch: operations double, weights do not"},
+    {"step-overhead", "overhead of each step on a card", PARAMETER_TIME, 0, 0, 0.1, set_step,
+     "the time of a stage with small matrices: it does not fall below the overheads"},
+    {"pass-overhead", "overhead of each pass on a card", PARAMETER_TIME, 0, 0, 1, set_pass,
+     "the time of a stage without a layer, which only hands on"},
+    {"host-loop", "time of the host for each pass", PARAMETER_TIME, 1, 0, 1, set_host_pass,
+     "the token period with half the layers: the host's part does not halve"},
+    {"link-bandwidth", "bandwidth of all links", PARAMETER_FACTOR, 0, 1e-4, 1e3, set_link_bandwidth,
+     "the time of a hop against the bytes of the message"},
+    {"link-latency", "latency of all links", PARAMETER_TIME, 0, 0, 1, set_link_latency,
+     "the time of a hop with a short message"},
+    {"send-overhead", "overhead of the sender for each message", PARAMETER_TIME, 0, 0, 1, set_send_overhead,
+     "the rate of short messages in a row from one card"},
+    {0}};
+
+const struct parameter *parameter_find(const char *name) {
+    for (const struct parameter *p = parameters; p->name; p++)
+        if (!strcmp(p->name, name)) return p;
+    return NULL;
+}
+
+/* ---- the value that meets a target ---- */
+
+struct search {
+    const struct parameter *p;
+    const struct cluster *c;
+    double target;
+    parameter_eval *eval;
+    void *user;
+    struct diag *d;
+    int evaluations, rc;
+};
+
+static double value_of(const struct search *s, double at) {
+    return s->p->kind == PARAMETER_FACTOR ? exp(at) : at;
+}
+
+static double place_of(const struct search *s, double x) {
+    return s->p->kind == PARAMETER_FACTOR ? log(x) : x;
+}
+
+/* ln(quantity / target): its sign is what the bracket needs, and it is near to linear. */
+static double distance(double at, void *user) {
+    struct search *s = user;
+    struct cluster changed = *s->c;
+    double quantity = 0;
+    if (s->rc) return GSL_NAN;
+    s->p->set(&changed, value_of(s, at));
+    s->evaluations++;
+    s->rc = s->eval(s->user, &changed, &quantity, s->d);
+    if (!s->rc && !(quantity > 0)) s->rc = diag_set(s->d, ERR_RANGE, "parameter %s: a quantity of 0", s->p->name);
+    return s->rc ? GSL_NAN : log(quantity / s->target);
+}
+
+/* From no change outwards, by steps that grow, until the target lies between *low and *high. */
+static int bracket(struct search *s, struct reached *out, int down, double *low, double *high) {
+    const double growth = 8, first = s->p->kind == PARAMETER_FACTOR ? 0.25 : 1e-9;
+    double end = place_of(s, down ? s->p->least : s->p->most), from = s->p->kind == PARAMETER_FACTOR ? 0 : s->p->least;
+    double at_from = distance(from, s), best = at_from;
+    for (double step = first; !s->rc; step *= growth) {
+        double to = down ? fmax(-step, end) : fmin(step, end), at_to = distance(to, s);
+        if (fabs(at_to) < fabs(best)) best = at_to;
+        *low = fmin(from, to);
+        *high = fmax(from, to);
+        if ((at_from > 0) != (at_to > 0)) return 1;
+        out->nearest = s->target * exp(best);
+        if (to == end) return 0;
+        from = to;
+        at_from = at_to;
+    }
+    return 0;
+}
+
+static void refine(struct search *s, struct reached *out, double low, double high, double tolerance) {
+    enum { MOST = 100 };
+    gsl_function f = {distance, s};
+    gsl_root_fsolver *solver = gsl_root_fsolver_alloc(gsl_root_fsolver_brent);
+    if (!solver) {
+        s->rc = diag_set(s->d, ERR_MEMORY, "no memory to look for %s", s->p->name);
+        return;
+    }
+    int code = gsl_root_fsolver_set(solver, &f, low, high);
+    for (int i = 0; i < MOST && !code && !s->rc && !out->found; i++) {
+        code = gsl_root_fsolver_iterate(solver);
+        double at = gsl_root_fsolver_root(solver);
+        out->x = value_of(s, at);
+        out->found = !code && !s->rc && fabs(distance(at, s)) <= tolerance;
+    }
+    gsl_root_fsolver_free(solver);
+}
+
+int parameter_reach(struct reached *out, const struct parameter *p, const struct cluster *c, double target,
+                    double tolerance, parameter_eval *eval, void *user, struct diag *d) {
+    struct search s = {p, c, target, eval, user, d, 0, 0};
+    double low = 0, high = 0;
+    gsl_error_handler_t *before = gsl_set_error_handler_off();
+    *out = (struct reached){0};
+    int between = p->kind == PARAMETER_FACTOR && bracket(&s, out, 1, &low, &high);
+    if (!between && !s.rc) between = bracket(&s, out, 0, &low, &high);
+    if (between) refine(&s, out, low, high, tolerance);
+    gsl_set_error_handler(before);
+    out->evaluations = s.evaluations;
+    return s.rc;
+}

@@ -1,0 +1,221 @@
+#include "analysis/table.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_COLUMNS = 24 };
+
+struct column {
+    char name[48], unit[24];
+    int digits;
+};
+
+struct cell {
+    char *text; /* NULL: a number */
+    double number;
+};
+
+struct table {
+    char name[48];
+    char *title, *note;
+    struct column column[MOST_COLUMNS];
+    int n_columns, n_rows, n_cells, cap, lost;
+    struct cell *cell; /* [n_rows][n_columns], then those of the row that is not ended */
+};
+
+struct table *table_new(const char *name, const char *title, const char *note) {
+    struct table *t = calloc(1, sizeof *t);
+    if (!t) return NULL;
+    snprintf(t->name, sizeof t->name, "%s", name);
+    t->title = strdup(title);
+    t->note = strdup(note);
+    t->lost = !t->title || !t->note;
+    return t;
+}
+
+void table_free(struct table *t) {
+    if (!t) return;
+    for (int i = 0; i < t->n_cells; i++)
+        free(t->cell[i].text);
+    free(t->cell);
+    free(t->title);
+    free(t->note);
+    free(t);
+}
+
+void table_column(struct table *t, const char *name, const char *unit, int digits) {
+    if (!t) return;
+    if (t->n_columns == MOST_COLUMNS || t->n_cells) {
+        t->lost = 1;
+        return;
+    }
+    struct column *c = &t->column[t->n_columns++];
+    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->unit, sizeof c->unit, "%s", unit);
+    c->digits = digits;
+}
+
+static struct cell *add_cell(struct table *t) {
+    if (!t || t->lost) return NULL;
+    if (t->n_cells == t->cap) {
+        int cap = t->cap ? 2 * t->cap : 64;
+        struct cell *bigger = realloc(t->cell, (size_t)cap * sizeof *bigger);
+        t->lost = !bigger;
+        if (!bigger) return NULL;
+        t->cell = bigger;
+        t->cap = cap;
+    }
+    t->cell[t->n_cells] = (struct cell){0};
+    return &t->cell[t->n_cells++];
+}
+
+void table_text(struct table *t, const char *fmt, ...) {
+    va_list args;
+    struct cell *c = add_cell(t);
+    if (!c) return;
+    va_start(args, fmt);
+    if (vasprintf(&c->text, fmt, args) < 0) {
+        c->text = NULL;
+        t->lost = 1;
+    }
+    va_end(args);
+}
+
+void table_number(struct table *t, double x) {
+    struct cell *c = add_cell(t);
+    if (c) c->number = x;
+}
+
+void table_end_row(struct table *t) {
+    if (t && !t->lost) t->lost = t->n_cells != ++t->n_rows * t->n_columns;
+}
+
+int table_rows(const struct table *t) {
+    return t ? t->n_rows : 0;
+}
+
+const char *table_name(const struct table *t) {
+    return t ? t->name : "";
+}
+
+/* ---- output ---- */
+
+static int check(const struct table *t, struct diag *d) {
+    return t && !t->lost ? 0 : diag_set(d, ERR_MEMORY, "no memory for table %s, or a row of it is not whole", table_name(t));
+}
+
+/* So many significant digits, without an exponent where a person reads on. */
+static const char *number_text(char *buf, size_t cap, double x, int digits) {
+    if (isnan(x)) return "-";
+    int before = x == 0 ? 1 : (int)floor(log10(fabs(x))) + 1;
+    if (before > 9 || before < -5)
+        snprintf(buf, cap, "%.*e", digits - 1, x);
+    else
+        snprintf(buf, cap, "%.*f", before < digits ? digits - before : 0, x);
+    return buf;
+}
+
+static const char *cell_text(const struct table *t, int row, int column, char *buf, size_t cap) {
+    const struct cell *c = &t->cell[row * t->n_columns + column];
+    return c->text ? c->text : number_text(buf, cap, c->number, t->column[column].digits);
+}
+
+static int is_text(const struct table *t, int column) {
+    return t->n_rows && t->cell[column].text != NULL;
+}
+
+static int width_of(const struct table *t, int column) {
+    char buf[64];
+    size_t name = strlen(t->column[column].name), unit = strlen(t->column[column].unit);
+    size_t most = name > unit ? name : unit;
+    for (int r = 0; r < t->n_rows; r++) {
+        size_t n = strlen(cell_text(t, r, column, buf, sizeof buf));
+        if (n > most) most = n;
+    }
+    return (int)most;
+}
+
+static void print_word(FILE *out, const char *word, int width, int left, int last) {
+    if (left && last)
+        fprintf(out, "  %s", word);
+    else
+        fprintf(out, left ? "  %-*s" : "  %*s", width, word);
+}
+
+int table_print(const struct table *t, FILE *out, struct diag *d) {
+    char buf[64];
+    int width[MOST_COLUMNS], units = 0, rc = check(t, d);
+    if (rc) return rc;
+    fprintf(out, "%s\n%s%s", t->title, t->note, t->note[0] ? "\n" : "");
+    for (int i = 0; i < t->n_columns; i++) {
+        width[i] = width_of(t, i);
+        units |= t->column[i].unit[0];
+    }
+    for (int i = 0; i < t->n_columns; i++)
+        print_word(out, t->column[i].name, width[i], is_text(t, i), i == t->n_columns - 1);
+    fputc('\n', out);
+    for (int i = 0; i < t->n_columns && units; i++)
+        print_word(out, t->column[i].unit, width[i], is_text(t, i), i == t->n_columns - 1);
+    if (units) fputc('\n', out);
+    for (int r = 0; r < t->n_rows; r++) {
+        for (int i = 0; i < t->n_columns; i++)
+            print_word(out, cell_text(t, r, i, buf, sizeof buf), width[i], is_text(t, i), i == t->n_columns - 1);
+        fputc('\n', out);
+    }
+    return 0;
+}
+
+static void csv_field(FILE *out, const char *text) {
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++)
+        fprintf(out, *text == '"' ? "\"\"" : "%c", *text);
+    fputc('"', out);
+}
+
+static void column_key(const struct column *c, char *buf, size_t cap) {
+    snprintf(buf, cap, c->unit[0] ? "%s [%s]" : "%s", c->name, c->unit);
+}
+
+int table_csv(const struct table *t, FILE *out, struct diag *d) {
+    char buf[80];
+    int rc = check(t, d);
+    for (int i = 0; i < (rc ? 0 : t->n_columns); i++) {
+        column_key(&t->column[i], buf, sizeof buf);
+        if (i) fputc(',', out);
+        csv_field(out, buf);
+    }
+    for (int i = 0; i < (rc ? 0 : t->n_cells); i++) {
+        const struct cell *c = &t->cell[i];
+        fputs(i % t->n_columns ? "," : "\r\n", out);
+        if (c->text)
+            csv_field(out, c->text);
+        else if (!isnan(c->number))
+            fprintf(out, "%.9g", c->number);
+    }
+    if (!rc) fputs("\r\n", out);
+    return rc;
+}
+
+int table_json(const struct table *t, json_t **out, struct diag *d) {
+    char key[80];
+    int rc = check(t, d);
+    if (rc) return rc;
+    json_t *rows = json_array();
+    for (int r = 0; r < t->n_rows; r++) {
+        json_t *row = json_object();
+        for (int i = 0; i < t->n_columns; i++) {
+            const struct cell *c = &t->cell[r * t->n_columns + i];
+            column_key(&t->column[i], key, sizeof key);
+            json_object_set_new(row, key, c->text ? json_string(c->text) : isfinite(c->number) ? json_real(c->number) : json_null());
+        }
+        json_array_append_new(rows, row);
+    }
+    *out = json_pack("{s:s, s:s, s:o}", "title", t->title, "note", t->note, "rows", rows);
+    return *out ? 0 : diag_set(d, ERR_MEMORY, "no memory for table %s", t->name);
+}
