@@ -175,7 +175,9 @@ void emulation_step(struct engine *e, const struct plan_step *step, int layer) {
 
 void emulation_take(struct engine *e, int micro) {
     struct emulation *m = e->emulation;
-    if (!m || !m->records || m->failed) return;
+    if (!m) return;
+    if (!engine_is_last_stage(e)) card_spend_taken(&m->v.clock, m->v.card, e->me->role, e->sampled_head.n);
+    if (!m->records || m->failed) return;
     m->trace.pass[m->last_pass[micro]].returned = e->sampled_head.n;
     m->taken[m->last_pass[micro]] = m->v.clock.now;
 }

@@ -282,6 +282,7 @@ static int begin_pass(struct sim *s, struct walker *w) {
     if (!is_first_stage(w)) return receive(s, w, Q_HIDDEN, virtual_tier(s->c, s->p, w->me->recv_from, me));
     if (w->last_pass[micro] < 0) return 1;
     if (!receive(s, w, Q_TOKEN, virtual_tier(s->c, s->p, w->me->token_from, me))) return 0;
+    card_spend_taken(&w->v.clock, w->v.card, w->me->role, w->trace->pass[w->last_pass[micro]].returned);
     take(s, w, w->last_pass[micro]);
     w->last_pass[micro] = -1;
     return 1;

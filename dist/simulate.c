@@ -36,6 +36,9 @@ static struct net_stamp *tokens_at(const struct sim *s, const struct sim_replica
 static void receive_tokens(struct sim *s, struct sim_replica *r, int micro) {
     if (r->last_pass[micro] < 0) return;
     receive(s, r->first, s->p->stages[0].size, tokens_at(s, r, r->n_taken++));
+    for (int i = r->first; i < r->first + s->p->stages[0].size; i++)
+        card_spend_taken(&s->out->clock[i], s->rank[i].card, s->p->ranks[i].role,
+                         r->trace->pass[r->last_pass[micro]].returned);
     take(s, r, r->last_pass[micro]);
     r->last_pass[micro] = -1;
 }

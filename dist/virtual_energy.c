@@ -127,13 +127,16 @@ static int is_uniform(const struct plan_rank *r) {
 static uint64_t busy_ps(struct meter *m, const struct virtual_rank *v, const struct plan_rank *r,
                         const struct work *w) {
     int n = r->shard.layer1 - r->shard.layer0;
+    struct net_clock taken = {0};
     struct busy now = {r->prologue, n ? r->layers[0] : NULL, r->epilogue, w->trace, v->place, n, 0};
     if (is_uniform(r) && same_busy(&now, &m->busy)) return m->busy.ps;
     for (int i = 0; i < w->trace->n; i++) {
         const struct trace_pass *t = &w->trace->pass[i];
         struct card_pass pass = {t->tokens, t->wanted, t->ctx_read, t->ctx_sum};
         if (t->tokens) now.ps += pass_ps(v, r, &pass);
+        card_spend_taken(&taken, v->card, r->role, r->stage == 0 ? t->returned : 0);
     }
+    now.ps += taken.now.ps;
     m->busy = now;
     return now.ps;
 }

@@ -90,6 +90,14 @@ void card_spend_pass(struct net_clock *clock, const struct card *c) {
     net_spend(clock, NET_OVERHEAD, c->pass_ps);
 }
 
+static void spend_each(struct net_clock *clock, uint64_t ps, int64_t n) {
+    net_spend(clock, NET_OVERHEAD, pico_of((uint64_t)n, (struct pico_rate){ps, 1}));
+}
+
+void card_spend_taken(struct net_clock *clock, const struct card *c, enum rank_role role, int64_t tokens) {
+    if (role == RANK_HOST) spend_each(clock, c->sequence_ps, tokens);
+}
+
 int card_is_message(enum step_kind kind) {
     switch (kind) {
     case STEP_RECV_HIDDEN:
@@ -132,4 +140,6 @@ void card_spend_step(struct net_clock *clock, const struct card *c, const struct
     else
         net_spend(clock, NET_MEMORY, memory);
     if (ops || weights + kv) net_spend(clock, NET_OVERHEAD, c->step_ps);
+    if (step->kind == STEP_EMBED) spend_each(clock, c->token_ps, tokens);
+    if (step->kind == STEP_SAMPLE) spend_each(clock, c->sequence_ps, tokens);
 }

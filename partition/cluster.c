@@ -135,6 +135,8 @@ static const struct key energy_keys[] = {{"float", REAL, 0, CARD(card.pJ_per_op[
                                          {0}};
 static const struct key overhead_keys[] = {{"step", NUMBER, 0, CARD(card.step_ps), .units = &times},
                                            {"pass", NUMBER, 0, CARD(card.pass_ps), .units = &times},
+                                           {"token", NUMBER, 0, CARD(card.token_ps), .units = &times},
+                                           {"sequence", NUMBER, 0, CARD(card.sequence_ps), .units = &times},
                                            {0}};
 static const struct key power_keys[] = {{"idle", REAL, 0, CARD(card.idle_W), .units = &powers},
                                         {"active", REAL, 0, CARD(card.active_W), .units = &powers},

@@ -220,6 +220,13 @@ static void keep_port(const struct stage_class *c, int rank, const struct net_cl
     }
 }
 
+/* A host takes what was sampled. */
+static void add_taken(const struct estimator *e, int64_t tokens, struct net_stamp *t) {
+    struct net_clock clock = {.now = *t};
+    if (e->p->strategy.host) card_spend_taken(&clock, &e->c->host, RANK_HOST, tokens);
+    *t = clock.now;
+}
+
 /* What the stage sends, to ranks of the next stage or of stage 0. */
 static void run_sends(const struct estimator *e, const struct stage_class *c, int64_t bytes, struct ending *out) {
     for (int r = 0; r < c->size; r++) {
@@ -256,6 +263,7 @@ static void run_pass(const struct estimator *e, const struct stage_class *c, con
     for (int r = 0; r < c->size; r++)
         stamp_raise(&out->end, &e->at[r]);
     if (!out->passed.ps) out->passed = out->end;
+    if (e->p->ranks[c->first].shard.final_norm) add_taken(e, costs->wanted, &out->passed);
 }
 
 /* Found, or made and kept; NULL with d set. */
@@ -317,6 +325,7 @@ int estimate_turn(const struct estimator *e, struct stage_class *c, const struct
     if (e->p->ranks[c->first].stage > 0 || pass->wanted) {
         out->busy.ps += c->recv_ps;
         out->busy.share[NET_OVERHEAD] += c->recv_ps;
+        if (e->p->ranks[c->first].stage == 0) add_taken(e, pass->wanted, &out->busy);
     }
     return 0;
 }

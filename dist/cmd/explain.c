@@ -58,6 +58,8 @@ static void better_card(struct card *c, int share) {
     if (share != NET_OVERHEAD) return;
     shorten(&c->step_ps);
     shorten(&c->pass_ps);
+    shorten(&c->token_ps);
+    shorten(&c->sequence_ps);
 }
 
 /* All numbers that a share of time counts, so that it would be FASTER times shorter on the same path. */

@@ -24,6 +24,8 @@ static inline void random_card(struct card *card, uint64_t key, uint64_t *n) {
         card->op[k] = (struct pico_rate){1 + below(key, n, 50), 1 + below(key, n, 9)};
     card->step_ps = below(key, n, 300000);
     card->pass_ps = below(key, n, 9000000);
+    card->token_ps = below(key, n, 400000);
+    card->sequence_ps = below(key, n, 900000);
 }
 
 /* shared: some of its links are. */

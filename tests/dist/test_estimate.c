@@ -65,6 +65,10 @@ static void add_overheads(struct cluster *c, uint64_t key, uint64_t *n) {
     if (below(key, n, 2)) return;
     c->card.step_ps = below(key, n, 3000000);
     c->card.pass_ps = below(key, n, 50000000);
+    c->card.token_ps = below(key, n, 2000000);
+    c->card.sequence_ps = below(key, n, 20000000);
+    c->host.token_ps = below(key, n, 2000000);
+    c->host.sequence_ps = below(key, n, 20000000);
     for (int i = 0; i < c->net.n_tiers; i++)
         c->net.tier[i].link.o_send_ps = c->net.tier[i].link.o_recv_ps = below(key, n, 1000000);
 }

@@ -210,7 +210,7 @@ static void check_card_errors(void) {
     check_bad("22 billion", "22", 27, "write a number and one of million, billion");
     check_bad("22 billion, source: m", "22 billion", 27, "it needs both value and source");
     check_bad("    int4: {value: 2 P", "    int2: {value: 2 P", 18, "unknown key 'int2': valid are float, int8, int4");
-    check_bad("  overhead:\n    step", "  overhead:\n    stop", 20, "valid are step, pass");
+    check_bad("  overhead:\n    step", "  overhead:\n    stop", 20, "valid are step, pass, token, sequence");
     check_bad("        latency", "        delay", 12, "valid are name, capacity, bandwidth, latency, energy");
     check_bad("    levels:\n", "    levels:\n      - {name: z, bandwidth: {value: 1 B/s, source: s}}\n", 9,
               "level 'z'");
@@ -310,6 +310,7 @@ static void check_example(void) {
     const char *from = text ? strstr(text, "```yaml\n") : NULL, *to = from ? strstr(from, "\n```\n") : NULL;
     CHECK(to && cluster_parse(&c, "CLUSTERS.md", from + 8, (size_t)(to - from - 8), &d) == 0, "%s", d.text);
     CHECK(to && c.card.n_levels == 2 && c.has_host && cluster_tier(&c, 0, 1) == 0, "example");
+    CHECK(to && c.card.token_ps == 1000000 && c.card.sequence_ps == 20000000, "overheads");
     free(text);
 }
 

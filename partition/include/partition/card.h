@@ -9,6 +9,15 @@
  *   compute = [ops / rate] of each precision, one after the other
  *   t       = max(memory, compute) + step overhead
  *
+ * Beside the overhead of a step there are those of what programs do around the arithmetic, each paid by the rank that
+ * does it, with the numbers of its own card or, on a host, of the host:
+ *
+ *   pass      every rank, once before the first step of a pass
+ *   token     the ranks of stage 0, for each of the T tokens, behind STEP_EMBED: tokenizing, preparing input
+ *   sequence  the cards of the last stage, for each of the S wanted tokens, in front of what STEP_SAMPLE sends:
+ *             sampling, scheduling; a host, for each token that comes back to it, before it counts as there
+ *             (card_spend_taken): detokenizing, scheduling. Given for both, both pay
+ *
  * (a roofline a step: Williams, Waterman and Patterson 2009), [ ] rounded as pico.h says. The greater of the two goes
  * to the clock's share of memory or compute, memory where they are equal; overheads go to overhead. Steps that are
  * messages take nothing here: link_time.h and price.h count those, with the sums and merges inside collectives. */
@@ -35,6 +44,7 @@ struct card {
     struct pico_rate
         op[PREC_COUNT]; /* ps an operation; den 0: it has none such, and plans that need them are refused */
     uint64_t step_ps, pass_ps; /* overhead of a step that reads or computes, and of a pass */
+    uint64_t token_ps, sequence_ps; /* of a token that is embedded, and of one that is sampled or taken */
     double idle_W, active_W; /* while waiting and while working, without what bytes and operations take by themselves */
     double pJ_per_op[PREC_COUNT];
     double transistors; /* 0: not known */
@@ -59,8 +69,10 @@ struct card_pass {
 /* Whether a step is messages alone, which take nothing here. */
 int card_is_message(enum step_kind kind);
 
-/* Advances a clock by a pass's overhead, and by one of its steps. layer: of the model, -1 at both ends. Local. */
+/* Advances a clock by a pass's overhead, by one of its steps, and by what a rank of stage 0 does with so many tokens
+ * that came back: nothing on a card. layer: of the model, -1 at both ends. Local. */
 void card_spend_pass(struct net_clock *clock, const struct card *c);
+void card_spend_taken(struct net_clock *clock, const struct card *c, enum rank_role role, int64_t tokens);
 void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
                      const struct plan_step *step, int layer, const struct card_pass *pass);
 

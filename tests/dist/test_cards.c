@@ -1,0 +1,103 @@
+/* What cards and hosts add to the time, in numbers worked out by hand: all that is not asked about takes no time. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "check.h"
+#include "dist/engine.h"
+#include "dist/simulate.h"
+#include "partition/estimate.h"
+
+enum { USERS = 4, PROMPT = 9, NEW = 5, CHUNK = 4 };
+
+static void free_card(struct card *c) {
+    *c = (struct card){.name = "free", .n_levels = 1, .level = {{.G = {0, 1}}}};
+    for (int k = 0; k < PREC_COUNT; k++)
+        c->op[k] = (struct pico_rate){0, 1};
+}
+
+static void free_cluster(struct cluster *c) {
+    const struct pico_rate no_time = {0, 1};
+    *c = (struct cluster){.name = "free", .has_host = 1, .net = {.n_tiers = 1}};
+    free_card(&c->card);
+    free_card(&c->host);
+    c->net.gamma = c->net.copy = c->net.codec = c->net.tier[0].link.G = no_time;
+}
+
+static struct plan *make_plan(const struct cluster *c, const char *strategy, int n_micro) {
+    struct model_shape shape;
+    struct strategy st;
+    struct plan *p = NULL;
+    struct diag d = {0};
+    struct plan_opts o = {.decoder = {.linear_bits = ACT_I8,
+                                      .head_bits = ACT_I8,
+                                      .n_seqs = USERS,
+                                      .n_ctx = PROMPT + NEW,
+                                      .max_tokens = USERS * CHUNK / n_micro,
+                                      .threads = 1},
+                          .n_micro = n_micro,
+                          .transport = COLL_TRANSPORT_LINK,
+                          .top_candidates = 1,
+                          .net = &c->net};
+    int rc = preset_shape(&shape, "smollm-135m", NULL, 0, &d);
+    if (!rc) rc = strategy_parse(&st, strategy, &d);
+    if (!rc) rc = plan_make(&p, &shape, &st, strategy_ranks(&st), &o, &d);
+    CHECK(rc == 0, "%s: %s", strategy, d.text);
+    return p;
+}
+
+/* When the last of all tokens has come: simulated; the same where every event is walked, and estimated. */
+static struct net_stamp time_of(const struct cluster *c, const char *strategy, int n_micro) {
+    static const int ids[PROMPT];
+    const int *prompt[USERS] = {ids, ids, ids, ids}, len[USERS] = {PROMPT, PROMPT, PROMPT, PROMPT};
+    struct engine_job job = {.n_seqs = USERS, .prompt = prompt, .prompt_len = len, .n_new = NEW, .chunk = CHUNK};
+    struct trace trace = {0};
+    struct simulation sim = {0}, plain = {0};
+    struct net_stamp last = {0};
+    struct estimate est = {0};
+    struct diag d = {0};
+    struct plan *p = make_plan(c, strategy, n_micro);
+    int rc = p ? trace_fixed(&trace, p, &job, 0, &d) : ERR_PLAN;
+    if (!rc) rc = simulate(&sim, p, c, &trace, &d);
+    if (!rc) rc = simulate_recorded(&plain, p, c, &trace, NULL, &d);
+    if (!rc) rc = plan_estimate(&est, p, c, &(struct estimate_job){USERS, PROMPT, NEW, CHUNK}, &d);
+    CHECK(rc == 0, "%s: %s", strategy, d.text);
+    for (int i = 0; i < trace.n && !rc; i++) {
+        CHECK(memcmp(&sim.taken[0][i], &plain.taken[0][i], sizeof last) == 0, "%s: pass %d walked", strategy, i);
+        if (sim.taken[0][i].ps > last.ps) last = sim.taken[0][i];
+    }
+    CHECK(memcmp(&last, &est.total, sizeof last) == 0, "%s: %" PRIu64 " ps, estimated %" PRIu64, strategy, last.ps,
+          est.total.ps);
+    simulation_fini(&sim);
+    simulation_fini(&plain);
+    trace_fini(&trace);
+    plan_free(p);
+    return last;
+}
+
+/* One micro-batch: all that a rank pays for tokens comes one after the other. */
+static void check_overheads(void) {
+    enum { FED = USERS * (PROMPT + NEW - 1), SAMPLED = USERS * NEW };
+    static const struct {
+        const char *strategy;
+        uint64_t card, host; /* how often its overhead of a token is paid, and that of a sequence 100 times */
+    } cases[] = {{"1", FED + 100 * SAMPLED, 0},
+                 {"tp3", FED + 100 * SAMPLED, 0},
+                 {"pp2", FED + 100 * SAMPLED, 0},
+                 {"stages:host,1,2/0", 100 * SAMPLED, FED + 100 * SAMPLED}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cluster c;
+        free_cluster(&c);
+        c.card.token_ps = 3;
+        c.card.sequence_ps = 300;
+        c.host.token_ps = 7;
+        c.host.sequence_ps = 700;
+        struct net_stamp t = time_of(&c, cases[i].strategy, 1);
+        CHECK(t.ps == 3 * cases[i].card + 7 * cases[i].host && t.share[NET_OVERHEAD] == t.ps, "%s: %" PRIu64 " ps",
+              cases[i].strategy, t.ps);
+    }
+}
+
+int main(void) {
+    check_overheads();
+    return check_report("test_cards");
+}
