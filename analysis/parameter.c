@@ -54,6 +54,14 @@ static void set_host_pass(struct cluster *c, double x) {
     c->host.pass_ps += pico_of_s(x);
 }
 
+static void set_host_sequence(struct cluster *c, double x) {
+    c->host.sequence_ps += pico_of_s(x);
+}
+
+static void set_sequence(struct cluster *c, double x) {
+    c->card.sequence_ps += pico_of_s(x);
+}
+
 static void set_link_bandwidth(struct cluster *c, double x) {
     for (int i = 0; i < c->net.n_tiers; i++)
         c->net.tier[i].link.G = parameter_faster(c->net.tier[i].link.G, x);
@@ -80,6 +88,10 @@ const struct parameter parameters[] = {
      "the time of a stage without a layer, which only hands on"},
     {"host-loop", "time of the host for each pass", PARAMETER_TIME, 1, 0, 1, set_host_pass,
      "the token period with half the layers: the host's part does not halve"},
+    {"host-sequence", "time of the host for each sampled token", PARAMETER_TIME, 1, 0, 1, set_host_sequence,
+     "the token period with half the users: the host's part halves"},
+    {"sequence-overhead", "time of the last cards for each sampled token", PARAMETER_TIME, 0, 0, 1, set_sequence,
+     "the time of the output stage against the users of a micro-batch"},
     {"link-bandwidth", "bandwidth of all links", PARAMETER_FACTOR, 0, 1e-4, 1e3, set_link_bandwidth,
      "the time of a hop against the bytes of the message"},
     {"link-latency", "latency of all links", PARAMETER_TIME, 0, 0, 1, set_link_latency,

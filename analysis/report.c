@@ -9,15 +9,15 @@
 #include "analysis/gnuplot.h"
 #include "base/text.h"
 
-struct table *report_table(struct report_page *page, const char *name, const char *title, const char *note) {
-    struct table *t = page->n < REPORT_MOST_TABLES ? table_new(name, title, note) : NULL;
+struct frame *report_table(struct report_page *page, const char *name, const char *title, const char *note) {
+    struct frame *t = page->n < REPORT_MOST_TABLES ? frame_new(name, title, note) : NULL;
     if (page->n < REPORT_MOST_TABLES) page->table[page->n++] = t;
     return t;
 }
 
 void report_page_fini(struct report_page *page) {
     for (int i = 0; i < page->n; i++)
-        table_free(page->table[i]);
+        frame_free(page->table[i]);
     page->n = 0;
 }
 
@@ -25,8 +25,8 @@ static int print_json(const struct report *r, const struct report_page *page, FI
     json_t *tables = json_object(), *o = NULL;
     int rc = 0;
     for (int i = 0; i < page->n && !rc; i++) {
-        rc = table_json(page->table[i], &o, d);
-        if (!rc) json_object_set_new(tables, table_name(page->table[i]), o);
+        rc = frame_json(page->table[i], &o, d);
+        if (!rc) json_object_set_new(tables, frame_name(page->table[i]), o);
     }
     o = json_pack("{s:s, s:s, s:o}", "report", r->name, "title", r->text, "tables", tables);
     if (!rc) {
@@ -43,7 +43,7 @@ int report_print(const struct report *r, const struct report_page *page, FILE *o
     fprintf(out, "%s\n", r->text);
     for (int i = 0; i < page->n && !rc; i++) {
         fputc('\n', out);
-        rc = table_print(page->table[i], out, d);
+        rc = frame_print(page->table[i], out, d);
     }
     return rc;
 }
@@ -51,14 +51,14 @@ int report_print(const struct report *r, const struct report_page *page, FILE *o
 /* ---- files ---- */
 
 struct csv {
-    const struct table *table;
+    const struct frame *table;
     int rc;
     struct diag *d;
 };
 
 static void put_csv(void *user, FILE *out) {
     struct csv *c = user;
-    c->rc = table_csv(c->table, out, c->d);
+    c->rc = frame_csv(c->table, out, c->d);
 }
 
 static void put_text(void *user, FILE *out) {
@@ -125,7 +125,7 @@ int report_write(const struct report *r, const struct report_page *page, const c
     *drawn = 0;
     for (int i = 0; i < page->n && !rc; i++) {
         struct csv csv = {page->table[i], 0, d};
-        snprintf(path, sizeof path, "%s/%s.csv", folder, table_name(page->table[i]));
+        snprintf(path, sizeof path, "%s/%s.csv", folder, frame_name(page->table[i]));
         rc = text_write_file(path, put_csv, &csv, d);
         if (!rc) rc = csv.rc;
     }

@@ -2,14 +2,14 @@
 #ifndef ANALYSIS_REPORT_H
 #define ANALYSIS_REPORT_H
 
-#include "analysis/table.h"
+#include "analysis/frame.h"
 #include "dist/app.h"
 
 enum { REPORT_MOST_TABLES = 32 };
 
 /* A page of a report: tables and sentences, in order. */
 struct report_page {
-    struct table *table[REPORT_MOST_TABLES];
+    struct frame *table[REPORT_MOST_TABLES];
     int n;
 };
 
@@ -25,7 +25,7 @@ struct report {
 extern const struct report *const reports[]; /* ended by NULL */
 
 /* Adds a table; NULL where the page is full or memory is short (report_page_check tells). */
-struct table *report_table(struct report_page *page, const char *name, const char *title, const char *note);
+struct frame *report_table(struct report_page *page, const char *name, const char *title, const char *note);
 /* Prints to a terminal, or as JSON. */
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d);
 /* Writes NAME.csv for each table, NAME.gp and, where gnuplot is installed, NAME.svg for each figure into a folder, which

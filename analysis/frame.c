@@ -1,4 +1,4 @@
-#include "analysis/table.h"
+#include "analysis/frame.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@ struct cell {
     double number;
 };
 
-struct table {
+struct frame {
     char name[48];
     char *title, *note;
     struct column column[MOST_COLUMNS];
@@ -25,8 +25,8 @@ struct table {
     struct cell *cell; /* [n_rows][n_columns], then those of the row that is not ended */
 };
 
-struct table *table_new(const char *name, const char *title, const char *note) {
-    struct table *t = calloc(1, sizeof *t);
+struct frame *frame_new(const char *name, const char *title, const char *note) {
+    struct frame *t = calloc(1, sizeof *t);
     if (!t) return NULL;
     snprintf(t->name, sizeof t->name, "%s", name);
     t->title = strdup(title);
@@ -35,7 +35,7 @@ struct table *table_new(const char *name, const char *title, const char *note) {
     return t;
 }
 
-void table_free(struct table *t) {
+void frame_free(struct frame *t) {
     if (!t) return;
     for (int i = 0; i < t->n_cells; i++)
         free(t->cell[i].text);
@@ -45,7 +45,7 @@ void table_free(struct table *t) {
     free(t);
 }
 
-void table_column(struct table *t, const char *name, const char *unit, int digits) {
+void frame_column(struct frame *t, const char *name, const char *unit, int digits) {
     if (!t) return;
     if (t->n_columns == MOST_COLUMNS || t->n_cells) {
         t->lost = 1;
@@ -57,7 +57,7 @@ void table_column(struct table *t, const char *name, const char *unit, int digit
     c->digits = digits;
 }
 
-static struct cell *add_cell(struct table *t) {
+static struct cell *add_cell(struct frame *t) {
     if (!t || t->lost) return NULL;
     if (t->n_cells == t->cap) {
         int cap = t->cap ? 2 * t->cap : 64;
@@ -71,7 +71,7 @@ static struct cell *add_cell(struct table *t) {
     return &t->cell[t->n_cells++];
 }
 
-void table_text(struct table *t, const char *fmt, ...) {
+void frame_text(struct frame *t, const char *fmt, ...) {
     va_list args;
     struct cell *c = add_cell(t);
     if (!c) return;
@@ -83,27 +83,27 @@ void table_text(struct table *t, const char *fmt, ...) {
     va_end(args);
 }
 
-void table_number(struct table *t, double x) {
+void frame_number(struct frame *t, double x) {
     struct cell *c = add_cell(t);
     if (c) c->number = x;
 }
 
-void table_end_row(struct table *t) {
+void frame_end_row(struct frame *t) {
     if (t && !t->lost) t->lost = t->n_cells != ++t->n_rows * t->n_columns;
 }
 
-int table_rows(const struct table *t) {
+int frame_rows(const struct frame *t) {
     return t ? t->n_rows : 0;
 }
 
-const char *table_name(const struct table *t) {
+const char *frame_name(const struct frame *t) {
     return t ? t->name : "";
 }
 
 /* ---- output ---- */
 
-static int check(const struct table *t, struct diag *d) {
-    return t && !t->lost ? 0 : diag_set(d, ERR_MEMORY, "no memory for table %s, or a row of it is not whole", table_name(t));
+static int check(const struct frame *t, struct diag *d) {
+    return t && !t->lost ? 0 : diag_set(d, ERR_MEMORY, "no memory for table %s, or a row of it is not whole", frame_name(t));
 }
 
 /* So many significant digits, without an exponent where a person reads on. */
@@ -117,16 +117,16 @@ static const char *number_text(char *buf, size_t cap, double x, int digits) {
     return buf;
 }
 
-static const char *cell_text(const struct table *t, int row, int column, char *buf, size_t cap) {
+static const char *cell_text(const struct frame *t, int row, int column, char *buf, size_t cap) {
     const struct cell *c = &t->cell[row * t->n_columns + column];
     return c->text ? c->text : number_text(buf, cap, c->number, t->column[column].digits);
 }
 
-static int is_text(const struct table *t, int column) {
+static int is_text(const struct frame *t, int column) {
     return t->n_rows && t->cell[column].text != NULL;
 }
 
-static int width_of(const struct table *t, int column) {
+static int width_of(const struct frame *t, int column) {
     char buf[64];
     size_t name = strlen(t->column[column].name), unit = strlen(t->column[column].unit);
     size_t most = name > unit ? name : unit;
@@ -144,7 +144,7 @@ static void print_word(FILE *out, const char *word, int width, int left, int las
         fprintf(out, left ? "  %-*s" : "  %*s", width, word);
 }
 
-int table_print(const struct table *t, FILE *out, struct diag *d) {
+int frame_print(const struct frame *t, FILE *out, struct diag *d) {
     char buf[64];
     int width[MOST_COLUMNS], units = 0, rc = check(t, d);
     if (rc) return rc;
@@ -182,7 +182,7 @@ static void column_key(const struct column *c, char *buf, size_t cap) {
     snprintf(buf, cap, c->unit[0] ? "%s [%s]" : "%s", c->name, c->unit);
 }
 
-int table_csv(const struct table *t, FILE *out, struct diag *d) {
+int frame_csv(const struct frame *t, FILE *out, struct diag *d) {
     char buf[80];
     int rc = check(t, d);
     for (int i = 0; i < (rc ? 0 : t->n_columns); i++) {
@@ -202,7 +202,7 @@ int table_csv(const struct table *t, FILE *out, struct diag *d) {
     return rc;
 }
 
-int table_json(const struct table *t, json_t **out, struct diag *d) {
+int frame_json(const struct frame *t, json_t **out, struct diag *d) {
     char key[80];
     int rc = check(t, d);
     if (rc) return rc;
