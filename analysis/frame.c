@@ -109,7 +109,11 @@ static int check(const struct frame *t, struct diag *d) {
 /* So many significant digits, without an exponent where a person reads on. */
 static const char *number_text(char *buf, size_t cap, double x, int digits) {
     if (isnan(x)) return "-";
-    int before = x == 0 ? 1 : (int)floor(log10(fabs(x))) + 1;
+    if (x == floor(x) && fabs(x) < 1e9) {
+        snprintf(buf, cap, "%.0f", x);
+        return buf;
+    }
+    int before = (int)floor(log10(fabs(x))) + 1;
     if (before > 9 || before < -5)
         snprintf(buf, cap, "%.*e", digits - 1, x);
     else
@@ -144,7 +148,7 @@ static void print_word(FILE *out, const char *word, int width, int left, int las
         fprintf(out, left ? "  %-*s" : "  %*s", width, word);
 }
 
-int frame_print(const struct frame *t, FILE *out, struct diag *d) {
+int frame_print(const struct frame *t, int most_rows, FILE *out, struct diag *d) {
     char buf[64];
     int width[MOST_COLUMNS], units = 0, rc = check(t, d);
     if (rc) return rc;
@@ -159,11 +163,12 @@ int frame_print(const struct frame *t, FILE *out, struct diag *d) {
     for (int i = 0; i < t->n_columns && units; i++)
         print_word(out, t->column[i].unit, width[i], is_text(t, i), i == t->n_columns - 1);
     if (units) fputc('\n', out);
-    for (int r = 0; r < t->n_rows; r++) {
+    for (int r = 0; r < t->n_rows && r < most_rows; r++) {
         for (int i = 0; i < t->n_columns; i++)
             print_word(out, cell_text(t, r, i, buf, sizeof buf), width[i], is_text(t, i), i == t->n_columns - 1);
         fputc('\n', out);
     }
+    if (t->n_rows > most_rows) fprintf(out, "  ... and %d rows more (in files and JSON)\n", t->n_rows - most_rows);
     return 0;
 }
 

@@ -181,11 +181,12 @@ static int sweep_cliff(struct northpole *n) {
     frame_column(t, "layer", "", 0);
     northpole_columns(n, t, "ms/token");
     for (size_t i = 0; i < sizeof context / sizeof *context && !rc; i++) {
-        struct northpole_ask ask = {.on = northpole_case(NULL), .change = host_behind, .what = NORTHPOLE_LATENCY};
+        struct northpole_ask ask = {.on = northpole_case(NULL), .what = NORTHPOLE_LATENCY};
         struct study_case alone = northpole_case(&n->described);
         struct virtual_summary s;
         ask.on.prompt = ask.on.generate = alone.prompt = alone.generate = context[i] / 2;
         resident = case_simulate(&s, &alone, n->app, NULL) == 0;
+        if (!resident) ask.change = host_behind;
         frame_number(t, context[i]);
         frame_text(t, resident ? "on the card" : "streamed");
         rc = northpole_row(n, t, &ask, NULL);

@@ -9,6 +9,8 @@
 #include "analysis/gnuplot.h"
 #include "base/text.h"
 
+enum { MOST_SHOWN = 48 }; /* rows of a table on a terminal */
+
 struct frame *report_table(struct report_page *page, const char *name, const char *title, const char *note) {
     struct frame *t = page->n < REPORT_MOST_TABLES ? frame_new(name, title, note) : NULL;
     if (page->n < REPORT_MOST_TABLES) page->table[page->n++] = t;
@@ -43,7 +45,7 @@ int report_print(const struct report *r, const struct report_page *page, FILE *o
     fprintf(out, "%s\n", r->text);
     for (int i = 0; i < page->n && !rc; i++) {
         fputc('\n', out);
-        rc = frame_print(page->table[i], out, d);
+        rc = frame_print(page->table[i], MOST_SHOWN, out, d);
     }
     return rc;
 }

@@ -130,6 +130,8 @@ static const struct opt table[] = {
      "write what each card does when, for chrome://tracing and ui.perfetto.dev (JSON)"},
     {"timeline", NULL, "A:B|FILE.svg", OPT_STR, FIELD(timeline), 0, 0, NULL,
      "draw it, a row a card: from A to B ms, or the last token's pass; as a picture with FILE.svg or A:B,FILE.svg"},
+    {"reach", NULL, "TOK/S", OPT_REAL, FIELD(reach), 1e-6, 1e15, "0",
+     "which number of the cluster, changed alone, would give this throughput: what a published one may mean"},
     {"log", NULL, "collectives", OPT_STR, FIELD(log), 0, 0, NULL,
      "tell on stderr, for each collective, the algorithm, why, and the predicted time"},
     {"budget", NULL, "S", OPT_REAL, FIELD(budget), 0.01, 86400, "20", "seconds that measuring may take"},

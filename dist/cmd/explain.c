@@ -1,10 +1,13 @@
 /* northwall explain: what the time of a token is made of, and what would change it. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "../critical.h"
 #include "../sim_job.h"
 #include "../virtual_report.h"
+#include "analysis/frame.h"
+#include "analysis/parameter.h"
 
 #define FASTER 1.5 /* as 3 / 2 */
 
@@ -27,6 +30,7 @@ struct explanation {
     struct critical path; /* of the last token's pass */
     int first, second; /* greatest shares of the whole time */
     double predicted, simulated; /* time with the first FASTER, as a part of the time without */
+    struct frame *reach; /* NULL: not asked for */
 };
 
 static double part(uint64_t ps, uint64_t of) {
@@ -114,6 +118,56 @@ static void find_binding(struct explanation *x) {
         if (i != x->first && x->s.critical.share[i] > x->s.critical.share[x->second]) x->second = i;
 }
 
+/* ---- a published throughput ---- */
+
+struct asked {
+    const struct explanation *x;
+    const struct trace *trace;
+};
+
+static int throughput(void *user, const struct cluster *c, double *out, struct diag *d) {
+    const struct asked *a = user;
+    struct simulation sim;
+    struct virtual_summary s;
+    int rc = simulate(&sim, a->x->p, c, a->trace, d);
+    if (rc) return rc;
+    virtual_times(&s, "simulated", a->x->p, a->x->s.users, a->trace, sim.taken);
+    simulation_fini(&sim);
+    *out = s.throughput;
+    return 0;
+}
+
+static int reach_one(struct explanation *x, const struct parameter *p, double tok_s, struct asked *a, struct diag *d) {
+    const double tolerance = 1e-6;
+    struct reached r;
+    int rc = parameter_reach(&r, p, x->c, tok_s, tolerance, throughput, a, d);
+    if (rc) return rc;
+    frame_text(x->reach, "%s", p->name);
+    if (r.found && p->kind == PARAMETER_FACTOR)
+        frame_text(x->reach, "x %.4g", r.x);
+    else if (r.found)
+        frame_text(x->reach, "+ %.4g us", 1e6 * r.x);
+    else
+        frame_text(x->reach, "none: %.6g tok/s at the nearest", r.nearest);
+    frame_text(x->reach, "%s", p->told_by);
+    frame_end_row(x->reach);
+    return 0;
+}
+
+static int reach_all(struct explanation *x, double tok_s, const struct trace *trace, struct diag *d) {
+    struct asked a = {x, trace};
+    char title[128];
+    int rc = 0;
+    snprintf(title, sizeof title, "What alone would make %.6g tok/s of the %.6g simulated", tok_s, x->s.throughput);
+    x->reach = frame_new("reach", title, "Rows are alternatives: one figure cannot choose among them.");
+    frame_column(x->reach, "parameter", "", 0);
+    frame_column(x->reach, "value", "", 0);
+    frame_column(x->reach, "what measurement would tell", "", 0);
+    for (const struct parameter *p = parameters; p->name && !rc; p++)
+        if (!p->host || x->p->strategy.host) rc = reach_one(x, p, tok_s, &a, d);
+    return rc;
+}
+
 /* ---- in words ---- */
 
 static uint64_t step_ps(const struct critical *c, int step) {
@@ -196,7 +250,7 @@ static void print_next(const struct explanation *x) {
            share_text[x->second].binds, share_text[x->first].parameter, first / second, better(x->first));
 }
 
-static void print_words(const struct explanation *x) {
+static int print_words(const struct explanation *x, struct diag *d) {
     int last = next_greatest(x->path.share, NET_SHARES, -1);
     printf("%s on %s, strategy %s: %.6f ms a token for a user,\n%.6f ms while decoding. All times are simulated and "
            "deterministic, n = 1.\n\n",
@@ -210,10 +264,16 @@ static void print_words(const struct explanation *x) {
     print_stages(x);
     print_elasticities(x);
     print_next(x);
+    if (!x->reach) return 0;
+    putchar('\n');
+    return frame_print(x->reach, INT_MAX, stdout, d);
 }
 
-static void print_json(const struct explanation *x) {
+static int print_json(const struct explanation *x, struct diag *d) {
     json_t *o = virtual_json(&x->s, x->p, x->c), *steps = json_array(), *stages = json_array(), *e = json_object();
+    json_t *reach = NULL;
+    int rc = x->reach ? frame_json(x->reach, &reach, d) : 0;
+    if (reach) json_object_set_new(o, "reach", reach);
     for (int i = 0; i < NET_SHARES; i++)
         json_object_set_new(e, record_share_name[i], json_real(elasticity(i, whole_share(x, i))));
     for (int i = 0; i < CRITICAL_STEPS; i++)
@@ -234,6 +294,7 @@ static void print_json(const struct explanation *x) {
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
+    return rc;
 }
 
 static int explain(void *user, const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d) {
@@ -248,10 +309,9 @@ static int explain(void *user, const struct app *app, const struct plan *p, cons
     find_binding(&x);
     rc = walk_last_pass(&x, trace, d);
     if (!rc) rc = check_secant(&x, trace, d);
-    if (!rc && app->spec.json)
-        print_json(&x);
-    else if (!rc)
-        print_words(&x);
+    if (!rc && app->spec.reach > 0) rc = reach_all(&x, app->spec.reach, trace, d);
+    if (!rc) rc = app->spec.json ? print_json(&x, d) : print_words(&x, d);
+    frame_free(x.reach);
     return rc;
 }
 
@@ -264,7 +324,7 @@ const struct cmd cmd_explain = {
     .summary = "what the time of a token on a described cluster is made of, and what would change it",
     .usage = "--model FILE|PRESET --cluster FILE [--strategy S] [--users N --prompt TOKENS --generate N] [options]",
     .options = "model quant strategy tp kvp pp dp ranks cluster users prompt generate ctx chunk micro-batches mode kv "
-               "allreduce wire drop-sync json",
+               "allreduce wire drop-sync reach json",
     .notes = "Simulates, and goes back from the last token over the steps and messages that its time depends on. The\n"
              "shares of that path are the elasticities of the latency; that of the greatest is checked by another\n"
              "simulation. The last token's pass begins with the token before.",

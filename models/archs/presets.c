@@ -8,8 +8,8 @@
 #include "models/shape.h"
 
 /* The northpole rows are the 3-billion model of "Breakthrough low-latency, high-energy-efficiency LLM inference
- * performance using NorthPole" (HPEC 2024): 14 of the 36 layers of Granite 8B code, 4-bit weights, 8-bit output layer.
- */
+ * performance using NorthPole" (HPEC 2024): 14 of the 36 layers of Granite 8B code, 4-bit weights, 8-bit output layer;
+ * and the 8-billion model of "A Scalable NorthPole System" (arXiv 2511.15950): 4-bit weights, 8-bit activations. */
 /* clang-format off */
 #define ROWS(X) \
 /*  name                   arch     layers d_model heads kv  d_ffn  vocab   ctx    tied base     eps     quant  head  mode */\
@@ -19,6 +19,8 @@ X(  "granite-3b-northpole","llama", 14,    4096,   32,   8,  14336, 49152,  2048
     "3B in 14 layers of Granite 8B code's, int4 with an int8 output layer") \
 X(  "granite-8b-code",     "llama", 36,    4096,   32,   8,  14336, 49152,  4096,  1,   10000,   1e-5f,  "Q4_0", NULL, NULL, \
     "Granite 8B code, without its biases") \
+X(  "granite-3.3-8b-northpole","llama",40, 4096,   32,   8,  12800, 49159, 2048,  1,   10000000,1e-5f,  "I4",   "I8", "w4a8", \
+    "Granite 3.3 8B without its multipliers, int4 with an int8 output layer") \
 X(  "llama3-8b",           "llama", 32,    4096,   32,   8,  14336, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, NULL, \
     "Llama 3 8B") \
 X(  "llama3-70b",          "llama", 80,    8192,   64,   8,  28672, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, NULL, \
