@@ -149,7 +149,8 @@ static int make_plan(struct runner *r, const struct app *app, const struct model
     if (flip >= app->size)
         return diag_set(d, ERR_USAGE, "--flip-weight %d: there is no such rank, %d %s started", flip, app->size,
                         app->size == 1 ? "was" : "were");
-    return plan_make(&r->plan, &m->shape, &r->strategy, need, &o, d);
+    rc = app_check_stragglers(app, &r->strategy, d);
+    return rc ? rc : plan_make(&r->plan, &m->shape, &r->strategy, need, &o, d);
 }
 
 /* Said once: positions the model has not seen in training. */

@@ -68,6 +68,7 @@ int sim_job_plan(struct app *app, const struct model *m, int tokens, sim_use *us
     int n = app->spec.ranks ? (int)app->spec.ranks : app->cluster.n_cards ? app->cluster.n_cards : 1;
     if (kind) n += kind->hosts;
     int rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
+    if (!rc && !app->spec.search) rc = app_check_stragglers(app, &st, d); /* a plan to compare may do without one */
     if (!app->spec.ctx) app->spec.ctx = tokens + app->spec.n_predict;
     if (!rc) rc = setup_plan_opts(&o, app, m, NULL, &st, d);
     if (!rc) rc = plan_make(&p, &m->shape, &st, strategy_ranks(&st), &o, d);

@@ -101,7 +101,7 @@ static uint64_t block_ps(const struct virtual_rank *v, const struct plan_block *
 
 static uint64_t pass_ps(const struct virtual_rank *v, const struct plan_rank *r, const struct card_pass *pass) {
     struct net_clock clock = {0};
-    card_spend_pass(&clock, v->card);
+    card_spend_pass(&clock, v->card, &v->place);
     uint64_t sum = clock.now.ps + block_ps(v, r->prologue, -1, pass) + block_ps(v, r->epilogue, -1, pass), last = 0;
     for (int l = r->shard.layer0; l < r->shard.layer1; l++) {
         const struct plan_block *const *b = &r->layers[l - r->shard.layer0];
