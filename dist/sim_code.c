@@ -68,7 +68,7 @@ static int add_send(struct maker *m, int to, int at, uint64_t bytes, enum queue_
     const struct net_link *link = &m->s->c->net.tier[tier].link;
     uint64_t ps = pico_of(bytes, link->G);
     m->code->events++;
-    m->code->most_ps = pico_add(m->code->most_ps, pico_add(pico_add(ps, link->g_ps), link->L_ps));
+    m->code->most_ps = pico_add(m->code->most_ps, pico_add(pico_add(ps, link->g_ps), net_lag(link, ps)));
     m->code->most_ps = pico_add(m->code->most_ps, pico_add(link->o_send_ps, link->o_recv_ps));
     return add_op(m, SIM_SEND, tier, at, ps, kind, peer);
 }

@@ -144,7 +144,8 @@ static uint64_t busy_ps(struct meter *m, const struct virtual_rank *v, const str
 /* ---- messages ---- */
 
 static double sent_J(const struct meter *m, int from, int to, double bytes) {
-    return 1e-12 * m->c->link_pJ_per_B[virtual_tier(m->c, m->p, from, to)] * bytes;
+    int tier = virtual_tier(m->c, m->p, from, to), times = 1 + m->c->net.tier[tier].link.via_host;
+    return 1e-12 * m->c->link_pJ_per_B[tier] * times * bytes;
 }
 
 static double events_J(const struct meter *m, int rank, int first, const struct coll_event *event, int n) {

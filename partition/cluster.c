@@ -50,7 +50,7 @@ struct key {
 /* A link as the file has it. */
 struct link_row {
     char name[32];
-    int joins;
+    int joins, transfer; /* transfer: a word of transfers */
     struct cluster_number latency;
     struct net_link link;
     double pJ_per_B;
@@ -107,9 +107,10 @@ static const struct units counts = {1, {{"million", 1e6}, {"billion", 1e9}}};
 #define SIZE_OF(type, field) sizeof(((struct type *)0)->field)
 #define LINK(f) offsetof(struct link_row, f)
 static const struct key mediums[] = {{.name = "private"}, {.name = "fifo"}, {0}};
-static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {0}};
+enum transfer { PUSH, PULL, VIA_HOST };
+static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {.name = "via-host"}, {0}};
 static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), .cap = SIZE_OF(link_row, name)},
-                                       {"transfer", WORD, 1, LINK(link.pull), .keys = transfers},
+                                       {"transfer", WORD, 1, LINK(transfer), .keys = transfers},
                                        {"medium", WORD, 0, LINK(link.fifo), .keys = mediums},
                                        {"joins", COUNT, .offset = LINK(joins)},
                                        {"latency", SOURCED, 1, LINK(latency), .units = &times},
@@ -445,6 +446,8 @@ static void set_cluster(struct cluster *c, const struct rows *rows) {
         snprintf(c->net.tier[i].source, sizeof c->net.tier[i].source, "%.95s", row->latency.source);
         c->net.tier[i].link = row->link;
         c->net.tier[i].link.L_ps = row->latency.value;
+        c->net.tier[i].link.pull = row->transfer == PULL;
+        c->net.tier[i].link.via_host = row->transfer == VIA_HOST;
         c->link_pJ_per_B[i] = row->pJ_per_B;
         c->joins[i] = row->joins;
     }

@@ -158,8 +158,32 @@ static void check_straggler(void) {
     }
 }
 
+/* Links alone take time: hidden states, of CHUNK or one token of each user, and what was sampled. Through the host each
+ * message takes twice as long and its sender no longer; the last one of the prompts comes before the one in front of
+ * it, which is waited for. */
+static void check_via_host(void) {
+    enum { CHUNKS = (PROMPT + CHUNK - 1) / CHUNK, LATENCY = 100000, LAST = PROMPT % CHUNK };
+    for (int via = 0; via < 2; via++) {
+        struct cluster c;
+        free_cluster(&c);
+        c.net.tier[0].link = (struct net_link){.L_ps = LATENCY, .G = {10, 1}, .via_host = via};
+        uint64_t token = PLAN_TOKEN_BYTES + 4 * 576, chunk = 10 * (PLAN_HEADER_BYTES + USERS * CHUNK * token);
+        uint64_t last = 10 * (PLAN_HEADER_BYTES + USERS * LAST * token);
+        uint64_t one = 10 * (PLAN_HEADER_BYTES + USERS * token);
+        uint64_t sampled = 10 * (PLAN_SAMPLED_HEADER_BYTES + USERS * PLAN_SAMPLED_BYTES);
+        uint64_t prompt = (CHUNKS - 1) * chunk + (via ? chunk : last), rest = (NEW - 1) * one + NEW * sampled;
+        struct net_stamp t = time_of(&c, "pp2", 1);
+        CHECK(t.share[NET_LATENCY] == (uint64_t)(1 + via) * 2 * NEW * LATENCY, "%" PRIu64 " ps of latency",
+              t.share[NET_LATENCY]);
+        CHECK(t.share[NET_BANDWIDTH] == prompt + (uint64_t)(1 + via) * rest, "%" PRIu64 " ps of words",
+              t.share[NET_BANDWIDTH]);
+        CHECK(t.ps == t.share[NET_LATENCY] + t.share[NET_BANDWIDTH], "%" PRIu64 " ps", t.ps);
+    }
+}
+
 int main(void) {
     check_overheads();
+    check_via_host();
     check_speeds();
     check_straggler();
     return check_report("test_cards");

@@ -82,6 +82,7 @@ static void one_cluster(struct one *o, uint64_t key, uint64_t *n) {
         read_cluster(c, files[below(key, n, N_FILES)]);
         add_overheads(c, key, n);
         random_exceptions(c, key);
+        c->net.tier[0].link.via_host = rng_u64(key, 3000) % 4 == 0;
         c->card.level[c->card.n_levels - 1].bytes = 0; /* all fits */
         if (!c->has_host) c->host = c->card;
         c->has_host = 1;

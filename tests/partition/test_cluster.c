@@ -92,7 +92,7 @@ static const char described[] = "schema: northwall-cluster\n"
                                 "    bandwidth: {value: 8 GB/s, source: s}\n"
                                 "    energy: {value: 44.5 pJ/B, source: t}\n"
                                 "  - name: socket\n"
-                                "    transfer: push\n"
+                                "    transfer: via-host\n"
                                 "    joins: 4\n"
                                 "    latency: {value: 2 us, source: u}\n"
                                 "    bandwidth: {value: 8 GB/s, source: v}\n"
@@ -127,6 +127,7 @@ static void check_described(void) {
           "overheads and power");
     CHECK(c.has_host && !strcmp(c.host.name, "server") && c.host.pass_ps == 7000000 && c.host.n_levels == 0, "host");
     CHECK(c.net.gamma.num == 1 && c.net.gamma.den == 1 && c.net.codec.num == 2, "work");
+    CHECK(!c.net.tier[0].link.via_host && c.net.tier[1].link.via_host && !c.net.tier[1].link.pull, "transfer");
     CHECK(c.net.n_tiers == 3 && c.link_pJ_per_B[0] == 44.5 && c.link_pJ_per_B[1] == 0 && c.joins[1] == 4, "links");
 }
 
@@ -187,7 +188,7 @@ static void check_errors(void) {
     check_bad(", source: b", "", 10, "it needs both value and source");
     check_bad("value: 49 ns, ", "", 10, "it needs both value and source");
     check_bad("source: b", "source: b, source: c", 10, "key given twice: 'source'");
-    check_bad("transfer: pull", "transfer: shove", 13, "transfer 'shove': valid are push, pull");
+    check_bad("transfer: pull", "transfer: shove", 13, "transfer 'shove': valid are push, pull, via-host");
     check_bad("transfer: pull\n", "\n", 12, "the key transfer is missing");
     check_bad("version: 1", "version: 2", 3, "this program reads version 1");
     check_bad("version: 1\n", "\n", 2, "the key version is missing");
