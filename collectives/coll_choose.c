@@ -81,7 +81,7 @@ static void add_recv(const struct estimate *e, const struct sched *s, int i, str
     const struct sched_step *t = &s->steps[i];
     const struct net_link *link = &e->net->tier[net_tier(e->net, &e->spec->shape, e->shm, s->rank, t->peer)].link;
     uint64_t elems = step_elems(e, s, t), bytes = wire_bytes(e, elems);
-    r->latency = most(r->latency, link->L_ps);
+    r->latency = most(r->latency, net_lag(link, pico_of(bytes, link->G)));
     r->last = most(r->last, link->o_recv_ps);
     if (!t->more || link->pull) r->recv += link->o_recv_ps;
     r->read += link->pull ? pico_of(bytes, link->G) : stage_ps(e, s, i, bytes);

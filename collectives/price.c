@@ -5,9 +5,9 @@
  * a socket, of two copies through shared memory, and of a network. */
 const struct net net_default = {
     .n_tiers = 3,
-    .tier = {{"shm", "assumed", {1, 100 * PICO_PER_NS, 20 * PICO_PER_NS, 20 * PICO_PER_NS, 0, {50, 1}, 0}},
-             {"mpi", "assumed", {0, 500 * PICO_PER_NS, 300 * PICO_PER_NS, 300 * PICO_PER_NS, 0, {200, 1}, 0}},
-             {"net", "assumed", {0, 10 * PICO_PER_US, 1 * PICO_PER_US, 1 * PICO_PER_US, 0, {800, 1}, 0}}},
+    .tier = {{"shm", "assumed", {1, 100 * PICO_PER_NS, 20 * PICO_PER_NS, 20 * PICO_PER_NS, 0, .G = {50, 1}}},
+             {"mpi", "assumed", {0, 500 * PICO_PER_NS, 300 * PICO_PER_NS, 300 * PICO_PER_NS, 0, .G = {200, 1}}},
+             {"net", "assumed", {0, 10 * PICO_PER_US, 1 * PICO_PER_US, 1 * PICO_PER_US, 0, .G = {800, 1}}}},
     .gamma = {10, 1},
     .copy = {10, 1},
     .codec = {200, 1},
@@ -41,6 +41,13 @@ static void carry(struct net_stamp *free, const struct net_link *link, const str
     *free = *arrival;
     if (link->g_ps > words_ps) stamp_add(free, NET_OVERHEAD, link->g_ps - words_ps);
     stamp_add(arrival, NET_LATENCY, link->L_ps);
+    if (!link->via_host) return;
+    stamp_add(arrival, NET_BANDWIDTH, words_ps);
+    stamp_add(arrival, NET_LATENCY, link->L_ps);
+}
+
+uint64_t net_lag(const struct net_link *link, uint64_t words_ps) {
+    return link->via_host ? pico_add(words_ps, pico_add(link->L_ps, link->L_ps)) : link->L_ps;
 }
 
 struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,

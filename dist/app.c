@@ -85,6 +85,35 @@ static int check_clock(const struct run_spec *s, struct diag *d) {
     return 0;
 }
 
+/* "3=0.8" */
+static int straggler(const char *text, long *card, double *factor, struct diag *d) {
+    char number[16] = "";
+    const char *is = strchr(text, '=');
+    if (is && is - text < (long)sizeof number) memcpy(number, text, (size_t)(is - text));
+    if (is && !text_int(number, 0, 9999999, "", card, NULL) && !text_double(is + 1, 0.001, 1000, "", factor, NULL))
+        return 0;
+    return diag_set(d, ERR_USAGE, "--straggler '%.40s': expected CARD=FACTOR of 0.001 to 1000, as 3=0.8", text);
+}
+
+static int add_stragglers(struct app *app, struct diag *d) {
+    const struct opt_list *list = &app->spec.stragglers;
+    int rc = 0;
+    if (list->n && !app->spec.cluster)
+        return diag_set(d, ERR_USAGE, "--straggler: a card of which cluster? Give --cluster FILE (cluster-configs/)");
+    for (int i = 0; i < list->n && !rc; i++) {
+        char cards[16];
+        double factor = 1;
+        long card = 0;
+        rc = straggler(list->value[i], &card, &factor, d);
+        snprintf(cards, sizeof cards, "%ld", card);
+        if (!rc && cluster_except(&app->cluster, cards, (uint64_t)(factor * 1e6 + 0.5)))
+            rc = diag_set(d, ERR_USAGE,
+                          "--straggler '%.40s': %s has %d cards, counted from 0, and room for %d exceptions",
+                          list->value[i], app->cluster.name, app->cluster.n_cards, CLUSTER_EXCEPTIONS);
+    }
+    return rc;
+}
+
 int app_net(struct app *app, struct diag *d) {
     const struct run_spec *s = &app->spec;
     const char *file = s->cluster ? s->cluster : s->net;
@@ -97,6 +126,7 @@ int app_net(struct app *app, struct diag *d) {
     if (!rc && app->rank == 0 && s->cluster && !cluster_has_card(c))
         rc = diag_set(d, ERR_FORMAT,
                       "%.200s: describes links but no card: add card: with levels of memory (docs/CLUSTERS.md)", file);
+    if (!rc && app->rank == 0) rc = add_stragglers(app, d);
     rc = err_agree(app->world, rc, d);
     if (rc || !file) return rc;
     agree_bcast(app->world, 0, c, sizeof *c);
@@ -197,6 +227,15 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     if (rc) return rc;
     /* the recipe has attention products in INT4, which takes an INT4 cache */
     return parse_kv(o, r->kv ? r->kv : o->linear_bits == ACT_I4 ? "int4" : "f16", d);
+}
+
+int app_check_stragglers(const struct app *app, const struct strategy *st, struct diag *d) {
+    int cards = strategy_ranks(st) - (st->host ? st->dp * st->stage_size[0] : 0);
+    for (int i = 0; i < app->spec.stragglers.n; i++)
+        if (atoi(app->spec.stragglers.value[i]) >= cards)
+            return diag_set(d, ERR_PLAN, "--straggler '%.40s': strategy %s takes %d card%s, counted from 0",
+                            app->spec.stragglers.value[i], st->text, cards, cards == 1 ? "" : "s");
+    return 0;
 }
 
 struct sampler_params app_sampling(const struct app *app) {

@@ -51,8 +51,8 @@ static const struct record_event *find_own(const struct walk *w) {
     return low < r->n && r->event[low].end_ps == w->at ? &r->event[low] : NULL;
 }
 
-static uint64_t latency(const struct walk *w, const struct record_event *link) {
-    return w->c->net.tier[link->track - RECORD_LINK].link.L_ps;
+static const struct net_link *link_of(const struct walk *w, const struct record_event *e) {
+    return &w->c->net.tier[e->track - RECORD_LINK].link;
 }
 
 /* The message from `from` that a rank has waited for until now. */
@@ -60,7 +60,9 @@ static const struct record_event *find_message(const struct walk *w, int from) {
     const struct recorder *r = &w->r->rank[from];
     for (int i = r->n - 1; i >= 0; i--) {
         const struct record_event *e = &r->event[i];
-        if (e->track >= RECORD_LINK && e->peer == w->rank && e->end_ps + latency(w, e) == w->at) return e;
+        if (e->track >= RECORD_LINK && e->peer == w->rank &&
+            e->end_ps + net_lag(link_of(w, e), e->end_ps - e->start_ps) == w->at)
+            return e;
     }
     return NULL;
 }
@@ -74,7 +76,7 @@ static int is_before(int a, const struct record_event *x, int b, const struct re
 /* The rank's message after which the medium was free when this one started. */
 static const struct record_event *find_before_on(const struct walk *w, int rank, const struct record_event *link) {
     const struct recorder *r = &w->r->rank[rank];
-    uint64_t gap = w->c->net.tier[link->track - RECORD_LINK].link.g_ps;
+    uint64_t gap = link_of(w, link)->g_ps;
     int medium = virtual_medium(w->c, w->p, w->rank, link->peer);
     for (int i = r->n - 1; i >= 0; i--) {
         const struct record_event *e = &r->event[i];
@@ -88,7 +90,7 @@ static const struct record_event *find_before_on(const struct walk *w, int rank,
 
 /* The same of any rank that shares it, which is then the path's. */
 static const struct record_event *find_before(struct walk *w, const struct record_event *link) {
-    if (!w->c->net.tier[link->track - RECORD_LINK].link.fifo) return find_before_on(w, w->rank, link);
+    if (!link_of(w, link)->fifo) return find_before_on(w, w->rank, link);
     for (int rank = 0; rank < w->r->n_ranks; rank++) {
         const struct record_event *e = find_before_on(w, rank, link);
         if (!e) continue;
@@ -103,6 +105,10 @@ static int follow(struct walk *w, const struct record_event *wait) {
     const struct record_event *e = find_message(w, wait->peer);
     if (!e) return -1;
     w->rank = wait->peer;
+    if (link_of(w, e)->via_host) { /* the half from the host's memory on */
+        go_back(w, w->at - link_of(w, e)->L_ps, NET_LATENCY, wait->step);
+        go_back(w, w->at - (e->end_ps - e->start_ps), NET_BANDWIDTH, wait->step);
+    }
     go_back(w, e->end_ps, NET_LATENCY, wait->step);
     for (; e && w->at > w->from; e = find_before(w, e)) {
         go_back(w, e->end_ps, NET_OVERHEAD, wait->step); /* the gap between messages */

@@ -163,7 +163,7 @@ void emulation_pass(struct engine *e) {
     m->pass = (struct card_pass){.tokens = e->head.n, .wanted = e->head.n_want};
     engine_context(e, &m->pass.ctx_read, &m->pass.ctx_sum);
     if (m->records && !m->failed) record(e);
-    if (e->head.n) card_spend_pass(&m->v.clock, m->v.card);
+    if (e->head.n) card_spend_pass(&m->v.clock, m->v.card, &m->v.place);
 }
 
 void emulation_step(struct engine *e, const struct plan_step *step, int layer) {

@@ -8,7 +8,7 @@
 #include "bench.h"
 #include "dist/app.h"
 
-enum opt_kind { OPT_STR, OPT_INT, OPT_REAL, OPT_FLAG };
+enum opt_kind { OPT_STR, OPT_INT, OPT_REAL, OPT_FLAG, OPT_LIST };
 
 struct opt {
     const char *name, *letter, *arg;
@@ -124,6 +124,8 @@ static const struct opt table[] = {
      "links to reckon with, as northwall calibrate --out writes them (default: an ordinary server's)"},
     {"cluster", NULL, "FILE", OPT_STR, FIELD(cluster), 0, 0, NULL,
      "described cluster whose cards the ranks stand for (cluster-configs/)"},
+    {"straggler", NULL, "CARD=FACTOR", OPT_LIST, FIELD(stragglers), 0, 0, NULL,
+     "a card of --cluster with FACTOR times the speed, as 3=0.8; may be given several times"},
     {"clock", NULL, "real|virtual", OPT_STR, FIELD(clock), 0, 0, "real",
      "virtual: tell also the time that the job would take on --cluster"},
     {"trace", NULL, "FILE", OPT_STR, FIELD(trace), 0, 0, NULL,
@@ -207,6 +209,13 @@ static int check_mode(const struct run_spec *s, const struct cmd *c, struct diag
     return 0;
 }
 
+static int add_value(struct opt_list *list, const char *value, const char *what, struct diag *d) {
+    if (list->n == OPT_LIST_MOST)
+        return diag_set(d, ERR_USAGE, "%s: at most %d times on a command line", what, OPT_LIST_MOST);
+    list->value[list->n++] = value;
+    return 0;
+}
+
 static int set_value(struct run_spec *s, const struct opt *o, const char *value, struct diag *d) {
     char *at = (char *)s + o->offset, what[64];
     snprintf(what, sizeof what, "--%s", o->name);
@@ -215,6 +224,7 @@ static int set_value(struct run_spec *s, const struct opt *o, const char *value,
     case OPT_INT: return text_int(value, (long)o->min, (long)o->max, what, (long *)at, d);
     case OPT_REAL: return text_double(value, o->min, o->max, what, (double *)at, d);
     case OPT_FLAG: *(int *)at = 1; return 0;
+    case OPT_LIST: return add_value((struct opt_list *)(void *)at, value, what, d);
     }
     return diag_set(d, ERR_INTERNAL, "option table row without a kind: --%s", o->name);
 }
@@ -281,6 +291,12 @@ static uint64_t hash_text(const char *text, uint64_t seed) {
     return text ? hash_bytes(text, strlen(text), seed + 1) : hash_mix(seed);
 }
 
+static uint64_t hash_list(const struct opt_list *list, uint64_t hash) {
+    for (int i = 0; i < list->n; i++)
+        hash = hash_text(list->value[i], hash);
+    return hash;
+}
+
 uint64_t opts_hash(const struct run_spec *s, const struct cmd *c) {
     static const char *const local = "model threads kernels"; /* each rank may have its own */
     uint64_t hash = hash_text(c->name, 0);
@@ -291,6 +307,7 @@ uint64_t opts_hash(const struct run_spec *s, const struct cmd *c) {
         case OPT_INT: hash = hash_bytes(at, sizeof(long), hash); break;
         case OPT_REAL: hash = hash_bytes(at, sizeof(double), hash); break;
         case OPT_FLAG: hash = hash_bytes(at, sizeof(int), hash); break;
+        case OPT_LIST: hash = hash_list((const struct opt_list *)(const void *)at, hash); break;
         }
     }
     for (int i = 0; i < s->n_args; i++)

@@ -67,7 +67,8 @@ struct net_stamp record_send(struct recorder *r, struct net_clock *c, const stru
     struct net_stamp stamp = link->fifo ? net_ready(c, net, tier) : net_send(c, net, tier, bytes);
     if (!r) return stamp;
     record_flush(r, c);
-    uint64_t end = link->fifo ? c->now.ps : stamp.ps - link->L_ps, words = link->fifo ? 0 : pico_of(bytes, link->G);
+    uint64_t words = link->fifo ? 0 : pico_of(bytes, link->G);
+    uint64_t end = link->fifo ? c->now.ps : stamp.ps - net_lag(link, words);
     add(r,
         &(struct record_event){.start_ps = end - words,
                                .end_ps = end,
@@ -179,8 +180,9 @@ int recording_end(struct recording *r, const struct plan *p, const struct cluste
         int tier = e->track - RECORD_LINK;
         if (i == 0 || all[i].medium != all[i - 1].medium) free_at = (struct net_stamp){0};
         uint64_t arrival = net_carry(&free_at, &c->net, tier, &(struct net_stamp){.ps = e->ready_ps}, e->bytes).ps;
-        e->end_ps = arrival - c->net.tier[tier].link.L_ps;
-        e->start_ps = e->end_ps - pico_of(e->bytes, c->net.tier[tier].link.G);
+        uint64_t words = pico_of(e->bytes, c->net.tier[tier].link.G);
+        e->end_ps = arrival - net_lag(&c->net.tier[tier].link, words);
+        e->start_ps = e->end_ps - words;
     }
     free(all);
     return 0;

@@ -149,6 +149,7 @@ int setup_plan(struct plan **out, int *chunk, const struct app *app, const struc
     struct app own = *app;
     struct plan_opts o;
     int fixed = !cluster_has_card(&app->cluster) || opts_given(&app->spec, "chunk");
+    if (!app->spec.search && app_check_stragglers(app, st, d)) return ERR_USAGE; /* one to compare may do without it */
     for (;; own.spec.chunk /= 2) {
         int rc = setup_plan_opts(&o, &own, m, p, st, d);
         o.decoder.progress_arg = (void *)(uintptr_t)app; /* outlives this copy */

@@ -68,7 +68,7 @@ static int add_send(struct maker *m, int to, int at, uint64_t bytes, enum queue_
     const struct net_link *link = &m->s->c->net.tier[tier].link;
     uint64_t ps = pico_of(bytes, link->G);
     m->code->events++;
-    m->code->most_ps = pico_add(m->code->most_ps, pico_add(pico_add(ps, link->g_ps), link->L_ps));
+    m->code->most_ps = pico_add(m->code->most_ps, pico_add(pico_add(ps, link->g_ps), net_lag(link, ps)));
     m->code->most_ps = pico_add(m->code->most_ps, pico_add(link->o_send_ps, link->o_recv_ps));
     return add_op(m, SIM_SEND, tier, at, ps, kind, peer);
 }
@@ -161,13 +161,20 @@ static int add_block(struct maker *m, const struct plan_block *b, int layer) {
     return rc;
 }
 
+static int add_pass(struct maker *m) {
+    const struct virtual_rank *v = &m->s->rank[world_rank(m)];
+    struct net_clock clock = {0};
+    card_spend_pass(&clock, v->card, &v->place);
+    return add_spend(m, NET_OVERHEAD, clock.now.ps);
+}
+
 /* A pass without tokens is a header that is passed on. */
 static int add_rank(struct maker *m) {
     const struct sim_class *c = m->class;
     const struct plan_rank *r = plan_rank_of(m);
     int rc = 0;
     if (!m->pass->tokens) return c->epilogue ? add_hidden(m) : 0;
-    if (c->prologue) rc = add_spend(m, NET_OVERHEAD, m->s->rank[world_rank(m)].card->pass_ps);
+    if (c->prologue) rc = add_pass(m);
     if (c->prologue && !rc) rc = add_block(m, r->prologue, -1);
     for (int l = c->layer0; l < c->layer1 && !rc; l++)
         rc = add_block(m, r->layers[l - r->shard.layer0], l);
@@ -331,6 +338,8 @@ static void put_rank(FILE *f, struct sim *s, const struct sim_class *c, int rank
     const struct plan_rank *r = &s->p->ranks[rank];
     const struct virtual_rank *v = &s->rank[rank];
     put(f, (uint64_t)(uintptr_t)v->card);
+    put(f, v->place.slow.num);
+    put(f, v->place.slow.den);
     put(f, v->place.kv);
     put(f, (uint64_t)r->shard.head0);
     put(f, (uint64_t)r->shard.head1);

@@ -305,7 +305,7 @@ static void walk(struct sim *s, struct walker *w) {
             record_step(w->rec, &w->v.clock, w->pass, -1, RECORD_STEP_PASS);
             w->phase = PROLOGUE;
             if (pass_of(w)->tokens) {
-                card_spend_pass(&w->v.clock, w->v.card);
+                card_spend_pass(&w->v.clock, w->v.card, &w->v.place);
                 break;
             }
             send_hidden(s, w);

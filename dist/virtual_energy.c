@@ -101,7 +101,7 @@ static uint64_t block_ps(const struct virtual_rank *v, const struct plan_block *
 
 static uint64_t pass_ps(const struct virtual_rank *v, const struct plan_rank *r, const struct card_pass *pass) {
     struct net_clock clock = {0};
-    card_spend_pass(&clock, v->card);
+    card_spend_pass(&clock, v->card, &v->place);
     uint64_t sum = clock.now.ps + block_ps(v, r->prologue, -1, pass) + block_ps(v, r->epilogue, -1, pass), last = 0;
     for (int l = r->shard.layer0; l < r->shard.layer1; l++) {
         const struct plan_block *const *b = &r->layers[l - r->shard.layer0];
@@ -144,7 +144,8 @@ static uint64_t busy_ps(struct meter *m, const struct virtual_rank *v, const str
 /* ---- messages ---- */
 
 static double sent_J(const struct meter *m, int from, int to, double bytes) {
-    return 1e-12 * m->c->link_pJ_per_B[virtual_tier(m->c, m->p, from, to)] * bytes;
+    int tier = virtual_tier(m->c, m->p, from, to), times = 1 + m->c->net.tier[tier].link.via_host;
+    return 1e-12 * m->c->link_pJ_per_B[tier] * times * bytes;
 }
 
 static double events_J(const struct meter *m, int rank, int first, const struct coll_event *event, int n) {

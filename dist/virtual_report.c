@@ -101,12 +101,24 @@ static double term_J(const struct virtual_energy *e, int i) {
     return *(const double *)(const void *)((const char *)e + terms[i].offset);
 }
 
+static int other_speed(const struct cluster *c, int cards) {
+    int n = 0;
+    for (int i = 0; i < cards; i++) {
+        struct pico_rate slow = cluster_slow(c, i);
+        n += slow.num != slow.den;
+    }
+    return n;
+}
+
 void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out) {
     const struct virtual_energy *e = &s->energy;
     char bytes[24];
-    fprintf(out, "%s on %s: %d x %s%s%s; strategy %s, %d micro-batch%s (deterministic, n = 1)\n", s->kind, c->name,
-            s->cards, c->card.name, p->strategy.host ? " and the host " : "", p->strategy.host ? c->host.name : "",
-            p->strategy.text, p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es");
+    int odd = other_speed(c, s->cards);
+    fprintf(out, "%s on %s: %d x %s", s->kind, c->name, s->cards, c->card.name);
+    if (odd) fprintf(out, " (%d of another speed)", odd);
+    fprintf(out, "%s%s; strategy %s, %d micro-batch%s (deterministic, n = 1)\n",
+            p->strategy.host ? " and the host " : "", p->strategy.host ? c->host.name : "", p->strategy.text,
+            p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es");
     fprintf(out, "%d user%s, %lld prompt tokens, %lld generated\n\n", s->users, s->users == 1 ? "" : "s",
             (long long)s->prompt_tokens, (long long)s->tokens);
     fprintf(out, "  prefill                 %12.3f ms  until every user has a token\n", 1e-9 * (double)s->prefill_ps);
@@ -150,6 +162,7 @@ json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, cons
         json_object_set_new(energy, terms[i].key, json_real(per_token_mJ(s, term_J(&s->energy, i))));
     json_object_set_new(o, "energy_terms_mJ_per_tok", energy);
     json_object_set_new(o, "host_energy_mJ_per_tok", json_real(per_token_mJ(s, s->energy.host_J)));
+    json_object_set_new(o, "cards_of_another_speed", json_integer(other_speed(c, s->cards)));
     json_object_set_new(o, "energy_kind", json_string("modelled"));
     json_object_set_new(o, "critical_path", path);
     json_object_set_new(o, "speed_of_light_ms_per_tok", s->light_ms > 0 ? json_real(s->light_ms) : json_null());

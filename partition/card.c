@@ -86,16 +86,21 @@ int card_place(struct card_place *out, const struct card *c, const struct plan *
 
 /* ---- time ---- */
 
-void card_spend_pass(struct net_clock *clock, const struct card *c) {
-    net_spend(clock, NET_OVERHEAD, c->pass_ps);
+/* Of what the card of a description takes. */
+static void spend(struct net_clock *clock, const struct card_place *place, enum net_share share, uint64_t ps) {
+    net_spend(clock, share, place->slow.den ? pico_of(ps, place->slow) : ps);
 }
 
-static void spend_each(struct net_clock *clock, uint64_t ps, int64_t n) {
-    net_spend(clock, NET_OVERHEAD, pico_of((uint64_t)n, (struct pico_rate){ps, 1}));
+static uint64_t times(uint64_t ps, int64_t n) {
+    return pico_of((uint64_t)n, (struct pico_rate){ps, 1});
+}
+
+void card_spend_pass(struct net_clock *clock, const struct card *c, const struct card_place *place) {
+    spend(clock, place, NET_OVERHEAD, c->pass_ps);
 }
 
 void card_spend_taken(struct net_clock *clock, const struct card *c, enum rank_role role, int64_t tokens) {
-    if (role == RANK_HOST) spend_each(clock, c->sequence_ps, tokens);
+    if (role == RANK_HOST) net_spend(clock, NET_OVERHEAD, times(c->sequence_ps, tokens));
 }
 
 int card_is_message(enum step_kind kind) {
@@ -136,10 +141,10 @@ void card_spend_step(struct net_clock *clock, const struct card *c, const struct
         ops += n;
     }
     if (compute > memory)
-        net_spend(clock, NET_COMPUTE, compute);
+        spend(clock, place, NET_COMPUTE, compute);
     else
-        net_spend(clock, NET_MEMORY, memory);
-    if (ops || weights + kv) net_spend(clock, NET_OVERHEAD, c->step_ps);
-    if (step->kind == STEP_EMBED) spend_each(clock, c->token_ps, tokens);
-    if (step->kind == STEP_SAMPLE) spend_each(clock, c->sequence_ps, tokens);
+        spend(clock, place, NET_MEMORY, memory);
+    if (ops || weights + kv) spend(clock, place, NET_OVERHEAD, c->step_ps);
+    if (step->kind == STEP_EMBED) spend(clock, place, NET_OVERHEAD, times(c->token_ps, tokens));
+    if (step->kind == STEP_SAMPLE) spend(clock, place, NET_OVERHEAD, times(c->sequence_ps, tokens));
 }

@@ -50,7 +50,7 @@ struct key {
 /* A link as the file has it. */
 struct link_row {
     char name[32];
-    int joins;
+    int joins, transfer; /* transfer: a word of transfers */
     struct cluster_number latency;
     struct net_link link;
     double pJ_per_B;
@@ -61,12 +61,18 @@ struct card_row {
     struct cluster_number memory_Bps, memory_alone_Bps;
 };
 
+struct exception_row {
+    char cards[64];
+    uint64_t speed;
+};
+
 struct rows {
     struct cluster cluster;
     struct card_row card, host;
     char schema[24];
-    int n_links;
+    int n_links, n_exceptions;
     struct link_row link[NET_MAX_TIERS];
+    struct exception_row exception[CLUSTER_EXCEPTIONS];
 };
 
 static const struct units times = {0, {{"ps", 1}, {"ns", 1e3}, {"us", 1e6}, {"ms", 1e9}, {"s", 1e12}}};
@@ -95,14 +101,16 @@ static const struct units op_rates = {1,
 static const struct units byte_energies = {0, {{"pJ/B", 1}, {"pJ/bit", 8}}};
 static const struct units op_energies = {0, {{"pJ/op", 1}, {"fJ/op", 1e-3}}};
 static const struct units powers = {0, {{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}}};
+static const struct units speeds = {1000, {{"x", 1e6}}};
 static const struct units counts = {1, {{"million", 1e6}, {"billion", 1e9}}};
 
 #define SIZE_OF(type, field) sizeof(((struct type *)0)->field)
 #define LINK(f) offsetof(struct link_row, f)
 static const struct key mediums[] = {{.name = "private"}, {.name = "fifo"}, {0}};
-static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {0}};
+enum transfer { PUSH, PULL, VIA_HOST };
+static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {.name = "via-host"}, {0}};
 static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), .cap = SIZE_OF(link_row, name)},
-                                       {"transfer", WORD, 1, LINK(link.pull), .keys = transfers},
+                                       {"transfer", WORD, 1, LINK(transfer), .keys = transfers},
                                        {"medium", WORD, 0, LINK(link.fifo), .keys = mediums},
                                        {"joins", COUNT, .offset = LINK(joins)},
                                        {"latency", SOURCED, 1, LINK(latency), .units = &times},
@@ -149,6 +157,10 @@ static const struct key card_keys[] = {{"name", TEXT, 0, CARD(card.name), .cap =
                                        {"energy", MAP, .keys = energy_keys},
                                        {"transistors", REAL, 0, CARD(card.transistors), .units = &counts},
                                        {0}};
+#define EXCEPTION(f) offsetof(struct exception_row, f)
+static const struct key exception_keys[] = {{"cards", TEXT, 1, EXCEPTION(cards), .cap = SIZE_OF(exception_row, cards)},
+                                            {"speed", NUMBER, 1, EXCEPTION(speed), .units = &speeds},
+                                            {0}};
 #define ROW(f) offsetof(struct rows, f)
 static const struct key work_keys[] = {{"reduce", RATE, 0, ROW(cluster.net.gamma), .units = &byte_rates},
                                        {"copy", RATE, 0, ROW(cluster.net.copy), .units = &byte_rates},
@@ -160,6 +172,8 @@ static const struct key top_keys[] = {
     {"name", TEXT, 0, ROW(cluster.name), .cap = SIZE_OF(cluster, name)},
     {"cards", COUNT, .offset = ROW(cluster.n_cards)},
     {"card", MAP, 0, ROW(card), .keys = card_keys},
+    {"exceptions", LIST, 0, ROW(exception), CLUSTER_EXCEPTIONS, exception_keys, NULL, sizeof(struct exception_row),
+     ROW(n_exceptions)},
     {"host", MAP, 0, ROW(host), .keys = card_keys},
     {"work", MAP, .keys = work_keys},
     {"hand_off", NUMBER, 0, ROW(cluster.net.flag_ps), .units = &times},
@@ -213,8 +227,8 @@ static int read_quantity(struct reader *r, const yaml_node_t *n, const struct ke
     const char *text = text_of(n);
     const struct unit *unit = key->units->unit;
     char *end = NULL;
-    double v =
-        text && ((*text >= '0' && *text <= '9') || *text == '.') && !strpbrk(text, "xX") ? strtod(text, &end) : 0;
+    int hex = text && *text == '0' && (text[1] == 'x' || text[1] == 'X');
+    double v = text && ((*text >= '0' && *text <= '9') || *text == '.') && !hex ? strtod(text, &end) : 0;
     while (end && *end == ' ')
         end++;
     for (int i = 0; end && unit[i].name; i++) {
@@ -404,6 +418,14 @@ static int check_joins(struct reader *r, const yaml_node_t *root, const struct r
     return 0;
 }
 
+static int set_exceptions(struct reader *r, const yaml_node_t *root, struct rows *rows) {
+    for (int i = 0; i < rows->n_exceptions; i++)
+        if (cluster_except(&rows->cluster, rows->exception[i].cards, rows->exception[i].speed))
+            return fail(r, row_of(r, child(r, root, "exceptions"), i), "cards", rows->exception[i].cards,
+                        "write cards that there are, such as 3-5,9, and at most 64 ranges in all");
+    return 0;
+}
+
 /* ---- into a cluster ---- */
 
 static void set_default(struct pico_rate *rate, struct pico_rate otherwise) {
@@ -424,6 +446,8 @@ static void set_cluster(struct cluster *c, const struct rows *rows) {
         snprintf(c->net.tier[i].source, sizeof c->net.tier[i].source, "%.95s", row->latency.source);
         c->net.tier[i].link = row->link;
         c->net.tier[i].link.L_ps = row->latency.value;
+        c->net.tier[i].link.pull = row->transfer == PULL;
+        c->net.tier[i].link.via_host = row->transfer == VIA_HOST;
         c->link_pJ_per_B[i] = row->pJ_per_B;
         c->joins[i] = row->joins;
     }
@@ -441,12 +465,44 @@ static int read_rows(struct reader *r) {
         code = fail(r, root, "schema", rows.schema, "northwall-cluster is expected");
     if (code == 0) code = check_cards(r, root, &rows);
     if (code == 0) code = check_joins(r, root, &rows);
+    if (code == 0) code = set_exceptions(r, root, &rows);
     if (code == 0) set_cluster(r->out, &rows);
     return code;
 }
 
 int cluster_has_card(const struct cluster *c) {
     return c->card.n_levels > 0;
+}
+
+/* "3" or "3-5"; *end is behind it. */
+static int read_range(const char *text, const char **end, int *first, int *last) {
+    int n = 0;
+    *last = -1;
+    if (*text < '0' || *text > '9' || sscanf(text, "%7d%n", first, &n) != 1) return -1;
+    if (text[n] == '-' && text[n + 1] >= '0' && text[n + 1] <= '9') {
+        text += n + 1;
+        sscanf(text, "%7d%n", last, &n);
+    } else {
+        *last = *first;
+    }
+    *end = text + n;
+    return *last < *first;
+}
+
+int cluster_except(struct cluster *c, const char *cards, uint64_t speed) {
+    for (int first, last; !read_range(cards, &cards, &first, &last); cards++) {
+        if ((c->n_cards && last >= c->n_cards) || c->n_exceptions == CLUSTER_EXCEPTIONS) return -1;
+        c->exception[c->n_exceptions++] = (struct cluster_exception){first, last, speed};
+        if (*cards != ',') return *cards != 0;
+    }
+    return -1;
+}
+
+struct pico_rate cluster_slow(const struct cluster *c, int card) {
+    for (int i = c->n_exceptions - 1; i >= 0; i--)
+        if (c->exception[i].first <= card && card <= c->exception[i].last)
+            return (struct pico_rate){1000000, c->exception[i].speed};
+    return (struct pico_rate){1, 1};
 }
 
 int cluster_tier(const struct cluster *c, int card_a, int card_b) {

@@ -33,7 +33,7 @@ static void cost_block(const struct stage_class *c, const struct costs *costs, i
     struct card_pass pass = {costs->tokens, costs->wanted, 0, 0};
     struct net_clock clock = {0};
     int part = 0;
-    if (chain == 0) card_spend_pass(&clock, c->card);
+    if (chain == 0) card_spend_pass(&clock, c->card, &c->place[rank]);
     for (int i = 0; i < b->n; i++) {
         if (i != ch->attention) card_spend_step(&clock, c->card, &c->place[rank], &b->step[i], ch->layer, &pass);
         if (coll_of(c, b->step[i].kind) < 0) continue;
@@ -82,6 +82,11 @@ static int cost_colls(const struct estimator *e, const struct stage_class *c, st
 
 /* ---- one stage's turn ---- */
 
+/* Whether equal caches are read in equal times. */
+static int same_cache(const struct card_place *a, const struct card_place *b) {
+    return a->kv == b->kv && a->slow.num == b->slow.num && a->slow.den == b->slow.den;
+}
+
 /* Returns nonzero if all ranks take equally long; *all is then what a pass takes, *first what its first layer does. */
 static int set_attention(const struct stage_class *c, const struct costs *costs, const struct card_pass *pass,
                          struct net_stamp *all, uint64_t *first) {
@@ -94,7 +99,7 @@ static int set_attention(const struct stage_class *c, const struct costs *costs,
         struct net_stamp *out = attention_of(c, costs, i);
         if (ch->attention < 0) continue;
         for (int r = 0; r < c->size; r++) {
-            if (r == 0 || ch->block[r] != ch->block[r - 1] || c->place[r].kv != c->place[r - 1].kv) {
+            if (r == 0 || ch->block[r] != ch->block[r - 1] || !same_cache(&c->place[r], &c->place[r - 1])) {
                 clock.now = (struct net_stamp){0};
                 card_spend_step(&clock, c->card, &c->place[r], &ch->block[r]->step[ch->attention], ch->layer, pass);
             }
@@ -443,7 +448,7 @@ int estimate_class_same(const struct stage_class *a, const struct stage_class *b
         memcmp(a->to_tier, b->to_tier, (size_t)a->n_to) != 0)
         return 0;
     for (int r = 0; r < a->size; r++)
-        if (a->place[r].kv != b->place[r].kv || a->place[r].ends != b->place[r].ends) return 0;
+        if (!same_cache(&a->place[r], &b->place[r]) || a->place[r].ends != b->place[r].ends) return 0;
     for (int i = 0; i < a->n_chains; i++)
         if (!same_chain(a, b, i)) return 0;
     return 1;

@@ -56,5 +56,7 @@ static int check_rank(const struct cluster *c, const struct plan *p, int rank, s
 int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const struct plan *p, int rank, struct diag *d) {
     *v = (struct virtual_rank){.card = p->ranks[rank].role == RANK_HOST ? &c->host : &c->card};
     int rc = check_rank(c, p, rank, d);
-    return rc ? rc : card_place(&v->place, v->card, p, rank, d);
+    if (!rc) rc = card_place(&v->place, v->card, p, rank, d);
+    if (p->ranks[rank].role != RANK_HOST) v->place.slow = cluster_slow(c, virtual_card(p, rank));
+    return rc;
 }

@@ -37,7 +37,7 @@ static int run(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"plan",
      "strategy tp kvp pp dp n-predict ctx micro-batches batch temperature top-k mem transport steps kernels net"},
-    {"plan --search", "search cluster users prompt generate all"},
+    {"plan --search", "search cluster straggler users prompt generate all"},
     {0},
 };
 

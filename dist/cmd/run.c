@@ -352,7 +352,7 @@ const struct cmd cmd_run = {
         "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
         "kv allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout "
-        "mem weights-cache kernels json quiet flip-weight net cluster clock trace timeline log",
+        "mem weights-cache kernels json quiet flip-weight net cluster straggler clock trace timeline log",
     .bare = "timeline",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"

@@ -62,7 +62,8 @@ const struct cmd cmd_simulate = {
     .name = "simulate",
     .summary = "time and energy of a plan on a described cluster, without weights",
     .usage = "--model FILE|PRESET --cluster FILE [--strategy S] [--users N --prompt TOKENS --generate N] [options]",
-    .options = "model quant strategy tp kvp pp dp ranks cluster users prompt generate ctx chunk micro-batches mode kv "
+    .options = "model quant strategy tp kvp pp dp ranks cluster straggler users prompt generate ctx chunk "
+               "micro-batches mode kv "
                "allreduce wire drop-sync trace timeline json",
     .bare = "timeline",
     .notes = "Every rank walks every pass step by step, with clocks in whole picoseconds; a run of the same plan with\n"

@@ -31,6 +31,9 @@ same_time "shared cache" 4 "$h100" --tp 2 --kvp 2
 same_time "lossy links" 2 "$configs/boards-1gbe.yaml" --tp 2 --wire int8
 sed 's/^    transfer: push/    transfer: push\n    medium: fifo/' "$h100" >"$tmp/shared.yaml"
 same_time "a shared link and its arbiter" 4 "$tmp/shared.yaml" --tp 3
+same_time "stragglers" 4 "$h100" --tp 2 --pp 2 --straggler 2=0.7 --straggler 3=1.5
+sed 's/^    transfer: push/    transfer: via-host/' "$northpole" >"$tmp/through.yaml"
+same_time "messages through the host" 6 "$tmp/through.yaml" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 same_time "a host" 6 "$northpole" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 
 # All cards share a link: one more rank is the arbiter.
@@ -106,6 +109,11 @@ ok "a trace through a link" [ -L "$tmp/link.json" -a -s "$tmp/linked.json" -a "$
 fails "search without a cluster" 2 "no cluster: give --cluster FILE" 1 plan --search --model "$kjv"
 fails "search of one strategy" 2 "plan --search takes no --tp" 1 plan --search --model "$kjv" --cluster "$h100" --tp 2
 
+fails "a straggler of no cluster" 2 "--straggler: a card of which cluster?" 1 plan --search --model "$kjv" --straggler 1=0.5
+fails "a straggler that is none" 2 "--straggler '1': expected CARD=FACTOR of 0.001 to 1000, as 3=0.8" 1 simulate "${small[@]}" --straggler 1
+fails "a straggler that stands" 2 "--straggler '1=0': expected CARD=FACTOR" 3 run --model "$kjv" --cluster "$h100" --straggler 1=0 --prompt a
+fails "a straggler that is no card" 2 "--straggler '8=0.5': h100-sxm-8 has 8 cards, counted from 0" 1 explain "${small[@]}" --straggler 8=0.5
+fails "a straggler that takes no part" 6 "--straggler '3=0.5': strategy tp3 takes 3 cards, counted from 0" 1 simulate "${small[@]}" --tp 3 --straggler 3=0.5
 fails "no cluster" 2 "no cluster: give --cluster FILE" 1 simulate --model "$kjv"
 fails "clock of no cluster" 2 "--clock virtual: of which cluster?" 1 run --model "$kjv" --clock virtual --prompt a
 fails "cluster without a clock" 2 "give --clock virtual" 3 run --model "$kjv" --cluster "$h100" --prompt a

@@ -29,8 +29,8 @@ static void random_net(struct net *net, uint64_t key, uint64_t *n) {
                                               below(key, n, 900000),
                                               below(key, n, 900000),
                                               below(key, n, 2000000),
-                                              {below(key, n, 3000), 1 + below(key, n, 7)},
-                                              0};
+                                              .G = {below(key, n, 3000), 1 + below(key, n, 7)},
+                                              .via_host = i == 1};
     net->gamma = (struct pico_rate){below(key, n, 40), 3};
     net->copy = (struct pico_rate){below(key, n, 40), 7};
     net->codec = (struct pico_rate){below(key, n, 300), 1};

@@ -14,9 +14,9 @@ enum { N_ALGOS = 10, RANKS = 16 };
 /* Whole rates, all different, so that no term can stand for another. */
 static const struct net plain = {
     .n_tiers = 3,
-    .tier = {{"shm", "test", {1, 100000, 7000, 11000, 0, {50, 1}, 0}},
-             {"mpi", "test", {0, 500000, 300000, 200000, 400000, {210, 1}, 0}},
-             {"net", "test", {0, 9000000, 900000, 800000, 100000, {830, 1}, 0}}},
+    .tier = {{"shm", "test", {1, 100000, 7000, 11000, 0, .G = {50, 1}}},
+             {"mpi", "test", {0, 500000, 300000, 200000, 400000, .G = {210, 1}}},
+             {"net", "test", {0, 9000000, 900000, 800000, 100000, .G = {830, 1}}}},
     .gamma = {13, 1},
     .copy = {29, 1},
     .codec = {170, 1},
@@ -374,8 +374,8 @@ static void check_choices(void) {
     int points = 0, good = 0;
     double worst = 1;
     char text[256] = "none";
-    nets[2].tier[1].link = (struct net_link){0, 2000000, 400000, 400000, 200000, {100, 1}, 0}; /* a fast network */
-    nets[3].tier[0].link = (struct net_link){1, 2000000, 500000, 500000, 0, {300, 1}, 0}; /* shared processors */
+    nets[2].tier[1].link = (struct net_link){0, 2000000, 400000, 400000, 200000, .G = {100, 1}}; /* a fast network */
+    nets[3].tier[0].link = (struct net_link){1, 2000000, 500000, 500000, 0, .G = {300, 1}}; /* shared processors */
     for (int i = 0; i < 8 * 7 * 4 * 2 * 2; i++) {
         struct even e;
         int shm = i % 2, exact = i / 2 % 2;

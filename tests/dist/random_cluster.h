@@ -24,8 +24,19 @@ static inline void random_card(struct card *card, uint64_t key, uint64_t *n) {
         card->op[k] = (struct pico_rate){1 + below(key, n, 50), 1 + below(key, n, 9)};
     card->step_ps = below(key, n, 300000);
     card->pass_ps = below(key, n, 9000000);
-    card->token_ps = below(key, n, 400000);
-    card->sequence_ps = below(key, n, 900000);
+    card->token_ps = rng_u64(key, *n + 1000) % 400000;
+    card->sequence_ps = rng_u64(key, *n + 1001) % 900000;
+}
+
+/* Some of the first cards are slower or faster. */
+static inline void random_exceptions(struct cluster *c, uint64_t key) {
+    uint64_t own = 2000, *n = &own;
+    for (uint64_t i = below(key, n, 3); i > 0; i--) {
+        char cards[32];
+        int first = (int)below(key, n, 8);
+        snprintf(cards, sizeof cards, "%d-%d", first, first + (int)below(key, n, 3));
+        CHECK(cluster_except(c, cards, 500000 + below(key, n, 1000000)) == 0, "cards %s", cards);
+    }
 }
 
 /* shared: some of its links are. */
@@ -43,9 +54,11 @@ static inline void random_cluster(struct cluster *c, uint64_t key, uint64_t *n, 
                                                 below(key, n, 900000),
                                                 below(key, n, 2000000),
                                                 {1 + below(key, n, 3000), 1 + below(key, n, 7)},
-                                                shared && below(key, n, 4) == 0};
+                                                shared && below(key, n, 4) == 0,
+                                                rng_u64(key, *n + 3000) % 3 == 0};
         c->joins[i] = i + 1 < c->net.n_tiers ? 2 << i : 0;
     }
+    random_exceptions(c, key);
 }
 
 static inline int same_stamp(const struct net_stamp *a, const struct net_stamp *b) {

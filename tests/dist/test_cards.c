@@ -45,32 +45,43 @@ static struct plan *make_plan(const struct cluster *c, const char *strategy, int
     return p;
 }
 
-/* When the last of all tokens has come: simulated; the same where every event is walked, and estimated. */
-static struct net_stamp time_of(const struct cluster *c, const char *strategy, int n_micro) {
+/* When the last of all tokens has come, simulated as it is done and with every event walked; *est is estimated. */
+static struct net_stamp run(const struct cluster *c, const char *strategy, int n_micro, struct net_stamp *est) {
     static const int ids[PROMPT];
     const int *prompt[USERS] = {ids, ids, ids, ids}, len[USERS] = {PROMPT, PROMPT, PROMPT, PROMPT};
     struct engine_job job = {.n_seqs = USERS, .prompt = prompt, .prompt_len = len, .n_new = NEW, .chunk = CHUNK};
     struct trace trace = {0};
     struct simulation sim = {0}, plain = {0};
     struct net_stamp last = {0};
-    struct estimate est = {0};
+    struct estimate all = {0};
     struct diag d = {0};
     struct plan *p = make_plan(c, strategy, n_micro);
     int rc = p ? trace_fixed(&trace, p, &job, 0, &d) : ERR_PLAN;
     if (!rc) rc = simulate(&sim, p, c, &trace, &d);
     if (!rc) rc = simulate_recorded(&plain, p, c, &trace, NULL, &d);
-    if (!rc) rc = plan_estimate(&est, p, c, &(struct estimate_job){USERS, PROMPT, NEW, CHUNK}, &d);
+    if (!rc) rc = plan_estimate(&all, p, c, &(struct estimate_job){USERS, PROMPT, NEW, CHUNK}, &d);
     CHECK(rc == 0, "%s: %s", strategy, d.text);
     for (int i = 0; i < trace.n && !rc; i++) {
         CHECK(memcmp(&sim.taken[0][i], &plain.taken[0][i], sizeof last) == 0, "%s: pass %d walked", strategy, i);
         if (sim.taken[0][i].ps > last.ps) last = sim.taken[0][i];
     }
-    CHECK(memcmp(&last, &est.total, sizeof last) == 0, "%s: %" PRIu64 " ps, estimated %" PRIu64, strategy, last.ps,
-          est.total.ps);
+    *est = all.total;
     simulation_fini(&sim);
     simulation_fini(&plain);
     trace_fini(&trace);
     plan_free(p);
+    return last;
+}
+
+static struct net_stamp simulated(const struct cluster *c, const char *strategy, int n_micro) {
+    struct net_stamp est;
+    return run(c, strategy, n_micro, &est);
+}
+
+/* Of jobs so simple that both are equal. */
+static struct net_stamp time_of(const struct cluster *c, const char *strategy, int n_micro) {
+    struct net_stamp est, last = run(c, strategy, n_micro, &est);
+    CHECK(memcmp(&last, &est, sizeof last) == 0, "%s: %" PRIu64 " ps, estimated %" PRIu64, strategy, last.ps, est.ps);
     return last;
 }
 
@@ -97,7 +108,83 @@ static void check_overheads(void) {
     }
 }
 
+/* Passes alone take time. The slow card of a stage is waited for by the others; a pipeline pays all passes of its
+ * slowest stage, and the first of the stages before. */
+static void check_speeds(void) {
+    enum { CHUNKS = (PROMPT + CHUNK - 1) / CHUNK, ROUNDS = CHUNKS + NEW - 1, LONG = 1000 };
+    static const struct {
+        const char *strategy, *slow;
+        int n_micro;
+        uint64_t passes, slow_passes;
+    } cases[] = {{"1", "0", 1, 0, ROUNDS},
+                 {"1", "1-7", 1, ROUNDS, 0},
+                 {"tp3", "2", 1, 0, ROUNDS},
+                 {"tp3", "0,2", 1, 0, ROUNDS},
+                 {"pp2", "1", USERS, 1, ROUNDS * USERS},
+                 {"pp3", "1", USERS, 2, ROUNDS * USERS},
+                 {"pp3", "0-2", 1, 0, 3 * ROUNDS - 2 * (CHUNKS - 1)},
+                 {"stages:host,1,2/0", "2", 1, 2 * ROUNDS - 2 * (CHUNKS - 1), ROUNDS}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cluster c;
+        free_cluster(&c);
+        c.card.pass_ps = c.host.pass_ps = LONG;
+        CHECK(cluster_except(&c, cases[i].slow, 400000) == 0, "%s", cases[i].slow);
+        struct net_stamp t = time_of(&c, cases[i].strategy, cases[i].n_micro);
+        CHECK(t.ps == LONG * cases[i].passes + LONG * cases[i].slow_passes / 2 * 5, "%s, cards %s: %" PRIu64 " ps",
+              cases[i].strategy, cases[i].slow, t.ps);
+    }
+}
+
+/* Of a described cluster: a straggler never shortens, one of factor 1 changes nothing. */
+static void check_straggler(void) {
+    static const char *const strategies[] = {"tp3", "pp4", "tp3xpp2", "stages:host,1,2/0"};
+    for (size_t i = 0; i < sizeof strategies / sizeof *strategies; i++) {
+        struct cluster c;
+        struct diag d = {0};
+        CHECK(cluster_read(&c, CLUSTER_DIR "/northpole-16.yaml", &d) == 0, "%s", d.text);
+        struct net_stamp before = simulated(&c, strategies[i], 2), after;
+        CHECK(cluster_except(&c, "1", 1000000) == 0, "1");
+        after = simulated(&c, strategies[i], 2);
+        CHECK(before.ps && memcmp(&before, &after, sizeof after) == 0, "%s: factor 1", strategies[i]);
+        uint64_t least = before.ps;
+        for (uint64_t speed = 900000; speed > 200000; speed -= 200000) {
+            CHECK(cluster_except(&c, "1", speed) == 0, "1");
+            after = simulated(&c, strategies[i], 2);
+            CHECK(after.ps >= before.ps, "%s: %" PRIu64 " ps, and %" PRIu64 " with a slower card", strategies[i],
+                  before.ps, after.ps);
+            before = after;
+        }
+        CHECK(after.ps > least, "%s: a card of 0.3 times the speed costs nothing", strategies[i]);
+    }
+}
+
+/* Links alone take time: hidden states, of CHUNK or one token of each user, and what was sampled. Through the host each
+ * message takes twice as long and its sender no longer; the last one of the prompts comes before the one in front of
+ * it, which is waited for. */
+static void check_via_host(void) {
+    enum { CHUNKS = (PROMPT + CHUNK - 1) / CHUNK, LATENCY = 100000, LAST = PROMPT % CHUNK };
+    for (int via = 0; via < 2; via++) {
+        struct cluster c;
+        free_cluster(&c);
+        c.net.tier[0].link = (struct net_link){.L_ps = LATENCY, .G = {10, 1}, .via_host = via};
+        uint64_t token = PLAN_TOKEN_BYTES + 4 * 576, chunk = 10 * (PLAN_HEADER_BYTES + USERS * CHUNK * token);
+        uint64_t last = 10 * (PLAN_HEADER_BYTES + USERS * LAST * token);
+        uint64_t one = 10 * (PLAN_HEADER_BYTES + USERS * token);
+        uint64_t sampled = 10 * (PLAN_SAMPLED_HEADER_BYTES + USERS * PLAN_SAMPLED_BYTES);
+        uint64_t prompt = (CHUNKS - 1) * chunk + (via ? chunk : last), rest = (NEW - 1) * one + NEW * sampled;
+        struct net_stamp t = time_of(&c, "pp2", 1);
+        CHECK(t.share[NET_LATENCY] == (uint64_t)(1 + via) * 2 * NEW * LATENCY, "%" PRIu64 " ps of latency",
+              t.share[NET_LATENCY]);
+        CHECK(t.share[NET_BANDWIDTH] == prompt + (uint64_t)(1 + via) * rest, "%" PRIu64 " ps of words",
+              t.share[NET_BANDWIDTH]);
+        CHECK(t.ps == t.share[NET_LATENCY] + t.share[NET_BANDWIDTH], "%" PRIu64 " ps", t.ps);
+    }
+}
+
 int main(void) {
     check_overheads();
+    check_via_host();
+    check_speeds();
+    check_straggler();
     return check_report("test_cards");
 }

@@ -65,10 +65,10 @@ static void add_overheads(struct cluster *c, uint64_t key, uint64_t *n) {
     if (below(key, n, 2)) return;
     c->card.step_ps = below(key, n, 3000000);
     c->card.pass_ps = below(key, n, 50000000);
-    c->card.token_ps = below(key, n, 2000000);
-    c->card.sequence_ps = below(key, n, 20000000);
-    c->host.token_ps = below(key, n, 2000000);
-    c->host.sequence_ps = below(key, n, 20000000);
+    c->card.token_ps = rng_u64(key, 1000) % 2000000;
+    c->card.sequence_ps = rng_u64(key, 1001) % 20000000;
+    c->host.token_ps = rng_u64(key, 1002) % 2000000;
+    c->host.sequence_ps = rng_u64(key, 1003) % 20000000;
     for (int i = 0; i < c->net.n_tiers; i++)
         c->net.tier[i].link.o_send_ps = c->net.tier[i].link.o_recv_ps = below(key, n, 1000000);
 }
@@ -81,6 +81,8 @@ static void one_cluster(struct one *o, uint64_t key, uint64_t *n) {
     } else {
         read_cluster(c, files[below(key, n, N_FILES)]);
         add_overheads(c, key, n);
+        random_exceptions(c, key);
+        c->net.tier[0].link.via_host = rng_u64(key, 3000) % 4 == 0;
         c->card.level[c->card.n_levels - 1].bytes = 0; /* all fits */
         if (!c->has_host) c->host = c->card;
         c->has_host = 1;

@@ -88,13 +88,14 @@ static void check_case(int i, int round) {
     snprintf(what, sizeof what, "%s %s, round %d", cases[i].model, cases[i].strategy, round);
     random_cluster(&c, key, &n, 0);
     c.card.level[0].bytes *= 1000; /* some layers lie in it */
+    if (round) c.n_exceptions = 0; /* stages and replicas may be alike */
     c.net.tier[0].link.pull = (int)below(key, &n, 2);
     int rc = make_plan(&p, i, &c, &d);
     CHECK(rc == 0, "%s: %s", what, d.text);
     for (int r = 0; !rc && r < p->strategy.dp; r++)
         make_trace(&trace[r], p, r, key, round);
     int skipped = rc ? 0 : check_both(what, p, &c, trace);
-    CHECK(skipped >= cases[i].least, "%s: only %d %% of the events skipped", what, skipped);
+    CHECK(skipped >= cases[i].least || c.n_exceptions, "%s: only %d %% of the events skipped", what, skipped);
     for (int r = 0; r < MAX_DP; r++)
         trace_fini(&trace[r]);
     plan_free(p);

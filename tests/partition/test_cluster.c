@@ -92,7 +92,7 @@ static const char described[] = "schema: northwall-cluster\n"
                                 "    bandwidth: {value: 8 GB/s, source: s}\n"
                                 "    energy: {value: 44.5 pJ/B, source: t}\n"
                                 "  - name: socket\n"
-                                "    transfer: push\n"
+                                "    transfer: via-host\n"
                                 "    joins: 4\n"
                                 "    latency: {value: 2 us, source: u}\n"
                                 "    bandwidth: {value: 8 GB/s, source: v}\n"
@@ -100,7 +100,12 @@ static const char described[] = "schema: northwall-cluster\n"
                                 "    transfer: push\n"
                                 "    joins: 8\n"
                                 "    latency: {value: 3 us, source: w}\n"
-                                "    bandwidth: {value: 4 GB/s, source: x}\n";
+                                "    bandwidth: {value: 4 GB/s, source: x}\n"
+                                "exceptions:\n"
+                                "  - cards: 3-5,7\n"
+                                "    speed: {value: 0.8 x, source: y}\n"
+                                "  - cards: 4\n"
+                                "    speed: {value: 1.25x, source: z}\n";
 
 static void check_described(void) {
     struct cluster c;
@@ -122,7 +127,21 @@ static void check_described(void) {
           "overheads and power");
     CHECK(c.has_host && !strcmp(c.host.name, "server") && c.host.pass_ps == 7000000 && c.host.n_levels == 0, "host");
     CHECK(c.net.gamma.num == 1 && c.net.gamma.den == 1 && c.net.codec.num == 2, "work");
+    CHECK(!c.net.tier[0].link.via_host && c.net.tier[1].link.via_host && !c.net.tier[1].link.pull, "transfer");
     CHECK(c.net.n_tiers == 3 && c.link_pJ_per_B[0] == 44.5 && c.link_pJ_per_B[1] == 0 && c.joins[1] == 4, "links");
+}
+
+static void check_exceptions(void) {
+    static const uint64_t speed[8] = {1, 1, 1, 800000, 1250000, 800000, 1, 800000};
+    struct cluster c;
+    CHECK(cluster_parse(&c, "t", described, strlen(described), NULL) == 0, "described");
+    for (int i = 0; i < 8; i++)
+        CHECK(cluster_slow(&c, i).den == speed[i] && cluster_slow(&c, i).num == (speed[i] > 1 ? 1000000 : 1), "%d", i);
+    static const char *const bad[] = {"", "8", "2-", "-2", "3-2", "1,", ",1", "1;2", "1-2-3", "a", "123456789"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(cluster_except(&c, bad[i], 500000) != 0, "'%s' are cards", bad[i]);
+    c.n_cards = 0;
+    CHECK(cluster_except(&c, "8", 500000) == 0 && cluster_slow(&c, 8).den == 500000, "as many as asked");
 }
 
 static void check_tiers(void) {
@@ -169,7 +188,7 @@ static void check_errors(void) {
     check_bad(", source: b", "", 10, "it needs both value and source");
     check_bad("value: 49 ns, ", "", 10, "it needs both value and source");
     check_bad("source: b", "source: b, source: c", 10, "key given twice: 'source'");
-    check_bad("transfer: pull", "transfer: shove", 13, "transfer 'shove': valid are push, pull");
+    check_bad("transfer: pull", "transfer: shove", 13, "transfer 'shove': valid are push, pull, via-host");
     check_bad("transfer: pull\n", "\n", 12, "the key transfer is missing");
     check_bad("version: 1", "version: 2", 3, "this program reads version 1");
     check_bad("version: 1\n", "\n", 2, "the key version is missing");
@@ -212,6 +231,10 @@ static void check_card_errors(void) {
     check_bad("    int4: {value: 2 P", "    int2: {value: 2 P", 18, "unknown key 'int2': valid are float, int8, int4");
     check_bad("  overhead:\n    step", "  overhead:\n    stop", 20, "valid are step, pass, token, sequence");
     check_bad("        latency", "        delay", 12, "valid are name, capacity, bandwidth, latency, energy");
+    check_bad("3-5,7", "3-5,8", 54, "cards '3-5,8': write cards that there are, such as 3-5,9");
+    check_bad("0.8 x", "0.8", 55, "speed '0.8': write a number and one of x");
+    check_bad("0.8 x", "0 x", 55, "out of range");
+    check_bad("  - cards: 4\n    speed", "  - speed", 56, "the key cards is missing");
     check_bad("    levels:\n", "    levels:\n      - {name: z, bandwidth: {value: 1 B/s, source: s}}\n", 9,
               "level 'z'");
     right = good;
@@ -332,6 +355,7 @@ static void check_northpole(void) {
 int main(void) {
     check_good();
     check_described();
+    check_exceptions();
     check_tiers();
     check_errors();
     check_card_errors();

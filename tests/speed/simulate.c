@@ -40,8 +40,8 @@ static void cluster_init(struct cluster *c) {
                             .pass_ps = 10000000};
     c->net = net_default;
     c->net.n_tiers = 2;
-    c->net.tier[0].link = (struct net_link){0, 500000, 200000, 200000, 10000, {20, 9}, 0};
-    c->net.tier[1].link = (struct net_link){0, 3000000, 500000, 500000, 100000, {20, 1}, 0};
+    c->net.tier[0].link = (struct net_link){0, 500000, 200000, 200000, 10000, .G = {20, 9}};
+    c->net.tier[1].link = (struct net_link){0, 3000000, 500000, 500000, 100000, .G = {20, 1}};
     c->joins[0] = 8;
 }
 

@@ -8,6 +8,9 @@
  *                         recv:  t = max(t, arrival) + o_recv
  *   a medium that several senders share (fifo): as a network, with the medium's `free` in place of a port's; messages
  *                         take it in the order of (time at which the sender is ready, sender, its message's number)
+ *   through the host: as a network up to the host's memory, and once more from there; the sender's port, or the shared
+ *                         medium, is busy with the first half alone, the way on has no port:
+ *                                arrival = start + 2 ([k G] + L)
  *   pull (shared memory): publish: t += o_send for a run of SENDs;  arrival = t + L        the flag is visible L later
  *                         recv:  t = max(t, arrival) + o_recv; then [k G] where the data are read: by the REDUCE that
  *                                takes them in place, or by the copy of parts that are kept
@@ -33,6 +36,7 @@ struct net_link {
     uint64_t L_ps, o_send_ps, o_recv_ps, g_ps; /* latency, overheads, gap between messages */
     struct pico_rate G; /* ps a byte */
     int fifo; /* a medium shared by the ranks that it joins, one message at a time; 0: private to each sender */
+    int via_host; /* messages are stored in the host's memory and forwarded */
 };
 
 enum { NET_MAX_TIERS = 8 };
@@ -74,6 +78,8 @@ void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64
 struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier);
 struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
                            uint64_t k);
+/* From when a message that took words_ps has left its port, or the medium, until it arrives. */
+uint64_t net_lag(const struct net_link *link, uint64_t words_ps);
 /* Receives a message with that stamp. On a pull link reading its k bytes is net_read's. */
 void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp);
 void net_read(struct net_clock *c, const struct net *net, int tier, uint64_t k);

@@ -20,11 +20,19 @@
 #include "partition/cluster.h"
 #include "partition/plan.h"
 
+/* The values of an option that may be given several times. */
+enum { OPT_LIST_MOST = 16 };
+struct opt_list {
+    const char *value[OPT_LIST_MOST];
+    int n;
+};
+
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire, *drop_sync,
         *log, *cluster, *clock, *trace, *timeline;
+    struct opt_list stragglers; /* "CARD=FACTOR" */
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
@@ -95,7 +103,7 @@ int model_open_parts(struct model *m, const struct app *app, int parts, struct d
 int model_open(struct model *m, const struct app *app, struct diag *d);
 void model_close(struct model *m);
 
-/* Fills in app->net and app->cluster: rank 0 reads the file of --net or --cluster. Collective. */
+/* Fills in app->net and app->cluster: rank 0 reads the file of --net or --cluster, and --straggler. Collective. */
 int app_net(struct app *app, struct diag *d);
 
 /* Threads of a rank: --threads, OMP_NUM_THREADS, or 1. */
@@ -109,6 +117,8 @@ int app_bind(struct app *app, struct diag *d);
  * explains it. */
 int app_strategy(struct strategy *st, const struct app *app, const struct model_shape *s, int n_ranks, char *why,
                  size_t cap, struct diag *d);
+/* ERR_PLAN where --straggler names a card that the strategy does not take. */
+int app_check_stragglers(const struct app *app, const struct strategy *st, struct diag *d);
 struct sampler_params app_sampling(const struct app *app);
 /* --draft and --draft-ngram. ERR_USAGE says what is wrong with them. */
 int app_draft(struct draft_params *out, const struct app *app, struct diag *d);

@@ -18,6 +18,9 @@
  *             sampling, scheduling; a host, for each token that comes back to it, before it counts as there
  *             (card_spend_taken): detokenizing, scheduling. Given for both, both pay
  *
+ * A card may be slower, or faster, than described (cluster.h, exceptions): each duration of its passes and steps, that is
+ * memory, compute, or an overhead, becomes [duration / speed].
+ *
  * (a roofline a step: Williams, Waterman and Patterson 2009), [ ] rounded as pico.h says. The greater of the two goes
  * to the clock's share of memory or compute, memory where they are equal; overheads go to overhead. Steps that are
  * messages take nothing here: link_time.h and price.h count those, with the sums and merges inside collectives. */
@@ -50,13 +53,14 @@ struct card {
     double transistors; /* 0: not known */
 };
 
-/* On which level a rank's bytes lie. */
+/* What a rank has of its card: on which level its bytes lie, and how long steps take there. */
 struct card_place {
+    struct pico_rate slow; /* ps a described ps; den 0: 1 */
     uint8_t kv, ends; /* cache and work space; embedding, output layer and its norm */
     uint8_t layer[SHAPE_MAX_LAYERS]; /* by layer of the model */
 };
 
-/* Places a rank's bytes. A card without levels has room for all and takes no time for memory: a host of which only the
+/* Places a rank's bytes; slow is the caller's to set. A card without levels has room for all and takes no time for memory: a host of which only the
  * overheads are known. ERR_PLAN where they do not fit, with the arithmetic, or where the card lacks a precision. */
 int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d);
 
@@ -71,7 +75,7 @@ int card_is_message(enum step_kind kind);
 
 /* Advances a clock by a pass's overhead, by one of its steps, and by what a rank of stage 0 does with so many tokens
  * that came back: nothing on a card. layer: of the model, -1 at both ends. Local. */
-void card_spend_pass(struct net_clock *clock, const struct card *c);
+void card_spend_pass(struct net_clock *clock, const struct card *c, const struct card_place *place);
 void card_spend_taken(struct net_clock *clock, const struct card *c, enum rank_role role, int64_t tokens);
 void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
                      const struct plan_step *step, int layer, const struct card_pass *pass);

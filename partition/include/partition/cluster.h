@@ -33,7 +33,7 @@
 #include "collectives/price.h"
 #include "partition/card.h"
 
-enum { CLUSTER_VERSION = 1, CLUSTER_SOURCE = 192 };
+enum { CLUSTER_VERSION = 1, CLUSTER_SOURCE = 192, CLUSTER_EXCEPTIONS = 64 };
 
 /* A number with its origin; value 0 and no source where the file has none. */
 struct cluster_number {
@@ -41,11 +41,19 @@ struct cluster_number {
     char source[CLUSTER_SOURCE];
 };
 
+/* Cards in a row that are not as fast as the others. */
+struct cluster_exception {
+    int first, last;
+    uint64_t speed; /* of their steps, in millionths of the described card's */
+};
+
 struct cluster {
     char name[64];
     struct cluster_number memory_Bps, memory_alone_Bps; /* of a rank, while all read; while the others wait */
     struct card card; /* without levels: only what is measured is known */
     int n_cards; /* 0: as many as asked */
+    int n_exceptions; /* of several that name a card the last one counts */
+    struct cluster_exception exception[CLUSTER_EXCEPTIONS];
     int has_host;
     struct card host; /* a named one; without levels it has overheads and power alone */
     struct net net; /* a tier's source is the beginning of its latency's */
@@ -60,6 +68,11 @@ int cluster_parse(struct cluster *c, const char *path, const char *text, size_t 
 
 /* Whether its card is described: cards of it can be simulated. */
 int cluster_has_card(const struct cluster *c);
+/* Cards such as "3-5,9" are exceptions of that speed from here on. Nonzero: not such a text, or beyond n_cards, or too
+ * many. */
+int cluster_except(struct cluster *c, const char *cards, uint64_t speed);
+/* How long a card's steps take, as a part of the described ones' time. */
+struct pico_rate cluster_slow(const struct cluster *c, int card);
 /* The tier that joins two cards: the first whose groups of `joins` cards hold both. */
 int cluster_tier(const struct cluster *c, int card_a, int card_b);
 
