@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "dist/engine.h"
+#include "one_reduce.h"
 #include "partition/random_shape.h"
 #include "random_cluster.h"
 
@@ -342,67 +342,26 @@ static void check_pipeline(int number) {
     if (rc >= 0) one_fini(&o);
 }
 
-/* From the first to the last moment of a rank in the all-reduce after the FFN of the first pass's layer 0. */
-static uint64_t reduce_ps(const struct recorder *r, uint64_t *start) {
-    uint64_t end = 0;
-    *start = UINT64_MAX;
-    for (int i = 0; i < r->n; i++) {
-        const struct record_event *e = &r->event[i];
-        if (e->track >= RECORD_LINK || e->pass || e->layer || e->step != STEP_FFN_REDUCE) continue;
-        if (e->start_ps < *start) *start = e->start_ps;
-        if (e->end_ps > end) end = e->end_ps;
-    }
-    return end - *start;
-}
-
-/* A layer of equal cards, once through with some tokens, recorded. */
-static int ring_walk(struct one *o, int size, int tokens, struct recording *rec, struct simulation *out,
-                     struct diag *d) {
-    static const int ids[4];
-    const int *prompt = ids;
-    char text[32];
-    struct plan_opts opts = {.decoder = {.n_seqs = 1, .n_ctx = 8, .max_tokens = 4, .threads = 1},
-                             .transport = COLL_TRANSPORT_LINK,
-                             .allreduce = "ring",
-                             .net = &o->c.net};
-    struct engine_job job = {.n_seqs = 1, .prompt = &prompt, .prompt_len = &tokens, .n_new = 1, .chunk = 4};
-    int rc = preset_shape(&o->shape, "llama3-8b", NULL, 0, d);
-    o->shape.n_layers = 1;
-    snprintf(text, sizeof text, "tp%d", size);
-    if (!rc) rc = strategy_parse(&o->st, text, d);
-    if (!rc) rc = plan_make(&o->p, &o->shape, &o->st, size, &opts, d);
-    if (!rc) rc = trace_fixed(o->trace, o->p, &job, 0, d);
-    if (!rc) rc = recording_init(rec, size, 0, UINT64_MAX, d);
-    return rc ? rc : simulate_recorded(out, o->p, &o->c, o->trace, rec, d);
-}
-
-/* 2 (P-1) rounds of a message of 1/P of the bytes; in half of them they are added, by net_default's 10 ps a byte. The
- * first overhead of sending is part of the step before, as the all-reduce begins at once. */
+/* 2 (P-1) rounds of a message of 1/P of the bytes; in half of them they are added, by net_default's 10 ps a byte. */
 static void check_ring(int size, uint64_t key) {
-    struct one o = {0};
+    struct cluster c = {0};
     struct diag d = {0};
-    struct recording rec = {0};
-    struct simulation s = {0};
-    uint64_t n = 0, P = (uint64_t)size, first = 0, start;
-    random_cluster(&o.c, key, &n, 0);
-    o.c.net.n_tiers = 1;
-    o.c.joins[0] = 0;
-    struct net_link *l = &o.c.net.tier[0].link;
+    uint64_t n = 0, P = (uint64_t)size;
+    random_cluster(&c, key, &n, 0);
+    c.net.n_tiers = 1;
+    c.joins[0] = 0;
+    struct net_link *l = &c.net.tier[0].link;
     l->G.den = 1;
     l->g_ps = l->L_ps / 2;
-    uint64_t tokens = 1 + below(key, &n, 4), k = 4 * 4096 * tokens / P;
-    int rc = ring_walk(&o, size, (int)tokens, &rec, &s, &d);
+    struct one_reduce o = {.size = size, .tokens = 1 + (int)below(key, &n, 4)};
+    uint64_t k = 4 * REDUCE_WIDTH * (uint64_t)o.tokens / P;
+    int rc = one_reduce(&o, &c, "ring", &d);
     uint64_t ps = 2 * (P - 1) * (l->o_send_ps + k * l->G.num + l->L_ps + l->o_recv_ps) + (P - 1) * k * 10;
     CHECK(rc == 0, "%s", d.text);
-    for (int r = 0; r < size && !rc; r++) {
-        uint64_t took = reduce_ps(&rec.rank[r], &start) + l->o_send_ps;
-        first = r ? first : start;
-        CHECK(start == first && took == ps, "ring of %d: rank %d takes %" PRIu64 " ps, by formula %" PRIu64, size, r,
-              took, ps);
-    }
-    if (!rc) simulation_fini(&s);
-    recording_fini(&rec);
-    one_fini(&o);
+    for (int r = 0; r < size && !rc; r++)
+        CHECK(o.start_ps[r] == o.start_ps[0] && o.end_ps[r] - o.start_ps[r] == ps,
+              "ring of %d: rank %d takes %" PRIu64 " ps, by formula %" PRIu64, size, r, o.end_ps[r] - o.start_ps[r],
+              ps);
 }
 
 int main(void) {
