@@ -36,10 +36,12 @@ struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier)
 
 static void carry(struct net_stamp *free, const struct net_link *link, const struct net_stamp *ready, uint64_t words_ps,
                   struct net_stamp *arrival) {
-    *arrival = stamp_max(ready, free);
+    *arrival = *free = stamp_max(ready, free);
     stamp_add(arrival, NET_BANDWIDTH, words_ps);
-    *free = *arrival;
-    if (link->g_ps > words_ps) stamp_add(free, NET_OVERHEAD, link->g_ps - words_ps);
+    if (link->g_ps > words_ps)
+        stamp_add(free, NET_OVERHEAD, link->g_ps);
+    else
+        *free = *arrival;
     stamp_add(arrival, NET_LATENCY, link->L_ps);
     if (!link->via_host) return;
     stamp_add(arrival, NET_BANDWIDTH, words_ps);

@@ -111,8 +111,7 @@ static int follow(struct walk *w, const struct record_event *wait) {
     }
     go_back(w, e->end_ps, NET_LATENCY, wait->step);
     for (; e && w->at > w->from; e = find_before(w, e)) {
-        go_back(w, e->end_ps, NET_OVERHEAD, wait->step); /* the gap between messages */
-        go_back(w, e->start_ps, NET_BANDWIDTH, wait->step);
+        go_back(w, e->start_ps, w->at > e->end_ps ? NET_OVERHEAD : NET_BANDWIDTH, wait->step); /* gap, or words */
         if (e->start_ps == e->ready_ps) return 0;
     }
     return w->at > w->from ? -1 : 0;

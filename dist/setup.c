@@ -149,7 +149,8 @@ int setup_plan(struct plan **out, int *chunk, const struct app *app, const struc
     struct app own = *app;
     struct plan_opts o;
     int fixed = !cluster_has_card(&app->cluster) || opts_given(&app->spec, "chunk");
-    if (!app->spec.search && app_check_stragglers(app, st, d)) return ERR_USAGE; /* one to compare may do without it */
+    int checked = app->spec.search ? 0 : app_check_stragglers(app, st, d); /* a plan to compare may do without one */
+    if (checked) return checked;
     for (;; own.spec.chunk /= 2) {
         int rc = setup_plan_opts(&o, &own, m, p, st, d);
         o.decoder.progress_arg = (void *)(uintptr_t)app; /* outlives this copy */

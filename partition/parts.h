@@ -64,6 +64,12 @@ int plan_block_index(const struct plan *p, const struct plan_block *b);
 
 /* First layers of the stages: begin[n_stages+1]. */
 int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d);
+/* The same with other costs of a stage that holds layers [a, b) than bytes: the largest is as small as can be, then the
+ * sum of squares. stage_layers as they can be (plan_make checks). ERR_PLAN where every split costs SPLIT_NEVER. */
+#define SPLIT_NEVER INT64_MAX
+typedef int64_t split_cost(void *user, int stage, int a, int b);
+int split_by(const struct model_shape *s, const struct strategy *st, split_cost *cost, void *user, int *begin,
+             struct diag *d);
 /* First part of rank i when n parts go to `size` ranks; the last ranks get the parts over. */
 int split_begin(int n, int size, int i);
 /* The same for FFN leaves: at 2^k ranks whole subtrees (base/pairtree.h), else the first ranks get the parts over, as

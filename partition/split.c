@@ -1,10 +1,11 @@
 /* split.c - who gets which layers, heads, FFN leaves and vocabulary rows.
  *
  * Layers. A pipeline runs at the pace of its slowest stage, and a stage's time is near the weight bytes that each of
- * its ranks reads per token. So stage s with layers [a, b) costs (bytes of layers a..b-1, and of the output layer in
- * the last stage) / size(s), and the split minimises the largest cost (linear partition by dynamic programming: Skiena,
- * "The Algorithm Design Manual", section 10.7), then, among those, the sum of squares, which keeps the other stages
- * even too; what still ties gives earlier stages more layers. O(stages x layers^2): microseconds for real models.
+ * its ranks reads per token (with a cluster, balance.c has times). So stage s with layers [a, b) costs (bytes of layers
+ * a..b-1, and of the output layer in the last stage) / size(s), and the split minimises the largest cost (linear
+ * partition by dynamic programming: Skiena, "The Algorithm Design Manual", section 10.7), then, among those, the sum of
+ * squares, which keeps the other stages even too; what still ties gives earlier stages more layers. O(stages x
+ * layers^2): microseconds for real models.
  *
  *     5 layers of 10 MiB, output layer 12 MiB, 3 stages of 1:   2 2 1+output   costs 20 20 22                        */
 #include <stdlib.h>
@@ -108,17 +109,13 @@ __extension__ typedef unsigned __int128 wide; /* squares of bytes, summed */
 struct partition {
     const struct model_shape *shape;
     const struct strategy *st;
-    int64_t *before; /* [n_layers+1] bytes of the layers before */
+    split_cost *cost;
+    void *user;
     wide *best;
     int *last;
 };
 
 static const wide unreachable = ~(wide)0;
-
-static int64_t stage_cost(const struct partition *t, int stage, int a, int b) {
-    int64_t head = stage == t->st->n_stages - 1 ? head_bytes(t->shape) : 0;
-    return (t->before[b] - t->before[a] + head) / t->st->stage_size[stage];
-}
 
 /* One cell: the last stage of `stage + 1` takes n layers, fewest first, so that ties leave more to the earlier ones.
  * cap < 0: minimise the largest cost; else the sum of squares of costs that are at most cap. */
@@ -129,8 +126,8 @@ static void fill_cell(struct partition *t, int stage, int layers, int64_t cap) {
     *cell = unreachable;
     for (int n = min; n <= max && n <= layers; n++) {
         wide before = t->best[(size_t)stage * (size_t)width + (size_t)(layers - n)];
-        int64_t cost = stage_cost(t, stage, layers - n, layers);
-        if (before == unreachable || (cap >= 0 && cost > cap)) continue;
+        int64_t cost = before == unreachable ? SPLIT_NEVER : t->cost(t->user, stage, layers - n, layers);
+        if (cost == SPLIT_NEVER || (cap >= 0 && cost > cap)) continue;
         wide here = (wide)cost, value = cap >= 0 ? before + here * here : before > here ? before : here;
         if (value >= *cell) continue;
         *cell = value;
@@ -179,24 +176,45 @@ static void trace(const struct partition *t, int *begin) {
     begin[0] = 0;
 }
 
+int split_by(const struct model_shape *s, const struct strategy *st, split_cost *cost, void *user, int *begin,
+             struct diag *d) {
+    size_t cells = ((size_t)s->n_layers + 1) * ((size_t)st->n_stages + 1);
+    struct partition t = {.shape = s, .st = st, .cost = cost, .user = user};
+    int rc = 0;
+    t.best = calloc(cells, sizeof *t.best);
+    t.last = calloc(cells, sizeof *t.last);
+    wide least = t.best && t.last ? fill(&t, -1) : 0;
+    if (!t.best || !t.last) {
+        rc = diag_set(d, ERR_MEMORY, "no memory to split %d layers over %d stages", s->n_layers, st->n_stages);
+    } else if (least == unreachable) {
+        rc = diag_set(d, ERR_PLAN, "strategy %s: no split of the layers of %s fits", st->text, s->name);
+    } else {
+        fill(&t, (int64_t)least);
+        trace(&t, begin);
+    }
+    free(t.best);
+    free(t.last);
+    return rc;
+}
+
+struct bytes {
+    const struct strategy *st;
+    int64_t *before, head; /* [n_layers+1] of the layers before; of the output layer */
+};
+
+static int64_t bytes_of(void *user, int stage, int a, int b) {
+    const struct bytes *k = user;
+    return (k->before[b] - k->before[a] + (stage == k->st->n_stages - 1 ? k->head : 0)) / k->st->stage_size[stage];
+}
+
 int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d) {
     int rc = check_counts(s, st, d);
     if (rc) return rc;
-    size_t width = (size_t)s->n_layers + 1, cells = width * ((size_t)st->n_stages + 1);
-    struct partition t = {.shape = s, .st = st};
-    t.before = calloc(width, sizeof *t.before);
-    t.best = calloc(cells, sizeof *t.best);
-    t.last = calloc(cells, sizeof *t.last);
-    if (!t.before || !t.best || !t.last) {
-        rc = diag_set(d, ERR_MEMORY, "no memory to split %d layers over %d stages", s->n_layers, st->n_stages);
-    } else {
-        for (int l = 0; l < s->n_layers; l++)
-            t.before[l + 1] = t.before[l] + layer_bytes(s, l);
-        fill(&t, (int64_t)fill(&t, -1));
-        trace(&t, begin);
-    }
-    free(t.before);
-    free(t.best);
-    free(t.last);
+    struct bytes k = {st, calloc((size_t)s->n_layers + 1, sizeof *k.before), head_bytes(s)};
+    if (!k.before) return diag_set(d, ERR_MEMORY, "no memory to split %d layers", s->n_layers);
+    for (int l = 0; l < s->n_layers; l++)
+        k.before[l + 1] = k.before[l] + layer_bytes(s, l);
+    rc = split_by(s, st, bytes_of, &k, begin, d);
+    free(k.before);
     return rc;
 }

@@ -72,7 +72,7 @@ static void check_push(void) {
     CHECK(b.now.share[NET_OVERHEAD] == 500000 && b.now.share[NET_BANDWIDTH] == 210000 &&
               b.now.share[NET_LATENCY] == 500000,
           "a message's shares");
-    CHECK(second.share[NET_OVERHEAD] == 490000 && second.share[NET_BANDWIDTH] == 2310000 &&
+    CHECK(second.share[NET_OVERHEAD] == 700000 && second.share[NET_BANDWIDTH] == 2100000 &&
               shares_of(&second) == second.ps,
           "gap and words of a waiting message: %" PRIu64 " %" PRIu64, second.share[NET_OVERHEAD],
           second.share[NET_BANDWIDTH]);

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "check.h"
+#include "dist/engine.h"
 #include "dist/simulate.h"
 
 static inline uint64_t below(uint64_t key, uint64_t *n, uint64_t most) {
@@ -59,6 +60,34 @@ static inline void random_cluster(struct cluster *c, uint64_t key, uint64_t *n, 
         c->joins[i] = i + 1 < c->net.n_tiers ? 2 << i : 0;
     }
     random_exceptions(c, key);
+}
+
+/* Of sequences with 1 to 40 prompt tokens each; with `other`, passes get random contexts and refused drafts. */
+static inline void random_trace(struct trace *out, const struct plan *p, int replica, uint64_t key, int n_seqs,
+                                int n_new, int other) {
+    enum { MOST = 64 };
+    static const int ids[40];
+    const int *prompt[MOST];
+    int len[MOST];
+    uint64_t n = 0;
+    struct diag d = {0};
+    for (int i = 0; i < n_seqs && i < MOST; i++) {
+        prompt[i] = ids;
+        len[i] = 1 + (int)below(key, &n, 40);
+    }
+    struct engine_job job = {.n_seqs = n_seqs,
+                             .prompt = prompt,
+                             .prompt_len = len,
+                             .n_new = n_new,
+                             .chunk = 16,
+                             .sampling = {.top_k = 1, .top_p = 1}};
+    CHECK(trace_fixed(out, p, &job, replica, &d) == 0, "%s", d.text);
+    for (int i = 0; i < out->n && other; i++) {
+        struct trace_pass *t = &out->pass[i];
+        if (t->wanted) t->returned = 1 + (int)below(key + (uint64_t)replica, &n, (uint64_t)t->wanted);
+        t->ctx_read += (int64_t)below(key + (uint64_t)replica, &n, 1000);
+        t->ctx_sum += (int64_t)below(key + (uint64_t)replica, &n, 10000);
+    }
 }
 
 static inline int same_stamp(const struct net_stamp *a, const struct net_stamp *b) {

@@ -30,32 +30,6 @@ static const struct {
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 
-/* Of a plan's sequences, 1 to 40 prompt tokens each; with `other`, passes get random contexts and refused drafts. */
-static void make_trace(struct trace *out, const struct plan *p, int replica, uint64_t key, int other) {
-    static int prompt[40];
-    const int *prompts[SEQS];
-    int len[SEQS];
-    uint64_t n = 0;
-    struct diag d = {0};
-    for (int i = 0; i < SEQS; i++) {
-        prompts[i] = prompt;
-        len[i] = 1 + (int)below(key, &n, 40);
-    }
-    struct engine_job job = {.n_seqs = SEQS,
-                             .prompt = prompts,
-                             .prompt_len = len,
-                             .n_new = 5,
-                             .chunk = 16,
-                             .sampling = {.top_k = 1, .top_p = 1}};
-    CHECK(trace_fixed(out, p, &job, replica, &d) == 0, "%s", d.text);
-    for (int i = 0; i < out->n && other; i++) {
-        struct trace_pass *t = &out->pass[i];
-        if (t->wanted) t->returned = 1 + (int)below(key + (uint64_t)replica, &n, (uint64_t)t->wanted);
-        t->ctx_read += (int64_t)below(key + (uint64_t)replica, &n, 1000);
-        t->ctx_sum += (int64_t)below(key + (uint64_t)replica, &n, 10000);
-    }
-}
-
 static int make_plan(struct plan **out, int i, const struct cluster *c, struct diag *d) {
     struct model_shape shape;
     struct strategy st;
@@ -93,7 +67,7 @@ static void check_case(int i, int round) {
     int rc = make_plan(&p, i, &c, &d);
     CHECK(rc == 0, "%s: %s", what, d.text);
     for (int r = 0; !rc && r < p->strategy.dp; r++)
-        make_trace(&trace[r], p, r, key, round);
+        random_trace(&trace[r], p, r, key, SEQS, 5, round);
     int skipped = rc ? 0 : check_both(what, p, &c, trace);
     CHECK(skipped >= cases[i].least || c.n_exceptions, "%s: only %d %% of the events skipped", what, skipped);
     for (int r = 0; r < MAX_DP; r++)
@@ -114,7 +88,7 @@ static void check_too_long(void) {
     int rc = make_plan(&p, N_CASES - 1, &c, &d);
     CHECK(rc == 0, "%s", d.text);
     if (rc) return;
-    make_trace(&trace, p, 0, 1, 0);
+    random_trace(&trace, p, 0, 1, SEQS, 5, 0);
     rc = simulate(&sim, p, &c, &trace, &d);
     CHECK(rc == ERR_PLAN && strstr(d.text, "26 days"), "%d: %s", rc, d.text);
     trace_fini(&trace);

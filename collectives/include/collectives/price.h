@@ -19,7 +19,7 @@
  * These functions are the only place where messages advance a clock: the timer here, and whoever carries stamps on real
  * messages, call the same ones, so they agree to the picosecond. A stamp carries, beside the time, what that time is
  * made of; where a clock waits, it takes over the shares of what it waited for, so shares always sum to the time
- * exactly: the critical path. Rounding is per term ([ ]): scaling all parameters by k scales times by k only for whole
+ * exactly: the critical path. A port that is busy for the gap is so by overhead alone, whatever its words took. Rounding is per term ([ ]): scaling all parameters by k scales times by k only for whole
  * rates. */
 #ifndef COLLECTIVES_PRICE_H
 #define COLLECTIVES_PRICE_H

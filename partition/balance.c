@@ -1,0 +1,183 @@
+/* balance.c - layers dealt to the stages of a pipeline by the time that they take on described cards. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "estimate_priv.h"
+#include "parts.h"
+
+/* Stages whose time can differ for the same layers. */
+enum { FIRST, MIDDLE, LAST, KINDS };
+
+struct balance {
+    const struct plan *p;
+    const struct cluster *c;
+    const struct card_pass *pass;
+    int size, free; /* of the stages with layers; the first whose layers are free */
+    uint64_t coll_ps; /* of a layer */
+    const struct plan_block **block; /* [size][n_layers] */
+    int uniform; /* all layers have equal blocks: a stage's time depends on their number alone */
+    int64_t *known; /* [KINDS][n_layers+1][n_layers+1], 0: not yet */
+};
+
+/* ---- a stage's time ---- */
+
+static uint64_t weights_of(const struct plan_block *const *block, int n) {
+    uint64_t bytes = 0;
+    for (int l = 0; l < n; l++)
+        for (int i = 0; i < block[l]->n; i++)
+            bytes += (uint64_t)block[l]->step[i].cost.weight_bytes;
+    return bytes;
+}
+
+static void spend_block(struct virtual_rank *v, const struct plan_block *b, int layer, const struct card_pass *pass) {
+    for (int i = 0; i < b->n; i++)
+        card_spend_step(&v->clock, v->card, &v->place, &b->step[i], layer, pass);
+}
+
+static const struct plan_block *const *blocks_of(const struct balance *b, int rank) {
+    return b->block + (size_t)b->p->ranks[rank].tp_index * (size_t)b->p->shape.n_layers;
+}
+
+/* A rank as it is, but for its layers: [a, z). SPLIT_NEVER: they do not fit its card. */
+static int64_t rank_ps(const struct balance *b, int rank, int a, int z) {
+    struct plan_rank r = b->p->ranks[rank];
+    struct plan p = {.ranks = &r, .n_ranks = 1};
+    struct virtual_rank v = {.card = r.role == RANK_HOST ? &b->c->host : &b->c->card};
+    const struct plan_block *const *block = blocks_of(b, rank) + a;
+    int own = r.shard.layer1 - r.shard.layer0;
+    uint64_t ends = r.bytes.weights - weights_of(r.layers, own);
+    r.bytes.kv = own ? r.bytes.kv / (size_t)own * (size_t)(z - a) : 0;
+    r.bytes.weights = ends + weights_of(block, z - a);
+    r.shard.layer0 = a;
+    r.shard.layer1 = z;
+    r.layers = block;
+    if (card_place(&v.place, v.card, &p, 0, NULL)) return SPLIT_NEVER;
+    card_spend_pass(&v.clock, v.card);
+    spend_block(&v, r.prologue, -1, b->pass);
+    for (int l = a; l < z; l++)
+        spend_block(&v, block[l - a], l, b->pass);
+    spend_block(&v, r.epilogue, -1, b->pass);
+    return (int64_t)pico_add(v.clock.now.ps, (uint64_t)(z - a) * b->coll_ps);
+}
+
+/* Ranks of a stage that do the same. */
+static int same_ranks(const struct balance *b, int i, int k) {
+    const struct plan_rank *x = &b->p->ranks[i], *y = &b->p->ranks[k];
+    return x->prologue == y->prologue && x->epilogue == y->epilogue && x->engine_bytes == y->engine_bytes &&
+           !memcmp(&x->bytes, &y->bytes, sizeof x->bytes) &&
+           !memcmp(blocks_of(b, i), blocks_of(b, k), (size_t)b->p->shape.n_layers * sizeof *b->block);
+}
+
+static int64_t slowest_ps(const struct balance *b, const struct plan_stage *s, int a, int z) {
+    int64_t most = 0;
+    for (int r = s->first; r < s->first + s->size; r++) {
+        int64_t ps = r > s->first && same_ranks(b, r - 1, r) ? 0 : rank_ps(b, r, a, z);
+        if (ps > most) most = ps;
+    }
+    return most;
+}
+
+static int64_t stage_ps(void *user, int stage, int a, int z) {
+    const struct balance *b = user;
+    size_t width = (size_t)b->p->shape.n_layers + 1;
+    size_t kind = stage == 0 ? FIRST : stage + 1 == b->p->n_stages ? LAST : MIDDLE;
+    if (b->p->strategy.stage_layers[stage] >= 0) return 0; /* as it is */
+    int64_t *known =
+        &b->known[(kind * width + (size_t)(b->uniform ? 0 : a)) * width + (size_t)(b->uniform ? z - a : z)];
+    if (!*known) *known = slowest_ps(b, &b->p->stages[stage], a, z);
+    return *known;
+}
+
+/* ---- setting up ---- */
+
+/* Whether there are two stages to deal to, and all that hold layers are equally large: they have blocks alike. */
+static int can_deal(struct balance *b) {
+    const struct plan *p = b->p;
+    int n = 0;
+    for (int s = 0; s < p->n_stages; s++) {
+        if (p->strategy.stage_layers[s] < 0 && !n++) b->free = s;
+        if (p->stages[s].layer0 == p->stages[s].layer1) continue;
+        if (b->size && p->stages[s].size != b->size) return 0;
+        b->size = p->stages[s].size;
+    }
+    return n > 1;
+}
+
+static void find_blocks(struct balance *b) {
+    const struct plan *p = b->p;
+    int n = p->shape.n_layers;
+    b->uniform = 1;
+    for (int s = 0; s < p->n_stages; s++) {
+        const struct plan_stage *g = &p->stages[s];
+        for (int i = 0; i < b->size * (g->layer1 - g->layer0); i++) {
+            int r = i % b->size, l = i / b->size;
+            const struct plan_block **at = &b->block[r * n + g->layer0 + l];
+            *at = p->ranks[g->first + r].layers[l];
+            b->uniform &= *at == b->block[r * n];
+        }
+    }
+}
+
+/* Of a layer, where all ranks of the stage come to them at once. */
+static int find_colls(struct balance *b, struct diag *d) {
+    static const enum coll_place in_layers[] = {AT_MERGE, AT_ATTN, AT_FFN};
+    struct estimator *e;
+    struct turn turn;
+    if (b->size == 1) return 0;
+    int rc = estimator_new(&e, b->p, b->c, d);
+    if (rc) return rc;
+    struct stage_class *k = e->kind[e->class_of[b->free]];
+    rc = estimate_turn(e, k, b->pass, &turn, d);
+    for (int i = 0; i < 3 && !rc; i++) {
+        const struct net_stamp *way = k->costs->coll[in_layers[i]];
+        uint64_t most = 0;
+        for (int r = 0; way && r < k->size * (k->size <= MAX_PAIRS ? k->size : 1); r++)
+            if (way[r].ps != NEVER && way[r].ps > most) most = way[r].ps;
+        b->coll_ps += most;
+    }
+    estimator_free(e);
+    return rc;
+}
+
+static int64_t slowest_of(struct balance *b, const int *begin) {
+    int64_t most = 0;
+    for (int s = 0; s < b->p->n_stages; s++) {
+        const struct plan_stage *g = &b->p->stages[s];
+        int64_t ps = begin ? stage_ps(b, s, begin[s], begin[s + 1]) : stage_ps(b, s, g->layer0, g->layer1);
+        if (ps > most) most = ps;
+    }
+    return most;
+}
+
+static int deal(struct strategy *out, struct balance *b, struct diag *d) {
+    const struct plan *p = b->p;
+    int *begin = malloc(((size_t)p->n_stages + 1) * sizeof *begin);
+    int rc = begin ? find_colls(b, d) : diag_set(d, ERR_MEMORY, "no memory to deal layers");
+    find_blocks(b);
+    if (!rc) rc = split_by(&p->shape, &p->strategy, stage_ps, b, begin, d);
+    if (!rc && slowest_of(b, begin) < slowest_of(b, NULL)) {
+        for (int s = 0; s < p->n_stages; s++)
+            out->stage_layers[s] = begin[s + 1] - begin[s];
+        rc = strategy_finish(out, d);
+    }
+    free(begin);
+    return rc;
+}
+
+int plan_balance(struct strategy *out, const struct plan *p, const struct cluster *c, const struct card_pass *pass,
+                 struct diag *d) {
+    struct balance b = {
+        .p = p,
+        .c = c,
+        .pass = pass,
+    };
+    size_t width = (size_t)p->shape.n_layers + 1;
+    *out = p->strategy;
+    if (!can_deal(&b)) return 0;
+    b.block = calloc((size_t)b.size * width, sizeof *b.block);
+    b.known = calloc(KINDS * width * width, sizeof *b.known);
+    int rc = b.block && b.known ? deal(out, &b, d) : diag_set(d, ERR_MEMORY, "no memory to deal layers");
+    free(b.block);
+    free(b.known);
+    return rc;
+}
