@@ -11,7 +11,9 @@
  * bias = 7 rope          3 a rotated value (two products and an add or subtract for each of a pair = 6) attention     4
  * a position and head beside the two products (maximum, subtract, exp, sum) activation    SiLU 4, GELU 9 (tanh) or 5
  * (erf), and 1 for the product with `up` in gated models residual      1 a value, 1 more each for a bias and a
- * multiplier allreduce     the schedule's additions sample        1 comparison a vocabulary row Not counted: rounding
+ * multiplier allreduce     the schedule's additions sample        1 comparison a vocabulary row rounded to fewer bits
+ * than binary32: 1 a value (fp16) or 4 (magnitude, product, nearest, product) where it ends a layer or the embedding;
+ * messages carry the codes that this made. Not counted: rounding
  * activations to integers, applying block scales, the rescaling of an attention sum once in 32 positions. They are
  * proportional to what is counted and far below it. */
 #include <string.h>
@@ -153,6 +155,12 @@ static void add_residual(struct costing *c, enum step_kind kind, enum vec bias, 
     if (c->s->post_norm) add_norm(c, cost, norm, norm_bias);
 }
 
+/* Of the last step's result. */
+static void add_rounding(struct costing *c) {
+    static const int ops[HIDDEN_FORMS] = {[HIDDEN_F16] = 1, [HIDDEN_I8] = 4, [HIDDEN_I4] = 4};
+    c->b->step[c->b->n - 1].cost.ops_per_tok[PREC_F32] += ops[c->o->hidden] * (int64_t)c->s->d_model;
+}
+
 static void add_pre_norm(struct costing *c, enum step_kind kind, enum vec norm, enum vec bias) {
     struct step_cost *cost = add_step(c, kind);
     if (!c->s->post_norm) add_norm(c, cost, norm, bias);
@@ -199,6 +207,7 @@ void cost_layer(struct plan_block *b, const struct plan *p, const struct plan_ra
     add_reduce(&c, STEP_FFN_REDUCE, &g->ffn[r->tp_index], g->size);
     if (sync == SYNC_JOINED) add_residual(&c, STEP_ATTN_ADD, VEC_O_B, VEC_ATTN_NORM, VEC_ATTN_NORM_B);
     add_residual(&c, STEP_FFN_ADD, VEC_DOWN_B, VEC_FFN_NORM, VEC_FFN_NORM_B);
+    add_rounding(&c);
 }
 
 /* ---- both ends of a rank's pass ---- */
@@ -217,6 +226,7 @@ static void add_embed(struct costing *c) {
     cost->ops_per_tok[PREC_F32] =
         (int64_t)s->d_model * ((s->n_positions > 0) + (s->n_types > 0) + (s->embed_scale != 1));
     add_norm(c, cost, VEC_EMBED_NORM, VEC_EMBED_NORM_B);
+    add_rounding(c);
 }
 
 void cost_prologue(struct plan_block *b, const struct plan *p, const struct plan_rank *r) {
@@ -259,8 +269,8 @@ static void add_head(struct costing *c) {
 
 void cost_epilogue(struct plan_block *b, const struct plan *p, const struct plan_rank *r) {
     struct costing c = {&p->shape, &p->opts.decoder, r, 0, b};
-    int64_t vector = 4 * (int64_t)p->shape.d_model;
-    add_messages(&c, STEP_SEND_HIDDEN, r->n_send_to, PLAN_HEADER_BYTES, PLAN_TOKEN_BYTES + vector);
+    int64_t header = plan_hidden_bytes(p, 0);
+    add_messages(&c, STEP_SEND_HIDDEN, r->n_send_to, header, plan_hidden_bytes(p, 1) - header);
     if (!r->shard.final_norm) return;
     add_head(&c);
     add_sample(&c, p);
