@@ -23,16 +23,19 @@ size_t hidden_bytes(enum hidden_form f, int n) {
     return (size_t)(n + GROUP - 1) / GROUP * group_bytes(f);
 }
 
-/* n values, filled up with zeros. A block with a scale hides infinities and NaN, and its scale may overflow: such a
- * group becomes NaN, so that sampling notices. */
+/* n values, filled up with zeros. A block begins with its d, which may overflow, and hides infinities and NaN: such a
+ * group becomes NaN, so that sampling notices. Where d is 0, numbers behind it would give zeros of either sign. */
 static void encode_group(enum hidden_form f, const float *x, int n, uint8_t *out) {
+    static const float zeros[GROUP];
     float full[GROUP] = {0};
     int in_range = 1;
     memcpy(full, x, (size_t)n * sizeof *x);
     for (int i = 0; i < n; i++)
         in_range &= fabsf(x[i]) <= HIDDEN_MOST;
     formats[f]->quantize(full, 1, out, GROUP);
-    if (!in_range && !formats[f]->is_float) store_u16(out, HALF_NAN); /* d */
+    if (formats[f]->is_float) return;
+    if (load_half(out) == 0) formats[f]->quantize(zeros, 1, out, GROUP);
+    if (!in_range) store_u16(out, HALF_NAN);
 }
 
 static void decode_group(enum hidden_form f, const uint8_t *in, int n, float *x) {
