@@ -31,6 +31,7 @@ same_time "shared cache" 4 "$h100" --tp 2 --kvp 2
 same_time "lossy links" 2 "$configs/boards-1gbe.yaml" --tp 2 --wire int8
 sed 's/^    transfer: push/    transfer: push\n    medium: fifo/' "$h100" >"$tmp/shared.yaml"
 same_time "a shared link and its arbiter" 4 "$tmp/shared.yaml" --tp 3
+same_time "hidden states in fewer bits" 4 "$h100" --tp 2 --pp 2 --hidden int8
 same_time "a host" 6 "$northpole" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 
 # All cards share a link: one more rank is the arbiter.
