@@ -7,15 +7,17 @@
  * Operations are counted for the arithmetic as order.h defines it. Products: 2 for a multiply and its add, by the wider
  * of the two operands: integers of 4 or 8 bits, or F32 with float weights or float activations. Elementwise, all
  * F32, an exp, tanh, erf, division or root being one:
- *   norm          RMS: square, add, scale, weight = 4 a value; layer norm: mean, subtract, square, add, scale, weight,
- * bias = 7 rope          3 a rotated value (two products and an add or subtract for each of a pair = 6) attention     4
- * a position and head beside the two products (maximum, subtract, exp, sum) activation    SiLU 4, GELU 9 (tanh) or 5
- * (erf), and 1 for the product with `up` in gated models residual      1 a value, 1 more each for a bias and a
- * multiplier allreduce     the schedule's additions sample        1 comparison a vocabulary row rounded to fewer bits
- * than binary32: 1 a value (fp16) or 4 (magnitude, product, nearest, product) where it ends a layer or the embedding;
- * messages carry the codes that this made. Not counted: rounding
- * activations to integers, applying block scales, the rescaling of an attention sum once in 32 positions. They are
- * proportional to what is counted and far below it. */
+ *   norm        RMS: 4 a value (square, add, scale, weight); layer norm: 7 (mean, subtract, bias beside them)
+ *   rope        3 a rotated value: two products and an add or subtract for each of a pair
+ *   attention   4 a position and head beside the two products: maximum, subtract, exp, sum
+ *   activation  SiLU 4, GELU 9 (tanh) or 5 (erf), and 1 for the product with `up` in gated models
+ *   residual    1 a value, 1 more each for a bias and a multiplier
+ *   rounding    of hidden states after the embedding and each layer: fp16 1 a value; int8, int4 4 (magnitude, product,
+ *               nearest, product). Messages carry these codes: sending and receiving them counts no more
+ *   allreduce   the schedule's additions
+ *   sample      1 comparison a vocabulary row
+ * Not counted: rounding activations to integers, applying block scales, the rescaling of an attention sum once in 32
+ * positions. They are proportional to what is counted and far below it. */
 #include <string.h>
 
 #include "parts.h"
