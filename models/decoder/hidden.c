@@ -8,7 +8,7 @@
 #include "kernels/half.h"
 #include "priv.h"
 
-enum { GROUP = 32, HALF_NAN = 0x7e00 };
+enum { GROUP = 32, HALF_NAN = 0x7e00, HALF_MOST = 65504 };
 
 extern const struct tensor_type tensor_type_f16, tensor_type_q8_0, tensor_type_q4_0;
 static const struct tensor_type *const formats[] = {
@@ -31,7 +31,7 @@ static void encode_group(enum hidden_form f, const float *x, int n, uint8_t *out
     int in_range = 1;
     memcpy(full, x, (size_t)n * sizeof *x);
     for (int i = 0; i < n; i++)
-        in_range &= fabsf(x[i]) <= HIDDEN_MOST;
+        in_range &= fabsf(x[i]) <= HALF_MOST;
     formats[f]->quantize(full, 1, out, GROUP);
     if (formats[f]->is_float) return;
     if (load_half(out) == 0) formats[f]->quantize(zeros, 1, out, GROUP);
@@ -61,7 +61,7 @@ void hidden_decode(enum hidden_form f, const void *in, int n, float *x) {
 }
 
 void hidden_round(enum hidden_form f, float *x, int n) {
-    uint8_t code[GROUP * sizeof(float)];
+    uint8_t code[GROUP * 2]; /* of the widest */
     for (int i = 0; i < n && f != HIDDEN_F32; i += GROUP) {
         encode_group(f, x + i, group_len(i, n), code);
         decode_group(f, code, group_len(i, n), x + i);

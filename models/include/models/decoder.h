@@ -30,7 +30,6 @@ struct shard_spec {
 enum hidden_form { HIDDEN_F32, HIDDEN_F16, HIDDEN_I8, HIDDEN_I4, HIDDEN_FORMS };
 /* Of n values. decode(encode(x)) is what round makes of x; rounding it again changes nothing. Greater magnitudes than
  * binary16 has become infinite (fp16), or their group NaN. Local. */
-#define HIDDEN_MOST 65504.0f
 size_t hidden_bytes(enum hidden_form f, int n);
 void hidden_encode(enum hidden_form f, const float *x, int n, void *out);
 void hidden_decode(enum hidden_form f, const void *in, int n, float *x);
