@@ -176,14 +176,16 @@ static int parse_mode(struct decoder_opts *o, const char *mode, const struct mod
     return diag_set(d, ERR_USAGE, "--mode %.20s: valid are a16, a8, a4, w4a16, w4a8, w8a8, w4a4", mode);
 }
 
-static int parse_kv(struct decoder_opts *o, const char *kv, struct diag *d) {
-    static const char *const names[] = {"f16", "int8", "int4"};
-    for (int i = 0; i < 3; i++)
-        if (!strcasecmp(kv, names[i])) {
-            o->kv = (enum kv_type)i;
-            return 0;
-        }
-    return diag_set(d, ERR_USAGE, "--kv %.20s: valid are f16, int8, int4", kv);
+/* The place of a word in a list "a, b, c". */
+static int parse_choice(const char *option, const char *word, const char *list, int *out, struct diag *d) {
+    const char *at = list;
+    for (int i = 0; *at; i++) {
+        size_t n = strcspn(at, ",");
+        *out = i;
+        if (strlen(word) == n && !strncasecmp(word, at, n)) return 0;
+        at += n + strspn(at + n, ", ");
+    }
+    return diag_set(d, ERR_USAGE, "--%s %.20s: valid are %s", option, word, list);
 }
 
 int app_threads(const struct run_spec *s) {
@@ -223,10 +225,14 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     o->threads = app_threads(r);
     o->seed = (uint64_t)r->seed;
     o->cache_dir = r->weights_cache ? r->weights_cache : getenv("NORTHWALL_CACHE");
-    int rc = parse_mode(o, r->mode ? r->mode : default_mode(r), s, d);
-    if (rc) return rc;
+    int kv = 0, hidden = 0, rc = parse_mode(o, r->mode ? r->mode : default_mode(r), s, d);
     /* the recipe has attention products in INT4, which takes an INT4 cache */
-    return parse_kv(o, r->kv ? r->kv : o->linear_bits == ACT_I4 ? "int4" : "f16", d);
+    const char *cache = r->kv ? r->kv : o->linear_bits == ACT_I4 ? "int4" : "f16";
+    if (!rc) rc = parse_choice("kv", cache, "f16, int8, int4", &kv, d);
+    if (!rc) rc = parse_choice("hidden", r->hidden, "f32, fp16, int8, int4", &hidden, d);
+    o->kv = (enum kv_type)kv;
+    o->hidden = (enum hidden_form)hidden;
+    return rc;
 }
 
 int app_check_stragglers(const struct app *app, const struct strategy *st, struct diag *d) {

@@ -468,8 +468,9 @@ static int agree_tokens(struct engine *e, struct diag *d) {
     if (!rc && e->mismatch)
         rc = diag_set(&mine, ERR_MISMATCH, "stage %d: a pass or token message did not match", e->me->stage);
     if (!rc && e->stopping & STOP_NAN)
-        rc = diag_set(&mine, ERR_FORMAT, "%s: the logits are not numbers: the model's weights hold NaN or infinities",
-                      e->plan->shape.name);
+        rc = diag_set(&mine, ERR_FORMAT, "%s: the logits are not numbers: the model's weights hold NaN or infinities%s",
+                      e->plan->shape.name,
+                      e->plan->opts.decoder.hidden ? ", or its hidden states do not fit --hidden: try f32" : "");
     if (rc) diag_set(d, rc, "%s", mine.text);
     return err_agree(e->world, rc, d);
 }

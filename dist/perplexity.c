@@ -118,8 +118,9 @@ int perplexity_measure(struct perplexity *out, const struct app *app, const stru
     if (!rc && stop) rc = diag_set(d, ERR_INTERRUPTED, "interrupted by a signal: no result");
     if (!rc) summarize(out, window_n);
     if (!rc && !isfinite(out->mean_nll))
-        rc = diag_set(d, ERR_FORMAT, "%s: the logits are not numbers: its weights hold NaN or infinities",
-                      app->spec.model);
+        rc = diag_set(d, ERR_FORMAT, "%s: the logits are not numbers: its weights hold NaN or infinities%s",
+                      app->spec.model,
+                      f.plan->opts.decoder.hidden ? ", or its hidden states do not fit --hidden: try f32" : "");
     out->window = window;
     out->seconds = engine_now() - t;
     tp_forward_close(&f);

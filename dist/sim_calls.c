@@ -67,10 +67,6 @@ void sim_calls_fini(struct sim_calls *c) {
 
 /* ---- steps ---- */
 
-int64_t sim_hidden_bytes(const struct plan *p, const struct trace_pass *pass) {
-    return PLAN_HEADER_BYTES + pass->tokens * (PLAN_TOKEN_BYTES + 4 * (int64_t)p->shape.d_model);
-}
-
 int64_t sim_token_bytes(const struct trace_pass *pass) {
     return PLAN_SAMPLED_HEADER_BYTES + pass->returned * (int64_t)PLAN_SAMPLED_BYTES;
 }

@@ -36,7 +36,6 @@ int sim_call_starts(const struct plan *p, int rank, enum step_kind kind, int lay
                     size_t *n);
 int sim_call_ends(enum step_kind kind, const struct trace_pass *pass);
 
-int64_t sim_hidden_bytes(const struct plan *p, const struct trace_pass *pass);
 int64_t sim_token_bytes(const struct trace_pass *pass);
 
 #endif

@@ -118,7 +118,7 @@ static int add_sends(struct maker *m, int to, int step, int n, int base, int64_t
 static int add_hidden(struct maker *m) {
     const struct plan_rank *r = plan_rank_of(m);
     return add_sends(m, r->send_to_first, r->send_to_step, r->n_send_to, m->class->first + m->class->size,
-                     sim_hidden_bytes(m->s->p, m->pass));
+                     plan_hidden_bytes(m->s->p, m->pass->tokens));
 }
 
 static int add_token(struct maker *m) {

@@ -213,7 +213,7 @@ static const struct trace_pass *pass_of(const struct walker *w) {
 }
 
 static void send_hidden(struct sim *s, struct walker *w) {
-    int64_t bytes = sim_hidden_bytes(s->p, pass_of(w));
+    int64_t bytes = plan_hidden_bytes(s->p, pass_of(w)->tokens);
     int me = (int)(w - s->rank);
     for (int i = 0; i < w->me->n_send_to; i++) {
         int to = w->me->send_to_first + i * w->me->send_to_step;

@@ -14,6 +14,15 @@ static size_t hidden(const struct engine *e) {
     return (size_t)e->head.n * d_model(e);
 }
 
+/* How a vector of them travels. */
+static enum hidden_form form(const struct engine *e) {
+    return e->plan->opts.decoder.hidden;
+}
+
+static size_t vector_bytes(const struct engine *e) {
+    return hidden_bytes(form(e), e->plan->shape.d_model);
+}
+
 static struct token_batch batch(const struct engine *e) {
     return (struct token_batch){.n = e->head.n, .id = e->id, .seq = e->slot, .pos = e->pos};
 }
@@ -39,7 +48,8 @@ static void run_recv_hidden(struct engine *e, int layer) {
     at += sizeof e->head;
     memcpy(e->tok, at, (size_t)e->head.n * sizeof *e->tok);
     at += (size_t)e->head.n * sizeof *e->tok;
-    memcpy(e->h, at, (size_t)e->head.n * d_model(e) * sizeof(float));
+    for (int i = 0; i < e->head.n; i++, at += vector_bytes(e))
+        hidden_decode(form(e), at, (int)d_model(e), e->h + (size_t)i * d_model(e));
     spread_tokens(e);
 }
 
@@ -56,13 +66,15 @@ static void run_send_hidden(struct engine *e, int layer) {
     (void)layer;
     if (!e->me->n_send_to) return; /* a smaller stage follows, and others of this one serve it */
     struct send_buffer *b = next_buffer(e);
-    size_t n = (size_t)e->head.n, tokens = n * sizeof *e->tok, vectors = hidden(e) * sizeof(float);
+    size_t tokens = (size_t)e->head.n * sizeof *e->tok;
+    char *at = b->bytes + sizeof e->head + tokens;
     memcpy(b->bytes, &e->head, sizeof e->head);
     memcpy(b->bytes + sizeof e->head, e->tok, tokens);
-    memcpy(b->bytes + sizeof e->head + tokens, e->h, vectors);
+    for (int i = 0; i < e->head.n; i++, at += vector_bytes(e))
+        hidden_encode(form(e), e->h + (size_t)i * d_model(e), (int)d_model(e), at);
     for (int i = 0; i < e->me->n_send_to; i++) {
         int peer = e->me->send_to_first + i * e->me->send_to_step - e->replica_first;
-        link_isend(e->replica, peer, TAG_HIDDEN, b->bytes, sizeof e->head + tokens + vectors, &b->req[b->n_req++]);
+        link_isend(e->replica, peer, TAG_HIDDEN, b->bytes, (size_t)(at - b->bytes), &b->req[b->n_req++]);
     }
 }
 

@@ -195,7 +195,7 @@ static void add_ends(const struct meter *m, int rank, const struct shape *s, dou
     const struct plan *p = m->p;
     const struct plan_rank *r = &p->ranks[rank];
     struct coll_event event[COLL_GATHER_EVENTS];
-    double hidden = PLAN_HEADER_BYTES + s->tokens * (PLAN_TOKEN_BYTES + 4.0 * p->shape.d_model);
+    double hidden = (double)plan_hidden_bytes(p, s->tokens);
     double tokens = PLAN_SAMPLED_HEADER_BYTES + s->returned * (double)PLAN_SAMPLED_BYTES;
     size_t offer = (size_t)(PLAN_OFFER_HEADER_BYTES +
                             s->wanted * (PLAN_OFFER_BYTES + p->opts.top_candidates * PLAN_CANDIDATE_BYTES));

@@ -7,13 +7,17 @@
  * Operations are counted for the arithmetic as order.h defines it. Products: 2 for a multiply and its add, by the wider
  * of the two operands: integers of 4 or 8 bits, or F32 with float weights or float activations. Elementwise, all
  * F32, an exp, tanh, erf, division or root being one:
- *   norm          RMS: square, add, scale, weight = 4 a value; layer norm: mean, subtract, square, add, scale, weight,
- * bias = 7 rope          3 a rotated value (two products and an add or subtract for each of a pair = 6) attention     4
- * a position and head beside the two products (maximum, subtract, exp, sum) activation    SiLU 4, GELU 9 (tanh) or 5
- * (erf), and 1 for the product with `up` in gated models residual      1 a value, 1 more each for a bias and a
- * multiplier allreduce     the schedule's additions sample        1 comparison a vocabulary row Not counted: rounding
- * activations to integers, applying block scales, the rescaling of an attention sum once in 32 positions. They are
- * proportional to what is counted and far below it. */
+ *   norm        RMS: 4 a value (square, add, scale, weight); layer norm: 7 (mean, subtract, bias beside them)
+ *   rope        3 a rotated value: two products and an add or subtract for each of a pair
+ *   attention   4 a position and head beside the two products: maximum, subtract, exp, sum
+ *   activation  SiLU 4, GELU 9 (tanh) or 5 (erf), and 1 for the product with `up` in gated models
+ *   residual    1 a value, 1 more each for a bias and a multiplier
+ *   rounding    of hidden states after the embedding and each layer: fp16 1 a value; int8, int4 4 (magnitude, product,
+ *               nearest, product). Messages carry these codes: sending and receiving them counts no more
+ *   allreduce   the schedule's additions
+ *   sample      1 comparison a vocabulary row
+ * Not counted: rounding activations to integers, applying block scales, the rescaling of an attention sum once in 32
+ * positions. They are proportional to what is counted and far below it. */
 #include <string.h>
 
 #include "parts.h"
@@ -153,6 +157,12 @@ static void add_residual(struct costing *c, enum step_kind kind, enum vec bias, 
     if (c->s->post_norm) add_norm(c, cost, norm, norm_bias);
 }
 
+/* Of the last step's result. */
+static void add_rounding(struct costing *c) {
+    static const int ops[HIDDEN_FORMS] = {[HIDDEN_F16] = 1, [HIDDEN_I8] = 4, [HIDDEN_I4] = 4};
+    c->b->step[c->b->n - 1].cost.ops_per_tok[PREC_F32] += ops[c->o->hidden] * (int64_t)c->s->d_model;
+}
+
 static void add_pre_norm(struct costing *c, enum step_kind kind, enum vec norm, enum vec bias) {
     struct step_cost *cost = add_step(c, kind);
     if (!c->s->post_norm) add_norm(c, cost, norm, bias);
@@ -199,6 +209,7 @@ void cost_layer(struct plan_block *b, const struct plan *p, const struct plan_ra
     add_reduce(&c, STEP_FFN_REDUCE, &g->ffn[r->tp_index], g->size);
     if (sync == SYNC_JOINED) add_residual(&c, STEP_ATTN_ADD, VEC_O_B, VEC_ATTN_NORM, VEC_ATTN_NORM_B);
     add_residual(&c, STEP_FFN_ADD, VEC_DOWN_B, VEC_FFN_NORM, VEC_FFN_NORM_B);
+    add_rounding(&c);
 }
 
 /* ---- both ends of a rank's pass ---- */
@@ -217,6 +228,7 @@ static void add_embed(struct costing *c) {
     cost->ops_per_tok[PREC_F32] =
         (int64_t)s->d_model * ((s->n_positions > 0) + (s->n_types > 0) + (s->embed_scale != 1));
     add_norm(c, cost, VEC_EMBED_NORM, VEC_EMBED_NORM_B);
+    add_rounding(c);
 }
 
 void cost_prologue(struct plan_block *b, const struct plan *p, const struct plan_rank *r) {
@@ -259,8 +271,8 @@ static void add_head(struct costing *c) {
 
 void cost_epilogue(struct plan_block *b, const struct plan *p, const struct plan_rank *r) {
     struct costing c = {&p->shape, &p->opts.decoder, r, 0, b};
-    int64_t vector = 4 * (int64_t)p->shape.d_model;
-    add_messages(&c, STEP_SEND_HIDDEN, r->n_send_to, PLAN_HEADER_BYTES, PLAN_TOKEN_BYTES + vector);
+    int64_t header = plan_hidden_bytes(p, 0);
+    add_messages(&c, STEP_SEND_HIDDEN, r->n_send_to, header, plan_hidden_bytes(p, 1) - header);
     if (!r->shard.final_norm) return;
     add_head(&c);
     add_sample(&c, p);

@@ -250,8 +250,7 @@ static void run_sends(const struct estimator *e, const struct stage_class *c, in
 /* 0: nothing. */
 static int64_t sent_bytes(const struct estimator *e, const struct stage_class *c, const struct costs *costs) {
     const struct plan_rank *rank = &e->p->ranks[c->first];
-    if (!rank->shard.final_norm)
-        return PLAN_HEADER_BYTES + costs->tokens * (PLAN_TOKEN_BYTES + 4 * (int64_t)e->p->shape.d_model);
+    if (!rank->shard.final_norm) return plan_hidden_bytes(e->p, costs->tokens);
     return costs->wanted ? PLAN_SAMPLED_HEADER_BYTES + costs->wanted * (int64_t)PLAN_SAMPLED_BYTES : 0;
 }
 

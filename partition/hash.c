@@ -11,7 +11,7 @@ static void mix(uint64_t *h, const int64_t *values, size_t n) {
 
 static void mix_opts(uint64_t *h, const struct plan_opts *o) {
     const struct decoder_opts *c = &o->decoder;
-    MIX(h, c->linear_bits, c->head_bits, c->silu_bits, c->kv, c->n_seqs, c->n_ctx, c->max_tokens, c->threads,
+    MIX(h, c->linear_bits, c->head_bits, c->silu_bits, c->kv, c->hidden, c->n_seqs, c->n_ctx, c->max_tokens, c->threads,
         (int64_t)c->seed);
     MIX(h, (int64_t)o->mem_bytes, o->n_micro, o->top_candidates, o->max_logits, o->transport, o->domain_ranks);
     if (o->wire) *h = hash_bytes(o->wire->name, strlen(o->wire->name), *h);

@@ -24,12 +24,16 @@ static void head_sizes(const struct plan *p, const struct plan_rank *r, size_t s
     size[PLAN_PART_POOL] = ranks * top * PLAN_CANDIDATE_BYTES;
 }
 
+int64_t plan_hidden_bytes(const struct plan *p, int64_t tokens) {
+    int64_t vector = (int64_t)hidden_bytes(p->opts.decoder.hidden, p->shape.d_model);
+    return PLAN_HEADER_BYTES + tokens * (PLAN_TOKEN_BYTES + vector);
+}
+
 /* Messages of a pipeline. The last stage sends tokens where the others send hidden states, and stage 0 receives them.
  */
 static void message_sizes(const struct plan *p, const struct plan_rank *r, size_t size[PLAN_PART_COUNT],
                           struct plan_layout *out) {
-    size_t tokens = (size_t)p->opts.decoder.max_tokens, vector = (size_t)p->shape.d_model * sizeof(float);
-    size_t hidden = PLAN_HEADER_BYTES + tokens * (PLAN_TOKEN_BYTES + vector);
+    size_t hidden = (size_t)plan_hidden_bytes(p, p->opts.decoder.max_tokens);
     size_t sampled = PLAN_SAMPLED_HEADER_BYTES + (size_t)p->opts.max_logits * PLAN_SAMPLED_BYTES;
     int receivers = r->n_send_to + r->n_token_to; /* one of them is 0 */
     out->n_send = receivers ? p->opts.n_micro + 1 : 0;

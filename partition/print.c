@@ -129,13 +129,14 @@ static void print_acts(const struct plan *p, char *buf, size_t cap) {
 static void print_opts(const struct plan *p, FILE *out) {
     static const char *const kv[] = {[KV_F16] = "f16", [KV_I8] = "int8", [KV_I4] = "int4"};
     const struct decoder_opts *o = &p->opts.decoder;
+    static const char *const hidden[] = {"", "; hidden states fp16", "; hidden states int8", "; hidden states int4"};
     char text[512], acts[128], micro[64] = "";
     print_acts(p, acts, sizeof acts);
     if (p->n_stages > 1)
         snprintf(micro, sizeof micro, "; %d micro-batch%s in flight", p->opts.n_micro,
                  p->opts.n_micro == 1 ? "" : "es");
-    snprintf(text, sizeof text, "%s; KV cache %s for %d sequence%s of %d positions; up to %d tokens a pass%s", acts,
-             kv[o->kv], o->n_seqs, plural(o->n_seqs), o->n_ctx, o->max_tokens, micro);
+    snprintf(text, sizeof text, "%s%s; KV cache %s for %d sequence%s of %d positions; up to %d tokens a pass%s", acts,
+             hidden[o->hidden], kv[o->kv], o->n_seqs, plural(o->n_seqs), o->n_ctx, o->max_tokens, micro);
     sentence("computes", text, out);
 }
 

@@ -163,8 +163,8 @@ static const struct cmd_mode modes[] = {
     {"model synth", "quant out seed threads"},
     {"model quantize", "type head-type out threads"},
     {"model tokenize", "text no-bos"},
-    {"model perplexity",
-     "quant text window skip seed kvp threads mode kv allreduce transport wire drop-sync net log kernels all json"},
+    {"model perplexity", "quant text window skip seed kvp threads mode kv hidden allreduce transport wire drop-sync "
+                         "net log kernels all json"},
     {0},
 };
 _Static_assert(sizeof modes / sizeof *modes == N_ACTIONS + 1, "a mode for each action");

@@ -51,7 +51,7 @@ const struct cmd cmd_plan = {
     .usage =
         "--model FILE|PRESET [--strategy S | --tp N --kvp N --pp N --dp N | --ranks N] [options]\n"
         "       northwall plan --search --model FILE|PRESET --cluster FILE [--users N --prompt TOKENS --generate N]",
-    .options = "model quant ranks chunk mode kv allreduce wire drop-sync json",
+    .options = "model quant ranks chunk mode kv hidden allreduce wire drop-sync json",
     .modes = modes,
     .mode = mode,
     .notes = "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more. --search tries every\n"

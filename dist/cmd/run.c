@@ -350,7 +350,7 @@ const struct cmd cmd_run = {
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
     .options =
         "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
-        "kv allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
+        "kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout "
         "mem weights-cache kernels json quiet flip-weight net cluster straggler clock trace timeline log",
     .bare = "timeline",

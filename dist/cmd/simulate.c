@@ -63,8 +63,7 @@ const struct cmd cmd_simulate = {
     .summary = "time and energy of a plan on a described cluster, without weights",
     .usage = "--model FILE|PRESET --cluster FILE [--strategy S] [--users N --prompt TOKENS --generate N] [options]",
     .options = "model quant strategy tp kvp pp dp ranks cluster straggler users prompt generate ctx chunk "
-               "micro-batches mode kv "
-               "allreduce wire drop-sync trace timeline json",
+               "micro-batches mode kv hidden allreduce wire drop-sync trace timeline json",
     .bare = "timeline",
     .notes = "Every rank walks every pass step by step, with clocks in whole picoseconds; a run of the same plan with\n"
              "--cluster and --clock virtual has the same times to the picosecond. Latency a token is prompt and\n"

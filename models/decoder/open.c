@@ -42,6 +42,8 @@ static int check_opts(const struct model_shape *s, const struct decoder_opts *o,
                         (int)o->linear_bits, (int)o->head_bits, o->silu_bits);
     if (o->kv != KV_F16 && o->kv != KV_I8 && o->kv != KV_I4)
         return diag_set(d, ERR_RANGE, "cache type %d is unknown", (int)o->kv);
+    if ((unsigned)o->hidden >= HIDDEN_FORMS)
+        return diag_set(d, ERR_RANGE, "form %d of hidden states is unknown", (int)o->hidden);
     if (o->n_seqs < 1 || o->n_ctx < 1 || o->max_tokens < 1 || o->threads < 1 || o->n_seqs > 1 << 20 ||
         o->n_ctx > 1 << 30)
         return diag_set(d, ERR_RANGE,

@@ -4,7 +4,7 @@
  *   each layer:  norm -> q k v -> rope -> cache -> attention -> O product -> parts   (sums of this shard's subtrees)
  *                h += root of the parts of all shards
  *                norm -> gate, up -> act(gate)*up -> down product -> parts
- *                h += root
+ *                h += root                       rounded to opts.hidden, as the embedding is
  *   final norm -> output rows -> logits
  *
  * Post-norm models (bert) norm after the sums instead of before the products. */
@@ -77,6 +77,7 @@ void decoder_embed(struct decoder *dec, const struct token_batch *b, float *h) {
             add_row(h, p->row, s->d_model);
         }
         if (p->vec[VEC_EMBED_NORM]) norm_row(s, h, h, p->vec[VEC_EMBED_NORM], p->vec[VEC_EMBED_NORM_B], s->d_model);
+        hidden_round(dec->opts.hidden, h, s->d_model);
     }
 }
 
@@ -319,9 +320,9 @@ void decoder_ffn(struct decoder *dec, int layer, const struct token_batch *b, co
     decoder_ffn_down(dec, layer, b->n, parts);
 }
 
-/* h += (root + bias) * residual multiplier, then the norm of post-norm models. */
+/* h += (root + bias) * residual multiplier, then the norm of post-norm models; rounded to a form. */
 static void add_root(struct decoder *dec, int n, float *h, const float *root, const float *bias, const float *norm,
-                     const float *norm_bias) {
+                     const float *norm_bias, enum hidden_form form) {
     const struct model_shape *s = &dec->shape;
     int d = s->d_model;
 #pragma omp parallel for num_threads(dec->opts.threads) schedule(static) if (n > 1 && dec->opts.threads > 1)
@@ -333,12 +334,13 @@ static void add_root(struct decoder *dec, int n, float *h, const float *root, co
             to[i] = to[i] + (s->residual_scale != 1 ? y * s->residual_scale : y);
         }
         if (s->post_norm) norm_row(s, to, to, norm, norm_bias, d);
+        hidden_round(form, to, d);
     }
 }
 
 void decoder_attention_add(struct decoder *dec, int layer, int n, float *h, const float *root) {
     const struct decoder_layer *L = layer_of(dec, layer);
-    add_root(dec, n, h, root, L->vec[VEC_O_B], L->vec[VEC_ATTN_NORM], L->vec[VEC_ATTN_NORM_B]);
+    add_root(dec, n, h, root, L->vec[VEC_O_B], L->vec[VEC_ATTN_NORM], L->vec[VEC_ATTN_NORM_B], HIDDEN_F32);
 }
 
 void decoder_own_add(struct decoder *dec, int layer, int n, const float *h, float *parts, float *own) {
@@ -359,7 +361,7 @@ void decoder_own_carry(const struct decoder *dec, int n, const float *own_sum, f
 
 void decoder_ffn_add(struct decoder *dec, int layer, int n, float *h, const float *root) {
     const struct decoder_layer *L = layer_of(dec, layer);
-    add_root(dec, n, h, root, L->vec[VEC_DOWN_B], L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B]);
+    add_root(dec, n, h, root, L->vec[VEC_DOWN_B], L->vec[VEC_FFN_NORM], L->vec[VEC_FFN_NORM_B], dec->opts.hidden);
 }
 
 void decoder_out_norm(struct decoder *dec, int n, float *h) {

@@ -48,6 +48,7 @@ for n in 1 3; do
     fails "bad n-grams ($n)" 2 "MIN:MAX" $n run --model "$kjv" --draft 2 --draft-ngram 3:2
     fails "drafts of a plan ($n)" 2 "unknown option '--draft'" $n plan --model "$kjv" --draft 2
     fails "bad kv ($n)" 2 "--kv" $n run --model "$kjv" --kv q9
+    fails "bad hidden ($n)" 2 "--hidden int9: valid are f32" $n run --model "$kjv" --hidden int9
     fails "flipped weight ($n)" 7 "verification failed" $n bench --model "$kjv" -n 8 --repeat 1 --flip-weight $((n - 1)) --json
     ok "flipped weight ($n): tokens_verified" grep -q '"tokens_verified": false' "$tmp/out"
 done

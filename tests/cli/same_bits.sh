@@ -42,6 +42,15 @@ for sampling in "" "--temperature 0.7 --seed 5"; do
     done
 done
 
+# Hidden states in fewer bits: other logits, the same under every strategy.
+ok "hidden int8" run 1 1 "$tmp/plain" --hidden int8
+ok "hidden int8: other logits" [ "$(field "$tmp/one" logits_hash)" != "$(field "$tmp/plain" logits_hash)" ]
+for s in $strategies; do
+    ok "$s, hidden int8" run "$n" "$s" "$tmp/other" --hidden int8
+    ok "$s, hidden int8: tokens" [ "$(field "$tmp/plain" ids)" = "$(field "$tmp/other" ids)" ]
+    ok "$s, hidden int8: logits" [ "$(field "$tmp/plain" logits_hash)" = "$(field "$tmp/other" logits_hash)" ]
+done
+
 if [ "$n" -gt 1 ]; then
     for a in tree oneshot twoshot; do
         for t in shm link; do

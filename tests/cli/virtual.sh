@@ -34,6 +34,7 @@ same_time "a shared link and its arbiter" 4 "$tmp/shared.yaml" --tp 3
 same_time "stragglers" 4 "$h100" --tp 2 --pp 2 --straggler 2=0.7 --straggler 3=1.5
 sed 's/^    transfer: push/    transfer: via-host/' "$northpole" >"$tmp/through.yaml"
 same_time "messages through the host" 6 "$tmp/through.yaml" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
+same_time "hidden states in fewer bits" 4 "$h100" --tp 2 --pp 2 --hidden int8
 same_time "a host" 6 "$northpole" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 
 # All cards share a link: one more rank is the arbiter.

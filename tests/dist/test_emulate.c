@@ -113,6 +113,7 @@ static int case_init(struct job_case *c, int number) {
                             .draft = {draft, 1, 2},
                             .end_ids = &c->end_id,
                             .n_end_ids = (int)below(key, &n, 2)};
+    c->opts.decoder.hidden = (enum hidden_form)below(key, &n, HIDDEN_FORMS);
     return strategy_ranks(&st);
 }
 

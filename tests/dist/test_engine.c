@@ -35,6 +35,7 @@ struct setting {
     int end_id; /* 0: none */
     const char *allreduce, *drop_sync;
     enum coll_transport transport;
+    enum hidden_form hidden;
 };
 
 /* One rank's part of a run. */
@@ -74,6 +75,7 @@ static int make_plan(struct plan **plan, const struct rank_run *r, struct diag *
                                       .head_bits = set->bits == ACT_I4 ? ACT_I8 : set->bits,
                                       .silu_bits = set->bits == ACT_I4 ? 8 : 0,
                                       .kv = set->kv,
+                                      .hidden = set->hidden,
                                       .n_seqs = per_replica,
                                       .n_ctx = set->n_ctx ? set->n_ctx : 48,
                                       .max_tokens = set->max_tokens ? set->max_tokens : 24,
@@ -226,6 +228,26 @@ static void check_file(const char *path, enum act_bits bits, enum kv_type kv, do
     gguf_close(g);
 }
 
+/* Rounded where each layer ends, whether or not a stage does: other logits than those of binary32. */
+static void check_hidden(const char *path) {
+    struct gguf *g = NULL;
+    struct model_shape s;
+    struct engine_result plain, rounded;
+    if (open_file(path, &g, &s)) return;
+    make_prompts(s.n_vocab);
+    struct setting set = {.strategy = "1", .n_seqs = 3, .n_micro = 1, .chunk = 16, .bits = ACT_I8, .flip = -1};
+    if (run(&set, &s, g, &plain)) return;
+    for (int f = HIDDEN_F16; f < HIDDEN_FORMS; f++) {
+        set.hidden = (enum hidden_form)f;
+        if (run(&set, &s, g, &rounded)) break;
+        CHECK(!same(&plain, &rounded), "form %d rounds nothing", f);
+        engine_result_fini(&rounded);
+        compare(&s, g, set, SANITIZED || f == HIDDEN_I4 ? some : every);
+    }
+    engine_result_fini(&plain);
+    gguf_close(g);
+}
+
 /* Every generating architecture, odd head counts, replicated KV heads, tied embeddings, K formats, synthetic weights.
  */
 static void check_architectures(void) {
@@ -250,6 +272,7 @@ static void check_architectures(void) {
         compare(&s, NULL,
                 (struct setting){.n_seqs = 2, .bits = models[i].bits, .kv = models[i].bits == ACT_I4 ? KV_I4 : KV_F16},
                 some);
+        compare(&s, NULL, (struct setting){.n_seqs = 2, .bits = models[i].bits, .hidden = 1 + i % 3}, some);
     }
 }
 
@@ -556,6 +579,7 @@ int main(void) {
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", ACT_I8, KV_F16, 0, SANITIZED ? some : every);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_I4, KV_I4, 0.9, some);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_F32, KV_I8, 0, some);
+    check_hidden(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_architectures();
     check_drafts(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", KV_F16, 0, 4, SANITIZED ? draft_some : draft_every);
     check_drafts(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", KV_I8, 0.8, 4, draft_some);

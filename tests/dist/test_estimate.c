@@ -113,6 +113,7 @@ static void one_plan(struct one *o, uint64_t key, uint64_t *n) {
                                  .transport = COLL_TRANSPORT_LINK,
                                  .net = &o->cluster.net,
                                  .top_candidates = 1 + (int)below(key, n, 5)};
+    o->opts.decoder.hidden = (enum hidden_form)below(key, n, HIDDEN_FORMS);
 }
 
 static void one_init(struct one *o, int number, enum kind kind) {

@@ -40,6 +40,7 @@ static int make_plan(struct plan **out, int i, const struct cluster *c, struct d
     int each = (SEQS + st.dp - 1) / st.dp;
     struct plan_opts o = {.decoder = {.linear_bits = ACT_I8,
                                       .head_bits = ACT_I8,
+                                      .hidden = (enum hidden_form)(i % HIDDEN_FORMS),
                                       .n_seqs = each,
                                       .n_ctx = 64,
                                       .max_tokens = 16 * each,

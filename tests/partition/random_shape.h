@@ -82,6 +82,7 @@ static inline void random_opts(struct dice *d, struct plan_opts *o) {
     o->n_micro = roll(d, 4);
     o->top_candidates = roll(d, 3) ? roll(d, 50) : 0;
     o->max_logits = roll(d, 2) ? 1 + roll(d, 5) : 0;
+    o->decoder.hidden = (enum hidden_form)roll(d, HIDDEN_FORMS);
 }
 
 /* Stages of sizes 1 to 5 whose layers are free, given, or none at either end. */

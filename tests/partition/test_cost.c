@@ -24,22 +24,22 @@ static void small(struct model_shape *s, const char *arch, const char *type) {
     shape_set_types(s, tensor_type_find(type), NULL);
 }
 
-static struct plan *make(const struct model_shape *s, const char *strategy, enum act_bits bits, enum act_bits head,
-                         enum kv_type kv) {
+static struct plan *make_of(const struct model_shape *s, const char *strategy, const struct decoder_opts *decoder) {
     struct strategy st;
     struct plan *p = NULL;
     struct diag d = {0};
-    struct plan_opts o = {.decoder = {.linear_bits = bits,
-                                      .head_bits = head,
-                                      .kv = kv,
-                                      .n_seqs = 1,
-                                      .n_ctx = 128,
-                                      .max_tokens = 4,
-                                      .threads = 1},
-                          .top_candidates = 1};
+    struct plan_opts o = {.decoder = *decoder, .top_candidates = 1};
+    o.decoder.n_seqs = o.decoder.threads = 1;
+    o.decoder.n_ctx = 128;
+    o.decoder.max_tokens = 4;
     CHECK(!strategy_parse(&st, strategy, &d) && !plan_make(&p, s, &st, strategy_ranks(&st), &o, &d), "%s: %s", strategy,
           d.text);
     return p;
+}
+
+static struct plan *make(const struct model_shape *s, const char *strategy, enum act_bits bits, enum act_bits head,
+                         enum kv_type kv) {
+    return make_of(s, strategy, &(struct decoder_opts){.linear_bits = bits, .head_bits = head, .kv = kv});
 }
 
 struct expected {
@@ -157,6 +157,28 @@ static const struct step_cost *layer_step(const struct plan *p, int rank, enum s
     for (int i = 0; i < b->n; i++)
         if (b->step[i].kind == kind) return &b->step[i].cost;
     return NULL;
+}
+
+/* Hidden states in fewer bits: shorter messages, and work where the embedding and the layers end. */
+static void test_hidden(void) {
+    static const struct {
+        enum hidden_form form;
+        int64_t bytes, ops; /* of a vector of 64 */
+    } cases[] = {{HIDDEN_F32, 256, 0}, {HIDDEN_F16, 128, 64}, {HIDDEN_I8, 2 * 34, 256}, {HIDDEN_I4, 2 * 18, 256}};
+    for (int i = 0; i < LEN(cases); i++) {
+        struct model_shape s;
+        small(&s, "llama", "Q8_0");
+        struct plan *p = make_of(&s, "pp2", &(struct decoder_opts){.hidden = cases[i].form});
+        const struct expected first[] = {{STEP_RECV_TOKEN, {0}},
+                                         {STEP_EMBED, {.row_bytes_per_tok = 68, .ops_per_tok = {cases[i].ops}}}};
+        const struct expected send[] = {
+            {STEP_SEND_HIDDEN, {.messages = 1, .sent_bytes = 24, .sent_bytes_per_tok = 16 + cases[i].bytes}}};
+        check_block(p->ranks[0].prologue, first, LEN(first));
+        check_block(p->ranks[0].epilogue, send, LEN(send));
+        CHECK(layer_step(p, 1, STEP_ATTN_ADD)->ops_per_tok[PREC_F32] == 64, "form %d: after attention", i);
+        CHECK(layer_step(p, 1, STEP_FFN_ADD)->ops_per_tok[PREC_F32] == 64 + cases[i].ops, "form %d: after a layer", i);
+        plan_free(p);
+    }
 }
 
 /* Whose arithmetic: the wider of the two operands. */
@@ -293,6 +315,7 @@ static void test_names(void) {
 int main(void) {
     test_one_rank();
     test_tp2_pp2();
+    test_hidden();
     test_precision();
     test_cache();
     test_other_archs();

@@ -266,6 +266,17 @@ static void check_reduce(const struct plan *p, int stage, enum step_kind kind) {
     free(all);
 }
 
+/* Of a vector between stages. */
+static size_t vector_bytes(const struct plan *p) {
+    size_t d = (size_t)p->shape.d_model, groups = (d + 31) / 32;
+    switch (p->opts.decoder.hidden) {
+    case HIDDEN_F16: return groups * 64;
+    case HIDDEN_I8: return groups * 34;
+    case HIDDEN_I4: return groups * 18;
+    default: return 4 * d;
+    }
+}
+
 /* Every receiver's sender has it in its list, and lists hold nobody else. */
 static void check_pipe(const struct plan *p) {
     int loop = p->n_stages > 1 && p->shape.causal, hidden = 0, tokens = 0;
@@ -295,7 +306,7 @@ static void check_pipe(const struct plan *p) {
               "%s: steps of %d", p->strategy.text, i);
         if (send)
             CHECK(send->sent_bytes == 24 * r->n_send_to &&
-                      send->sent_bytes_per_tok == (16 + 4ll * p->shape.d_model) * r->n_send_to,
+                      send->sent_bytes_per_tok == (16 + (int64_t)vector_bytes(p)) * r->n_send_to,
                   "%s: bytes of %d", p->strategy.text, i);
         if (token)
             CHECK(token->sent_bytes == 16 * r->n_token_to && token->sent_bytes_per_tok == 24 * r->n_token_to, "%s",
@@ -399,7 +410,7 @@ static void check_layout(const struct plan *p, int rank) {
     CHECK(PART(SUM) == padded(sums * vectors), "%s: sum", p->strategy.text);
     CHECK(PART(LOGITS) == padded(4 * logits * (size_t)(r->shard.vocab1 - r->shard.vocab0)), "%s: logits",
           p->strategy.text);
-    size_t hidden = 24 + vectors + 16ul * (size_t)p->opts.decoder.max_tokens, sampled = 16 + 24 * logits;
+    size_t hidden = 24 + (vector_bytes(p) + 16) * (size_t)p->opts.decoder.max_tokens, sampled = 16 + 24 * logits;
     CHECK(l.recv_bytes == (r->stage ? hidden : r->token_from >= 0 ? sampled : 0), "%s: recv", p->strategy.text);
     if (r->n_send_to) CHECK(l.send_stride >= hidden, "%s: send", p->strategy.text);
     if (r->n_token_to) CHECK(l.send_stride >= sampled, "%s: send", p->strategy.text);
@@ -495,7 +506,7 @@ static void test_hash_of_options(void) {
     strategy_parse(&st, "tp2xpp2", NULL);
     random_opts(&dice, &base);
     base.n_micro = base.max_logits = base.top_candidates = 1;
-    for (int i = 0; i < 14; i++) {
+    for (int i = 0; i < 15; i++) {
         o = base;
         switch (i) {
         case 1: o.decoder.n_ctx++; break;
@@ -511,6 +522,7 @@ static void test_hash_of_options(void) {
         case 11: o.max_logits++; break;
         case 12: o.drop_sync = "1,3-4"; break;
         case 13: o.drop_sync = "all"; break;
+        case 14: o.decoder.hidden = (o.decoder.hidden + 1) % HIDDEN_FORMS; break;
         default: break;
         }
         struct plan *p = NULL;

@@ -30,8 +30,8 @@ struct opt_list {
 /* The command line, one field an option (opts.c has the table). */
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
-        *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire, *drop_sync,
-        *log, *cluster, *clock, *trace, *timeline;
+        *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
+        *drop_sync, *log, *cluster, *clock, *trace, *timeline;
     struct opt_list stragglers; /* "CARD=FACTOR" */
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,

@@ -25,10 +25,21 @@ struct shard_spec {
     int kv_shard, kv_shards;
 };
 
+/* The residual stream's form: what decoder_embed and decoder_ffn_add round each token's vector to, and what travels
+ * between stages. fp16, or groups of 32 values with one binary16 scale: int8 (Q8_0), int4 (Q4_0). */
+enum hidden_form { HIDDEN_F32, HIDDEN_F16, HIDDEN_I8, HIDDEN_I4, HIDDEN_FORMS };
+/* Of n values. decode(encode(x)) is what round makes of x; rounding it again changes nothing. Greater magnitudes than
+ * binary16 has become infinite (fp16), or their group NaN. Local. */
+size_t hidden_bytes(enum hidden_form f, int n);
+void hidden_encode(enum hidden_form f, const float *x, int n, void *out);
+void hidden_decode(enum hidden_form f, const void *in, int n, float *x);
+void hidden_round(enum hidden_form f, float *x, int n);
+
 struct decoder_opts {
     enum act_bits linear_bits, head_bits; /* activations into linear layers and into the output layer */
     int silu_bits; /* 8: the SiLU result is rounded to int8 per group before the gate product (NorthPole); 0: not */
     enum kv_type kv;
+    enum hidden_form hidden;
     int n_seqs, n_ctx; /* cache: sequences and positions each */
     int max_tokens; /* most tokens of one call */
     int threads; /* >= 1 */

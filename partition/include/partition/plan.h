@@ -25,7 +25,8 @@
 enum { PLAN_MAX_STAGES = 1024, PLAN_MAX_RANKS = 65536 };
 
 /* What messages hold besides vectors: the engine's structs have these sizes (it asserts so).
- *   hidden states  header, T token entries (id, sequence, position, wanted), T vectors of d_model
+ *   hidden states  header, T token entries (id, sequence, position, wanted), T vectors of d_model in the form of
+ *                  opts.decoder.hidden: plan_hidden_bytes
  *   sampled tokens header, S entries (id, sequence, position, hash of its logits)
  *   an offer       header, S times (hash of the rank's logits, top_candidates candidates); the last stage all-gathers
  * A pass without tokens, a header alone, ends a micro-batch: costs leave it out. */
@@ -276,6 +277,9 @@ struct plan_pass {
     int64_t tokens, sampled, ctx_sum;
     int64_t refused; /* of the sampled: drafts, and what follows them, that the last stage refused: not returned */
 };
+
+/* A message of hidden states of T tokens. */
+int64_t plan_hidden_bytes(const struct plan *p, int64_t tokens);
 
 /* Totals of one rank, or of all (rank < 0; each replica then runs the pass), for a pass. */
 struct plan_totals {
