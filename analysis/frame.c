@@ -103,7 +103,9 @@ const char *frame_name(const struct frame *t) {
 /* ---- output ---- */
 
 static int check(const struct frame *t, struct diag *d) {
-    return t && !t->lost ? 0 : diag_set(d, ERR_MEMORY, "no memory for table %s, or a row of it is not whole", frame_name(t));
+    return t && !t->lost
+               ? 0
+               : diag_set(d, ERR_MEMORY, "no memory for table %s, or a row of it is not whole", frame_name(t));
 }
 
 /* So many significant digits, without an exponent where a person reads on. */
@@ -217,7 +219,10 @@ int frame_json(const struct frame *t, json_t **out, struct diag *d) {
         for (int i = 0; i < t->n_columns; i++) {
             const struct cell *c = &t->cell[r * t->n_columns + i];
             column_key(&t->column[i], key, sizeof key);
-            json_object_set_new(row, key, c->text ? json_string(c->text) : isfinite(c->number) ? json_real(c->number) : json_null());
+            json_object_set_new(row, key,
+                                c->text               ? json_string(c->text)
+                                : isfinite(c->number) ? json_real(c->number)
+                                                      : json_null());
         }
         json_array_append_new(rows, row);
     }

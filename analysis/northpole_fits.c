@@ -37,7 +37,6 @@ int northpole_row(struct northpole *n, struct frame *t, const struct northpole_a
 
 /* ---- the fits ---- */
 
-
 static int throughput(void *user, const struct cluster *c, double *out, struct diag *d) {
     const struct northpole *n = user;
     struct study_case on = northpole_case(c);
@@ -84,7 +83,8 @@ static int fit_one(struct northpole *n, const struct parameter *p, struct frame 
 static int fit_all(struct northpole *n) {
     struct frame *t = report_table(
         n->page, "fits", "Each number that is not published, fitted alone to 28,356 tok/s",
-        "Shares of the critical path: they are the elasticities of the latency, and of J/token, as the cards' power is\n"
+        "Shares of the critical path: they are the elasticities of the latency, and of J/token, as the cards' power "
+        "is\n"
         "the same at all times. One published figure cannot choose among these rows; the last column can.");
     int rc = 0;
     frame_column(t, "parameter", "", 0);
@@ -141,8 +141,8 @@ static double metric_of(const struct virtual_summary *s, enum metric m) {
     return NAN;
 }
 
-static void add_metric(const struct northpole *n, struct frame *t, const char *text, const char *unit,
-                       const char *role, double published, enum metric m) {
+static void add_metric(const struct northpole *n, struct frame *t, const char *text, const char *unit, const char *role,
+                       double published, enum metric m) {
     struct figure f = {text, unit, role, published, metric_of(&n->at, m), {INFINITY, -INFINITY}};
     for (int i = 0; i < n->n_fits; i++) {
         f.fitted[0] = fmin(f.fitted[0], metric_of(&n->fit[i].at, m));
@@ -173,7 +173,8 @@ static void print_figures(const struct northpole *n, struct frame *t) {
     add_metric(n, t, "throughput of a card", "tok/s", "identity: / 16", tok_s / 16, CARD);
     add_metric(n, t, "latency of a user", "ms/token", "identity: users / throughput", 1e3 * NORTHPOLE_USERS / tok_s,
                LATENCY);
-    add_metric(n, t, "energy metric", "tok/s/W", "identity: a card's / 42 W", tok_s / 16 / NORTHPOLE_CARD_W, EFFICIENCY);
+    add_metric(n, t, "energy metric", "tok/s/W", "identity: a card's / 42 W", tok_s / 16 / NORTHPOLE_CARD_W,
+               EFFICIENCY);
     add_metric(n, t, "energy a token, cards alone", "mJ", "identity: 672 W / throughput",
                1e3 * 16 * NORTHPOLE_CARD_W / tok_s, ENERGY);
     add_metric(n, t, "space metric", "tok/s/1e9", "identity: a card's / 22e9", tok_s / 16 / 22, SPACE);
@@ -190,7 +191,8 @@ static void more_cards(struct cluster *c, double x) {
 
 static int add_case(struct northpole *n, struct frame *t, const char *text, struct study_case c) {
     frame_text(t, "%s", text);
-    int rc = northpole_row(n, t, &(struct northpole_ask){.on = c, .change = more_cards, .what = NORTHPOLE_LATENCY}, NULL);
+    int rc =
+        northpole_row(n, t, &(struct northpole_ask){.on = c, .change = more_cards, .what = NORTHPOLE_LATENCY}, NULL);
     frame_end_row(t);
     return rc;
 }
@@ -269,9 +271,11 @@ static struct study_case rack_case(int users) {
 static int show_rack(struct northpole *n) {
     struct frame *t = report_table(
         n->page, "rack", "Predicted and not fitted: Granite 3.3 8B on the rack of 2025, 28 users, decoding",
-        "arXiv 2511.15950: 2.8 ms a token between tokens, context 2048, 8-bit cache and activations, 4-bit weights, up to\n"
+        "arXiv 2511.15950: 2.8 ms a token between tokens, context 2048, 8-bit cache and activations, 4-bit weights, up "
+        "to\n"
         "96 cards. Derived: a layer's 100 MB and its users' caches of 117 MB take two cards (attention, then FFN: 80\n"
-        "cards, and the output layer's), which are counted as one with twice the memory, passes and messages. Assumed: a\n"
+        "cards, and the output layer's), which are counted as one with twice the memory, passes and messages. Assumed: "
+        "a\n"
         "micro-batch for each user. Its links between servers (200 Gb/s Ethernet) are not in the model.");
     frame_column(t, "run", "", 0);
     frame_column(t, "published", "ms/token", 3);

@@ -97,8 +97,8 @@ static int fit_time(struct gpus *g, const char *parameter, int point, double pas
     struct cluster c = g->gpu[points[point].gpu].described;
     struct reached r;
     add_host_time(&c, pass_s, sequence_s);
-    int rc = parameter_reach(&r, parameter_find(parameter), &c, points[point].tok_s_card, 1e-7, tok_s_card, &a,
-                             g->n->d);
+    int rc =
+        parameter_reach(&r, parameter_find(parameter), &c, points[point].tok_s_card, 1e-7, tok_s_card, &a, g->n->d);
     if (!rc && !r.found)
         rc = diag_set(g->n->d, ERR_RANGE, "report northpole: no %s makes %s serve %.1f tok/s: %.1f is the nearest",
                       parameter, points[point].text, points[point].tok_s_card, r.nearest);
@@ -164,12 +164,13 @@ static int add_range(struct gpus *g, struct frame *t, const struct point *p) {
 
 static int show_points(struct gpus *g, double *tok_s) {
     char note[640];
-    snprintf(note, sizeof note,
-             "Fitted, the same for all: the host takes %.3f ms a pass and %.1f us a sequence of it (H100 at batch 1, A100\n"
-             "at 64); together %.1f ms at batch 64. Others have measured 4 to 13 ms between passes of this software\n"
-             "(vllm-project/vllm, issue 6854). Published: reconstructed from ratios. A range: what the sources leave\n"
-             "open, with the host's time as fitted at the peak of memory.",
-             1e3 * g->pass_s, 1e6 * g->sequence_s, 1e3 * (g->pass_s + 64 * g->sequence_s));
+    snprintf(
+        note, sizeof note,
+        "Fitted, the same for all: the host takes %.3f ms a pass and %.1f us a sequence of it (H100 at batch 1, A100\n"
+        "at 64); together %.1f ms at batch 64. Others have measured 4 to 13 ms between passes of this software\n"
+        "(vllm-project/vllm, issue 6854). Published: reconstructed from ratios. A range: what the sources leave\n"
+        "open, with the host's time as fitted at the peak of memory.",
+        1e3 * g->pass_s, 1e6 * g->sequence_s, 1e3 * (g->pass_s + 64 * g->sequence_s));
     struct frame *t = report_table(g->n->page, "gpu_points", "GPUs under the serving software of 2024", note);
     int rc = 0;
     frame_column(t, "point", "", 0);
@@ -256,7 +257,8 @@ static int show_curves(struct gpus *g) {
     static const int cards[] = {1, 2, 4, 8};
     struct frame *t = report_table(
         g->n->page, "figure2", "The curves of figure 2: batches of 1 to 128, GPUs alone and sharded",
-        "Simulated with the host's time as fitted, but for the rows as published (GPUs: reconstructed). Panels: (a) energy and (c) space metric\n"
+        "Simulated with the host's time as fitted, but for the rows as published (GPUs: reconstructed). Panels: (a) "
+        "energy and (c) space metric\n"
         "against latency, one GPU each; (b) and (d) the same over up to 8 GPUs; (e) throughput of a card. The paper\n"
         "stops at 50 ms a token. That (e) is this one is our reading: its figure was not seen.");
     frame_column(t, "device", "", 0);
@@ -293,4 +295,3 @@ int northpole_gpus(struct northpole *n) {
     free(g);
     return rc;
 }
-

@@ -26,8 +26,7 @@ static void no_limit(struct cluster *c, double x) {
 static void host_behind(struct cluster *c, double x) {
     (void)x;
     struct card_level *l = &c->card.level[c->card.n_levels++];
-    *l = (struct card_level){
-        .name = "host memory", .G = c->net.tier[0].link.G, .latency_ps = c->net.tier[0].link.L_ps};
+    *l = (struct card_level){.name = "host memory", .G = c->net.tier[0].link.G, .latency_ps = c->net.tier[0].link.L_ps};
 }
 
 /* The same with so little memory on the card that no layer lies there: x bytes. */
@@ -41,10 +40,12 @@ static void not_resident(struct cluster *c, double x) {
 static int judge(struct northpole *n) {
     const double mib = 1048576;
     struct study_case base = northpole_case(&n->described), wide = base;
-    struct frame *t = report_table(
-        n->page, "judge", "Bandwidth first, precision second? Latency when one thing changes, over that of the paper's run",
-        "8-bit rows have a card without a limit of memory, as they would not fit. Not resident: a layer's 104 MiB come\n"
-        "from the host's memory over the card's own link in each pass.");
+    struct frame *t =
+        report_table(n->page, "judge",
+                     "Bandwidth first, precision second? Latency when one thing changes, over that of the paper's run",
+                     "8-bit rows have a card without a limit of memory, as they would not fit. Not resident: a layer's "
+                     "104 MiB come\n"
+                     "from the host's memory over the card's own link in each pass.");
     wide.quant = "I8";
     wide.mode = "w8a8";
     wide.kv = "int8";
@@ -166,16 +167,18 @@ static int sweep_rates(struct northpole *n) {
     struct frame *t = report_table(n->page, "memory_sweep", "Bandwidth of the cards' memory: latency", "");
     int rc = sweep_change(n, t, faster_memory, memory, sizeof memory / sizeof *memory);
     t = rc ? NULL
-           : report_table(n->page, "pcie_sweep", "Generation of PCIe: latency",
-                          "Bandwidth alone, latencies as they are. Gen1 and Gen2 code 8 bits in 10, Gen6 256 B in flits.");
+           : report_table(
+                 n->page, "pcie_sweep", "Generation of PCIe: latency",
+                 "Bandwidth alone, latencies as they are. Gen1 and Gen2 code 8 bits in 10, Gen6 256 B in flits.");
     return rc ? rc : sweep_change(n, t, faster_links, links, sizeof links / sizeof *links);
 }
 
 static int sweep_cliff(struct northpole *n) {
     static const int context[] = {512, 1024, 2048, 2560, 3072, 4096, 8192};
-    struct frame *t = report_table(n->page, "cliff", "The cliff beside the chip: latency as the context grows, 28 users",
-                                   "Half prompt, half generated. What no longer fits is read from the host's memory "
-                                   "over the card's link in each pass.");
+    struct frame *t =
+        report_table(n->page, "cliff", "The cliff beside the chip: latency as the context grows, 28 users",
+                     "Half prompt, half generated. What no longer fits is read from the host's memory "
+                     "over the card's link in each pass.");
     int rc = 0, resident = 0;
     frame_column(t, "context", "", 4);
     frame_column(t, "layer", "", 0);

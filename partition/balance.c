@@ -5,7 +5,7 @@
 #include "estimate_priv.h"
 #include "parts.h"
 
-/* Stages whose time can differ for the same layers. */
+/* Stages whose time can differ for the same layers; where cards have their own speeds, each. */
 enum { FIRST, MIDDLE, LAST, KINDS };
 
 struct balance {
@@ -16,18 +16,10 @@ struct balance {
     uint64_t coll_ps; /* of a layer */
     const struct plan_block **block; /* [size][n_layers] */
     int uniform; /* all layers have equal blocks: a stage's time depends on their number alone */
-    int64_t *known; /* [KINDS][n_layers+1][n_layers+1], 0: not yet */
+    int64_t *known; /* [KINDS, or n_stages][n_layers+1][n_layers+1], 0: not yet */
 };
 
 /* ---- a stage's time ---- */
-
-static uint64_t weights_of(const struct plan_block *const *block, int n) {
-    uint64_t bytes = 0;
-    for (int l = 0; l < n; l++)
-        for (int i = 0; i < block[l]->n; i++)
-            bytes += (uint64_t)block[l]->step[i].cost.weight_bytes;
-    return bytes;
-}
 
 static void spend_block(struct virtual_rank *v, const struct plan_block *b, int layer, const struct card_pass *pass) {
     for (int i = 0; i < b->n; i++)
@@ -38,21 +30,24 @@ static const struct plan_block *const *blocks_of(const struct balance *b, int ra
     return b->block + (size_t)b->p->ranks[rank].tp_index * (size_t)b->p->shape.n_layers;
 }
 
+static struct pico_rate slow_of(const struct balance *b, int rank) {
+    return b->p->ranks[rank].role == RANK_HOST ? (struct pico_rate){1, 1}
+                                               : cluster_slow(b->c, virtual_card(b->p, rank));
+}
+
 /* A rank as it is, but for its layers: [a, z). SPLIT_NEVER: they do not fit its card. */
 static int64_t rank_ps(const struct balance *b, int rank, int a, int z) {
     struct plan_rank r = b->p->ranks[rank];
     struct plan p = {.ranks = &r, .n_ranks = 1};
     struct virtual_rank v = {.card = r.role == RANK_HOST ? &b->c->host : &b->c->card};
     const struct plan_block *const *block = blocks_of(b, rank) + a;
-    int own = r.shard.layer1 - r.shard.layer0;
-    uint64_t ends = r.bytes.weights - weights_of(r.layers, own);
-    r.bytes.kv = own ? r.bytes.kv / (size_t)own * (size_t)(z - a) : 0;
-    r.bytes.weights = ends + weights_of(block, z - a);
     r.shard.layer0 = a;
     r.shard.layer1 = z;
+    shard_bytes(&b->p->shape, &r.shard, &b->p->opts.decoder, &r.bytes);
     r.layers = block;
     if (card_place(&v.place, v.card, &p, 0, NULL)) return SPLIT_NEVER;
-    card_spend_pass(&v.clock, v.card);
+    v.place.slow = slow_of(b, rank);
+    card_spend_pass(&v.clock, v.card, &v.place);
     spend_block(&v, r.prologue, -1, b->pass);
     for (int l = a; l < z; l++)
         spend_block(&v, block[l - a], l, b->pass);
@@ -63,8 +58,9 @@ static int64_t rank_ps(const struct balance *b, int rank, int a, int z) {
 /* Ranks of a stage that do the same. */
 static int same_ranks(const struct balance *b, int i, int k) {
     const struct plan_rank *x = &b->p->ranks[i], *y = &b->p->ranks[k];
-    return x->prologue == y->prologue && x->epilogue == y->epilogue && x->engine_bytes == y->engine_bytes &&
-           !memcmp(&x->bytes, &y->bytes, sizeof x->bytes) &&
+    struct pico_rate p = slow_of(b, i), q = slow_of(b, k);
+    return p.num == q.num && p.den == q.den && x->prologue == y->prologue && x->epilogue == y->epilogue &&
+           x->engine_bytes == y->engine_bytes && !memcmp(&x->bytes, &y->bytes, sizeof x->bytes) &&
            !memcmp(blocks_of(b, i), blocks_of(b, k), (size_t)b->p->shape.n_layers * sizeof *b->block);
 }
 
@@ -81,6 +77,7 @@ static int64_t stage_ps(void *user, int stage, int a, int z) {
     const struct balance *b = user;
     size_t width = (size_t)b->p->shape.n_layers + 1;
     size_t kind = stage == 0 ? FIRST : stage + 1 == b->p->n_stages ? LAST : MIDDLE;
+    if (b->c->n_exceptions) kind = (size_t)stage;
     if (b->p->strategy.stage_layers[stage] >= 0) return 0; /* as it is */
     int64_t *known =
         &b->known[(kind * width + (size_t)(b->uniform ? 0 : a)) * width + (size_t)(b->uniform ? z - a : z)];
@@ -171,11 +168,11 @@ int plan_balance(struct strategy *out, const struct plan *p, const struct cluste
         .c = c,
         .pass = pass,
     };
-    size_t width = (size_t)p->shape.n_layers + 1;
+    size_t width = (size_t)p->shape.n_layers + 1, kinds = c->n_exceptions ? (size_t)p->n_stages : KINDS;
     *out = p->strategy;
     if (!can_deal(&b)) return 0;
     b.block = calloc((size_t)b.size * width, sizeof *b.block);
-    b.known = calloc(KINDS * width * width, sizeof *b.known);
+    b.known = calloc(kinds * width * width, sizeof *b.known);
     int rc = b.block && b.known ? deal(out, &b, d) : diag_set(d, ERR_MEMORY, "no memory to deal layers");
     free(b.block);
     free(b.known);

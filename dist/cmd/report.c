@@ -38,9 +38,10 @@ const struct cmd cmd_report = {
     .summary = "a published system beside the model: what is input, fitted, identity, prediction",
     .usage = "northpole [--out FOLDER] [--json]",
     .options = "out json",
-    .notes = "Simulates the system of the HPEC 2024 paper on NorthPole, fits each number that is not published alone to\n"
-             "the throughput, and shows where the fits part; then the GPUs it is compared with. --out writes each table\n"
-             "as CSV and draws the figures.",
+    .notes =
+        "Simulates the system of the HPEC 2024 paper on NorthPole, fits each number that is not published alone to\n"
+        "the throughput, and shows where the fits part; then the GPUs it is compared with. --out writes each table\n"
+        "as CSV and draws the figures.",
     .max_args = 1,
     .run = run,
 };

@@ -32,6 +32,8 @@ static void add_card(struct number *out, int *n, struct card *c) {
         add(out, n, &c->op[k].num, NET_COMPUTE);
     add(out, n, &c->step_ps, NET_OVERHEAD);
     add(out, n, &c->pass_ps, NET_OVERHEAD);
+    add(out, n, &c->token_ps, NET_OVERHEAD);
+    add(out, n, &c->sequence_ps, NET_OVERHEAD);
 }
 
 static int numbers(struct cluster *c, struct number *out) {
@@ -90,6 +92,7 @@ static int one_init(struct one *o, int number, int shared) {
     random_strategy(&dice, &o->shape, &o->st);
     random_opts(&dice, &opts);
     random_cluster(&o->c, dice.key, &n, shared);
+    o->c.n_exceptions = 0; /* a card's speed rounds its durations */
     make_whole(&o->c.card);
     make_whole(&o->c.host);
     o->c.net.tier[0].link.pull = !shared && roll(&dice, 4) == 0;
@@ -286,7 +289,7 @@ static uint64_t block_ps(const struct plan_block *b, const struct card *c, int64
 
 static uint64_t hop_ps(const struct cluster *c, const struct plan *p, int from, int to, int64_t bytes) {
     const struct net_link *l = &c->net.tier[virtual_tier(c, p, from, to)].link;
-    return l->o_send_ps + (uint64_t)bytes * l->G.num + l->L_ps + l->o_recv_ps;
+    return l->o_send_ps + (uint64_t)(1 + l->via_host) * ((uint64_t)bytes * l->G.num + l->L_ps) + l->o_recv_ps;
 }
 
 /* A prompt of T tokens goes once through a pipeline of single cards, and its first token back to the first. */
@@ -301,7 +304,7 @@ static uint64_t pipeline_ps(const struct plan *p, const struct cluster *c, int64
             ps += block_ps(k->layers[l - k->shard.layer0], &c->card, T, 1, seen);
         if (p->n_ranks > 1) ps += hop_ps(c, p, r, (r + 1) % p->n_ranks, r + 1 < p->n_ranks ? hidden : sampled);
     }
-    return ps;
+    return ps + (uint64_t)T * c->card.token_ps + c->card.sequence_ps;
 }
 
 /* A pipeline of single cards with all their bytes on one level, in place of the case's plan. */
@@ -310,6 +313,7 @@ static int pipeline_init(struct one *o, int number, int stages_of, struct diag *
     if (one_init(o, number, 0)) return -1;
     struct plan_opts opts = o->p->opts;
     opts.decoder.max_tokens = 12;
+    opts.decoder.hidden = HIDDEN_F32;
     opts.n_micro = opts.max_logits = 0;
     one_fini(o);
     memset(o->trace, 0, sizeof o->trace);
@@ -353,6 +357,7 @@ static void check_ring(int size, uint64_t key) {
     struct net_link *l = &c.net.tier[0].link;
     l->G.den = 1;
     l->g_ps = l->L_ps / 2;
+    l->via_host = c.n_exceptions = 0; /* equal cards, joined without a stop */
     struct one_reduce o = {.size = size, .tokens = 1 + (int)below(key, &n, 4)};
     uint64_t k = 4 * REDUCE_WIDTH * (uint64_t)o.tokens / P;
     int rc = one_reduce(&o, &c, "ring", &d);

@@ -15,7 +15,8 @@ struct study_case {
     int chunk; /* prompt tokens in a pass, fewer where a card has no room; 0: the default of the command line */
 };
 
-/* Makes the plan and the traces and calls use, as sim_job does on rank 0. ERR_PLAN: it does not fit, with the reason. */
+/* Makes the plan and the traces and calls use, as sim_job does on rank 0. ERR_PLAN: it does not fit, with the reason.
+ */
 int case_use(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d);
 /* Times alone. */
 int case_simulate(struct virtual_summary *out, const struct study_case *c, const struct app *app, struct diag *d);

@@ -31,6 +31,7 @@ const char *frame_name(const struct frame *t);
 /* All return 0, or ERR_MEMORY where a cell was lost. */
 int frame_print(const struct frame *t, int most_rows, FILE *out, struct diag *d); /* says how many it leaves out */
 int frame_csv(const struct frame *t, FILE *out, struct diag *d); /* RFC 4180; the header is "name [unit]" */
-int frame_json(const struct frame *t, json_t **out, struct diag *d); /* {"title", "note", "rows": [{"name unit": ...}]} */
+int frame_json(const struct frame *t, json_t **out,
+               struct diag *d); /* {"title", "note", "rows": [{"name unit": ...}]} */
 
 #endif

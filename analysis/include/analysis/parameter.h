@@ -37,8 +37,8 @@ struct reached {
 /* The quantity on a cluster: nonzero ends the search. */
 typedef int parameter_eval(void *user, const struct cluster *c, double *quantity, struct diag *d);
 
-/* Looks for the x with |ln(quantity / target)| <= tolerance, from no change on outwards: the quantity must be monotone in
- * x (Brent's method, GSL; factors by their logarithm). Not found where no x of its range gives it: no error. */
+/* Looks for the x with |ln(quantity / target)| <= tolerance, from no change on outwards: the quantity must be monotone
+ * in x (Brent's method, GSL; factors by their logarithm). Not found where no x of its range gives it: no error. */
 int parameter_reach(struct reached *out, const struct parameter *p, const struct cluster *c, double target,
                     double tolerance, parameter_eval *eval, void *user, struct diag *d);
 

@@ -18,9 +18,7 @@ struct report {
     /* Fills in the page, whose tables the caller frees. Local. */
     int (*make)(struct report_page *page, const struct app *app, struct diag *d);
     /* Figures, as gnuplot commands that read the CSV files of the page's tables; ended by a row without name. */
-    const struct report_figure {
-        const char *name, *commands;
-    } *figures;
+    const struct report_figure { const char *name, *commands; } * figures;
 };
 extern const struct report *const reports[]; /* ended by NULL */
 
@@ -28,8 +26,8 @@ extern const struct report *const reports[]; /* ended by NULL */
 struct frame *report_table(struct report_page *page, const char *name, const char *title, const char *note);
 /* Prints to a terminal, or as JSON. */
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d);
-/* Writes NAME.csv for each table, NAME.gp and, where gnuplot is installed, NAME.svg for each figure into a folder, which
- * is made if it is not there. *drawn: pictures written. ERR_IO. */
+/* Writes NAME.csv for each table, NAME.gp and, where gnuplot is installed, NAME.svg for each figure into a folder,
+ * which is made if it is not there. *drawn: pictures written. ERR_IO. */
 int report_write(const struct report *r, const struct report_page *page, const char *folder, int *drawn,
                  struct diag *d);
 void report_page_fini(struct report_page *page);
