@@ -25,6 +25,7 @@ static void set_words(struct app *own, const struct study_case *c) {
     s->quant = c->quant;
     s->mode = c->mode;
     s->kv = c->kv;
+    s->hidden = c->hidden;
     s->strategy = c->strategy;
     s->ranks = c->cards;
     s->batch = c->users;

@@ -211,13 +211,13 @@ int app_bind(struct app *app, struct diag *d) {
 }
 
 /* A preset that stands for a model trained for it computes in few bits, unless its weights are stored otherwise. */
-static const char *default_mode(const struct run_spec *r) {
-    const struct preset *p = r->model ? preset_find(r->model) : NULL;
-    return p && p->mode && !r->quant ? p->mode : "a8";
+static const struct preset *own_preset(const struct run_spec *r) {
+    return r->model && !r->quant ? preset_find(r->model) : NULL;
 }
 
 int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct model_shape *s, struct diag *d) {
     const struct run_spec *r = &app->spec;
+    const struct preset *p = own_preset(r);
     memset(o, 0, sizeof *o);
     o->n_seqs = 1;
     o->n_ctx = (int)r->ctx;
@@ -225,11 +225,11 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     o->threads = app_threads(r);
     o->seed = (uint64_t)r->seed;
     o->cache_dir = r->weights_cache ? r->weights_cache : getenv("NORTHWALL_CACHE");
-    int kv = 0, hidden = 0, rc = parse_mode(o, r->mode ? r->mode : default_mode(r), s, d);
+    int kv = 0, hidden = 0, rc = parse_mode(o, r->mode ? r->mode : p && p->mode ? p->mode : "a8", s, d);
     /* the recipe has attention products in INT4, which takes an INT4 cache */
     const char *cache = r->kv ? r->kv : o->linear_bits == ACT_I4 ? "int4" : "f16";
     if (!rc) rc = parse_choice("kv", cache, "f16, int8, int4", &kv, d);
-    if (!rc) rc = parse_choice("hidden", r->hidden ? r->hidden : "f32", "f32, fp16, int8, int4", &hidden, d);
+    if (!rc) rc = parse_choice("hidden", r->hidden ? r->hidden : p && p->hidden ? p->hidden : "f32", "f32, fp16, int8, int4", &hidden, d);
     o->kv = (enum kv_type)kv;
     o->hidden = (enum hidden_form)hidden;
     return rc;

@@ -60,8 +60,9 @@ static const struct opt table[] = {
      "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are; a preset's own)"},
     {"kv", NULL, "TYPE", OPT_STR, FIELD(kv), 0, 0, NULL,
      "key/value cache: f16, int8, int4 (default: f16; int4 in the a4 modes)"},
-    {"hidden", NULL, "f32|fp16|int8|int4", OPT_STR, FIELD(hidden), 0, 0, "f32",
-     "what every layer's result is rounded to, and travels as between stages: the same bits under every strategy"},
+    {"hidden", NULL, "f32|fp16|int8|int4", OPT_STR, FIELD(hidden), 0, 0, NULL,
+     "what every layer's result is rounded to, and travels as between stages: the same bits under every strategy "
+     "(default: f32; a preset's own)"},
     {"temperature", NULL, "X", OPT_REAL, FIELD(temperature), 0, 100, "0", "0 is greedy"},
     {"top-k", NULL, "K", OPT_INT, FIELD(top_k), 0, BIG, "40", "sample among the K best (0: all)"},
     {"top-p", NULL, "X", OPT_REAL, FIELD(top_p), 0, 1, "1",

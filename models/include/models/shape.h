@@ -127,7 +127,8 @@ const struct tensor_type *tensor_type_for_cols(const struct tensor_type *type, i
 struct preset {
     const char *name, *description, *arch;
     const char *quant, *head_quant; /* default storage type; that of embedding and output layer (NULL: the same) */
-    const char *mode; /* what the model computes in with these types ("w4a4"); NULL: as any other */
+    const char *mode, *hidden; /* what the model computes in, and holds hidden states in, with these types ("w4a4",
+                                  "fp16"); NULL: as any other */
     int n_layers, d_model, n_heads, n_kv_heads, d_ffn, n_vocab, n_ctx;
     int head_dim; /* 0: d_model / n_heads */
     int tied_head;
