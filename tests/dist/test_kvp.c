@@ -57,8 +57,14 @@ static void *run_rank(void *arg) {
     struct app app = {.world = r->link, .rank = r->link->rank, .size = r->link->size};
     struct model m = {.shape = *t->s};
     struct tp_forward f;
-    app.spec = (struct run_spec){
-        .kvp = r->kvp, .mode = "a16", .kv = t->kv, .transport = "auto", .wire = "f32", .threads = 1, .seed = 5};
+    app.spec = (struct run_spec){.kvp = r->kvp,
+                                 .mode = "a16",
+                                 .kv = t->kv,
+                                 .transport = "auto",
+                                 .wire = "f32",
+                                 .hidden = "f32",
+                                 .threads = 1,
+                                 .seed = 5};
     for (int i = 0; i < t->n; i++)
         pos[i] = i;
     r->rc = tp_forward_open(&f, &app, &m, t->n, r->chunk, &r->d);
