@@ -84,15 +84,27 @@ fails "too many events" 6 "more than 4000000 events to record" 1 simulate --mode
     --generate 800 --trace "$tmp/t"
 ok "no part of a trace" [ -z "$(ls "$tmp" | grep '^t\.[0-9]*\.part$\|^t$')" ]
 "$northwall" plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 >"$tmp/search"
-ok "search: one card is among the best" grep -qE '^1 +1 +1 (int4|int8|f16 ) ' "$tmp/search"
+ok "search: one card is among the best" grep -qE '^1 +1 +4 +1 - +(int4|int8|f16 ) ' "$tmp/search"
+ok "search: and so for one user" grep -qE '^[a-z0-9]+ +[0-9]+ +1 +1 ' "$tmp/search"
 ok "search: a loser has its reason" grep -q 'beats it: latency x' "$tmp/search"
 "$northwall" plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 --kv f16 --json >"$tmp/search"
 ok "search: its best latency is the simulator's" [ "$(field "$tmp/search" simulated_latency_ms_per_tok | cut -d: -f2)" = \
-    "$("$northwall" simulate --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 --kv f16 --json \
+    "$("$northwall" simulate --model "$kjv" --cluster "$configs/l4-4.yaml" --prompt 20 --generate 10 --kv f16 --json \
+        --users "$(field "$tmp/search" users | cut -d: -f2)" --allreduce "$(field "$tmp/search" allreduce | cut -d'"' -f4)" \
         --strategy "$(field "$tmp/search" strategy | cut -d'"' -f4)" --micro-batches "$(field "$tmp/search" micro_batches | cut -d: -f2)" |
         tr -d ' \n' | grep -oE '"latency_ms_per_tok":[^,]*' | cut -d: -f2)" ]
 "$northwall" plan --search --model llama3-8b --cluster "$northpole" --users 1 --prompt 8 --generate 8 --all >"$tmp/search"
 ok "search: what does not fit says why" grep -q 'does not fit NorthPole: weights' "$tmp/search"
+sed 's/^  - name: .*/&\n    medium: fifo/' "$configs/l4-4.yaml" >"$tmp/shared.yaml"
+"$northwall" plan --search --model "$kjv" --cluster "$tmp/shared.yaml" --users 4 --prompt 20 --generate 10 --kv f16,int8 >"$tmp/search"
+ok "search: shared links are simulated" grep -q 'plans were$' "$tmp/search"
+ok "search: until all of the best have been" grep -q 'first: all of the best' "$tmp/search"
+ok "search: the caches of a list" [ "$(grep -c ' int4 ' "$tmp/search")" = 0 ]
+one=(plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --kv f16 --generate 4 --all)
+"$northwall" "${one[@]}" >"$tmp/search"
+ok "search: no approximate sums" [ "$(grep -cE '\(exact to rounding\)$' "$tmp/search")" = 0 ]
+"$northwall" "${one[@]}" --approximate >"$tmp/search"
+ok "search: approximate sums" grep -qE ' ring .*\(exact to rounding\)$' "$tmp/search"
 fails "search of how many cards" 2 "h100-sxm does not say how many cards there are: give --ranks N" 1 plan --search --model "$kjv" --cluster "$configs/h100-sxm.yaml"
 fails "search with a cache of no type" 2 "fp8" 1 plan --search --model "$kjv" --cluster "$h100" --kv fp8
 mkfifo "$tmp/pipe"
