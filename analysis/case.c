@@ -41,11 +41,18 @@ static void set_words(struct app *own, const struct study_case *c) {
 int case_use(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d) {
     struct app own = *app;
     struct model m = {0};
+    struct plan *p = NULL;
+    struct trace *trace = NULL;
     own.cluster = *c->cluster;
     own.net = c->cluster->net;
     set_words(&own, c);
     int rc = set_shape(&m.shape, c, d);
-    return rc ? rc : sim_job_plan(&own, &m, c->prompt, use, user, d);
+    if (!rc) rc = sim_job_make(&p, &own, &m, c->prompt, d);
+    if (!rc) rc = sim_job_traces(&trace, &own, p, c->prompt, d);
+    if (!rc) rc = use(user, &own, p, trace, d);
+    if (p) sim_job_traces_free(trace, p->strategy.dp);
+    plan_free(p);
+    return rc;
 }
 
 static int use_times(void *user, const struct app *app, const struct plan *p, const struct trace *trace,

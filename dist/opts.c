@@ -146,6 +146,8 @@ static const struct opt table[] = {
      "draw the roofline: FILE.svg or FILE.png by gnuplot, FILE.gp for its commands"},
     {"search", NULL, NULL, OPT_FLAG, FIELD(search), 0, 0, NULL,
      "all plans of a job on --cluster: what nothing beats, and why the others lose"},
+    {"approximate", NULL, NULL, OPT_FLAG, FIELD(approximate), 0, 0, NULL,
+     "search also among all-reduces whose sums round otherwise"},
     {"steps", NULL, NULL, OPT_FLAG, FIELD(steps), 0, 0, NULL, "show each step with its cost"},
     {"all", NULL, NULL, OPT_FLAG, FIELD(all), 0, 0, NULL, "show everything, long arrays too"},
     {"json", NULL, NULL, OPT_FLAG, FIELD(json), 0, 0, NULL, "print the result as JSON, units in the key names"},

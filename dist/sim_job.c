@@ -40,40 +40,51 @@ static int users_init(struct users *u, int n, int tokens, struct diag *d) {
     return 0;
 }
 
-static int with_traces(const struct app *app, const struct plan *p, const struct users *u, sim_use *use, void *user,
-                       struct diag *d) {
-    struct engine_job job = {.n_seqs = u->n,
-                             .prompt = (const int *const *)u->prompt,
-                             .prompt_len = u->len,
+void sim_job_traces_free(struct trace *t, int dp) {
+    for (int i = 0; i < dp && t; i++)
+        trace_fini(&t[i]);
+    free(t);
+}
+
+int sim_job_traces(struct trace **out, const struct app *app, const struct plan *p, int tokens, struct diag *d) {
+    struct users u = {0};
+    int dp = p->strategy.dp, rc = users_init(&u, (int)app->spec.batch, tokens, d);
+    struct engine_job job = {.n_seqs = u.n,
+                             .prompt = (const int *const *)u.prompt,
+                             .prompt_len = u.len,
                              .n_new = (int)app->spec.n_predict,
                              .chunk = (int)app->spec.chunk};
-    struct trace *trace = calloc((size_t)p->strategy.dp, sizeof *trace);
-    int rc = trace ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d replicas", p->strategy.dp);
-    for (int i = 0; i < p->strategy.dp && !rc; i++)
-        rc = trace_fixed(&trace[i], p, &job, i, d);
-    if (!rc) rc = use(user, app, p, trace, d);
-    for (int i = 0; i < p->strategy.dp && trace; i++)
-        trace_fini(&trace[i]);
-    free(trace);
+    *out = calloc((size_t)dp, sizeof **out);
+    if (!rc && !*out) rc = diag_set(d, ERR_MEMORY, "no memory for %d replicas", dp);
+    for (int i = 0; i < dp && !rc; i++)
+        rc = trace_fixed(&(*out)[i], p, &job, i, d);
+    users_fini(&u);
+    if (!rc) return 0;
+    sim_job_traces_free(*out, dp);
+    *out = NULL;
     return rc;
 }
 
-int sim_job_plan(struct app *app, const struct model *m, int tokens, sim_use *use, void *user, struct diag *d) {
+int sim_job_make(struct plan **out, struct app *app, const struct model *m, int tokens, struct diag *d) {
     struct strategy st;
-    struct plan *p = NULL;
-    struct users u = {0};
     char why[256];
     const struct strategy_kind *kind = app->spec.strategy ? strategy_kind_find(app->spec.strategy) : NULL;
     int n = app->spec.ranks ? (int)app->spec.ranks : app->cluster.n_cards ? app->cluster.n_cards : 1;
     if (kind) n += kind->hosts;
     int chunk = 0, rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
     if (!app->spec.ctx) app->spec.ctx = tokens + app->spec.n_predict;
-    if (!rc) rc = setup_plan(&p, &chunk, app, m, NULL, &st, strategy_ranks(&st), d);
-    if (!rc) rc = users_init(&u, (int)app->spec.batch, tokens, d);
-    struct app own = *app;
-    own.spec.chunk = chunk;
-    if (!rc) rc = with_traces(&own, p, &u, use, user, d);
-    users_fini(&u);
+    if (!rc) rc = setup_plan(out, &chunk, app, m, NULL, &st, strategy_ranks(&st), d);
+    app->spec.chunk = chunk;
+    return rc;
+}
+
+static int with_plan(struct app *app, const struct model *m, int tokens, sim_use *use, void *user, struct diag *d) {
+    struct plan *p = NULL;
+    struct trace *trace = NULL;
+    int rc = sim_job_make(&p, app, m, tokens, d);
+    if (!rc) rc = sim_job_traces(&trace, app, p, tokens, d);
+    if (!rc) rc = use(user, app, p, trace, d);
+    if (p) sim_job_traces_free(trace, p->strategy.dp);
     plan_free(p);
     return rc;
 }
@@ -95,7 +106,7 @@ int sim_job(struct app *app, sim_use *use, void *user, struct diag *d) {
     struct model m;
     int tokens = 0, rc = sim_job_open(&m, app, &tokens, d);
     if (rc) return rc;
-    if (app->rank == 0) rc = sim_job_plan(app, &m, tokens, use, user, d);
+    if (app->rank == 0) rc = with_plan(app, &m, tokens, use, user, d);
     model_close(&m);
     return rc;
 }

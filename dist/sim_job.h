@@ -13,8 +13,12 @@ typedef int sim_use(void *user, const struct app *app, const struct plan *p, con
  * The job: --users prompts of --prompt tokens, --generate tokens each. */
 int sim_job(struct app *app, sim_use *use, void *user, struct diag *d);
 
-/* The parts: the model and the prompt's tokens, known on all ranks; then one plan on this rank. */
+/* The parts: the model and the prompt's tokens, known on all ranks; then, on this rank, one plan, and its traces, one a
+ * replica, which depend on users, prompt, generated tokens, chunk, replicas and micro-batches alone. sim_job_make sets
+ * app->spec.chunk to the plan's (setup_plan). */
 int sim_job_open(struct model *m, const struct app *app, int *tokens, struct diag *d);
-int sim_job_plan(struct app *app, const struct model *m, int tokens, sim_use *use, void *user, struct diag *d);
+int sim_job_make(struct plan **out, struct app *app, const struct model *m, int tokens, struct diag *d);
+int sim_job_traces(struct trace **out, const struct app *app, const struct plan *p, int tokens, struct diag *d);
+void sim_job_traces_free(struct trace *t, int dp); /* NULL accepted */
 
 #endif

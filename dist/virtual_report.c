@@ -110,6 +110,27 @@ static int other_speed(const struct cluster *c, int cards) {
     return n;
 }
 
+/* Tokens a joule, or a second and watt. */
+static double tokens_per_J(const struct virtual_summary *s, double J) {
+    return J > 0 ? (double)s->tokens / J : 0;
+}
+
+/* Tokens a second for 10^9 transistors of the cards; 0: the file does not count them. */
+static double per_transistors(const struct virtual_summary *s, const struct cluster *c) {
+    double n = 1e-9 * c->card.transistors * s->cards;
+    return n > 0 ? s->throughput / n : 0;
+}
+
+static void print_merit(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out) {
+    double J = virtual_energy_sum(&s->energy);
+    if (J > 0) fprintf(out, "  tokens a joule          %12.3f tok/s/W  modelled, of the cards", tokens_per_J(s, J));
+    if (J > 0 && p->strategy.host) fprintf(out, "; %.3f with the host", tokens_per_J(s, J + s->energy.host_J));
+    if (J > 0) fputc('\n', out);
+    if (c->card.transistors > 0)
+        fprintf(out, "  for 10^9 transistors    %12.3f tok/s  of the cards, %.4g of each\n", per_transistors(s, c),
+                c->card.transistors);
+}
+
 void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out) {
     const struct virtual_energy *e = &s->energy;
     char bytes[24];
@@ -137,6 +158,7 @@ void virtual_print(const struct virtual_summary *s, const struct plan *p, const 
     for (int i = 0; i < N_TERMS; i++)
         fprintf(out, "%s %s %.3f", i ? "," : "", terms[i].key, per_token_mJ(s, term_J(e, i)));
     fprintf(out, p->strategy.host ? "; the host %.3f more\n" : "\n", per_token_mJ(s, e->host_J));
+    print_merit(s, p, c, out);
     fprintf(out, "  memory of a card        %12s  at most, of weights, cache and work space\n\n",
             text_bytes(bytes, sizeof bytes, (double)s->card_bytes));
     fprintf(out, "critical path of the last token (shares sum to its time, %.6f ms):\n", 1e-9 * (double)s->total_ps);
@@ -163,6 +185,11 @@ json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, cons
     json_object_set_new(o, "energy_terms_mJ_per_tok", energy);
     json_object_set_new(o, "host_energy_mJ_per_tok", json_real(per_token_mJ(s, s->energy.host_J)));
     json_object_set_new(o, "cards_of_another_speed", json_integer(other_speed(c, s->cards)));
+    double J = virtual_energy_sum(&s->energy), all = J + s->energy.host_J, per = per_transistors(s, c);
+    json_object_set_new(o, "energy_mJ_per_tok_with_host", json_real(per_token_mJ(s, all)));
+    json_object_set_new(o, "tok_per_s_per_W", J > 0 ? json_real(tokens_per_J(s, J)) : json_null());
+    json_object_set_new(o, "tok_per_s_per_W_with_host", all > 0 ? json_real(tokens_per_J(s, all)) : json_null());
+    json_object_set_new(o, "tok_per_s_per_1e9_transistors", per > 0 ? json_real(per) : json_null());
     json_object_set_new(o, "energy_kind", json_string("modelled"));
     json_object_set_new(o, "critical_path", path);
     json_object_set_new(o, "speed_of_light_ms_per_tok", s->light_ms > 0 ? json_real(s->light_ms) : json_null());

@@ -16,14 +16,19 @@ struct balance {
     uint64_t coll_ps; /* of a layer */
     const struct plan_block **block; /* [size][n_layers] */
     int uniform; /* all layers have equal blocks: a stage's time depends on their number alone */
+    int64_t most; /* what the slowest stage of p takes: slower ones need not be looked at */
+    int too_many[PLAN_MAX_STAGES + KINDS]; /* by kind, or stage: so many layers are slower, 0: not known; where uniform */
     int64_t *known; /* [KINDS, or n_stages][n_layers+1][n_layers+1], 0: not yet */
 };
 
 /* ---- a stage's time ---- */
 
-static void spend_block(struct virtual_rank *v, const struct plan_block *b, int layer, const struct card_pass *pass) {
+static uint64_t block_ps(const struct virtual_rank *v, const struct plan_block *b, int layer,
+                         const struct card_pass *pass) {
+    struct net_clock clock = {0};
     for (int i = 0; i < b->n; i++)
-        card_spend_step(&v->clock, v->card, &v->place, &b->step[i], layer, pass);
+        card_spend_step(&clock, v->card, &v->place, &b->step[i], layer, pass);
+    return clock.now.ps;
 }
 
 static const struct plan_block *const *blocks_of(const struct balance *b, int rank) {
@@ -48,11 +53,14 @@ static int64_t rank_ps(const struct balance *b, int rank, int a, int z) {
     if (card_place(&v.place, v.card, &p, 0, NULL)) return SPLIT_NEVER;
     v.place.slow = slow_of(b, rank);
     card_spend_pass(&v.clock, v.card, &v.place);
-    spend_block(&v, r.prologue, -1, b->pass);
-    for (int l = a; l < z; l++)
-        spend_block(&v, block[l - a], l, b->pass);
-    spend_block(&v, r.epilogue, -1, b->pass);
-    return (int64_t)pico_add(v.clock.now.ps, (uint64_t)(z - a) * b->coll_ps);
+    uint64_t ps = v.clock.now.ps + block_ps(&v, r.prologue, -1, b->pass) + block_ps(&v, r.epilogue, -1, b->pass);
+    uint64_t layer = 0;
+    for (int l = a; l < z; l++) {
+        if (l == a || block[l - a] != block[l - a - 1] || v.place.layer[l] != v.place.layer[l - 1])
+            layer = block_ps(&v, block[l - a], l, b->pass);
+        ps += layer + b->coll_ps;
+    }
+    return (int64_t)ps;
 }
 
 /* Ranks of a stage that do the same. */
@@ -74,14 +82,17 @@ static int64_t slowest_ps(const struct balance *b, const struct plan_stage *s, i
 }
 
 static int64_t stage_ps(void *user, int stage, int a, int z) {
-    const struct balance *b = user;
+    struct balance *b = user;
     size_t width = (size_t)b->p->shape.n_layers + 1;
     size_t kind = stage == 0 ? FIRST : stage + 1 == b->p->n_stages ? LAST : MIDDLE;
     if (b->c->n_exceptions) kind = (size_t)stage;
     if (b->p->strategy.stage_layers[stage] >= 0) return 0; /* as it is */
     int64_t *known =
         &b->known[(kind * width + (size_t)(b->uniform ? 0 : a)) * width + (size_t)(b->uniform ? z - a : z)];
-    if (!*known) *known = slowest_ps(b, &b->p->stages[stage], a, z);
+    if (*known) return *known;
+    if (b->uniform && b->too_many[kind] && z - a > b->too_many[kind]) return SPLIT_NEVER;
+    *known = slowest_ps(b, &b->p->stages[stage], a, z);
+    if (*known > b->most && (!b->too_many[kind] || z - a < b->too_many[kind])) b->too_many[kind] = z - a;
     return *known;
 }
 
@@ -151,8 +162,9 @@ static int deal(struct strategy *out, struct balance *b, struct diag *d) {
     int *begin = malloc(((size_t)p->n_stages + 1) * sizeof *begin);
     int rc = begin ? find_colls(b, d) : diag_set(d, ERR_MEMORY, "no memory to deal layers");
     find_blocks(b);
+    b->most = slowest_of(b, NULL);
     if (!rc) rc = split_by(&p->shape, &p->strategy, stage_ps, b, begin, d);
-    if (!rc && slowest_of(b, begin) < slowest_of(b, NULL)) {
+    if (!rc && slowest_of(b, begin) < b->most) {
         for (int s = 0; s < p->n_stages; s++)
             out->stage_layers[s] = begin[s + 1] - begin[s];
         rc = strategy_finish(out, d);
@@ -163,11 +175,7 @@ static int deal(struct strategy *out, struct balance *b, struct diag *d) {
 
 int plan_balance(struct strategy *out, const struct plan *p, const struct cluster *c, const struct card_pass *pass,
                  struct diag *d) {
-    struct balance b = {
-        .p = p,
-        .c = c,
-        .pass = pass,
-    };
+    struct balance b = {.p = p, .c = c, .pass = pass, .most = INT64_MAX};
     size_t width = (size_t)p->shape.n_layers + 1, kinds = c->n_exceptions ? (size_t)p->n_stages : KINDS;
     *out = p->strategy;
     if (!can_deal(&b)) return 0;

@@ -37,7 +37,7 @@ static int run(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"plan",
      "strategy tp kvp pp dp n-predict ctx micro-batches batch temperature top-k mem transport steps kernels net"},
-    {"plan --search", "search cluster straggler users prompt generate all"},
+    {"plan --search", "search cluster straggler users prompt generate approximate all"},
     {0},
 };
 
@@ -55,6 +55,8 @@ const struct cmd cmd_plan = {
     .modes = modes,
     .mode = mode,
     .notes = "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more. --search tries every\n"
-             "tp x pp x dp of at most the cluster's cards (or --ranks), with micro-batches and cache types.",
+             "tp x pp x dp of at most the cluster's cards (or --ranks), with and without cards for the output layer alone,\n"
+             "with micro-batches, all-reduces that give the same bits, cache types (--kv f16,int8: those), for all users\n"
+             "and for one; layers are dealt to stages by time.",
     .run = run,
 };

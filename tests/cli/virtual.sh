@@ -60,7 +60,7 @@ fails "no rank for the arbiter" 6 "and one as arbiter of the links that cards sh
 
 "$northwall" simulate --model granite-3b-northpole --mode w4a4 --cluster "$northpole" --strategy northpole --users 28 \
     --micro-batches 14 --prompt 64 --generate 64 --chunk 4 --json >"$tmp/np"
-for key in kind latency_ms_per_tok decode_ms_per_tok throughput_tok_per_s power_W energy_mJ_per_tok critical_path memory link_bandwidth \
+for key in kind latency_ms_per_tok decode_ms_per_tok throughput_tok_per_s power_W energy_mJ_per_tok tok_per_s_per_W tok_per_s_per_1e9_transistors critical_path memory link_bandwidth \
     link_latency overhead speed_of_light_ms_per_tok fits memory_bytes_per_card; do
     ok "JSON of simulate: $key" [ -n "$(field "$tmp/np" $key)" ]
 done
@@ -88,15 +88,27 @@ fails "too many events" 6 "more than 4000000 events to record" 1 simulate --mode
     --generate 800 --trace "$tmp/t"
 ok "no part of a trace" [ -z "$(ls "$tmp" | grep '^t\.[0-9]*\.part$\|^t$')" ]
 "$northwall" plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 >"$tmp/search"
-ok "search: one card is among the best" grep -qE '^1 +1 +1 (int4|int8|f16 ) ' "$tmp/search"
+ok "search: one card is among the best" grep -qE '^1 +1 +4 +1 - +(int4|int8|f16 ) ' "$tmp/search"
+ok "search: and so for one user" grep -qE '^[a-z0-9]+ +[0-9]+ +1 +1 ' "$tmp/search"
 ok "search: a loser has its reason" grep -q 'beats it: latency x' "$tmp/search"
 "$northwall" plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 --kv f16 --json >"$tmp/search"
 ok "search: its best latency is the simulator's" [ "$(field "$tmp/search" simulated_latency_ms_per_tok | cut -d: -f2)" = \
-    "$("$northwall" simulate --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 --kv f16 --json \
+    "$("$northwall" simulate --model "$kjv" --cluster "$configs/l4-4.yaml" --prompt 20 --generate 10 --kv f16 --json \
+        --users "$(field "$tmp/search" users | cut -d: -f2)" --allreduce "$(field "$tmp/search" allreduce | cut -d'"' -f4)" \
         --strategy "$(field "$tmp/search" strategy | cut -d'"' -f4)" --micro-batches "$(field "$tmp/search" micro_batches | cut -d: -f2)" |
         tr -d ' \n' | grep -oE '"latency_ms_per_tok":[^,]*' | cut -d: -f2)" ]
 "$northwall" plan --search --model llama3-8b --cluster "$northpole" --users 1 --prompt 8 --generate 8 --all >"$tmp/search"
 ok "search: what does not fit says why" grep -q 'does not fit NorthPole: weights' "$tmp/search"
+sed 's/^  - name: .*/&\n    medium: fifo/' "$configs/l4-4.yaml" >"$tmp/shared.yaml"
+"$northwall" plan --search --model "$kjv" --cluster "$tmp/shared.yaml" --users 4 --prompt 20 --generate 10 --kv f16,int8 >"$tmp/search"
+ok "search: shared links are simulated" grep -q 'plans were$' "$tmp/search"
+ok "search: until all of the best have been" grep -q 'first: all of the best' "$tmp/search"
+ok "search: the caches of a list" [ "$(grep -c ' int4 ' "$tmp/search")" = 0 ]
+one=(plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --kv f16 --generate 4 --all)
+"$northwall" "${one[@]}" >"$tmp/search"
+ok "search: no approximate sums" [ "$(grep -cE '\(exact to rounding\)$' "$tmp/search")" = 0 ]
+"$northwall" "${one[@]}" --approximate >"$tmp/search"
+ok "search: approximate sums" grep -qE ' ring .*\(exact to rounding\)$' "$tmp/search"
 fails "search of how many cards" 2 "h100-sxm does not say how many cards there are: give --ranks N" 1 plan --search --model "$kjv" --cluster "$configs/h100-sxm.yaml"
 fails "search with a cache of no type" 2 "fp8" 1 plan --search --model "$kjv" --cluster "$h100" --kv fp8
 mkfifo "$tmp/pipe"
