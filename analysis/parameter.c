@@ -16,6 +16,14 @@ struct pico_rate parameter_faster(struct pico_rate r, double x) {
         num *= (uint64_t)nearbyint(DIGITS / x);
         den *= (uint64_t)DIGITS;
     }
+    __uint128_t common = den;
+    for (__uint128_t rest = num; rest;) {
+        __uint128_t next = common % rest;
+        common = rest;
+        rest = next;
+    }
+    num /= common;
+    den /= common;
     while (num >> 62 || den >> 62) {
         num >>= 1;
         den >>= 1;

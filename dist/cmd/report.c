@@ -13,7 +13,8 @@ static const struct report *find(const char *name) {
 
 static int make(const struct app *app, const struct report *r, struct diag *d) {
     struct report_page page = {0};
-    int drawn = 0, rc = r->make(&page, app, d);
+    int drawn = 0, rc = app->spec.out ? report_folder(app->spec.out, d) : 0;
+    if (!rc) rc = r->make(&page, app, d);
     if (!rc && app->spec.out) rc = report_write(r, &page, app->spec.out, &drawn, d);
     if (!rc) rc = report_print(r, &page, stdout, app->spec.json, d);
     if (!rc && app->spec.out)

@@ -26,8 +26,10 @@ extern const struct report *const reports[]; /* ended by NULL */
 struct frame *report_table(struct report_page *page, const char *name, const char *title, const char *note);
 /* Prints to a terminal, or as JSON. */
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d);
-/* Writes NAME.csv for each table, NAME.gp and, where gnuplot is installed, NAME.svg for each figure into a folder,
- * which is made if it is not there. *drawn: pictures written. ERR_IO. */
+/* Makes the folder of --out, if it is not there. ERR_IO. */
+int report_folder(const char *folder, struct diag *d);
+/* Writes NAME.csv for each table, NAME.gp and, where gnuplot is installed, NAME.svg for each figure into a folder.
+ * *drawn: pictures written. ERR_IO. */
 int report_write(const struct report *r, const struct report_page *page, const char *folder, int *drawn,
                  struct diag *d);
 void report_page_fini(struct report_page *page);
