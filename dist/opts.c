@@ -82,7 +82,7 @@ static const struct opt table[] = {
     {"type", NULL, "TYPE", OPT_STR, FIELD(type), 0, 0, NULL, "storage type to write"},
     {"head-type", NULL, "TYPE", OPT_STR, FIELD(head_type), 0, 0, NULL,
      "storage type of embedding and output layer (default: the same)"},
-    {"out", "o", "FILE", OPT_STR, FIELD(out), 0, 0, NULL, "file to write (appears when complete)"},
+    {"out", "o", "FILE", OPT_STR, FIELD(out), 0, 0, NULL, "file to write (appears when complete); report: a folder"},
     {"repeat", "r", "N", OPT_INT, FIELD(repeat), 1, BENCH_MAX_REPEAT, "7", "measurements of each figure"},
     {"no-verify", NULL, NULL, OPT_FLAG, FIELD(no_verify), 0, 0, NULL,
      "do not compare with one rank (saves its memory)"},
