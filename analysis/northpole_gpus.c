@@ -166,12 +166,15 @@ static int add_points(struct gpus *g, struct frame *t, double memory, double *to
 /* What the sources leave open, and last what the curves are drawn with: the peaks of the data sheets. */
 static int show_points(struct gpus *g, double *tok_s) {
     static const double memory[] = {0.8, 0.9, 1};
-    struct frame *t = report_table(
-        g->n->page, "gpu_points", "GPUs under the serving software of 2024",
-        "Two numbers are fitted, the same for all: the time of the host for a pass and for each of its sequences (H100 at\n"
-        "batch 1, A100 at 64). What the sources leave open is shown: the share of its peak that memory gives (data sheets\n"
-        "have the peak), and the latency of the links of L4. Others have measured 4 to 13 ms between the passes of this\n"
-        "software (vllm-project/vllm, issue 6854). Published: reconstructed from ratios, as the table itself was not seen.");
+    struct frame *t = report_table(g->n->page, "gpu_points", "GPUs under the serving software of 2024",
+                                   "Two numbers are fitted, the same for all: the time of the host for a pass and for "
+                                   "each of its sequences (H100 at\n"
+                                   "batch 1, A100 at 64). What the sources leave open is shown: the share of its peak "
+                                   "that memory gives (data sheets\n"
+                                   "have the peak), and the latency of the links of L4. Others have measured 4 to 13 "
+                                   "ms between the passes of this\n"
+                                   "software (vllm-project/vllm, issue 6854). Published: reconstructed from ratios, as "
+                                   "the table itself was not seen.");
     int rc = 0;
     frame_column(t, "point", "", 0);
     frame_column(t, "role", "", 0);
@@ -204,9 +207,10 @@ static double ratio_of(const struct gpus *g, const struct point *p, double tok_s
 
 static void show_claims(const struct gpus *g, const double *tok_s) {
     static const char *const metric[] = {"latency", "energy", "space", "throughput of a card"};
-    struct frame *t = report_table(g->n->page, "claims", "Times better than GPUs: the paper's ratios and ours",
-                                   "Power is a card's TDP at every batch, as the paper has it, and 42 W for NorthPole "
-                                   "(measured): inputs. Ours:\nthe model's point, fitted or predicted as above, at the peaks of memory.");
+    struct frame *t = report_table(
+        g->n->page, "claims", "Times better than GPUs: the paper's ratios and ours",
+        "Power is a card's TDP at every batch, as the paper has it, and 42 W for NorthPole "
+        "(measured): inputs. Ours:\nthe model's point, fitted or predicted as above, at the peaks of memory.");
     frame_column(t, "against", "", 0);
     frame_column(t, "metric", "", 0);
     frame_column(t, "role", "", 0);

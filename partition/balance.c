@@ -43,7 +43,7 @@ static struct pico_rate slow_of(const struct balance *b, int rank) {
 /* A rank as it is, but for its layers: [a, z). SPLIT_NEVER: they do not fit its card. */
 static int64_t rank_ps(const struct balance *b, int rank, int a, int z) {
     struct plan_rank r = b->p->ranks[rank];
-    struct plan p = {.ranks = &r, .n_ranks = 1};
+    struct plan p = {.ranks = &r, .n_ranks = 1, .opts = b->p->opts};
     struct virtual_rank v = {.card = r.role == RANK_HOST ? &b->c->host : &b->c->card};
     const struct plan_block *const *block = blocks_of(b, rank) + a;
     r.shard.layer0 = a;

@@ -57,30 +57,56 @@ static int check_precisions(const struct card *c, const struct plan_block *b, st
     return 0;
 }
 
-int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d) {
+static int check_all(const struct card *c, const struct plan_rank *r, struct diag *d) {
+    int rc = check_precisions(c, r->prologue, d);
+    if (!rc) rc = check_precisions(c, r->epilogue, d);
+    for (int l = r->shard.layer0; l < r->shard.layer1 && !rc; l++)
+        rc = check_precisions(c, r->layers[l - r->shard.layer0], d);
+    return rc;
+}
+
+/* Takes the innermost level with room and adds what reading so many of the bytes takes. Nonzero: there is none. */
+static int put(struct room *room, uint8_t *level, uint64_t bytes, uint64_t read, uint64_t *ps) {
+    int at = take(room, bytes);
+    if (at < 0) return -1;
+    *level = (uint8_t)at;
+    *ps = pico_add(*ps, pico_of(read, room->card->level[at].G));
+    return 0;
+}
+
+/* Places all, the cache first or last. *ps: what a token of one micro-batch reads once the context is full. Nonzero: no
+ * room. */
+static int place_all(struct card_place *out, uint64_t *ps, const struct card *c, const struct plan *p, int rank,
+                     int cache_last) {
     const struct plan_rank *r = &p->ranks[rank];
     struct room room = {.card = c};
+    uint64_t work = r->bytes.work + r->engine_bytes, kv = r->bytes.kv, layers = 0;
+    uint64_t read = p->opts.n_micro > 1 ? kv / (uint64_t)p->opts.n_micro : kv;
     memset(out, 0, sizeof *out);
-    if (c->n_levels == 0) return 0;
+    *ps = 0;
     for (int i = 0; i < c->n_levels; i++)
         room.left[i] = c->level[i].bytes;
-    uint64_t kv = r->bytes.kv + r->bytes.work + r->engine_bytes, layers = 0;
-    int at = take(&room, kv), rc = check_precisions(c, r->prologue, d);
-    if (!rc) rc = check_precisions(c, r->epilogue, d);
-    if (!rc && at < 0) return does_not_fit(c, r, rank, d);
-    out->kv = (uint8_t)at;
+    int rc = put(&room, &out->kv, cache_last ? work : work + kv, cache_last ? 0 : read, ps);
     for (int l = r->shard.layer0; l < r->shard.layer1 && !rc; l++) {
-        const struct plan_block *b = r->layers[l - r->shard.layer0];
-        uint64_t bytes = block_weights(b);
+        uint64_t bytes = block_weights(r->layers[l - r->shard.layer0]);
         layers += bytes;
-        rc = check_precisions(c, b, d);
-        if (!rc && (at = take(&room, bytes)) < 0) return does_not_fit(c, r, rank, d);
-        out->layer[l] = (uint8_t)at;
+        rc = put(&room, &out->layer[l], bytes, bytes, ps);
     }
-    if (rc) return rc;
     uint64_t ends = r->bytes.weights > layers ? r->bytes.weights - layers : 0;
-    if ((at = take(&room, ends)) < 0) return does_not_fit(c, r, rank, d);
-    out->ends = (uint8_t)at;
+    if (!rc) rc = put(&room, &out->ends, ends, ends, ps);
+    return rc || !cache_last ? rc : put(&room, &out->kv, kv, read, ps);
+}
+
+int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d) {
+    struct card_place last;
+    uint64_t first_ps = 0, last_ps = 0;
+    memset(out, 0, sizeof *out);
+    if (c->n_levels == 0) return 0;
+    int rc = check_all(c, &p->ranks[rank], d);
+    if (rc) return rc;
+    int no_first = place_all(out, &first_ps, c, p, rank, 0), no_last = place_all(&last, &last_ps, c, p, rank, 1);
+    if (no_first && no_last) return does_not_fit(c, &p->ranks[rank], rank, d);
+    if (no_first || (!no_last && last_ps < first_ps)) *out = last;
     return 0;
 }
 

@@ -181,10 +181,52 @@ static void check_via_host(void) {
     }
 }
 
+/* A byte too few on the inner level: a layer goes, unless the cache does and little of it is read by a micro-batch. */
+static void check_places(void) {
+    enum { SEQS = 64 };
+    for (int n_micro = 1; n_micro <= SEQS; n_micro *= SEQS) {
+        struct cluster c;
+        struct model_shape shape;
+        struct strategy st;
+        struct plan *p = NULL;
+        struct virtual_rank v;
+        struct diag d = {0};
+        free_cluster(&c);
+        struct plan_opts o = {.decoder = {.n_seqs = SEQS, .n_ctx = 64, .max_tokens = SEQS, .threads = 1},
+                              .n_micro = n_micro,
+                              .transport = COLL_TRANSPORT_LINK,
+                              .net = &c.net};
+        int rc = preset_shape(&shape, "smollm-135m", NULL, 0, &d);
+        if (!rc) rc = strategy_parse(&st, "pp2", &d);
+        if (!rc) rc = plan_make(&p, &shape, &st, 2, &o, &d);
+        CHECK(rc == 0, "%s", d.text);
+        if (rc) return;
+        const struct plan_rank *r = &p->ranks[0];
+        uint64_t all = r->bytes.weights + r->bytes.kv + r->bytes.work + r->engine_bytes;
+        c.card.n_levels = 2;
+        c.card.level[0] = (struct card_level){.bytes = all, .G = {1, 1}};
+        c.card.level[1] = (struct card_level){.G = {100, 1}};
+        CHECK(virtual_rank_init(&v, &c, p, 0, &d) == 0 && v.place.kv == 0 && v.place.ends == 0 &&
+                  v.place.layer[r->shard.layer1 - 1] == 0,
+              "all fit on the inner level");
+        c.card.level[0].bytes = all - 1;
+        CHECK(virtual_rank_init(&v, &c, p, 0, &d) == 0, "%s", d.text);
+        int outside = v.place.ends;
+        for (int l = r->shard.layer0; l < r->shard.layer1; l++)
+            outside += v.place.layer[l];
+        CHECK(n_micro == 1 ? v.place.kv == 0 && outside == 1 : v.place.kv == 1 && outside == 0,
+              "%d micro-batches: cache on level %d, %d layers on the outer one", n_micro, v.place.kv, outside);
+        c.card.n_levels = 1;
+        CHECK(virtual_rank_init(&v, &c, p, 0, &d) == ERR_PLAN, "a byte that is not there");
+        plan_free(p);
+    }
+}
+
 int main(void) {
     check_overheads();
     check_via_host();
     check_speeds();
     check_straggler();
+    check_places();
     return check_report("test_cards");
 }

@@ -1,9 +1,11 @@
 /* card.h - what the steps of a plan cost on a described card, in integer picoseconds.
  *
  * A card has memory levels, innermost first, and rates of arithmetic. The bytes of a rank are placed on the levels once
- * (card_place): cache and work space first, then the layers' weights in order, then embedding and output layer, each as
- * a whole on the innermost level that still has room, as each of their steps reads them from one level. A pass then
- * takes, step by step, with T tokens (from OUT_NORM on the S wanted ones), C positions read of the cache and X seen,
+ * (card_place): work space, then the cache, the layers' weights in order, embedding and output layer, each as a whole
+ * on the innermost level that still has room, as each of their steps reads them from one level; or the cache after the
+ * weights, where a token then reads for a shorter time with the context full: a pass reads all weights, but of the
+ * cache its micro-batch's part alone. A pass then takes, step by step, with T tokens (from OUT_NORM on the S wanted
+ * ones), C positions read of the cache and X seen,
  *
  *   memory  = [bytes / bandwidth] of each level that it reads, and that level's latency once
  *   compute = [ops / rate] of each precision, one after the other
@@ -18,8 +20,8 @@
  *             sampling, scheduling; a host, for each token that comes back to it, before it counts as there
  *             (card_spend_taken): detokenizing, scheduling. Given for both, both pay
  *
- * A card may be slower, or faster, than described (cluster.h, exceptions): each duration of its passes and steps, that is
- * memory, compute, or an overhead, becomes [duration / speed].
+ * A card may be slower, or faster, than described (cluster.h, exceptions): each duration of its passes and steps, that
+ * is memory, compute, or an overhead, becomes [duration / speed].
  *
  * (a roofline a step: Williams, Waterman and Patterson 2009), [ ] rounded as pico.h says. The greater of the two goes
  * to the clock's share of memory or compute, memory where they are equal; overheads go to overhead. Steps that are
@@ -60,8 +62,9 @@ struct card_place {
     uint8_t layer[SHAPE_MAX_LAYERS]; /* by layer of the model */
 };
 
-/* Places a rank's bytes; slow is the caller's to set. A card without levels has room for all and takes no time for memory: a host of which only the
- * overheads are known. ERR_PLAN where they do not fit, with the arithmetic, or where the card lacks a precision. */
+/* Places a rank's bytes; slow is the caller's to set. A card without levels has room for all and takes no time for
+ * memory: a host of which only the overheads are known. ERR_PLAN where they do not fit, with the arithmetic, or where
+ * the card lacks a precision. */
 int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d);
 
 /* One pass, as steps see it. */
