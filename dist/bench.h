@@ -54,6 +54,13 @@ size_t bench_probe_bytes(void);
 /* northwall bench --kernels: each weight format and cache type with the selected kernel set. Collective. */
 int bench_kernels(struct app *app, struct diag *d);
 
+/* What its `prefill` measures, many tokens times rows that fit in the cache, by itself: operations a second of this
+ * rank's threads in one run. NULL: no memory. Local. */
+struct product_job;
+struct product_job *product_new(const struct tensor_type *type, enum act_bits bits, int threads);
+double product_Ops(struct product_job *j);
+void product_free(struct product_job *j); /* NULL accepted */
+
 /* bench_draft.c: of rows that draft. */
 void bench_print_drafts(const struct bench *b, const struct bench_row *r);
 void bench_print_draft_table(const struct bench *b, int width); /* of the names of strategies */

@@ -217,6 +217,28 @@ static void run_product(void *arg) {
     }
 }
 
+struct product_job *product_new(const struct tensor_type *type, enum act_bits bits, int threads) {
+    struct product_job *j = calloc(1, sizeof *j);
+    if (!j) return NULL;
+    *j = (struct product_job){.tokens = PREFILL_TOKENS, .threads = threads};
+    if (!make_matrix(j, type, PREFILL_ROWS) && !mat_prepare(&j->w) && !make_input(j, bits)) return j;
+    product_free(j);
+    return NULL;
+}
+
+double product_Ops(struct product_job *j) {
+    double t = engine_now();
+    run_product(j);
+    return 2.0 * j->w.rows * COLS * j->tokens / (engine_now() - t);
+}
+
+void product_free(struct product_job *j) {
+    if (!j) return;
+    free_input(j);
+    free_matrix(j);
+    free(j);
+}
+
 /* ---- attention ---- */
 
 struct attention_job {

@@ -44,6 +44,7 @@ struct bed {
     struct probe probe;
     struct pair pair;
     int reader; /* who reads, -1: all */
+    struct product_job *product[PREC_COUNT];
     float *work; /* arithmetic: three vectors */
 };
 
@@ -451,6 +452,44 @@ static int measure_memory(struct bed *b, struct diag *d) {
     return rc;
 }
 
+/* What stays in the cache from pass to pass is read from there. */
+static int measure_cache(struct bed *b, struct diag *d) {
+    static const char *const names[1][2] = {{"last-level cache read, all at once", "GB/s"}};
+    size_t bytes = b->c->cache_bytes / 2;
+    agree_bcast(b->world, 0, &bytes, sizeof bytes);
+    if (bytes < 1 << 16) return 0;
+    int rc = err_agree(b->world, probe_init(&b->probe, bytes, 1) ? diag_set(d, ERR_MEMORY, "no memory to read") : 0, d);
+    b->reader = -1;
+    if (!rc) rc = b->c->cache = sample(b, take_read, names, 1, d);
+    probe_fini(&b->probe);
+    return rc < 0 ? rc : 0;
+}
+
+/* The kernels of each precision, with all ranks at work. */
+static void take_rates(struct bed *b, double *out) {
+    for (int i = 0; i < PREC_COUNT; i++) {
+        agree_barrier(b->world);
+        out[i] = agree_min(b->world, 1e-9 * product_Ops(b->product[i]), NULL);
+    }
+}
+
+static int measure_rates(struct bed *b, struct diag *d) {
+    static const char *const names[PREC_COUNT][2] = {
+        {"products, float x F16", "GOP/s"}, {"products, int8 x Q8_0", "GOP/s"}, {"products, int4 x Q4_0", "GOP/s"}};
+    static const char *const types[PREC_COUNT] = {"F16", "Q8_0", "Q4_0"};
+    static const enum act_bits bits[PREC_COUNT] = {ACT_F32, ACT_I8, ACT_I4};
+    int failed = 0;
+    for (int i = 0; i < PREC_COUNT; i++)
+        failed |= !(b->product[i] = product_new(tensor_type_find(types[i]), bits[i], 1));
+    int rc = err_agree(b->world, failed ? diag_set(d, ERR_MEMORY, "no memory for products") : 0, d);
+    int first = rc ? rc : sample(b, take_rates, names, PREC_COUNT, d);
+    for (int i = 0; i < PREC_COUNT; i++) {
+        product_free(b->product[i]);
+        b->c->rate[i] = first < 0 ? -1 : first + i;
+    }
+    return first < 0 ? first : 0;
+}
+
 static int measure_work(struct bed *b, struct diag *d) {
     char text[MAX_VALUES][40];
     const char *names[MAX_VALUES][2] = {{"reduce in cache", "ps/B"}, {"copy in cache", "ps/B"}};
@@ -606,10 +645,22 @@ static double clock_cost_ns(void) {
 }
 
 static int count_groups(const int *domain, int size) {
-    int n = 2 + (size > 1 ? size + 3 : 0);
+    int n = 4 + (size > 1 ? size + 3 : 0);
     for (int r = 0; r + 1 < size; r++)
         n += domain[r] == domain[r + 1];
     return n;
+}
+
+/* Ranks of a node share its memory and one last-level cache. */
+static void share_node(struct calibration *c, const int *domain) {
+    int first = 0;
+    for (int r = 0; r < c->app->size; r++)
+        first += domain[r] == domain[0];
+    c->per_node = c->app->size % first ? 0 : first;
+    for (int r = 0; r < c->app->size; r++)
+        if (domain[r] != domain[r / first * first]) c->per_node = 0;
+    c->cache_bytes = topo_last_level_cache_bytes() / (size_t)first;
+    c->memory_bytes = topo_memory_bytes() / (size_t)first;
 }
 
 int calibrate(struct calibration *c, struct app *app, double seconds, struct diag *d) {
@@ -622,12 +673,14 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
                               .shm_word = -1,
                               .together = -1,
                               .alone = -1,
+                              .cache = -1,
                               .reduce = -1,
                               .copy = -1,
                               .codec = -1};
     int rc = err_agree(app->world, domain ? 0 : diag_set(d, ERR_MEMORY, "no memory for the table of nodes"), d);
     if (!rc) {
         link_domains(app->world, domain);
+        share_node(c, domain);
         c->budget_s = seconds / count_groups(domain, app->size);
         rc = link_share(app->world, SEGMENT_BYTES, &b.shared, d);
     }
@@ -638,6 +691,8 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
         if (!rc) rc = measure_messages(&b, domain, d);
         if (!rc) rc = repeat_hand_off(&b, d);
         if (!rc) rc = measure_memory(&b, d);
+        if (!rc) rc = measure_cache(&b, d);
+        if (!rc) rc = measure_rates(&b, d);
         if (!rc) measure_load(&b, &load, domain);
         link_unshare(app->world, b.shared);
     }

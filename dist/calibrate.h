@@ -32,6 +32,10 @@ struct calibration {
     int shm_time, shm_word; /* a one-shot all-reduce of two ranks: at no bytes, ps a byte */
     int a, b; /* between these ranks */
     int together, alone; /* read bandwidth: of the slowest rank while all read; of rank 0 alone */
+    int cache; /* of the slowest rank's share of the last-level cache while all read theirs, or -1 */
+    size_t cache_bytes, memory_bytes; /* a rank's share of them; 0: the system does not tell */
+    int per_node; /* ranks of each node, one after the other; 0: they are not */
+    int rate[PREC_COUNT]; /* 10^9 op/s of the slowest rank's kernels while all compute */
     int reduce, copy, codec; /* ps a byte */
     int n_tiers;
     struct calibrated_tier tier[2];

@@ -37,12 +37,48 @@ static void put_rate(const struct writer *w, const char *key, double ps, int i, 
     put_source(w, i, kind, how);
 }
 
+/* One rank with one thread. */
+static int has_card(const struct calibration *c) {
+    return c->per_node > 0 && c->codec >= 0;
+}
+
+static void put_level(const struct writer *w, const char *name, size_t bytes, int bandwidth, const char *how) {
+    fprintf(w->out, "      - name: %s\n", name);
+    if (bytes)
+        fprintf(w->out, "        capacity: {value: %zu B, source: \"derived: hwloc, split among %d of a node\"}\n",
+                bytes, w->c->per_node);
+    fprintf(w->out, "        bandwidth: {value: %.5g GB/s, ", median(w->c, bandwidth));
+    put_source(w, bandwidth, "measured", how);
+}
+
+/* Memory as ranks have it while all read; energies and overheads are not measured. */
+static void put_card(const struct writer *w) {
+    static const char *const names[PREC_COUNT] = {"float", "int8", "int4"};
+    fputs("    levels:\n", w->out);
+    if (w->c->cache >= 0) put_level(w, "cache", w->c->cache_bytes, w->c->cache, "all ranks");
+    put_level(w, "memory", w->c->memory_bytes, w->c->together, "all ranks");
+    fputs("  rates:\n", w->out);
+    for (int i = 0; i < PREC_COUNT; i++) {
+        fprintf(w->out, "    %s: {value: %.5g Gop/s, ", names[i], median(w->c, w->c->rate[i]));
+        put_source(w, w->c->rate[i], "measured", "kernels");
+    }
+}
+
+/* Of a tier within a node; the last tier joins all. */
+static void put_joins(const struct writer *w, int is_last) {
+    if (!is_last && has_card(w->c)) fprintf(w->out, "    joins: %d\n", w->c->per_node);
+}
+
 static void put_memory(const struct writer *w) {
-    fputs("card:\n  memory:\n", w->out);
+    if (has_card(w->c)) fprintf(w->out, "cards: %d\n", w->c->app->size);
+    fputs("card:\n", w->out);
+    if (has_card(w->c)) fputs("  name: a rank\n", w->out);
+    fputs("  memory:\n", w->out);
     fprintf(w->out, "    bandwidth: {value: %.5g GB/s, ", median(w->c, w->c->together));
     put_source(w, w->c->together, "measured", "all ranks");
     fprintf(w->out, "    bandwidth_alone: {value: %.5g GB/s, ", median(w->c, w->c->alone));
     put_source(w, w->c->alone, "measured", "rank 0");
+    if (has_card(w->c)) put_card(w);
 }
 
 static void put_work(const struct writer *w) {
@@ -60,6 +96,7 @@ static void put_shm(const struct writer *w) {
     double all = median(c, c->shm_time), flag = median(c, c->hand_off), latency = flag < all ? flag : all;
     put_time(w, "hand_off", flag, c->hand_off, "measured", "");
     fputs("links:\n  - name: shm\n    transfer: pull\n", w->out);
+    put_joins(w, c->n_tiers == 0);
     put_time(w, "    latency", latency, c->hand_off, "measured", "");
     put_time(w, "    send_overhead", (all - latency) / 2, c->shm_time, "fitted", "half of it");
     put_time(w, "    recv_overhead", (all - latency) / 2, c->shm_time, "fitted", "half of it");
@@ -71,6 +108,7 @@ static void put_tier(const struct writer *w, const struct calibrated_tier *t) {
     const struct calibration *c = w->c;
     double send = median(c, t->send), recv = median(c, t->recv), rest = median(c, t->time) - send - recv;
     fprintf(w->out, "  - name: %s\n    transfer: push\n", t->name);
+    put_joins(w, t == &c->tier[c->n_tiers - 1]);
     put_time(w, "    latency", rest, t->time, "fitted", "less both");
     put_time(w, "    send_overhead", send, t->send, "measured", "");
     put_time(w, "    recv_overhead", recv, t->recv, "measured", "");
@@ -85,6 +123,7 @@ static void put_assumed(const struct writer *w) {
         const struct net_link *l = &net_default.tier[i].link;
         const char *source = "source: \"assumed: one rank has no link\"}\n";
         fprintf(w->out, "  - name: %s\n    transfer: %s\n", net_default.tier[i].name, l->pull ? "pull" : "push");
+        put_joins(w, i + 1 == net_default.n_tiers);
         fprintf(w->out, "    latency: {value: %.5g us, %s", (double)l->L_ps * 1e-6, source);
         fprintf(w->out, "    send_overhead: {value: %.5g us, %s", (double)l->o_send_ps * 1e-6, source);
         fprintf(w->out, "    recv_overhead: {value: %.5g us, %s", (double)l->o_recv_ps * 1e-6, source);

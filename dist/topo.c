@@ -238,3 +238,10 @@ size_t topo_last_level_cache_bytes(void) {
     hwloc_topology_destroy(topo);
     return bytes;
 }
+
+size_t topo_memory_bytes(void) {
+    hwloc_topology_t topo = topology_open(HWLOC_OBJ_NUMANODE);
+    size_t bytes = topo ? (size_t)hwloc_get_root_obj(topo)->total_memory : 0;
+    if (topo) hwloc_topology_destroy(topo);
+    return bytes;
+}

@@ -399,14 +399,15 @@ static int check_cards(struct reader *r, const yaml_node_t *root, const struct r
     return code ? code : check_levels(r, host, &rows->host.card);
 }
 
-/* Each tier joins whole groups of the tier before it, the last one all cards. */
+/* Each tier joins whole groups of the tier before it, the last one all cards. Messages may join the same cards as a
+ * link that is read in place. */
 static int check_joins(struct reader *r, const yaml_node_t *root, const struct rows *rows) {
     const yaml_node_t *links = child(r, root, "links");
     int described = rows->card.card.n_levels > 0, before = 1, last = rows->n_links - 1;
     for (int i = 0; i <= last; i++) {
         const struct link_row *link = &rows->link[i];
         const yaml_node_t *n = row_of(r, links, i);
-        if (link->joins % before || (link->joins && i > 0 && link->joins == before))
+        if (link->joins % before || (link->joins && i > 0 && link->joins == before && !rows->link[i - 1].link.pull))
             return fail(r, n, "link", link->name, "joins must be a multiple of the joins before it");
         if (!link->joins && i < last && (described || before > 1))
             return fail(r, n, "link", link->name, "only the last link may leave joins out");

@@ -57,7 +57,7 @@ static int write_file(const struct calibration *c, const char *path, struct diag
     struct cluster *check = malloc(sizeof *check);
     int rc = check ? calibrate_write(c, path, d) : diag_set(d, ERR_MEMORY, "no memory for a cluster");
     if (!rc) rc = cluster_read(check, path, d);
-    if (!rc) printf("wrote %s: for --net\n", path);
+    if (!rc) printf("wrote %s: for --net%s\n", path, cluster_has_card(check) ? ", and for --cluster of simulate" : "");
     free(check);
     return rc;
 }
@@ -82,11 +82,12 @@ static int run(struct app *app, struct diag *d) {
 
 const struct cmd cmd_calibrate = {
     .name = "calibrate",
-    .summary = "measure links, memory and cores of this machine; --out FILE for --net",
+    .summary = "measure links, memory and cores of this machine; --out FILE for --net and --cluster",
     .usage = "[--out FILE] [--budget S]",
     .options = "out budget bind threads quiet",
     .notes =
-        "One rank measures its memory and arithmetic; two and more also the hand-off of a flag between neighbours,\n"
+        "One rank measures its memory, cache and kernels; two and more also the hand-off of a flag between "
+        "neighbours,\n"
         "all-reduces through shared memory and messages, between the first two ranks that share a node. Each figure "
         "is\n"
         "sampled until the 95 % interval of its median is narrower than 5 % of it, or its share of --budget is over.",

@@ -54,9 +54,10 @@ const struct cmd cmd_plan = {
     .options = "model quant ranks chunk mode kv hidden allreduce wire drop-sync json",
     .modes = modes,
     .mode = mode,
-    .notes = "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more. --search tries every\n"
-             "tp x pp x dp of at most the cluster's cards (or --ranks), with and without cards for the output layer alone,\n"
-             "with micro-batches, all-reduces that give the same bits, cache types (--kv f16,int8: those), for all users\n"
-             "and for one; layers are dealt to stages by time.",
+    .notes =
+        "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more. --search tries every\n"
+        "tp x pp x dp of at most the cluster's cards (or --ranks), with and without cards for the output layer alone,\n"
+        "with micro-batches, all-reduces that give the same bits, cache types (--kv f16,int8: those), for all users\n"
+        "and for one; layers are dealt to stages by time.",
     .run = run,
 };

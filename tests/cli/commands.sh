@@ -83,6 +83,8 @@ for n in 1 2 3; do
     ok "calibrate ($n): hand-offs" [ "$(grep -c '^hand-off of a flag' "$tmp/figures")" = $((n - 1)) ]
     ok "calibrate ($n): other load" grep -q '^other load: ' "$tmp/figures"
     ok "calibrate ($n): sources" [ "$(grep -c 'value:' "$tmp/net$n.yaml")" = "$(grep -c 'source: "' "$tmp/net$n.yaml")" ]
+    ok "simulate --cluster reads it ($n)" sh -c '"$1" simulate --model "$2" --cluster "$3" --tp "$4" --prompt 4 --generate 2 | grep -q "on calibrated: $4 x a rank"' \
+        _ "$northwall" "$kjv" "$tmp/net$n.yaml" $n
     ok "--net reads it ($n)" sh -c '"$1" plan --model "$2" --net "$3" --strategy tp2 >/dev/null' _ "$northwall" "$kjv" "$tmp/net$n.yaml"
 done
 ranks 2 run --model "$kjv" --prompt "In the" -n 4 --tp 2 --json -q --net "$tmp/net2.yaml" >"$tmp/net" 2>/dev/null

@@ -69,4 +69,7 @@ void topo_list(const cpu_set_t *set, char *buf, size_t cap);
 /* Bytes of one last-level cache, as this rank's cores see it; 0 where the system does not tell. Local. */
 size_t topo_last_level_cache_bytes(void);
 
+/* Bytes of this node's memory; 0 where the system does not tell. Local. */
+size_t topo_memory_bytes(void);
+
 #endif
