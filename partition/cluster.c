@@ -407,7 +407,8 @@ static int check_joins(struct reader *r, const yaml_node_t *root, const struct r
     for (int i = 0; i <= last; i++) {
         const struct link_row *link = &rows->link[i];
         const yaml_node_t *n = row_of(r, links, i);
-        if (link->joins % before || (link->joins && i > 0 && link->joins == before && !rows->link[i - 1].link.pull))
+        if (link->joins % before ||
+            (link->joins && i > 0 && link->joins == before && rows->link[i - 1].transfer != PULL))
             return fail(r, n, "link", link->name, "joins must be a multiple of the joins before it");
         if (!link->joins && i < last && (described || before > 1))
             return fail(r, n, "link", link->name, "only the last link may leave joins out");
