@@ -10,12 +10,6 @@
 
 /* ---- messages ---- */
 
-/* Queues of a rank: Q_HIDDEN, Q_TOKEN, and for each collective one from each rank of its stage. */
-struct queue {
-    struct net_stamp *at;
-    int head, n, cap; /* a ring */
-};
-
 /* A collective under way. */
 struct call {
     const struct coll_event *event;
@@ -31,7 +25,7 @@ struct walker {
     const struct plan_stage *stage;
     const struct trace *trace;
     int *tier; /* [stage size] to each rank of the stage */
-    struct queue *queue;
+    struct stamp_queue *queue; /* Q_HIDDEN, Q_TOKEN, and for each collective one from each rank of the stage */
     int blocked; /* the queue that it waits for, or NO_QUEUE */
     int pass, layer, step;
     enum phase phase;
@@ -73,21 +67,8 @@ static int queue_from(const struct walker *w, enum queue_kind kind, int tp_index
 
 static void push(struct sim *s, int to, int at, const struct net_stamp *stamp) {
     struct walker *w = &s->rank[to];
-    struct queue *q = &w->queue[at];
-    if (q->n == q->cap) {
-        int cap = q->cap ? 2 * q->cap : 4;
-        struct net_stamp *ring = malloc((size_t)cap * sizeof *ring);
-        if (!ring) {
-            s->failed = diag_set(s->d, ERR_MEMORY, "no memory for the messages of rank %d", to);
-            return;
-        }
-        for (int i = 0; i < q->n; i++)
-            ring[i] = q->at[(q->head + i) % q->cap];
-        free(q->at);
-        *q = (struct queue){ring, 0, q->n, cap};
-    }
-    q->at[(q->head + q->n++) % q->cap] = *stamp;
-    if (w->blocked != at) return;
+    s->failed = stamp_queue_add(&w->queue[at], stamp, to, s->d);
+    if (s->failed || w->blocked != at) return;
     w->blocked = NO_QUEUE;
     s->ready[s->n_ready++] = to;
 }
@@ -101,14 +82,12 @@ static int sender_of(const struct sim *s, const struct walker *w, int at) {
 
 /* Nonzero: received. */
 static int receive(struct sim *s, struct walker *w, int at, int tier) {
-    struct queue *q = &w->queue[at];
+    struct stamp_queue *q = &w->queue[at];
     if (q->n == 0) {
         w->blocked = at;
         return 0;
     }
-    record_recv(w->rec, &w->v.clock, &s->c->net, tier, w->rec ? sender_of(s, w, at) : 0, &q->at[q->head]);
-    q->head = (q->head + 1) % q->cap;
-    q->n--;
+    record_recv(w->rec, &w->v.clock, &s->c->net, tier, w->rec ? sender_of(s, w, at) : 0, stamp_queue_take(q));
     s->out->events++;
     return 1;
 }
@@ -358,7 +337,7 @@ static int walker_init(struct sim *s, int rank, const struct trace *trace) {
 
 static void walker_fini(struct walker *w) {
     for (int i = 0; w->queue && i < n_queues(w); i++)
-        free(w->queue[i].at);
+        stamp_queue_fini(&w->queue[i]);
     free(w->queue);
     free(w->tier);
     free(w->last_pass);
