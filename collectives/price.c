@@ -78,8 +78,18 @@ struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, 
     return arrival;
 }
 
-void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp) {
+struct net_stamp net_credit(const struct net_clock *c, const struct net *net, int tier) {
+    struct net_stamp stamp = c->now;
+    stamp_add(&stamp, NET_LATENCY, net_lag(&net->tier[tier].link, 0));
+    return stamp;
+}
+
+void net_wait(struct net_clock *c, const struct net_stamp *stamp) {
     c->now = stamp_max(&c->now, stamp);
+}
+
+void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp) {
+    net_wait(c, stamp);
     net_spend(c, NET_OVERHEAD, net->tier[tier].link.o_recv_ps);
 }
 

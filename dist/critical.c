@@ -52,7 +52,7 @@ static const struct record_event *find_own(const struct walk *w) {
 }
 
 static const struct net_link *link_of(const struct walk *w, const struct record_event *e) {
-    return &w->c->net.tier[e->track - RECORD_LINK].link;
+    return &w->c->net.tier[(e->track - RECORD_LINK) % NET_MAX_TIERS].link;
 }
 
 /* The message from `from` that a rank has waited for until now. */

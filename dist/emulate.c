@@ -6,16 +6,34 @@
 #include "collectives/link_time.h"
 #include "engine_priv.h"
 
-enum { TIMED_LINKS = 3 };
+enum { CREDITS = 3, TIMED_LINKS };
+
+/* A credit on its way (partition/place.h). */
+struct credit {
+    struct link_request req;
+    uint64_t bytes; /* of the message that it is for */
+    struct credit *next;
+};
+
+/* Credits take no time on their link, but for its latency. */
+struct credit_hooks {
+    struct link_recorder hooks; /* first member */
+    struct emulation *emulation;
+};
 
 struct emulation {
     const struct cluster *cluster;
     struct link *bus; /* NULL: all links are private */
     int told; /* the arbiter knows that the job has ended here */
     struct virtual_rank v;
-    struct link *link[TIMED_LINKS]; /* replica, group, and sharers or NULL */
+    struct link *link[TIMED_LINKS]; /* replica, group, sharers or NULL, and credits: a replica's own, or NULL */
     struct link_time time[TIMED_LINKS];
     int *tier[TIMED_LINKS]; /* then clients, then media of its ranks */
+    uint64_t frame; /* virtual_frame */
+    uint64_t *used; /* [n_send_to] of each receiver's frame buffer, as far as is known here */
+    struct credit *credits, **credits_end; /* given, the first one first */
+    struct credit_hooks credit_hooks;
+    int drains; /* the job has ended: credits move no clock */
     struct card_pass pass; /* under way */
     int records; /* first rank of a replica */
     int failed; /* no memory for the trace */
@@ -75,6 +93,10 @@ static int open(struct engine *e, const struct cluster *c, struct link *bus, str
     m->last_pass = malloc((size_t)n_micro * sizeof *m->last_pass);
     if (!m->last_pass) return diag_set(d, ERR_MEMORY, "no memory for %d micro-batches", n_micro);
     rc = virtual_rank_init(&m->v, c, e->plan, e->world->rank, d);
+    if (!rc) rc = virtual_frame(&m->frame, c, e->plan, d);
+    m->credits_end = &m->credits;
+    m->used = calloc((size_t)e->me->n_send_to + 1, sizeof *m->used);
+    if (!rc && !m->used) rc = diag_set(d, ERR_MEMORY, "no memory for the frame buffers of %d ranks", e->me->n_send_to);
     int group = e->replica_first + e->stage->first;
     if (!rc) rc = set_link(e, 0, e->replica, e->replica_first, d);
     if (!rc) rc = set_link(e, 1, e->group, group, d);
@@ -82,9 +104,90 @@ static int open(struct engine *e, const struct cluster *c, struct link *bus, str
     return rc;
 }
 
+/* ---- credits ---- */
+
+static struct net_stamp credit_send(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier,
+                                    int peer, uint64_t bytes) {
+    (void)bytes;
+    return record_credit(((struct credit_hooks *)r)->emulation->rec, c, net, tier, peer);
+}
+
+static void credit_recv(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
+                        const struct net_stamp *stamp) {
+    const struct emulation *m = ((struct credit_hooks *)r)->emulation;
+    (void)net, (void)tier;
+    if (!m->drains) record_room(m->rec, c, peer, stamp);
+}
+
+/* Collective over the replica. */
+static int open_credits(struct engine *e, struct diag *d) {
+    struct emulation *m = e->emulation;
+    struct link *l = link_split(e->replica, 0, e->replica->rank);
+    if (!l) return diag_set(d, ERR_MEMORY, "no memory for a link of %d ranks", e->replica->size);
+    l->first = e->replica_first;
+    l->tags = e->replica->tags;
+    int rc = set_link(e, CREDITS, l, e->replica_first, d);
+    for (int r = 0; r < l->size && !rc; r++)
+        m->tier[CREDITS][2 * l->size + r] = -1; /* no medium */
+    m->credit_hooks = (struct credit_hooks){{credit_send, credit_recv}, m};
+    m->time[CREDITS].recorder = &m->credit_hooks.hooks;
+    return rc;
+}
+
+/* Forgets credits that have come; all where `wait`. They come in the order in which they were given. */
+static void reap_credits(struct emulation *m, int wait) {
+    for (struct credit *c = m->credits; c && (wait || link_test(m->link[CREDITS], &c->req)); c = m->credits) {
+        if (wait) link_wait(m->link[CREDITS], &c->req);
+        m->credits = c->next;
+        if (!c->next) m->credits_end = &m->credits;
+        free(c);
+    }
+}
+
+void emulation_received(struct engine *e, size_t bytes) {
+    struct emulation *m = e->emulation;
+    if (!m || !m->frame) return;
+    reap_credits(m, 0);
+    struct credit *c = malloc(sizeof *c);
+    if (!c) link_abort(e->replica, "no memory for a credit");
+    c->bytes = bytes;
+    c->next = NULL;
+    *m->credits_end = c;
+    m->credits_end = &c->next;
+    link_isend(m->link[CREDITS], e->me->recv_from - e->replica_first, TAG_CREDIT, &c->bytes, sizeof c->bytes, &c->req);
+}
+
+static void take_credit(struct engine *e, int receiver) {
+    struct emulation *m = e->emulation;
+    int peer = e->me->send_to_first + receiver * e->me->send_to_step - e->replica_first;
+    uint64_t bytes;
+    link_recv(m->link[CREDITS], peer, TAG_CREDIT, &bytes, sizeof bytes);
+    m->used[receiver] -= bytes;
+}
+
+void emulation_room(struct engine *e, int receiver, size_t bytes) {
+    struct emulation *m = e->emulation;
+    if (!m || !m->frame) return;
+    while (m->used[receiver] + bytes > m->frame)
+        take_credit(e, receiver);
+    m->used[receiver] += bytes;
+}
+
+void emulation_drain(struct engine *e) {
+    struct emulation *m = e->emulation;
+    if (!m || !m->frame) return;
+    m->drains = 1;
+    for (int i = 0; i < e->me->n_send_to; i++)
+        while (m->used[i] > 0)
+            take_credit(e, i);
+    reap_credits(m, 1);
+    m->drains = 0;
+}
+
 int engine_emulate(struct engine *e, const struct cluster *c, struct link *bus, struct diag *d) {
     emulation_free(e);
     int rc = err_agree(e->world, open(e, c, bus, d), d);
+    if (!rc && e->emulation->frame) rc = err_agree(e->world, open_credits(e, d), d);
     if (rc) emulation_free(e);
     return rc;
 }
@@ -94,6 +197,8 @@ void emulation_free(struct engine *e) {
     for (int i = 0; i < TIMED_LINKS && m; i++)
         free(m->tier[i]);
     if (m) {
+        link_free(m->link[CREDITS]);
+        free(m->used);
         trace_fini(&m->trace);
         free(m->taken);
         free(m->last_pass);
@@ -110,6 +215,7 @@ int emulation_start(struct engine *e, struct diag *d) {
     m->v.clock = (struct net_clock){0};
     m->failed = 0;
     m->pass_number = -1;
+    if (m->link[CREDITS]) m->link[CREDITS]->wait_limit_s = e->replica->wait_limit_s;
     if (m->rec) engine_record(e, m->rec->from_ps, m->rec->to_ps);
     for (int i = 0; i < e->plan->opts.n_micro; i++)
         m->last_pass[i] = -1;
@@ -203,7 +309,7 @@ void engine_record(struct engine *e, uint64_t from_ps, uint64_t to_ps) {
     m->events_left = RECORD_MOST;
     recorder_init(&m->recorder, from_ps, to_ps, &m->events_left);
     m->rec = &m->recorder;
-    for (int i = 0; i < TIMED_LINKS; i++)
+    for (int i = 0; i < CREDITS; i++)
         m->time[i].recorder = &m->recorder.hooks;
 }
 

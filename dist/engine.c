@@ -320,6 +320,7 @@ static void run_pass(struct engine *e, int micro) {
 
 /* Waits until all messages under way have been taken. */
 static void drain(struct engine *e) {
+    emulation_drain(e);
     for (int i = 0; i < e->n_ring; i++) {
         for (int k = 0; k < e->ring[i].n_req; k++)
             link_wait(e->replica, &e->ring[i].req[k]);

@@ -13,6 +13,7 @@
     X(TAG_ATTN_MERGE, "partial attention over positions")                                                              \
     X(TAG_ATTN_REDUCE, "sums of the attention output")                                                                 \
     X(TAG_FFN_REDUCE, "sums of the feed-forward")                                                                      \
+    X(TAG_CREDIT, "room for hidden states")                                                                            \
     X(TAG_RESULT, "results of a replica")
 enum engine_tag {
 #define X(name, text) name,
@@ -134,6 +135,9 @@ int emulation_start(struct engine *e, struct diag *d); /* of a job: the first me
 void emulation_next(struct engine *e); /* a pass is about to be composed or received */
 void emulation_pass(struct engine *e); /* a pass has been composed or received */
 void emulation_step(struct engine *e, const struct plan_step *step, int layer); /* is about to run */
+void emulation_received(struct engine *e, size_t bytes); /* hidden states */
+void emulation_room(struct engine *e, int receiver, size_t bytes); /* before they are sent to one of n_send_to ranks */
+void emulation_drain(struct engine *e); /* the job's last message has been received */
 void emulation_take(struct engine *e, int micro); /* stage 0 has the tokens of the micro-batch's last pass */
 int emulation_stop(struct engine *e, struct diag *d); /* of a job; its result gets what there is. ERR_MEMORY */
 void emulation_end(struct engine *e); /* of a job that may not have begun: the arbiter waits for no more */

@@ -80,19 +80,40 @@ struct net_stamp record_send(struct recorder *r, struct net_clock *c, const stru
     return stamp;
 }
 
+static void wait_for(struct recorder *r, const struct net_clock *c, int peer, const struct net_stamp *stamp) {
+    if (!r) return;
+    record_flush(r, c);
+    if (stamp->ps <= c->now.ps) return;
+    add(r, &(struct record_event){.start_ps = c->now.ps, .end_ps = stamp->ps, .peer = peer, .track = RECORD_WAITS},
+        stamp->ps);
+    r->told = *stamp;
+}
+
 void record_recv(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
                  const struct net_stamp *stamp) {
-    if (r) {
-        record_flush(r, c);
-        if (stamp->ps > c->now.ps) {
-            add(r,
-                &(struct record_event){.start_ps = c->now.ps, .end_ps = stamp->ps, .peer = peer, .track = RECORD_WAITS},
-                stamp->ps);
-            r->told = *stamp;
-        }
-    }
+    wait_for(r, c, peer, stamp);
     net_recv(c, net, tier, stamp);
     record_flush(r, c);
+}
+
+struct net_stamp record_credit(struct recorder *r, const struct net_clock *c, const struct net *net, int tier,
+                               int peer) {
+    struct net_stamp stamp = net_credit(c, net, tier);
+    uint64_t now = c->now.ps;
+    if (r)
+        add(r,
+            &(struct record_event){.start_ps = now,
+                                   .end_ps = now,
+                                   .ready_ps = now,
+                                   .peer = peer,
+                                   .track = (uint8_t)(RECORD_CREDIT + tier)},
+            stamp.ps);
+    return stamp;
+}
+
+void record_room(struct recorder *r, struct net_clock *c, int peer, const struct net_stamp *stamp) {
+    wait_for(r, c, peer, stamp);
+    net_wait(c, stamp);
 }
 
 /* ---- of all ranks ---- */
@@ -160,7 +181,8 @@ static int list_carried(const struct recording *r, const struct plan *p, const s
     for (int rank = 0; rank < r->n_ranks; rank++)
         for (int i = 0; i < r->rank[rank].n; i++) {
             struct record_event *e = &r->rank[rank].event[i];
-            if (e->track < RECORD_LINK || !c->net.tier[e->track - RECORD_LINK].link.fifo) continue;
+            if (e->track < RECORD_LINK || e->track >= RECORD_CREDIT || !c->net.tier[e->track - RECORD_LINK].link.fifo)
+                continue;
             if (out) out[n] = (struct carried){e, rank, virtual_medium(c, p, rank, e->peer)};
             n++;
         }

@@ -104,7 +104,7 @@ static void put_trace(void *user, FILE *out) {
     for (int r = 0; r < w->r->n_ranks; r++) {
         put_names(out, w, r);
         for (int i = 0; i < w->r->rank[r].n; i++)
-            put_event(out, r, &w->r->rank[r].event[i]);
+            if (w->r->rank[r].event[i].track < RECORD_CREDIT) put_event(out, r, &w->r->rank[r].event[i]);
     }
     fputs("{\"name\":\"process_labels\",\"ph\":\"M\",\"pid\":0,\"tid\":0,\"args\":{\"labels\":\"virtual time\"}}\n],\n"
           "\"otherData\":{\"kind\":\"virtual time, deterministic\",\"model\":",

@@ -137,6 +137,8 @@ int setup_arbiters(const struct app *app) {
 }
 
 static int has_room(const struct app *app, const struct plan *p) {
+    uint64_t frame;
+    if (virtual_frame(&frame, &app->cluster, p, NULL)) return 0;
     for (int i = 0; i < p->n_ranks; i++) {
         struct virtual_rank v;
         if (virtual_rank_init(&v, &app->cluster, p, i, NULL)) return 0;

@@ -65,6 +65,34 @@ void sim_calls_fini(struct sim_calls *c) {
     free(c->stage_like);
 }
 
+/* ---- stamps ---- */
+
+int stamp_queue_add(struct stamp_queue *q, const struct net_stamp *stamp, int to, struct diag *d) {
+    if (q->n == q->cap) {
+        int cap = q->cap ? 2 * q->cap : 4;
+        struct net_stamp *ring = malloc((size_t)cap * sizeof *ring);
+        if (!ring) return diag_set(d, ERR_MEMORY, "no memory for the messages of rank %d", to);
+        for (int i = 0; i < q->n; i++)
+            ring[i] = q->at[(q->head + i) % q->cap];
+        free(q->at);
+        *q = (struct stamp_queue){ring, 0, q->n, cap};
+    }
+    q->at[(q->head + q->n++) % q->cap] = *stamp;
+    return 0;
+}
+
+const struct net_stamp *stamp_queue_take(struct stamp_queue *q) {
+    const struct net_stamp *first = &q->at[q->head];
+    q->head = (q->head + 1) % q->cap;
+    q->n--;
+    return first;
+}
+
+void stamp_queue_fini(struct stamp_queue *q) {
+    free(q->at);
+    *q = (struct stamp_queue){0};
+}
+
 /* ---- steps ---- */
 
 int64_t sim_token_bytes(const struct trace_pass *pass) {

@@ -30,6 +30,17 @@ void sim_calls_fini(struct sim_calls *c);
 int sim_calls_find(struct sim_calls *c, int rank, enum queue_kind kind, size_t n, const struct sim_events **out,
                    struct diag *d);
 
+/* Stamps in the order of sending: all zero at first. */
+struct stamp_queue {
+    struct net_stamp *at;
+    int head, n, cap; /* a ring */
+};
+/* ERR_MEMORY, for rank `to`. */
+int stamp_queue_add(struct stamp_queue *q, const struct net_stamp *stamp, int to, struct diag *d);
+/* The first, which is there until the next one is added. There is one. */
+const struct net_stamp *stamp_queue_take(struct stamp_queue *q);
+void stamp_queue_fini(struct stamp_queue *q);
+
 /* The collective of *n elements that a rank's step starts, up to its first receive; and the one that it ends.
  * NO_QUEUE: none. */
 int sim_call_starts(const struct plan *p, int rank, enum step_kind kind, int layer, const struct trace_pass *pass,

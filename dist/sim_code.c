@@ -117,6 +117,7 @@ static int add_sends(struct maker *m, int to, int step, int n, int base, int64_t
 
 static int add_hidden(struct maker *m) {
     const struct plan_rank *r = plan_rank_of(m);
+    if (m->s->frame) return 0;
     return add_sends(m, r->send_to_first, r->send_to_step, r->n_send_to, m->class->first + m->class->size,
                      plan_hidden_bytes(m->s->p, m->pass->tokens));
 }
@@ -249,7 +250,7 @@ static int check_order(const struct maker *m, const struct order *o) {
 
 static int sends_out(const struct maker *m) {
     const struct plan_rank *r = plan_rank_of(m);
-    return m->class->epilogue && (r->n_send_to || (r->n_token_to && m->pass->wanted));
+    return m->class->epilogue && ((r->n_send_to && !m->s->frame) || (r->n_token_to && m->pass->wanted));
 }
 
 static int order_all(struct maker *m) {

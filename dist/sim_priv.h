@@ -73,9 +73,18 @@ struct sim_part {
 
 enum { SIM_TIMES = 1024 };
 
+/* A frame buffer, as its one sender knows it. */
+struct sim_room {
+    uint64_t used;
+    int pass; /* the first that there is no credit for yet */
+    struct stamp_queue credits;
+};
+
 struct sim {
     const struct plan *p;
     const struct cluster *c;
+    uint64_t frame; /* virtual_frame; not 0: simulate.c sends hidden states, behind a class's code */
+    struct sim_room *room; /* [n_ranks] */
     const struct trace *trace;
     struct simulation *out;
     struct virtual_rank *rank; /* [n_ranks]; clocks are in out */

@@ -10,19 +10,19 @@
 
 /* ---- messages ---- */
 
-/* Queues of a rank: Q_HIDDEN, Q_TOKEN, and for each collective one from each rank of its stage. */
-struct queue {
-    struct net_stamp *at;
-    int head, n, cap; /* a ring */
-};
-
 /* A collective under way. */
 struct call {
     const struct coll_event *event;
     int n, at;
 };
 
-enum phase { BEGIN, PROLOGUE, LAYERS, EPILOGUE, END };
+/* What a rank has sent to one that receives its hidden states, as far as it knows. */
+struct room {
+    uint64_t used;
+    int pass; /* the first that there is no credit for yet */
+};
+
+enum phase { BEGIN, EMPTY, PROLOGUE, LAYERS, EPILOGUE, END };
 
 struct walker {
     struct virtual_rank v;
@@ -31,7 +31,10 @@ struct walker {
     const struct plan_stage *stage;
     const struct trace *trace;
     int *tier; /* [stage size] to each rank of the stage */
-    struct queue *queue;
+    /* Q_HIDDEN, Q_TOKEN, for each collective one from each rank of the stage, and credits from each receiver */
+    struct stamp_queue *queue;
+    struct room *room; /* [n_send_to] */
+    int sent; /* of these, those that have the hidden states of the pass */
     int blocked; /* the queue that it waits for, or NO_QUEUE */
     int pass, layer, step;
     enum phase phase;
@@ -50,6 +53,7 @@ struct request {
 struct sim {
     const struct plan *p;
     const struct cluster *c;
+    uint64_t frame; /* virtual_frame */
     struct walker *rank;
     struct sim_calls calls;
     int *ready, n_ready;
@@ -63,8 +67,12 @@ struct sim {
     struct diag *d;
 };
 
+static int credits_from(const struct walker *w, int receiver) {
+    return 2 + (QUEUE_KINDS - 2) * w->stage->size + receiver;
+}
+
 static int n_queues(const struct walker *w) {
-    return 2 + (QUEUE_KINDS - 2) * w->stage->size;
+    return credits_from(w, w->me->n_send_to);
 }
 
 static int queue_from(const struct walker *w, enum queue_kind kind, int tp_index) {
@@ -73,21 +81,8 @@ static int queue_from(const struct walker *w, enum queue_kind kind, int tp_index
 
 static void push(struct sim *s, int to, int at, const struct net_stamp *stamp) {
     struct walker *w = &s->rank[to];
-    struct queue *q = &w->queue[at];
-    if (q->n == q->cap) {
-        int cap = q->cap ? 2 * q->cap : 4;
-        struct net_stamp *ring = malloc((size_t)cap * sizeof *ring);
-        if (!ring) {
-            s->failed = diag_set(s->d, ERR_MEMORY, "no memory for the messages of rank %d", to);
-            return;
-        }
-        for (int i = 0; i < q->n; i++)
-            ring[i] = q->at[(q->head + i) % q->cap];
-        free(q->at);
-        *q = (struct queue){ring, 0, q->n, cap};
-    }
-    q->at[(q->head + q->n++) % q->cap] = *stamp;
-    if (w->blocked != at) return;
+    s->failed = stamp_queue_add(&w->queue[at], stamp, to, s->d);
+    if (s->failed || w->blocked != at) return;
     w->blocked = NO_QUEUE;
     s->ready[s->n_ready++] = to;
 }
@@ -96,19 +91,19 @@ static void push(struct sim *s, int to, int at, const struct net_stamp *stamp) {
 static int sender_of(const struct sim *s, const struct walker *w, int at) {
     if (at == Q_HIDDEN) return w->me->recv_from;
     if (at == Q_TOKEN) return w->me->token_from;
+    int receiver = at - credits_from(w, 0);
+    if (receiver >= 0) return w->me->send_to_first + receiver * w->me->send_to_step;
     return (int)(w - s->rank) - w->me->tp_index + (at - 2) % w->stage->size;
 }
 
 /* Nonzero: received. */
 static int receive(struct sim *s, struct walker *w, int at, int tier) {
-    struct queue *q = &w->queue[at];
+    struct stamp_queue *q = &w->queue[at];
     if (q->n == 0) {
         w->blocked = at;
         return 0;
     }
-    record_recv(w->rec, &w->v.clock, &s->c->net, tier, w->rec ? sender_of(s, w, at) : 0, &q->at[q->head]);
-    q->head = (q->head + 1) % q->cap;
-    q->n--;
+    record_recv(w->rec, &w->v.clock, &s->c->net, tier, w->rec ? sender_of(s, w, at) : 0, stamp_queue_take(q));
     s->out->events++;
     return 1;
 }
@@ -212,13 +207,42 @@ static const struct trace_pass *pass_of(const struct walker *w) {
     return &w->trace->pass[w->pass];
 }
 
-static void send_hidden(struct sim *s, struct walker *w) {
+/* Nonzero: a receiver has room for so much. */
+static int has_room(struct sim *s, struct walker *w, int receiver, uint64_t bytes) {
+    struct room *room = &w->room[receiver];
+    int at = credits_from(w, receiver);
+    while (s->frame && room->used + bytes > s->frame) {
+        if (w->queue[at].n == 0) {
+            w->blocked = at;
+            return 0;
+        }
+        record_room(w->rec, &w->v.clock, sender_of(s, w, at), stamp_queue_take(&w->queue[at]));
+        room->used -= (uint64_t)plan_hidden_bytes(s->p, w->trace->pass[room->pass++].tokens);
+    }
+    room->used += bytes;
+    return 1;
+}
+
+/* Nonzero: to all. */
+static int send_hidden(struct sim *s, struct walker *w) {
     int64_t bytes = plan_hidden_bytes(s->p, pass_of(w)->tokens);
     int me = (int)(w - s->rank);
-    for (int i = 0; i < w->me->n_send_to; i++) {
-        int to = w->me->send_to_first + i * w->me->send_to_step;
+    for (; w->sent < w->me->n_send_to; w->sent++) {
+        int to = w->me->send_to_first + w->sent * w->me->send_to_step;
+        if (!has_room(s, w, w->sent, (uint64_t)bytes)) return 0;
         send(s, me, to, virtual_tier(s->c, s->p, me, to), Q_HIDDEN, bytes);
     }
+    w->sent = 0;
+    return 1;
+}
+
+/* To the sender of hidden states that have been received. */
+static void give_credit(struct sim *s, const struct walker *w) {
+    int from = w->me->recv_from, me = (int)(w - s->rank);
+    const struct walker *sender = &s->rank[from];
+    int receiver = (me - sender->me->send_to_first) / sender->me->send_to_step;
+    struct net_stamp stamp = record_credit(w->rec, &w->v.clock, &s->c->net, virtual_tier(s->c, s->p, from, me), from);
+    push(s, from, credits_from(sender, receiver), &stamp);
 }
 
 static void send_token(struct sim *s, struct walker *w) {
@@ -235,13 +259,13 @@ static void step_starts(struct sim *s, struct walker *w, enum step_kind kind) {
     size_t n;
     int call = sim_call_starts(s->p, (int)(w - s->rank), kind, w->layer, pass_of(w), &n);
     if (call != NO_QUEUE) call_start(s, w, call, n);
-    if (kind == STEP_SEND_HIDDEN) send_hidden(s, w);
     if (kind == STEP_SEND_TOKEN) send_token(s, w);
 }
 
 /* What a step waits for. Nonzero: nothing any more. */
 static int step_ends(struct sim *s, struct walker *w, enum step_kind kind) {
     int call = sim_call_ends(kind, pass_of(w));
+    if (kind == STEP_SEND_HIDDEN) return send_hidden(s, w);
     return call == NO_QUEUE || call_on(s, w, call, 0);
 }
 
@@ -279,7 +303,11 @@ static void take(struct sim *s, const struct walker *w, int pass) {
 static int begin_pass(struct sim *s, struct walker *w) {
     int me = (int)(w - s->rank), micro = pass_of(w)->micro;
     record_step(w->rec, &w->v.clock, w->pass, -1, is_first_stage(w) ? STEP_RECV_TOKEN : STEP_RECV_HIDDEN);
-    if (!is_first_stage(w)) return receive(s, w, Q_HIDDEN, virtual_tier(s->c, s->p, w->me->recv_from, me));
+    if (!is_first_stage(w)) {
+        if (!receive(s, w, Q_HIDDEN, virtual_tier(s->c, s->p, w->me->recv_from, me))) return 0;
+        if (s->frame) give_credit(s, w);
+        return 1;
+    }
     if (w->last_pass[micro] < 0) return 1;
     if (!receive(s, w, Q_TOKEN, virtual_tier(s->c, s->p, w->me->token_from, me))) return 0;
     card_spend_taken(&w->v.clock, w->v.card, w->me->role, w->trace->pass[w->last_pass[micro]].returned);
@@ -303,12 +331,11 @@ static void walk(struct sim *s, struct walker *w) {
         case BEGIN:
             if (!begin_pass(s, w)) return;
             record_step(w->rec, &w->v.clock, w->pass, -1, RECORD_STEP_PASS);
-            w->phase = PROLOGUE;
-            if (pass_of(w)->tokens) {
-                card_spend_pass(&w->v.clock, w->v.card, &w->v.place);
-                break;
-            }
-            send_hidden(s, w);
+            w->phase = pass_of(w)->tokens ? PROLOGUE : EMPTY;
+            if (pass_of(w)->tokens) card_spend_pass(&w->v.clock, w->v.card, &w->v.place);
+            break;
+        case EMPTY:
+            if (!send_hidden(s, w)) return;
             w->phase = BEGIN;
             w->pass++;
             break;
@@ -346,9 +373,11 @@ static int walker_init(struct sim *s, int rank, const struct trace *trace) {
     int rc = virtual_rank_init(&w->v, s->c, s->p, rank, s->d), n_micro = s->p->opts.n_micro;
     if (rc) return rc;
     w->queue = calloc((size_t)n_queues(w), sizeof *w->queue);
+    w->room = calloc((size_t)w->me->n_send_to + 1, sizeof *w->room);
     w->tier = calloc((size_t)w->stage->size, sizeof *w->tier);
     w->last_pass = malloc((size_t)n_micro * sizeof *w->last_pass);
-    if (!w->queue || !w->tier || !w->last_pass) return diag_set(s->d, ERR_MEMORY, "no memory for rank %d", rank);
+    if (!w->queue || !w->room || !w->tier || !w->last_pass)
+        return diag_set(s->d, ERR_MEMORY, "no memory for rank %d", rank);
     for (int i = 0; i < n_micro; i++)
         w->last_pass[i] = -1;
     for (int i = 0; i < w->stage->size; i++)
@@ -358,8 +387,9 @@ static int walker_init(struct sim *s, int rank, const struct trace *trace) {
 
 static void walker_fini(struct walker *w) {
     for (int i = 0; w->queue && i < n_queues(w); i++)
-        free(w->queue[i].at);
+        stamp_queue_fini(&w->queue[i]);
     free(w->queue);
+    free(w->room);
     free(w->tier);
     free(w->last_pass);
 }
@@ -380,6 +410,7 @@ static int init(struct sim *s, const struct trace *trace) {
         if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", trace[i].n);
     }
     rc = sim_calls_init(&s->calls, s->p, &s->c->net, s->d);
+    if (!rc) rc = virtual_frame(&s->frame, s->c, s->p, s->d);
     for (int r = 0; r < n && !rc; r++)
         rc = walker_init(s, r, trace);
     return rc;

@@ -28,6 +28,42 @@ static void receive(struct sim *s, int first, int size, const struct net_stamp *
     s->out->events += (uint64_t)size;
 }
 
+/* The sender hears that there is room again. */
+static int give_credits(struct sim *s, int first, int size) {
+    int rc = 0;
+    for (int i = first; i < first + size && !rc; i++) {
+        struct net_stamp stamp = net_credit(&s->out->clock[i], &s->c->net, s->from_tier[i]);
+        rc = stamp_queue_add(&s->room[i].credits, &stamp, i, s->d);
+    }
+    return rc;
+}
+
+/* Waits until rank `to` has room for so much. Later stages have done all passes before, and so given their credits;
+ * those that have come already are taken at once, which changes nothing and keeps few. */
+static void wait_room(struct sim *s, const struct sim_replica *r, struct net_clock *clock, int to, uint64_t bytes) {
+    struct sim_room *room = &s->room[to];
+    const struct stamp_queue *q = &room->credits;
+    while (room->used + bytes > s->frame || (q->n && q->at[q->head].ps <= clock->now.ps)) {
+        net_wait(clock, stamp_queue_take(&room->credits));
+        room->used -= (uint64_t)plan_hidden_bytes(s->p, r->trace->pass[room->pass++].tokens);
+    }
+    room->used += bytes;
+}
+
+/* Of a stage, to the ranks of the next. */
+static void send_hidden(struct sim *s, struct sim_replica *r, int stage, const struct trace_pass *pass) {
+    const struct plan_stage *g = &s->p->stages[stage];
+    uint64_t bytes = (uint64_t)plan_hidden_bytes(s->p, pass->tokens);
+    for (int i = r->first + g->first; i < r->first + g->first + g->size; i++) {
+        const struct plan_rank *me = &s->p->ranks[i];
+        for (int k = 0; k < me->n_send_to; k++, s->out->events++) {
+            int to = me->send_to_first + k * me->send_to_step;
+            wait_room(s, r, &s->out->clock[i], to, bytes);
+            r->hidden[s->p->ranks[to].tp_index] = net_send(&s->out->clock[i], &s->c->net, s->from_tier[to], bytes);
+        }
+    }
+}
+
 static struct net_stamp *tokens_at(const struct sim *s, const struct sim_replica *r, int n) {
     return r->token + (size_t)(n % s->p->opts.n_micro) * (size_t)s->p->stages[0].size;
 }
@@ -51,9 +87,11 @@ static int run_stage(struct sim *s, struct sim_replica *r, int stage, const stru
         receive_tokens(s, r, pass->micro);
     else
         receive(s, r->first + g->first, g->size, r->hidden);
+    if (stage > 0 && s->frame) rc = give_credits(s, r->first + g->first, g->size);
     for (; part->class && !rc; part++)
         if (pass->tokens || part->class->epilogue)
             rc = sim_run(s, part, r->first + g->first, pass, last ? tokens_at(s, r, r->n_sent) : r->hidden);
+    if (!last && s->frame && !rc) send_hidden(s, r, stage, pass);
     return rc;
 }
 
@@ -153,15 +191,17 @@ static int init(struct sim *s) {
     s->rank = calloc(n, sizeof *s->rank);
     s->from_tier = calloc(n, sizeof *s->from_tier);
     s->part = calloc(dp * (size_t)p->n_stages, sizeof *s->part);
+    s->room = calloc(n, sizeof *s->room);
     out->clock = calloc(n, sizeof *out->clock);
     out->taken = calloc(dp + 1, sizeof *out->taken);
-    if (!s->rank || !s->from_tier || !s->part || !out->clock || !out->taken)
+    if (!s->rank || !s->from_tier || !s->part || !s->room || !out->clock || !out->taken)
         return diag_set(s->d, ERR_MEMORY, "no memory for %zu simulated ranks", n);
     for (size_t i = 0; i < dp; i++) {
         out->taken[i] = calloc((size_t)s->trace[i].n + 1, sizeof **out->taken);
         if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", s->trace[i].n);
     }
     int rc = sim_calls_init(&s->calls, p, &s->c->net, s->d);
+    if (!rc) rc = virtual_frame(&s->frame, s->c, p, s->d);
     return rc ? rc : init_ranks(s);
 }
 
@@ -170,6 +210,9 @@ static void fini(struct sim *s) {
     sim_run_fini(s);
     for (int i = 0; i < s->p->strategy.dp * s->p->n_stages && s->part; i++)
         free(s->part[i]);
+    for (int i = 0; i < s->p->n_ranks && s->room; i++)
+        stamp_queue_fini(&s->room[i].credits);
+    free(s->room);
     free(s->part);
     free(s->rank);
     free(s->from_tier);

@@ -42,7 +42,7 @@ static void spread_tokens(struct engine *e) {
 static void run_recv_hidden(struct engine *e, int layer) {
     (void)layer;
     int peer = e->me->recv_from - e->replica_first;
-    link_recv_upto(e->replica, peer, TAG_HIDDEN, e->recv_bytes, e->message_cap);
+    emulation_received(e, link_recv_upto(e->replica, peer, TAG_HIDDEN, e->recv_bytes, e->message_cap));
     const char *at = e->recv_bytes;
     memcpy(&e->head, at, sizeof e->head);
     at += sizeof e->head;
@@ -74,6 +74,7 @@ static void run_send_hidden(struct engine *e, int layer) {
         hidden_encode(form(e), e->h + (size_t)i * d_model(e), (int)d_model(e), at);
     for (int i = 0; i < e->me->n_send_to; i++) {
         int peer = e->me->send_to_first + i * e->me->send_to_step - e->replica_first;
+        emulation_room(e, i, (size_t)(at - b->bytes));
         link_isend(e->replica, peer, TAG_HIDDEN, b->bytes, (size_t)(at - b->bytes), &b->req[b->n_req++]);
     }
 }

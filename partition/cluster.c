@@ -156,6 +156,7 @@ static const struct key card_keys[] = {{"name", TEXT, 0, CARD(card.name), .cap =
                                        {"power", MAP, .keys = power_keys},
                                        {"energy", MAP, .keys = energy_keys},
                                        {"transistors", REAL, 0, CARD(card.transistors), .units = &counts},
+                                       {"frame_buffer", NUMBER, 0, CARD(card.frame_bytes), .units = &sizes},
                                        {0}};
 #define EXCEPTION(f) offsetof(struct exception_row, f)
 static const struct key exception_keys[] = {{"cards", TEXT, 1, EXCEPTION(cards), .cap = SIZE_OF(exception_row, cards)},

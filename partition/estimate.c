@@ -357,6 +357,7 @@ int estimator_new(struct estimator **out, const struct plan *p, const struct clu
         rc = diag_set(d, ERR_PLAN, "%s is an encoder: an estimate is of generating text", p->shape.name);
     if (!rc && virtual_media(c, p))
         rc = diag_set(d, ERR_PLAN, "%s has links that cards share: who waits for whom there is simulated", c->name);
+    if (!rc) rc = virtual_frame(&e->frame, c, p, d);
     for (int i = 0; i < p->strategy.dp && !rc; i++)
         for (int s = 0; s < p->n_stages && !rc; s++)
             rc = add_stage(e, i, s, d);

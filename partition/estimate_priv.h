@@ -24,6 +24,7 @@ struct ending {
     struct net_stamp end, passed; /* of the last rank; the next stage, or stage 0, has what it sends */
     uint64_t port, shared_port; /* ps at which the next pass may begin, as what was sent keeps its port; where that port
                                    is needed inside the stage too */
+    struct net_stamp credit; /* a message, until its room is there again, shared by as many as have room at once */
     int port_bound; /* collectives wait for ports: more time between them is not more time in all */
 };
 
@@ -97,6 +98,7 @@ struct stream {
 struct estimator {
     const struct plan *p;
     const struct cluster *c;
+    uint64_t frame; /* virtual_frame */
     int n_classes;
     struct stage_class **kind;
     int *class_of; /* [dp][n_stages] */

@@ -232,8 +232,19 @@ static void add_taken(const struct estimator *e, int64_t tokens, struct net_stam
     *t = clock.now;
 }
 
+/* A frame buffer has room for some messages at once, each until its credit is back. */
+static void wait_room(const struct estimator *e, int tier, int64_t bytes, struct ending *out) {
+    struct net_clock clock = {0}, there = {0};
+    struct net_stamp stamp = net_send(&clock, &e->c->net, tier, (uint64_t)bytes);
+    net_recv(&there, &e->c->net, tier, &stamp);
+    stamp = net_credit(&there, &e->c->net, tier);
+    stamp = stamp_mix(&stamp, 1, &stamp, 0, e->frame / (uint64_t)bytes);
+    stamp_raise(&out->credit, &stamp);
+}
+
 /* What the stage sends, to ranks of the next stage or of stage 0. */
 static void run_sends(const struct estimator *e, const struct stage_class *c, int64_t bytes, struct ending *out) {
+    int last = e->p->ranks[c->first].shard.final_norm;
     for (int r = 0; r < c->size; r++) {
         struct net_clock clock = {.now = e->at[r]};
         for (int j = r; j < c->n_to; j += c->size) {
@@ -241,6 +252,7 @@ static void run_sends(const struct estimator *e, const struct stage_class *c, in
             struct net_stamp stamp = net_send(&clock, &e->c->net, c->to_tier[j], (uint64_t)bytes);
             net_recv(&there, &e->c->net, c->to_tier[j], &stamp);
             stamp_raise(&out->passed, &there.now);
+            if (e->frame && !last) wait_room(e, c->to_tier[j], bytes, out);
         }
         e->at[r] = clock.now;
         keep_port(c, r, &clock, e->first_send[r], out);
@@ -326,6 +338,7 @@ int estimate_turn(const struct estimator *e, struct stage_class *c, const struct
         out->busy.share[NET_BANDWIDTH] += port - out->busy.ps;
         out->busy.ps = port;
     }
+    stamp_raise(&out->busy, &ending.credit);
     if (e->p->ranks[c->first].stage > 0 || pass->wanted) {
         out->busy.ps += c->recv_ps;
         out->busy.share[NET_OVERHEAD] += c->recv_ps;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 /* Hosts of the replicas before a rank are not counted. */
 int virtual_card(const struct plan *p, int rank) {
     if (p->ranks[rank].role == RANK_HOST) return -1;
@@ -59,4 +61,27 @@ int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const str
     if (!rc) rc = card_place(&v->place, v->card, p, rank, d);
     if (p->ranks[rank].role != RANK_HOST) v->place.slow = cluster_slow(c, virtual_card(p, rank));
     return rc;
+}
+
+static int no_room(const struct cluster *c, uint64_t need, const char *of, const char *remedy, struct diag *d) {
+    char bytes[24], room[24];
+    return diag_set(d, ERR_PLAN, "%s %s, and the frame buffer of %s holds %s: use %s", of,
+                    text_bytes(bytes, sizeof bytes, (double)need), c->card.name,
+                    text_bytes(room, sizeof room, (double)c->card.frame_bytes), remedy);
+}
+
+int virtual_frame(uint64_t *bytes, const struct cluster *c, const struct plan *p, struct diag *d) {
+    const struct decoder_opts *o = &p->opts.decoder;
+    uint64_t frame = c->card.frame_bytes, n_micro = (uint64_t)p->opts.n_micro;
+    uint64_t message = (uint64_t)plan_hidden_bytes(p, o->max_tokens);
+    uint64_t tokens = n_micro * (PLAN_SAMPLED_HEADER_BYTES + (uint64_t)p->opts.max_logits * PLAN_SAMPLED_BYTES);
+    uint64_t all = (uint64_t)o->n_seqs * (uint64_t)o->n_ctx * (uint64_t)plan_hidden_bytes(p, 1);
+    *bytes = 0;
+    if (!frame || p->n_stages == 1) return 0;
+    if (message > frame)
+        return no_room(c, message, "the hidden states of a pass take", "a smaller --chunk or more --micro-batches", d);
+    if (!p->strategy.host && tokens > frame)
+        return no_room(c, tokens, "the tokens of all micro-batches take", "fewer --micro-batches or --users", d);
+    if (all + n_micro * (uint64_t)plan_hidden_bytes(p, 0) > frame) *bytes = frame;
+    return 0;
 }

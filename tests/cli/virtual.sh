@@ -35,6 +35,11 @@ same_time "stragglers" 4 "$h100" --tp 2 --pp 2 --straggler 2=0.7 --straggler 3=1
 sed 's/^    transfer: push/    transfer: via-host/' "$northpole" >"$tmp/through.yaml"
 same_time "messages through the host" 6 "$tmp/through.yaml" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 same_time "hidden states in fewer bits" 4 "$h100" --tp 2 --pp 2 --hidden int8
+sed 's/32 MiB/6 KiB/' "$northpole" >"$tmp/frames.yaml"
+same_time "small frame buffers" 3 "$tmp/frames.yaml" --pp 3 --kv int4 --chunk 2 --micro-batches 2
+total=$(field "$tmp/run" total_ps | cut -d: -f2)
+same_time "large frame buffers" 3 "$northpole" --pp 3 --kv int4 --chunk 2 --micro-batches 2
+ok "messages wait for room in small ones" [ "$(field "$tmp/run" total_ps | cut -d: -f2)" -lt "$total" ]
 same_time "a host" 6 "$northpole" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 
 # All cards share a link: one more rank is the arbiter.
@@ -133,6 +138,8 @@ fails "cluster without a clock" 2 "give --clock virtual" 3 run --model "$kjv" --
 fails "clock of another kind" 2 "--clock 'lamport': expected real or virtual" 1 run --model "$kjv" --clock lamport --prompt a
 fails "prompt that is a text" 2 "the number of its tokens" 1 simulate --model "$kjv" --cluster "$h100" --prompt "In the"
 fails "too few cards" 6 "takes 32 cards, but northpole-16 has 16" 1 simulate --model llama3-8b --cluster "$northpole" --pp 32
+fails "too small a frame buffer" 6 "take 9.16 KiB, and the frame buffer of NorthPole holds 6.00 KiB: use a smaller --chunk" 1 simulate --model "$kjv" \
+    --cluster "$tmp/frames.yaml" --pp 2 --users 2 --micro-batches 1 --prompt 9 --generate 4 --chunk 9
 fails "too little memory" 6 "rank 0 does not fit NorthPole: weights" 1 simulate --model llama3-8b --cluster "$northpole" --tp 8 --pp 2
 fails "no such arithmetic" 6 "has no rate for int4 operations" 1 simulate --model granite-3b-northpole --mode w4a4 --cluster "$h100"
 fails "the library's messages" 6 "carry no virtual time" 2 run -q --model "$kjv" --tp 2 --allreduce mpi --cluster "$h100" --clock virtual --prompt a

@@ -40,6 +40,15 @@ static inline void random_exceptions(struct cluster *c, uint64_t key) {
     }
 }
 
+/* Most plans get frame buffers with room for one of the longest messages, and some more. */
+static inline void random_frames(struct cluster *c, const struct plan *p, uint64_t key) {
+    uint64_t longest = (uint64_t)plan_hidden_bytes(p, p->opts.decoder.max_tokens);
+    uint64_t tokens =
+        (uint64_t)p->opts.n_micro * (PLAN_SAMPLED_HEADER_BYTES + (uint64_t)p->opts.max_logits * PLAN_SAMPLED_BYTES);
+    if (rng_u64(key, 4000) % 6 == 0) return;
+    c->card.frame_bytes = (longest > tokens ? longest : tokens) + rng_u64(key, 4001) % (longest / 2);
+}
+
 /* shared: some of its links are. */
 static inline void random_cluster(struct cluster *c, uint64_t key, uint64_t *n, int shared) {
     snprintf(c->name, sizeof c->name, "random");

@@ -222,8 +222,67 @@ static void check_places(void) {
     }
 }
 
+/* Latencies alone take time, one to the card and one back, of a token or a credit. Where a frame buffer has room for
+ * one message of the prompts, the second and third one each wait for the credit of the one before; with room for two
+ * the third one waits; with more nothing does. So it is through the host, where each takes twice as long. */
+static void check_frames(void) {
+    enum { CHUNKS = (PROMPT + CHUNK - 1) / CHUNK, LATENCY = 100000 };
+    uint64_t token = PLAN_TOKEN_BYTES + 4 * 576, one = PLAN_HEADER_BYTES + USERS * CHUNK * token;
+    uint64_t all = USERS * (PROMPT + NEW) * (PLAN_HEADER_BYTES + token) + PLAN_HEADER_BYTES;
+    const struct {
+        uint64_t frame;
+        int waits, credits;
+    } cases[] = {{0, 0, 0}, {one, 2, 1}, {2 * one, 1, 1}, {CHUNKS * one, 0, 1}, {all - 1, 0, 1}, {all, 0, 0}};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        struct cluster c;
+        int via = i % 2, k = (int)i / 2;
+        free_cluster(&c);
+        c.net.tier[0].link.L_ps = LATENCY;
+        c.net.tier[0].link.via_host = via;
+        c.card.frame_bytes = cases[k].frame;
+        struct plan *p = make_plan(&c, "pp2", 1);
+        struct diag d = {0};
+        uint64_t frame = 1;
+        CHECK(virtual_frame(&frame, &c, p, &d) == 0 && frame == (cases[k].credits ? cases[k].frame : 0), "%d: %s", k,
+              d.text);
+        plan_free(p);
+        uint64_t trip = 2 * (uint64_t)(1 + via) * LATENCY;
+        struct net_stamp est, t = run(&c, "pp2", 1, &est);
+        CHECK(est.ps >= t.ps && est.ps < t.ps + trip, "%d: estimated %" PRIu64 " ps", k, est.ps);
+        CHECK(t.ps == (uint64_t)(NEW + cases[k].waits) * trip, "%d: %" PRIu64 " ps", k, t.ps);
+    }
+}
+
+/* A message that never has room, or tokens that might not. */
+static void check_no_room(void) {
+    uint64_t one = PLAN_HEADER_BYTES + USERS * CHUNK * (PLAN_TOKEN_BYTES + 4 * 576), frame;
+    struct cluster c;
+    free_cluster(&c);
+    struct plan *p = make_plan(&c, "pp2", 1);
+    struct diag d = {0};
+    c.card.frame_bytes = one - 1;
+    CHECK(virtual_frame(&frame, &c, p, &d) == ERR_PLAN, "no room");
+    CHECK(strstr(d.text, "the hidden states of a pass take 36.27 KiB, and the frame buffer of free holds 36.27 KiB: "
+                         "use a smaller --chunk"),
+          "%s", d.text);
+    c.card.frame_bytes = one;
+    p->opts.n_micro = 1000;
+    d = (struct diag){0};
+    CHECK(virtual_frame(&frame, &c, p, &d) == ERR_PLAN && strstr(d.text, "use fewer --micro-batches"), "%s", d.text);
+    plan_free(p);
+    p = make_plan(&c, "stages:host,1,2/0", 1);
+    p->opts.n_micro = 1000;
+    CHECK(virtual_frame(&frame, &c, p, &d) == 0, "a host takes all tokens");
+    plan_free(p);
+    p = make_plan(&c, "1", 1);
+    CHECK(virtual_frame(&frame, &c, p, &d) == 0 && frame == 0, "nothing is sent");
+    plan_free(p);
+}
+
 int main(void) {
     check_overheads();
+    check_frames();
+    check_no_room();
     check_via_host();
     check_speeds();
     check_straggler();

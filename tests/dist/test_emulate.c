@@ -93,6 +93,7 @@ static int case_init(struct job_case *c, int number) {
                                  .net = &c->cluster.net,
                                  .domain_ranks = (int)below(key, &n, 4),
                                  .top_candidates = 1 + (int)below(key, &n, 5)};
+    if (number % 4) c->opts.decoder.max_tokens = 2; /* passes that fill frame buffers */
     if (c->opts.decoder.max_tokens < per_replica) c->opts.decoder.max_tokens = per_replica;
     c->opts.max_logits = draft ? c->opts.decoder.max_tokens : 0;
     if (st.kvp == 1 && !c->shape.parallel_block && below(key, &n, 4) == 0) c->opts.drop_sync = "1";
@@ -180,7 +181,7 @@ static int same_trace(const struct trace *a, const struct trace *b) {
 
 /* Work and waiting follow each other from 0 to the end; messages on a link follow each other. */
 static void check_events(const struct job_case *c, const struct recorder *r, uint64_t end_ps) {
-    uint64_t at[RECORD_LINK + NET_MAX_TIERS] = {0};
+    uint64_t at[RECORD_CREDIT + NET_MAX_TIERS] = {0};
     int bad = 0;
     for (int i = 0; i < r->n; i++) {
         const struct record_event *e = &r->event[i];
@@ -216,6 +217,16 @@ static void check_path(const struct job_case *c, const struct plan *p, const str
           d.text);
     if (!rc) simulation_fini(&sim);
     recording_fini(&end);
+}
+
+static int waited; /* cases in which a rank has waited for room in a frame buffer */
+
+static void count_waited(const struct recording *rec) {
+    int waits = 0;
+    for (int r = 0; r < rec->n_ranks; r++)
+        for (int i = 0; i < rec->rank[r].n; i++)
+            waits += rec->rank[r].event[i].track == RECORD_WAITS && rec->rank[r].event[i].step == STEP_SEND_HIDDEN;
+    waited += waits > 0;
 }
 
 static int same_events(const struct recorder *a, const struct recorder *b) {
@@ -262,6 +273,7 @@ static int differences(const struct job_case *c, const struct plan *p, const str
     for (int i = 0; i < p->strategy.dp; i++)
         for (int k = 0; k < trace[i].n; k++)
             bad += !same_stamp(&sim.taken[i][k], &ranks[i * p->ranks_per_replica].result.taken[k]);
+    count_waited(&rec);
     simulation_fini(&plain);
     simulation_fini(&sim);
     recording_fini(&rec);
@@ -286,6 +298,7 @@ static int check_case(int number, int wrong_bytes) {
     if (rc) {
         CHECK(rc == ERR_PLAN || rc == ERR_USAGE, "%s: %s", c.strategy, d.text);
     } else {
+        random_frames(&c.cluster, p, c.key);
         run_ranks(&c, size, ranks);
         rc = ranks[0].rc;
         CHECK(rc == 0, "case %d, %s, %s: %s", number, c.strategy, c.shape.name, ranks[0].d.text);
@@ -311,8 +324,8 @@ int main(void) {
         ran += how > 0;
         shared += how == 2;
     }
-    CHECK(ran > CASES * 2 / 3 && shared > CASES / 8, "of %d cases only %d could be run, %d with shared media", CASES,
-          ran, shared);
+    CHECK(ran > CASES * 2 / 3 && shared > CASES / 8 && waited > CASES / 12,
+          "of %d cases only %d could be run, %d with shared media, and %d waited for room", CASES, ran, shared, waited);
     for (int i = 0; i < N_STRATEGIES; i++)
         check_case(i, 1);
     return check_report("test_emulate");

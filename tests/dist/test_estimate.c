@@ -114,6 +114,8 @@ static void one_plan(struct one *o, uint64_t key, uint64_t *n) {
                                  .net = &o->cluster.net,
                                  .top_candidates = 1 + (int)below(key, n, 5)};
     o->opts.decoder.hidden = (enum hidden_form)below(key, n, HIDDEN_FORMS);
+    if (o->job.prompt_len < 100 && key % 2)
+        o->opts.decoder.max_tokens = per_replica; /* passes that fill frame buffers */
 }
 
 static void one_init(struct one *o, int number, enum kind kind) {
@@ -227,6 +229,7 @@ static void check_one(struct cases *all, int number) {
     struct diag d = {0};
     one_init(&o, number, kind);
     int rc = plan_make(&p, &o.shape, &o.st, strategy_ranks(&o.st), &o.opts, &d);
+    if (!rc) random_frames(&o.cluster, p, (uint64_t)number);
     double t = seconds();
     if (!rc) rc = estimator_new(&e, p, &o.cluster, &d);
     if (!rc) rc = estimator_run(e, &o.job, &est, &d);

@@ -107,6 +107,7 @@ static int one_init(struct one *o, int number, int shared) {
     opts.max_logits = 0;
     opts.net = &o->c.net;
     int rc = plan_make(&o->p, &o->shape, &o->st, strategy_ranks(&o->st), &opts, &d);
+    if (!rc) random_frames(&o->c, o->p, dice.key);
     for (int r = 0; !rc && r < o->st.dp; r++)
         random_trace(&o->trace[r], o->p, r, dice.key, o->st.dp * opts.decoder.n_seqs, 4, 0);
     CHECK(rc == 0 || rc == ERR_PLAN, "case %d: %s", number, d.text);
@@ -211,6 +212,16 @@ static void check_sums(const struct one *o, const struct simulation *s) {
     }
 }
 
+/* Where frame buffers are not limited nothing is later. */
+static void check_frames(const struct one *o, const struct simulation *base) {
+    struct cluster c = o->c;
+    struct simulation s;
+    c.card.frame_bytes = 0;
+    walk(o, &c, &s);
+    later(o, "with frame buffers", &s, base);
+    simulation_fini(&s);
+}
+
 /* Returns how many numbers of the cluster mattered, -1: none, as there is no plan. */
 static int check_private(int number) {
     struct one o;
@@ -224,6 +235,7 @@ static int check_private(int number) {
         check_scale(&o, &base, 2 + (uint64_t)roll(&dice, 9));
         check_elasticities(&o, &base);
         moved = check_monotone(&o, &base, &dice);
+        check_frames(&o, &base);
         simulation_fini(&base);
     }
     one_fini(&o);
@@ -318,7 +330,7 @@ static int pipeline_init(struct one *o, int number, int stages_of, struct diag *
     one_fini(o);
     memset(o->trace, 0, sizeof o->trace);
     o->c.card.n_levels = 1;
-    o->c.card.level[0].bytes = 0;
+    o->c.card.level[0].bytes = o->c.card.frame_bytes = 0;
     o->c.net.tier[0].link.pull = 0;
     snprintf(text, sizeof text, "pp%d", 1 + stages_of % o->shape.n_layers);
     int rc = strategy_parse(&o->st, text, d);

@@ -67,6 +67,7 @@ static void check_case(int i, int round) {
     c.net.tier[0].link.pull = (int)below(key, &n, 2);
     int rc = make_plan(&p, i, &c, &d);
     CHECK(rc == 0, "%s: %s", what, d.text);
+    if (!rc && round == 1) random_frames(&c, p, key);
     for (int r = 0; !rc && r < p->strategy.dp; r++)
         random_trace(&trace[r], p, r, key, SEQS, 5, round);
     int skipped = rc ? 0 : check_both(what, p, &c, trace);

@@ -333,6 +333,7 @@ static void check_example(void) {
     const char *from = text ? strstr(text, "```yaml\n") : NULL, *to = from ? strstr(from, "\n```\n") : NULL;
     CHECK(to && cluster_parse(&c, "CLUSTERS.md", from + 8, (size_t)(to - from - 8), &d) == 0, "%s", d.text);
     CHECK(to && c.card.n_levels == 2 && c.has_host && cluster_tier(&c, 0, 1) == 0, "example");
+    CHECK(to && c.card.frame_bytes == 32 << 20, "frame buffer");
     CHECK(to && c.card.token_ps == 1000000 && c.card.sequence_ps == 20000000, "overheads");
     free(text);
 }
@@ -346,6 +347,7 @@ static void check_northpole(void) {
     CHECK(c.card.level[0].bytes == UINT64_C(256) * 768 * 1024, "192 MiB");
     CHECK(pico_of(13000, c.card.level[0].G) == 1000, "13 TB/s");
     CHECK(pico_of(2097, c.card.op[PREC_I8]) == 10 && pico_of(4194, c.card.op[PREC_I4]) == 10, "rates at 400 MHz");
+    CHECK(c.card.frame_bytes == 32 << 20 && c.host.frame_bytes == 0, "32 MiB");
     CHECK(16 * c.card.active_W == 672 && c.card.transistors == 22e9, "672 W");
     CHECK(cluster_tier(&c, 0, 3) == 0 && cluster_tier(&c, 3, 4) == 1 && cluster_tier(&c, 7, 8) == 2 &&
               cluster_tier(&c, 0, 15) == 2,

@@ -80,6 +80,9 @@ struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int ti
                            uint64_t k);
 /* From when a message that took words_ps has left its port, or the medium, until it arrives. */
 uint64_t net_lag(const struct net_link *link, uint64_t words_ps);
+/* What says that there is room for more where a message was received (partition/place.h); and waiting for it. */
+struct net_stamp net_credit(const struct net_clock *c, const struct net *net, int tier);
+void net_wait(struct net_clock *c, const struct net_stamp *stamp);
 /* Receives a message with that stamp. On a pull link reading its k bytes is net_read's. */
 void net_recv(struct net_clock *c, const struct net *net, int tier, const struct net_stamp *stamp);
 void net_read(struct net_clock *c, const struct net *net, int tier, uint64_t k);

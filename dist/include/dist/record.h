@@ -11,7 +11,8 @@
 #include "collectives/link_time.h"
 #include "dist/virtual.h"
 
-enum { RECORD_WORKS, RECORD_WAITS, RECORD_LINK }; /* RECORD_LINK + tier */
+/* RECORD_LINK + tier; RECORD_CREDIT + tier: credits (partition/place.h), which take no time on their link. */
+enum { RECORD_WORKS, RECORD_WAITS, RECORD_LINK, RECORD_CREDIT = RECORD_LINK + NET_MAX_TIERS };
 enum { RECORD_STEP_PASS = STEP_COUNT }; /* what a pass takes beside its steps */
 enum { RECORD_MOST = 4000000 }; /* events that are kept, of all ranks */
 
@@ -20,7 +21,7 @@ struct record_event {
     uint64_t ready_ps; /* link: when the sender was; it waited for the link from then to start_ps */
     uint64_t bytes; /* link */
     int32_t pass; /* of the replica */
-    int32_t peer; /* link: the receiver; waiting: the sender */
+    int32_t peer; /* link: the receiver; waiting: the sender, or who gives room */
     int16_t layer; /* of the model, or -1 */
     uint8_t step; /* enum step_kind or RECORD_STEP_PASS */
     uint8_t track, share; /* RECORD_WORKS and after; enum net_share of what works */
@@ -57,6 +58,10 @@ struct net_stamp record_send(struct recorder *r, struct net_clock *c, const stru
                              uint64_t bytes);
 void record_recv(struct recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
                  const struct net_stamp *stamp);
+/* net_credit and net_wait, with events. */
+struct net_stamp record_credit(struct recorder *r, const struct net_clock *c, const struct net *net, int tier,
+                               int peer);
+void record_room(struct recorder *r, struct net_clock *c, int peer, const struct net_stamp *stamp);
 
 /* ERR_MEMORY. Freed by recording_fini. */
 int recording_init(struct recording *out, int n_ranks, uint64_t from_ps, uint64_t to_ps, struct diag *d);

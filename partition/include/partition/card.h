@@ -50,6 +50,7 @@ struct card {
         op[PREC_COUNT]; /* ps an operation; den 0: it has none such, and plans that need them are refused */
     uint64_t step_ps, pass_ps; /* overhead of a step that reads or computes, and of a pass */
     uint64_t token_ps, sequence_ps; /* of a token that is embedded, and of one that is sampled or taken */
+    uint64_t frame_bytes; /* frame buffer: room for messages that come (place.h); 0: not limited */
     double idle_W, active_W; /* while waiting and while working, without what bytes and operations take by themselves */
     double pJ_per_op[PREC_COUNT];
     double transistors; /* 0: not known */

@@ -12,6 +12,7 @@
  * of those it waits for has sent: max over i of (i's time + way(i, r)), way from a walk of the collective's events
  *         (coll_events) with i later than all others; ports are busy on. Blocks go on until all ranks take equally
  *         long; from there on each takes the mean of a circle of ranks that wait for each other
+ *         at least what a message takes until its credit is back, over as many as a frame buffer has room for (place.h)
  *   w_s = that, up to the moment at which the next stage has the hidden states, or stage 0 the tokens
  *
  * and M micro-batches in flight a round, where every one makes a pass:

@@ -30,4 +30,23 @@ int virtual_medium(const struct cluster *c, const struct plan *p, int a, int b);
 /* How many there are; 0: all links are private. */
 int virtual_media(const struct cluster *c, const struct plan *p);
 
+/* Frame buffers. A message of hidden states, or of sampled tokens, takes room in the frame buffer of the card that it
+ * goes to: from when its sender turns to it until that card has received it, overhead included. Where there is not
+ * enough, the sender waits, and all that it would do later. It learns of room by credits: one for each message, which
+ * leaves the card when that has been received and takes the latency of the link (through a host both), nothing else. It
+ * takes them in the order of its messages, as many as it needs room.
+ *
+ *   stage s    used + bytes > frame: wait for a credit     used += bytes; net_send  ----->  net_recv     stage s + 1
+ *              used -= bytes of the message it is for   <---- net_credit: now + L ----------'
+ *
+ * Each rank receives hidden states from one other alone, so that a sender's count is the state of the buffer; tokens go
+ * to stage 0, which receives no hidden states, and always have room (checked). Messages of collectives take none: they
+ * are received where they are needed. Nobody waits for ever: a stage waits for later stages to begin an earlier pass,
+ * the last stage for none. A replica can have at most all tokens of its sequences' contexts under way, one a message;
+ * where these have room there are no credits, and nothing changes. */
+
+/* *bytes: of the frame buffers, where messages may have to wait for room; else 0. ERR_PLAN, with the arithmetic, where
+ * a message could never have room. */
+int virtual_frame(uint64_t *bytes, const struct cluster *c, const struct plan *p, struct diag *d);
+
 #endif
