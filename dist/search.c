@@ -55,7 +55,7 @@ static int set_figures(struct search *s, struct found *f, uint64_t total_ps, con
     struct virtual_energy energy;
     double ms = 1e-9 * (double)total_ps, n_new = (double)s->app.spec.n_predict, tokens = f->users * n_new;
     int rc = find_traces(s, f, d);
-    if (!rc) rc = virtual_energy(&energy, s->plan, c, s->trace, total_ps, d);
+    if (!rc) rc = virtual_energy(&energy, NULL, s->plan, c, s->trace, total_ps, d);
     if (rc) return rc;
     f->latency_ms = ms / n_new;
     f->throughput = 1e3 * tokens / ms;

@@ -30,6 +30,7 @@ struct meter {
     const struct plan *p;
     const struct cluster *c;
     struct virtual_energy *out;
+    struct virtual_energy *ranks;
     struct busy busy;
     struct diag *d;
 };
@@ -234,6 +235,7 @@ static int add_rank(struct meter *m, int rank, const struct work *w, uint64_t to
     if (extra_W != 0) own.active_J = 1e-12 * extra_W * (double)busy_ps(m, &v, r, w);
     add_blocks(&own, &v, r, w);
     rc = add_messages(m, rank, w, &own.links_J);
+    if (m->ranks) m->ranks[rank] = own;
     if (r->role == RANK_HOST) {
         m->out->host_J += virtual_energy_sum(&own);
         return rc;
@@ -247,9 +249,9 @@ static int add_rank(struct meter *m, int rank, const struct work *w, uint64_t to
     return rc;
 }
 
-int virtual_energy(struct virtual_energy *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
-                   uint64_t total_ps, struct diag *d) {
-    struct meter m = {.p = p, .c = c, .out = out, .d = d};
+int virtual_energy(struct virtual_energy *out, struct virtual_energy *ranks, const struct plan *p,
+                   const struct cluster *c, const struct trace *trace, uint64_t total_ps, struct diag *d) {
+    struct meter m = {.p = p, .c = c, .out = out, .ranks = ranks, .d = d};
     int rc = 0;
     *out = (struct virtual_energy){0};
     for (int i = 0; i < p->strategy.dp && !rc; i++) {

@@ -18,9 +18,10 @@ struct virtual_energy {
     double host_J; /* all of the hosts */
 };
 
-/* trace[replica]; total_ps: the whole job. ERR_MEMORY, or ERR_PLAN where the plan does not fit. Local. */
-int virtual_energy(struct virtual_energy *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
-                   uint64_t total_ps, struct diag *d);
+/* trace[replica]; total_ps: the whole job; ranks[n_ranks]: of each rank by itself, may be NULL. ERR_MEMORY, or ERR_PLAN
+ * where the plan does not fit. Local. */
+int virtual_energy(struct virtual_energy *out, struct virtual_energy *ranks, const struct plan *p,
+                   const struct cluster *c, const struct trace *trace, uint64_t total_ps, struct diag *d);
 /* Of the cards, without host. */
 double virtual_energy_sum(const struct virtual_energy *e);
 

@@ -1,6 +1,8 @@
 #include "virtual_report.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -40,7 +42,7 @@ void virtual_times(struct virtual_summary *out, const char *kind, const struct p
 int virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
                       int users, const struct trace *trace, struct net_stamp *const *taken, struct diag *d) {
     virtual_times(out, kind, p, users, trace, taken);
-    int rc = virtual_energy(&out->energy, p, c, trace, out->total_ps, d);
+    int rc = virtual_energy(&out->energy, NULL, p, c, trace, out->total_ps, d);
     out->power_W = out->total_ps ? 1e12 * virtual_energy_sum(&out->energy) / (double)out->total_ps : 0;
     return rc;
 }
@@ -197,4 +199,32 @@ json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, cons
     json_object_set_new(o, "memory_bytes_per_card", json_integer((json_int_t)s->card_bytes));
     json_object_set_new(o, "total_ps", json_integer((json_int_t)s->total_ps));
     return o;
+}
+
+static json_t *ranks_row(const struct virtual_summary *s, const struct virtual_energy *e, const struct plan *p,
+                         int first, int last) {
+    json_t *o = json_pack("{s:i, s:i, s:s}", "first_rank", first, "last_rank", last, "role",
+                          p->ranks[first].role == RANK_HOST ? "host" : "card");
+    for (int i = 0; i < N_TERMS; i++)
+        json_object_set_new(o, terms[i].key, json_real(per_token_mJ(s, term_J(e, i))));
+    json_object_set_new(o, "all", json_real(per_token_mJ(s, virtual_energy_sum(e))));
+    return o;
+}
+
+int virtual_json_ranks(json_t *o, const struct virtual_summary *s, const struct plan *p, const struct cluster *c,
+                       const struct trace *trace, struct diag *d) {
+    struct virtual_energy all, *rank = calloc((size_t)p->n_ranks, sizeof *rank);
+    if (!rank) return diag_set(d, ERR_MEMORY, "no memory for the energy of %d ranks", p->n_ranks);
+    int first = 0, rc = virtual_energy(&all, rank, p, c, trace, s->total_ps, d);
+    json_t *rows = json_array();
+    for (int r = 1; r <= p->n_ranks && !rc; r++) {
+        int same =
+            r < p->n_ranks && p->ranks[r].role == p->ranks[first].role && !memcmp(&rank[r], &rank[first], sizeof *rank);
+        if (same) continue;
+        json_array_append_new(rows, ranks_row(s, &rank[first], p, first, r - 1));
+        first = r;
+    }
+    json_object_set_new(o, "energy_by_rank_mJ_per_tok", rows);
+    free(rank);
+    return rc;
 }

@@ -42,5 +42,9 @@ void virtual_last_pass(struct virtual_window *out, const struct plan *p, const s
                        struct net_stamp *const *taken);
 void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out);
 json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c);
+/* Adds "energy_by_rank_mJ_per_tok" to it: all terms of each rank; neighbours with the same are one row. ERR_MEMORY.
+ * Local. */
+int virtual_json_ranks(json_t *o, const struct virtual_summary *s, const struct plan *p, const struct cluster *c,
+                       const struct trace *trace, struct diag *d);
 
 #endif

@@ -168,9 +168,10 @@ static int report_virtual(const struct app *app, const struct runner *run, const
     if (!rc && app->rank == 0) {
         rc = virtual_summarize(&s, "emulated", run->plan, &app->cluster, r->n_seqs, trace, taken, d);
         if (!rc) rc = virtual_light(&s, run->plan, &app->cluster, trace, d);
-        if (!rc && app->spec.json)
+        if (!rc && app->spec.json) {
             *out = virtual_json(&s, run->plan, &app->cluster);
-        else if (!rc)
+            rc = virtual_json_ranks(*out, &s, run->plan, &app->cluster, trace, d);
+        } else if (!rc)
             virtual_print(&s, run->plan, &app->cluster, stderr);
     }
     rc = err_agree(run->link, rc, d);

@@ -40,8 +40,11 @@ static int run_plan(void *user, const struct app *app, const struct plan *p, con
         json_object_set_new(o, "chunk", json_integer(app->spec.chunk));
         json_object_set_new(o, "events", json_integer((json_int_t)sim.events));
         json_object_set_new(o, "events_known", json_integer((json_int_t)sim.events_skipped));
-        json_dumpf(o, stdout, JSON_INDENT(1));
-        fputc('\n', stdout);
+        rc = virtual_json_ranks(o, &s, p, &app->cluster, trace, d);
+        if (!rc) {
+            json_dumpf(o, stdout, JSON_INDENT(1));
+            fputc('\n', stdout);
+        }
         json_decref(o);
     } else if (!rc) {
         printf("%s, prompts in chunks of %ld tokens, ", p->shape.name, app->spec.chunk);

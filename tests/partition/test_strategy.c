@@ -178,6 +178,11 @@ static void test_choose(void) {
     CHECK(!strategy_choose(&st, "auto", &s, 12, why, sizeof why, &d) && !strcmp(st.text, "tp6xpp2"), "%s", st.text);
     CHECK(!strategy_choose(&st, "stages", &s, 16, why, sizeof why, &d) && !strcmp(st.text, "stages:1*14/1,2/0"), "%s",
           st.text);
+    CHECK(!strategy_choose(&st, "northpole", &s, 17, why, sizeof why, &d) && !strcmp(st.text, "stages:host,1*14/1,2/0"),
+          "%s", st.text);
+    CHECK(!strategy_choose(&st, "northpole", &s, 31, why, sizeof why, &d) && !strcmp(st.text, "stages:host,2*14/1,2/0"),
+          "%s", st.text);
+    CHECK(strategy_choose(&st, "northpole", &s, 15, why, sizeof why, NULL) == ERR_PLAN, "%s", st.text);
     CHECK(!strategy_choose(&st, "hybrid", &s, 4, why, sizeof why, &d) && !strcmp(st.text, "tp2xpp2"), "%s", st.text);
     CHECK(!strategy_choose(&st, "tp3", &s, 16, why, sizeof why, &d) && !strcmp(st.text, "tp3"), "%s", st.text);
     CHECK(strategy_choose(&st, "pp", &s, 15, why, sizeof why, &d) == ERR_PLAN && strstr(d.text, "14 layers"), "%s",
