@@ -273,13 +273,19 @@ static int by_loss(const void *a, const void *b) {
 }
 
 static void say_why(struct found *loser, const struct found *winner) {
-    snprintf(loser->why, sizeof loser->why,
-             "%s for %d, %d micro-batch%s, %s, %s cache beats it: latency x %.3f, throughput x %.3f, energy x %.3f of "
-             "it on %d cards; %.0f %% of its own time is %s",
-             winner->strategy, winner->users, winner->micro, winner->micro == 1 ? "" : "es", winner->algo, winner->kv,
-             winner->latency_ms / loser->latency_ms, winner->throughput / loser->throughput,
-             winner->energy_mJ / loser->energy_mJ, winner->cards, 100 * loser->binds_part,
-             record_share_name[loser->binds]);
+    int n = snprintf(loser->why, sizeof loser->why, "%s for %d, %d micro-batch%s, %s, %s cache ", winner->strategy,
+                     winner->users, winner->micro, winner->micro == 1 ? "" : "es",
+                     winner->tp > 1 ? winner->algo : "no all-reduce", winner->kv);
+    if (no_worse(loser, winner))
+        snprintf(loser->why + n, sizeof loser->why - (size_t)n, "is as good");
+    else
+        snprintf(
+            loser->why + n, sizeof loser->why - (size_t)n,
+            "beats it: latency x %.3f, throughput x %.3f, energy x %.3f of it on %d cards; %.0f %% of its own time "
+            "is %s",
+            winner->latency_ms / loser->latency_ms, winner->throughput / loser->throughput,
+            winner->energy_mJ / loser->energy_mJ, winner->cards, 100 * loser->binds_part,
+            record_share_name[loser->binds]);
 }
 
 /* The best come first, then who loses, the fastest first; of those that beat a plan, the fastest is named. */
