@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dist/engine.h"
 #include "partition/estimate.h"
@@ -92,6 +93,7 @@ static int simulate_plan(struct search *s, struct found *f, struct diag *d) {
     if (rc) return rc;
     virtual_times(&v, "simulated", s->plan, f->users, s->trace, sim.taken);
     simulation_fini(&sim);
+    if (s->shared) set_binds(f, &v.critical);
     if (s->shared) rc = set_figures(s, f, v.total_ps, &s->app.cluster, d);
     f->simulated_ms = v.latency_ms;
     s->n_simulated++;
@@ -188,7 +190,7 @@ static int try_algos(struct search *s, struct found *f, const char *asked, struc
 static int listed(const char *list, const char *word) {
     size_t n = strlen(word);
     for (const char *at = list; at; at = strchr(at, ','), at += at != NULL)
-        if (!strncmp(at, word, n) && (!at[n] || at[n] == ',')) return 1;
+        if (!strncasecmp(at, word, n) && (!at[n] || at[n] == ',')) return 1;
     return 0;
 }
 
