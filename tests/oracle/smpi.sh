@@ -17,7 +17,8 @@ for cluster in boards-1gbe:private boards-1gbe:fifo northpole-16:private h100-sx
     echo "${cluster%:*}, links ${cluster#*:}, simulated"
     smpirun -np 8 -platform "$t/platform.xml" -hostfile "$t/hosts" --log=root.thres:warning \
         --cfg=network/model:CM02 --cfg=network/crosstraffic:0 --cfg=network/TCP-gamma:0 --cfg=network/weight-S:0 \
-        --cfg=maxmin/concurrency-limit:1 --cfg=surf/precision:1e-13 --cfg=smpi/simulate-computation:no --cfg=smpi/wtime:0 \
+        --cfg=maxmin/concurrency-limit:1 --cfg=surf/precision:1e-13 --cfg=smpi/simulate-computation:no \
+        --cfg=smpi/wtime:0 \
         --cfg=smpi/async-small-thresh:100000000 --cfg=smpi/send-is-detached-thresh:100000000 \
         $(cat "$t/flags") "$t/play" "$t/cases"
 done
