@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dist/engine.h"
 #include "partition/estimate.h"
@@ -92,6 +93,7 @@ static int simulate_plan(struct search *s, struct found *f, struct diag *d) {
     if (rc) return rc;
     virtual_times(&v, "simulated", s->plan, f->users, s->trace, sim.taken);
     simulation_fini(&sim);
+    if (s->shared) set_binds(f, &v.critical);
     if (s->shared) rc = set_figures(s, f, v.total_ps, &s->app.cluster, d);
     f->simulated_ms = v.latency_ms;
     s->n_simulated++;
@@ -188,7 +190,7 @@ static int try_algos(struct search *s, struct found *f, const char *asked, struc
 static int listed(const char *list, const char *word) {
     size_t n = strlen(word);
     for (const char *at = list; at; at = strchr(at, ','), at += at != NULL)
-        if (!strncmp(at, word, n) && (!at[n] || at[n] == ',')) return 1;
+        if (!strncasecmp(at, word, n) && (!at[n] || at[n] == ',')) return 1;
     return 0;
 }
 
@@ -273,13 +275,19 @@ static int by_loss(const void *a, const void *b) {
 }
 
 static void say_why(struct found *loser, const struct found *winner) {
-    snprintf(loser->why, sizeof loser->why,
-             "%s for %d, %d micro-batch%s, %s, %s cache beats it: latency x %.3f, throughput x %.3f, energy x %.3f of "
-             "it on %d cards; %.0f %% of its own time is %s",
-             winner->strategy, winner->users, winner->micro, winner->micro == 1 ? "" : "es", winner->algo, winner->kv,
-             winner->latency_ms / loser->latency_ms, winner->throughput / loser->throughput,
-             winner->energy_mJ / loser->energy_mJ, winner->cards, 100 * loser->binds_part,
-             record_share_name[loser->binds]);
+    int n = snprintf(loser->why, sizeof loser->why, "%s for %d, %d micro-batch%s, %s, %s cache ", winner->strategy,
+                     winner->users, winner->micro, winner->micro == 1 ? "" : "es",
+                     winner->tp > 1 ? winner->algo : "no all-reduce", winner->kv);
+    if (no_worse(loser, winner))
+        snprintf(loser->why + n, sizeof loser->why - (size_t)n, "is as good");
+    else
+        snprintf(
+            loser->why + n, sizeof loser->why - (size_t)n,
+            "beats it: latency x %.3f, throughput x %.3f, energy x %.3f of it on %d cards; %.0f %% of its own time "
+            "is %s",
+            winner->latency_ms / loser->latency_ms, winner->throughput / loser->throughput,
+            winner->energy_mJ / loser->energy_mJ, winner->cards, 100 * loser->binds_part,
+            record_share_name[loser->binds]);
 }
 
 /* The best come first, then who loses, the fastest first; of those that beat a plan, the fastest is named. */

@@ -1,5 +1,6 @@
 /* search_report.c - what a search has found, in words and as JSON. */
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "dist/record.h"
@@ -21,6 +22,16 @@ static void print_row(const struct found *f) {
     puts("");
 }
 
+/* The most that an estimate of the best is off its simulation, in percent of this. */
+static double most_off(const struct search *s) {
+    double most = 0;
+    for (int i = 0; i < s->n_best; i++) {
+        const struct found *f = &s->found[i];
+        if (f->simulated_ms > 0) most = fmax(most, 100 * fabs(f->latency_ms - f->simulated_ms) / f->simulated_ms);
+    }
+    return most;
+}
+
 static void print_notes(const struct search *s) {
     printf("\n%ld plans estimated in %.2f s, %.0f a second (measured, n = 1)", s->estimates, s->seconds,
            s->seconds > 0 ? (double)s->estimates / s->seconds : 0);
@@ -28,6 +39,7 @@ static void print_notes(const struct search *s) {
     puts(".\nLatency, throughput and energy are estimated (closed form), energy modelled; of the cards, without a "
          "host.\n"
          "A narrower cache changes the text; --kv keeps those named.");
+    if (!s->shared) printf("Estimates of the best are at most %.2f %% off their simulations.\n", most_off(s));
     if (!s->shared) return;
     printf("Links are shared here: what is only estimated is a bound, as if each card had its own. %d plans were\n"
            "simulated, the best by their bounds first%s.\n",

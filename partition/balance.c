@@ -17,7 +17,8 @@ struct balance {
     const struct plan_block **block; /* [size][n_layers] */
     int uniform; /* all layers have equal blocks: a stage's time depends on their number alone */
     int64_t most; /* what the slowest stage of p takes: slower ones need not be looked at */
-    int too_many[PLAN_MAX_STAGES + KINDS]; /* by kind, or stage: so many layers are slower, 0: not known; where uniform */
+    int too_many[PLAN_MAX_STAGES +
+                 KINDS]; /* by kind, or stage: so many layers are slower; 0: not known. Where uniform */
     int64_t *known; /* [KINDS, or n_stages][n_layers+1][n_layers+1], 0: not yet */
 };
 

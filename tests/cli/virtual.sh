@@ -97,6 +97,15 @@ ok "search: one card is among the best" grep -qE '^1 +1 +4 +1 - +(int4|int8|f16 
 ok "search: and so for one user" grep -qE '^[a-z0-9]+ +[0-9]+ +1 +1 ' "$tmp/search"
 ok "search: a loser has its reason" grep -q 'beats it: latency x' "$tmp/search"
 "$northwall" plan --search --model "$kjv" --cluster "$configs/l4-4.yaml" --users 4 --prompt 20 --generate 10 --kv f16 --json >"$tmp/search"
+cat >"$tmp/best.py" <<'END'
+import json, sys
+plans = [p for p in json.load(open(sys.argv[1]))["plans"] if p["fits"]]
+figures = lambda p: (p["latency_ms_per_tok"], -p["throughput_tok_per_s"], p["energy_mJ_per_tok"], p["cards"])
+beaten = lambda p: any(figures(q) != figures(p) and all(a <= b for a, b in zip(figures(q), figures(p))) for q in plans)
+best = {figures(p) for p in plans if p["why_not"] is None}
+sys.exit(len(plans) < 9 or any(beaten(p) != (figures(p) not in best) for p in plans))
+END
+ok "search: nothing beats the best, and something the others" python3 "$tmp/best.py" "$tmp/search"
 ok "search: its best latency is the simulator's" [ "$(field "$tmp/search" simulated_latency_ms_per_tok | cut -d: -f2)" = \
     "$("$northwall" simulate --model "$kjv" --cluster "$configs/l4-4.yaml" --prompt 20 --generate 10 --kv f16 --json \
         --users "$(field "$tmp/search" users | cut -d: -f2)" --allreduce "$(field "$tmp/search" allreduce | cut -d'"' -f4)" \

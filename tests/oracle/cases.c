@@ -1,6 +1,7 @@
 /* What the simulator says of all-reduces and pipelines on a described cluster, as cases for play.c, and the cluster as
- * a platform of an independent simulator: cases CLUSTER.yaml FOLDER. There each card has a link of its own to every
- * other one that carries one message at a time: its port, as none of the cases send to two cards of a tier at once. */
+ * a platform of an independent simulator: cases CLUSTER.yaml private|fifo FOLDER. There each card has a link of its own
+ * to every other one that carries one message at a time: its port, as none of the cases send to two cards of a tier at
+ * once. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 enum { RANKS = 8, SEQS = 3 };
 
 static struct cluster c;
+static int shared; /* all of its links are one medium */
 
 static FILE *open_in(const char *folder, const char *name) {
     char path[1024];
@@ -35,19 +37,16 @@ static void put_platform(const char *folder) {
         fprintf(f, "<host id=\"card%d\" speed=\"1Gf\"/>\n", i);
         fprintf(hosts, "card%d\n", i);
     }
-    for (int i = 0; i < RANKS * RANKS; i++) {
-        int a = i / RANKS, b = i % RANKS;
-        if (a == b) continue;
-        const struct net_link *k = link_of(a, b);
-        fprintf(f, "<link id=\"%d-%d\" bandwidth=\"%.17gBps\" latency=\"%" PRIu64 "ps\"/>\n", a, b,
+    for (int i = 0; i < (shared ? 1 : RANKS * RANKS); i++) {
+        const struct net_link *k = shared ? l : link_of(i / RANKS, i % RANKS);
+        fprintf(f, "<link id=\"%d\" bandwidth=\"%.17gBps\" latency=\"%" PRIu64 "ps\"/>\n", i,
                 1e12 * (double)k->G.den / (double)k->G.num, k->L_ps);
-        CHECK(k->o_send_ps == l->o_send_ps && k->o_recv_ps == l->o_recv_ps && !k->fifo && !k->pull,
-              "links of unequal overheads");
+        CHECK(k->o_send_ps == l->o_send_ps && k->o_recv_ps == l->o_recv_ps && !k->pull, "links of unequal overheads");
     }
     for (int i = 0; i < RANKS * RANKS; i++)
         if (i / RANKS != i % RANKS)
-            fprintf(f, "<route src=\"card%d\" dst=\"card%d\" symmetrical=\"NO\"><link_ctn id=\"%d-%d\"/></route>\n",
-                    i / RANKS, i % RANKS, i / RANKS, i % RANKS);
+            fprintf(f, "<route src=\"card%d\" dst=\"card%d\" symmetrical=\"NO\"><link_ctn id=\"%d\"/></route>\n",
+                    i / RANKS, i % RANKS, shared ? 0 : i);
     fputs("</zone></platform>\n", f);
     fprintf(flags, "--cfg=smpi/ois:0:%.15g:0 --cfg=smpi/or:0:%.15g:0\n", 1e-12 * (double)l->o_send_ps,
             1e-12 * (double)l->o_recv_ps);
@@ -68,7 +67,8 @@ static void put_reduce(FILE *f, const char *algo, int size, int tokens) {
         if (o.end_ps[r] > most) most = o.end_ps[r];
     }
     fprintf(f, "%s-%d-of-%d %" PRIu64 " %d %s %d %" PRIu64 " %.3f\n", algo, tokens, size, most - o.start_ps[0],
-            2 * (size - 1), algo, size, bytes, (double)bytes * (double)c.net.gamma.num / (double)c.net.gamma.den);
+            2 * (size - 1) * (shared ? size : 1), algo, size, bytes,
+            (double)bytes * (double)c.net.gamma.num / (double)c.net.gamma.den);
 }
 
 static uint64_t stage_ps(const struct plan *p, int rank, const struct trace_pass *t) {
@@ -137,12 +137,14 @@ static void put_pipeline(FILE *f, const char *strategy) {
 
 int main(int argc, char **argv) {
     struct diag d = {0};
-    CHECK(argc == 3 && cluster_read(&c, argv[1], &d) == 0, "cases CLUSTER.yaml FOLDER: %s", d.text);
+    CHECK(argc == 4 && cluster_read(&c, argv[1], &d) == 0, "cases CLUSTER.yaml private|fifo FOLDER: %s", d.text);
     if (check_failed) return check_report("cases");
+    shared = c.net.tier[0].link.fifo = !strcmp(argv[2], "fifo");
+    if (shared) c.net.n_tiers = 1;
     c.n_cards = 0;
     c.card.level[c.card.n_levels - 1].bytes = 0; /* all fits */
-    put_platform(argv[2]);
-    FILE *f = open_in(argv[2], "cases");
+    put_platform(argv[3]);
+    FILE *f = open_in(argv[3], "cases");
     for (int size = 2; size <= RANKS; size *= 2)
         for (int tokens = 1; tokens <= 4; tokens += 3) {
             put_reduce(f, "ring", size, tokens);
