@@ -23,8 +23,8 @@ struct simulation {
     uint64_t events_skipped; /* of those, the ones whose effect was known */
 };
 
-/* trace[replica]. ERR_PLAN as virtual_rank_init, or where a clock passes 26 days; ERR_INTERNAL where ranks would wait
- * for ever, with rank and peer. Freed by simulation_fini. Local. */
+/* trace[replica]. ERR_PLAN as virtual_rank_init and virtual_frame, or where a clock passes 26 days; ERR_INTERNAL where
+ * ranks would wait for ever, with rank and peer. Freed by simulation_fini. Local. */
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
              struct diag *d);
 /* The same; rec, of as many ranks, gets what they do when (NULL: nobody does). Every event

@@ -60,8 +60,8 @@ struct estimate {
 };
 
 /* What estimates of a plan on a cluster share: cards, tiers, costs of passes and of collectives by tokens, as they come
- * up. Both outlive it. One thread. ERR_PLAN as virtual_rank_init, and
- * where cards share links (fifo). */
+ * up. Both outlive it. One thread. ERR_PLAN as virtual_rank_init and virtual_frame, and where cards share links (fifo).
+ */
 struct estimator;
 int estimator_new(struct estimator **out, const struct plan *p, const struct cluster *c, struct diag *d);
 /* ERR_PLAN: more sequences than the plan has room for, or a prompt beyond its context. */
