@@ -31,6 +31,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
 
 const struct report report_northpole = {
     .name = "northpole",
+    .summary = "the HPEC 2024 paper: 16 cards and the GPUs it compares with",
     .text = "NorthPole (HPEC 2024) beside the model. All times are simulated and deterministic (n = 1); energy is\n"
             "modelled. Published figures are inputs, fitted (one number chosen so that they come out), identities of\n"
             "those, or predictions.",

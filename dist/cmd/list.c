@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "../coll_bench.h"
+#include "analysis/report.h"
 #include "collectives/sched.h"
 #include "dist/app.h"
 #include "models/kernels.h"
@@ -35,7 +36,12 @@ static int run(struct app *app, struct diag *d) {
     puts("\nkernel sets");
     for (int i = 0; kernel_sets[i]; i++)
         row(kernel_sets[i]->name, kernel_sets[i]->available() ? "available here" : "not on this CPU");
-    puts("\nstrategies\n  1, tpN, ppN, dpN and products of them (tp2xpp2), stages:SIZE[*REPEAT][/LAYERS],...");
+    puts("\nstrategies (also products, such as dp2xtp2xpp4)");
+    for (int i = 0; strategy_kinds[i]; i++)
+        row(strategy_kinds[i]->spelling, strategy_kinds[i]->description);
+    puts("\nreports");
+    for (int i = 0; reports[i]; i++)
+        row(reports[i]->name, reports[i]->summary);
     puts("\ncommands");
     for (int i = 0; cmds[i]; i++)
         row(cmds[i]->name, cmds[i]->summary);

@@ -14,7 +14,8 @@ struct report_page {
 };
 
 struct report {
-    const char *name, *text; /* "northpole" */
+    const char *name; /* "northpole" */
+    const char *summary, *text; /* a line; what stands above the tables */
     /* Fills in the page, whose tables the caller frees. Local. */
     int (*make)(struct report_page *page, const struct app *app, struct diag *d);
     /* Figures, as gnuplot commands that read the CSV files of the page's tables; ended by a row without name. */
