@@ -7,28 +7,11 @@
 
 #define DIGITS 1000000000.0 /* of a factor */
 
+/* Small factors keep their digits too. */
 struct pico_rate parameter_faster(struct pico_rate r, double x) {
-    __uint128_t num = r.num, den = r.den;
-    if (x >= 1) {
-        num *= (uint64_t)DIGITS;
-        den *= (uint64_t)nearbyint(x * DIGITS);
-    } else { /* small factors keep their digits */
-        num *= (uint64_t)nearbyint(DIGITS / x);
-        den *= (uint64_t)DIGITS;
-    }
-    __uint128_t common = den;
-    for (__uint128_t rest = num; rest;) {
-        __uint128_t next = common % rest;
-        common = rest;
-        rest = next;
-    }
-    num /= common;
-    den /= common;
-    while (num >> 62 || den >> 62) {
-        num >>= 1;
-        den >>= 1;
-    }
-    return (struct pico_rate){(uint64_t)num, den ? (uint64_t)den : 1};
+    uint64_t one = (uint64_t)DIGITS;
+    return x < 1 ? pico_times(r, (uint64_t)nearbyint(DIGITS / x), one)
+                 : pico_times(r, one, (uint64_t)nearbyint(x * DIGITS));
 }
 
 static uint64_t pico_of_s(double s) {

@@ -18,6 +18,22 @@ struct pico_rate pico_rate_per_second(uint64_t per_s) {
     return (struct pico_rate){PICO_PER_S / a, per_s / a};
 }
 
+struct pico_rate pico_times(struct pico_rate rate, uint64_t num, uint64_t den) {
+    unsigned __int128 n = (unsigned __int128)rate.num * num, d = (unsigned __int128)rate.den * den, a = n, b = d;
+    while (b != 0) {
+        unsigned __int128 rest = a % b;
+        a = b;
+        b = rest;
+    }
+    n /= a;
+    d /= a;
+    while (n >> 62 || d >> 62) {
+        n >>= 1;
+        d >>= 1;
+    }
+    return (struct pico_rate){(uint64_t)n, d ? (uint64_t)d : 1};
+}
+
 uint64_t pico_add(uint64_t a, uint64_t b) {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }

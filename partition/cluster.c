@@ -101,6 +101,7 @@ static const struct units op_rates = {1,
 static const struct units byte_energies = {0, {{"pJ/B", 1}, {"pJ/bit", 8}}};
 static const struct units op_energies = {0, {{"pJ/op", 1}, {"fJ/op", 1e-3}}};
 static const struct units powers = {0, {{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}}};
+static const struct units shares = {1, {{"x", 1e6}}};
 static const struct units speeds = {1000, {{"x", 1e6}}};
 static const struct units counts = {1, {{"million", 1e6}, {"billion", 1e9}}};
 
@@ -124,6 +125,7 @@ static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), .cap = SIZE
 static const struct key level_keys[] = {{"name", TEXT, 1, LEVEL(name), .cap = SIZE_OF(card_level, name)},
                                         {"capacity", NUMBER, 0, LEVEL(bytes), .units = &sizes},
                                         {"bandwidth", RATE, 1, LEVEL(G), .units = &byte_rates},
+                                        {"efficiency", NUMBER, 0, LEVEL(efficiency), .units = &shares},
                                         {"latency", NUMBER, 0, LEVEL(latency_ps), .units = &times},
                                         {"energy", REAL, 0, LEVEL(pJ_per_B), .units = &byte_energies},
                                         {0}};
@@ -136,6 +138,7 @@ static const struct key memory_keys[] = {{"bandwidth", SOURCED, 0, CARD(memory_B
 static const struct key rate_keys[] = {{"float", RATE, 0, CARD(card.op[PREC_F32]), .units = &op_rates},
                                        {"int8", RATE, 0, CARD(card.op[PREC_I8]), .units = &op_rates},
                                        {"int4", RATE, 0, CARD(card.op[PREC_I4]), .units = &op_rates},
+                                       {"efficiency", NUMBER, 0, CARD(card.op_efficiency), .units = &shares},
                                        {0}};
 static const struct key energy_keys[] = {{"float", REAL, 0, CARD(card.pJ_per_op[PREC_F32]), .units = &op_energies},
                                          {"int8", REAL, 0, CARD(card.pJ_per_op[PREC_I8]), .units = &op_energies},
@@ -377,7 +380,17 @@ static const yaml_node_t *row_of(struct reader *r, const yaml_node_t *list, int 
     return node_of(r, list->data.sequence.items.start[i]);
 }
 
+/* Efficiencies are shares of what the file gives. */
+static int check_efficiency(struct reader *r, const yaml_node_t *n, const char *what, uint64_t millionths) {
+    return millionths <= 1000000 ? 0 : fail(r, n, what, NULL, "its efficiency is at most 1 x");
+}
+
 static int check_levels(struct reader *r, const yaml_node_t *n, const struct card *c) {
+    int code = n ? check_efficiency(r, child(r, n, "rates"), "rates", c->op_efficiency) : 0;
+    for (int i = 0; i < c->n_levels && code == 0; i++)
+        code = check_efficiency(r, row_of(r, child(r, child(r, n, "memory"), "levels"), i), c->level[i].name,
+                                c->level[i].efficiency);
+    if (code) return code;
     for (int i = 0; i + 1 < c->n_levels; i++)
         if (!c->level[i].bytes)
             return fail(r, row_of(r, child(r, child(r, n, "memory"), "levels"), i), "level", c->level[i].name,
@@ -431,6 +444,17 @@ static int set_exceptions(struct reader *r, const yaml_node_t *root, struct rows
 
 /* ---- into a cluster ---- */
 
+static void set_efficiency(struct pico_rate *rate, uint64_t millionths) {
+    if (rate->den && millionths) *rate = pico_times(*rate, 1000000, millionths);
+}
+
+static void set_efficiencies(struct card *c) {
+    for (int i = 0; i < c->n_levels; i++)
+        set_efficiency(&c->level[i].G, c->level[i].efficiency);
+    for (int k = 0; k < PREC_COUNT; k++)
+        set_efficiency(&c->op[k], c->op_efficiency);
+}
+
 static void set_default(struct pico_rate *rate, struct pico_rate otherwise) {
     if (!rate->den) *rate = otherwise;
 }
@@ -441,6 +465,8 @@ static void set_cluster(struct cluster *c, const struct rows *rows) {
     c->memory_Bps = rows->card.memory_Bps;
     c->memory_alone_Bps = rows->card.memory_alone_Bps;
     c->host = rows->host.card;
+    set_efficiencies(&c->card);
+    set_efficiencies(&c->host);
     c->has_host = c->host.name[0] != 0; /* check_cards */
     c->net.n_tiers = rows->n_links;
     for (int i = 0; i < rows->n_links; i++) {

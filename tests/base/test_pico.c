@@ -52,6 +52,10 @@ static void check_rates(void) {
     struct pico_rate r = pico_rate_per_second(UINT64_C(25600000000));
     CHECK(r.num == 625 && r.den == 16, "25.6 GB/s: %" PRIu64 "/%" PRIu64, r.num, r.den);
     CHECK(pico_of(64, r) == 2500, "a line at 25.6 GB/s");
+    r = pico_times((struct pico_rate){3, 40}, 1000000, 900000);
+    CHECK(r.num == 1 && r.den == 12, "3/40 of 10/9: %" PRIu64 "/%" PRIu64, r.num, r.den);
+    r = pico_times((struct pico_rate){UINT64_MAX, 7}, UINT64_MAX, 1);
+    CHECK(r.num >> 61 == 1 && r.den == 1, "more than 62 bits: %" PRIu64 "/%" PRIu64, r.num, r.den);
     r = pico_rate_per_second(1);
     CHECK(r.num == PICO_PER_S && r.den == 1, "1 B/s");
     r = pico_rate_per_second(UINT64_MAX);

@@ -131,6 +131,26 @@ static void check_described(void) {
     CHECK(c.net.n_tiers == 3 && c.link_pJ_per_B[0] == 44.5 && c.link_pJ_per_B[1] == 0 && c.joins[1] == 4, "links");
 }
 
+/* A share of the bandwidth, and of all rates. */
+static void check_efficiency(void) {
+    char text[4096];
+    const char *at = strstr(described, "        latency"), *rates = strstr(described, "    int4: {value: 2 P");
+    struct cluster c;
+    struct diag d = {0};
+    snprintf(text, sizeof text,
+             "%.*s        efficiency: {value: 0.8 x, source: s}\n%.*s    efficiency: {value: 0.5 x, source: t}\n%s",
+             (int)(at - described), described, (int)(rates - at), at, rates);
+    CHECK(cluster_parse(&c, "share.yaml", text, strlen(text), &d) == 0, "%s", d.text);
+    CHECK(c.card.level[0].G.num == 5 && c.card.level[0].G.den == 52 && c.card.level[0].efficiency == 800000, "core");
+    CHECK(c.card.level[1].G.num == 4 && c.card.level[1].efficiency == 0, "outer");
+    CHECK(c.card.op[PREC_F32].num == 4 && c.card.op[PREC_I4].den == 1000 && c.card.op[PREC_I8].den == 0, "rates");
+    snprintf(text, sizeof text, "%.*s        efficiency: {value: 1.1 x, source: s}\n%s", (int)(at - described),
+             described, at);
+    CHECK(cluster_parse(&c, "share.yaml", text, strlen(text), &d) == ERR_FORMAT &&
+              strstr(d.text, "share.yaml:9: core: its efficiency is at most 1 x"),
+          "%s", d.text);
+}
+
 static void check_exceptions(void) {
     static const uint64_t speed[8] = {1, 1, 1, 800000, 1250000, 800000, 1, 800000};
     struct cluster c;
@@ -230,7 +250,7 @@ static void check_card_errors(void) {
     check_bad("22 billion, source: m", "22 billion", 27, "it needs both value and source");
     check_bad("    int4: {value: 2 P", "    int2: {value: 2 P", 18, "unknown key 'int2': valid are float, int8, int4");
     check_bad("  overhead:\n    step", "  overhead:\n    stop", 20, "valid are step, pass, token, sequence");
-    check_bad("        latency", "        delay", 12, "valid are name, capacity, bandwidth, latency, energy");
+    check_bad("        latency", "        delay", 12, "valid are name, capacity, bandwidth, efficiency, latency");
     check_bad("3-5,7", "3-5,8", 54, "cards '3-5,8': write cards that there are, such as 3-5,9");
     check_bad("0.8 x", "0.8", 55, "speed '0.8': write a number and one of x");
     check_bad("0.8 x", "0 x", 55, "out of range");
@@ -357,6 +377,7 @@ static void check_northpole(void) {
 int main(void) {
     check_good();
     check_described();
+    check_efficiency();
     check_exceptions();
     check_tiers();
     check_errors();

@@ -21,6 +21,9 @@ uint64_t pico_of(uint64_t units, struct pico_rate rate);
 /* The rate of so many units a second (bandwidth in B/s, 1 <= per_s): 10^12 / per_s, reduced. Local. */
 struct pico_rate pico_rate_per_second(uint64_t per_s);
 
+/* rate * num / den, reduced; num, den > 0. Exact where it fits 62 bits, else the first 62 of both. Local. */
+struct pico_rate pico_times(struct pico_rate rate, uint64_t num, uint64_t den);
+
 /* a + b, UINT64_MAX if it does not fit. */
 uint64_t pico_add(uint64_t a, uint64_t b);
 

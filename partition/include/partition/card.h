@@ -37,7 +37,8 @@ enum { CARD_MAX_LEVELS = 4 };
 struct card_level {
     char name[32];
     uint64_t bytes; /* capacity; 0: not limited */
-    struct pico_rate G; /* ps a byte */
+    struct pico_rate G; /* ps a byte, efficiency included */
+    uint64_t efficiency; /* the share of the bandwidth in the file that is reached, in millionths; 0: not given */
     uint64_t latency_ps; /* of the first byte of a step */
     double pJ_per_B;
 };
@@ -46,8 +47,9 @@ struct card {
     char name[64];
     int n_levels;
     struct card_level level[CARD_MAX_LEVELS];
-    struct pico_rate
-        op[PREC_COUNT]; /* ps an operation; den 0: it has none such, and plans that need them are refused */
+    struct pico_rate op[PREC_COUNT]; /* ps an operation, efficiency included; den 0: it has none such, and plans that
+                                        need them are refused */
+    uint64_t op_efficiency; /* as a level's */
     uint64_t step_ps, pass_ps; /* overhead of a step that reads or computes, and of a pass */
     uint64_t token_ps, sequence_ps; /* of a token that is embedded, and of one that is sampled or taken */
     uint64_t frame_bytes; /* frame buffer: room for messages that come (place.h); 0: not limited */
