@@ -54,8 +54,11 @@ static void set_sequence(struct cluster *c, double x) {
 }
 
 static void set_link_bandwidth(struct cluster *c, double x) {
-    for (int i = 0; i < c->net.n_tiers; i++)
-        c->net.tier[i].link.G = parameter_faster(c->net.tier[i].link.G, x);
+    for (int i = 0; i < c->net.n_tiers; i++) {
+        struct net_link *l = &c->net.tier[i].link;
+        l->G = parameter_faster(l->G, x);
+        if (l->port.den) l->port = parameter_faster(l->port, x);
+    }
 }
 
 static void set_link_latency(struct cluster *c, double x) {

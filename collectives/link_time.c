@@ -28,7 +28,7 @@ int link_time_start(struct link *l, struct link_time *t, struct diag *d) {
         if (r != l->rank && link->pull)
             return diag_set(d, ERR_UNSUPPORTED, "link %s is read in place (transfer: pull): only messages carry time",
                             t->net->tier[t->tier[r]].name);
-        if (r != l->rank && link->fifo && !t->bus)
+        if (r != l->rank && link->medium != NET_PRIVATE && !t->bus)
             return diag_set(d, ERR_USAGE, "link %s is a shared medium: its messages need an arbiter",
                             t->net->tier[t->tier[r]].name);
     }
@@ -69,17 +69,23 @@ static struct link_stamp *take_spare(struct link *l) {
     return s;
 }
 
+static int channel_of(const struct link_time *t, int tag) {
+    return t->channel << 16 | tag;
+}
+
 /* When a message arrives; on a shared medium, when its sender is ready. */
 static struct net_stamp send_stamp(const struct link_time *t, const struct link_request *req) {
     int tier = t->tier[req->to];
-    if (t->recorder) return t->recorder->send(t->recorder, t->clock, t->net, tier, t->client[req->to], req->bytes);
-    return t->net->tier[tier].link.fifo ? net_ready(t->clock, t->net, tier)
-                                        : net_send(t->clock, t->net, tier, req->bytes);
+    if (t->recorder)
+        return t->recorder->send(t->recorder, t->clock, t->net, tier, t->client[req->to], channel_of(t, req->tag),
+                                 req->bytes);
+    return t->net->tier[tier].link.medium != NET_PRIVATE ? net_ready(t->clock, t->net, tier)
+                                                         : net_send(t->clock, t->net, tier, req->bytes);
 }
 
-static void receive_stamp(const struct link_time *t, int peer, const struct net_stamp *stamp) {
+static void receive_stamp(const struct link_time *t, int peer, int tag, const struct net_stamp *stamp) {
     if (t->recorder)
-        t->recorder->recv(t->recorder, t->clock, t->net, t->tier[peer], t->client[peer], stamp);
+        t->recorder->recv(t->recorder, t->clock, t->net, t->tier[peer], t->client[peer], channel_of(t, tag), stamp);
     else
         net_recv(t->clock, t->net, t->tier[peer], stamp);
 }
@@ -94,10 +100,6 @@ void link_time_sent(struct link *l, struct link_request *req) {
                                    .to = req->to,
                                    .tag = req->tag + LINK_TAG_STAMPS};
     l->ops->isend(l, &s->req);
-}
-
-static int channel_of(const struct link_time *t, int tag) {
-    return t->channel << 16 | tag;
 }
 
 static void note_send(struct link *bus, const struct arbiter_note *note) {
@@ -140,7 +142,7 @@ void link_time_before(struct link *l, int peer, int tag) {
     note_send(t->bus,
               &(struct arbiter_note){.word = ARBITER_WAITS, .peer = t->client[peer], .channel = channel_of(t, tag)});
     link_recv(t->bus, t->bus->size - 1, ARBITER_TAG, &stamp, sizeof stamp);
-    receive_stamp(t, peer, &stamp);
+    receive_stamp(t, peer, tag, &stamp);
 }
 
 void link_time_received(struct link *l, int peer, int tag) {
@@ -148,7 +150,7 @@ void link_time_received(struct link *l, int peer, int tag) {
     struct net_stamp stamp;
     if (t->bus) return;
     l->ops->recv(l, peer, tag + LINK_TAG_STAMPS, &stamp, sizeof stamp, 1);
-    receive_stamp(t, peer, &stamp);
+    receive_stamp(t, peer, tag, &stamp);
 }
 
 void link_time_completed(struct link *l, struct link_request *req) {

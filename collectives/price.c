@@ -34,8 +34,9 @@ struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier)
     return c->now;
 }
 
-static void carry(struct net_stamp *free, const struct net_link *link, const struct net_stamp *ready, uint64_t words_ps,
-                  struct net_stamp *arrival) {
+void net_carry_words(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
+                     uint64_t words_ps, uint64_t alone_ps, struct net_stamp *arrival) {
+    const struct net_link *link = &net->tier[tier].link;
     *arrival = *free = stamp_max(ready, free);
     stamp_add(arrival, NET_BANDWIDTH, words_ps);
     if (link->g_ps > words_ps)
@@ -44,32 +45,36 @@ static void carry(struct net_stamp *free, const struct net_link *link, const str
         *free = *arrival;
     stamp_add(arrival, NET_LATENCY, link->L_ps);
     if (!link->via_host) return;
-    stamp_add(arrival, NET_BANDWIDTH, words_ps);
+    stamp_add(arrival, NET_BANDWIDTH, alone_ps);
     stamp_add(arrival, NET_LATENCY, link->L_ps);
 }
 
-uint64_t net_lag(const struct net_link *link, uint64_t words_ps) {
-    return link->via_host ? pico_add(words_ps, pico_add(link->L_ps, link->L_ps)) : link->L_ps;
+uint64_t net_alone(const struct net_link *link, uint64_t k) {
+    uint64_t words_ps = pico_of(k, link->G), port_ps = link->port.den ? pico_of(k, link->port) : 0;
+    return port_ps > words_ps ? port_ps : words_ps;
+}
+
+uint64_t net_lag(const struct net_link *link, uint64_t alone_ps) {
+    return link->via_host ? pico_add(alone_ps, pico_add(link->L_ps, link->L_ps)) : link->L_ps;
 }
 
 struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
                            uint64_t k) {
-    const struct net_link *link = &net->tier[tier].link;
     struct net_stamp arrival;
-    carry(free, link, ready, pico_of(k, link->G), &arrival);
+    uint64_t words_ps = pico_of(k, net->tier[tier].link.G);
+    net_carry_words(free, net, tier, ready, words_ps, words_ps, &arrival);
     return arrival;
 }
 
 void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps,
                     struct net_stamp *arrival) {
-    const struct net_link *link = &net->tier[tier].link;
     struct net_stamp ready = net_ready(c, net, tier);
-    if (!link->pull) {
-        carry(&c->port_free[tier], link, &ready, words_ps, arrival);
+    if (!net->tier[tier].link.pull) {
+        net_carry_words(&c->port_free[tier], net, tier, &ready, words_ps, words_ps, arrival);
         return;
     }
     *arrival = ready;
-    stamp_add(arrival, NET_LATENCY, link->L_ps);
+    stamp_add(arrival, NET_LATENCY, net->tier[tier].link.L_ps);
 }
 
 struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {

@@ -61,7 +61,7 @@ static const struct record_event *find_message(const struct walk *w, int from) {
     for (int i = r->n - 1; i >= 0; i--) {
         const struct record_event *e = &r->event[i];
         if (e->track >= RECORD_LINK && e->peer == w->rank &&
-            e->end_ps + net_lag(link_of(w, e), e->end_ps - e->start_ps) == w->at)
+            e->end_ps + net_lag(link_of(w, e), net_alone(link_of(w, e), e->bytes)) == w->at)
             return e;
     }
     return NULL;
@@ -90,7 +90,7 @@ static const struct record_event *find_before_on(const struct walk *w, int rank,
 
 /* The same of any rank that shares it, which is then the path's. */
 static const struct record_event *find_before(struct walk *w, const struct record_event *link) {
-    if (!link_of(w, link)->fifo) return find_before_on(w, w->rank, link);
+    if (link_of(w, link)->medium != NET_FIFO) return find_before_on(w, w->rank, link);
     for (int rank = 0; rank < w->r->n_ranks; rank++) {
         const struct record_event *e = find_before_on(w, rank, link);
         if (!e) continue;
@@ -107,7 +107,7 @@ static int follow(struct walk *w, const struct record_event *wait) {
     w->rank = wait->peer;
     if (link_of(w, e)->via_host) { /* the half from the host's memory on */
         go_back(w, w->at - link_of(w, e)->L_ps, NET_LATENCY, wait->step);
-        go_back(w, w->at - (e->end_ps - e->start_ps), NET_BANDWIDTH, wait->step);
+        go_back(w, w->at - net_alone(link_of(w, e), e->bytes), NET_BANDWIDTH, wait->step);
     }
     go_back(w, e->end_ps, NET_LATENCY, wait->step);
     for (; e && w->at > w->from; e = find_before(w, e)) {

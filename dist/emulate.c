@@ -4,6 +4,7 @@
 
 #include "collectives/agree.h"
 #include "collectives/link_time.h"
+#include "dist/replay.h"
 #include "engine_priv.h"
 
 enum { CREDITS = 3, TIMED_LINKS };
@@ -23,6 +24,7 @@ struct credit_hooks {
 
 struct emulation {
     const struct cluster *cluster;
+    struct net net; /* what messages take while the job runs: the cluster's; private links where some are fluid */
     struct link *bus; /* NULL: all links are private */
     int told; /* the arbiter knows that the job has ended here */
     struct virtual_rank v;
@@ -44,6 +46,10 @@ struct emulation {
     struct recorder *rec; /* &recorder, or NULL: nobody asks */
     struct recorder recorder;
     int64_t events_left;
+    int fluid; /* times are those of a replay */
+    struct op_logger *log; /* &logger, or NULL: nobody asks */
+    struct op_logger logger;
+    struct op_log all; /* rank 0: of the last job, once its traces have been brought */
 };
 
 /* Tiers to the ranks of a link, whose rank 0 is `first` of the plan. */
@@ -60,7 +66,7 @@ static int set_link(struct engine *e, int i, struct link *l, int first, struct d
         medium[r] = virtual_medium(m->cluster, e->plan, e->world->rank, first + r);
     }
     m->time[i] = (struct link_time){.clock = &m->v.clock,
-                                    .net = &m->cluster->net,
+                                    .net = &m->net,
                                     .tier = tier,
                                     .bus = m->bus,
                                     .client = client,
@@ -70,7 +76,7 @@ static int set_link(struct engine *e, int i, struct link *l, int first, struct d
 }
 
 static int check(const struct engine *e, const struct cluster *c, const struct link *bus, struct diag *d) {
-    int shared = virtual_media(c, e->plan) > 0;
+    int shared = virtual_media(c, e->plan) > 0 && !place_is_fluid(c);
     if (shared && (!bus || bus->size != e->plan->n_ranks + 1))
         return diag_set(d, ERR_PLAN,
                         "%s has links that cards share: one more rank is needed, as arbiter (mpirun -n %d)", c->name,
@@ -88,7 +94,11 @@ static int open(struct engine *e, const struct cluster *c, struct link *bus, str
     if (rc) return rc;
     if (!m) return diag_set(d, ERR_MEMORY, "no memory for a virtual clock");
     m->cluster = c;
-    m->bus = virtual_media(c, e->plan) > 0 ? bus : NULL;
+    m->net = c->net;
+    m->fluid = place_is_fluid(c);
+    for (int i = 0; i < m->net.n_tiers && m->fluid; i++)
+        m->net.tier[i].link.medium = NET_PRIVATE;
+    m->bus = !m->fluid && virtual_media(c, e->plan) > 0 ? bus : NULL;
     m->records = engine_is_first_stage(e) && e->me->tp_index == 0;
     m->last_pass = malloc((size_t)n_micro * sizeof *m->last_pass);
     if (!m->last_pass) return diag_set(d, ERR_MEMORY, "no memory for %d micro-batches", n_micro);
@@ -101,22 +111,28 @@ static int open(struct engine *e, const struct cluster *c, struct link *bus, str
     if (!rc) rc = set_link(e, 0, e->replica, e->replica_first, d);
     if (!rc) rc = set_link(e, 1, e->group, group, d);
     if (!rc) rc = set_link(e, 2, e->sharers, e->sharers ? group + e->me->tp_index - e->sharers->rank : 0, d);
+    if (!rc && m->fluid) engine_log(e);
     return rc;
 }
 
 /* ---- credits ---- */
 
 static struct net_stamp credit_send(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier,
-                                    int peer, uint64_t bytes) {
+                                    int peer, int channel, uint64_t bytes) {
+    const struct emulation *m = ((struct credit_hooks *)r)->emulation;
     (void)bytes;
-    return record_credit(((struct credit_hooks *)r)->emulation->rec, c, net, tier, peer);
+    op_log_message(m->log, c, OP_CREDIT, peer, channel, 0);
+    return record_credit(m->rec, c, net, tier, peer);
 }
 
 static void credit_recv(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
-                        const struct net_stamp *stamp) {
+                        int channel, const struct net_stamp *stamp) {
     const struct emulation *m = ((struct credit_hooks *)r)->emulation;
     (void)net, (void)tier;
-    if (!m->drains) record_room(m->rec, c, peer, stamp);
+    if (m->drains) return;
+    op_log_message(m->log, c, OP_ROOM, peer, channel, 0);
+    record_room(m->rec, c, peer, stamp);
+    op_log_moved(m->log, c);
 }
 
 /* Collective over the replica. */
@@ -203,6 +219,8 @@ void emulation_free(struct engine *e) {
         free(m->taken);
         free(m->last_pass);
         free(m->recorder.event);
+        free(m->logger.list.op);
+        op_log_fini(&m->all);
     }
     free(m);
     e->emulation = NULL;
@@ -217,6 +235,7 @@ int emulation_start(struct engine *e, struct diag *d) {
     m->pass_number = -1;
     if (m->link[CREDITS]) m->link[CREDITS]->wait_limit_s = e->replica->wait_limit_s;
     if (m->rec) engine_record(e, m->rec->from_ps, m->rec->to_ps);
+    if (m->log) engine_log(e);
     for (int i = 0; i < e->plan->opts.n_micro; i++)
         m->last_pass[i] = -1;
     for (int i = 0; i < TIMED_LINKS && !rc; i++)
@@ -255,17 +274,22 @@ static void record(struct engine *e) {
     m->last_pass[e->head.micro] = m->trace.n - 1;
 }
 
+static void tell_step(struct emulation *m, int layer, int step) {
+    record_step(m->rec, &m->v.clock, m->pass_number, layer, step);
+    op_log_step(m->log, &m->v.clock, m->pass_number, layer, step);
+}
+
 void emulation_next(struct engine *e) {
     struct emulation *m = e->emulation;
     if (!m) return;
     m->pass_number++;
-    record_step(m->rec, &m->v.clock, m->pass_number, -1, engine_is_first_stage(e) ? STEP_RECV_TOKEN : STEP_RECV_HIDDEN);
+    tell_step(m, -1, engine_is_first_stage(e) ? STEP_RECV_TOKEN : STEP_RECV_HIDDEN);
 }
 
 void emulation_pass(struct engine *e) {
     struct emulation *m = e->emulation;
     if (!m) return;
-    record_step(m->rec, &m->v.clock, m->pass_number, -1, RECORD_STEP_PASS);
+    tell_step(m, -1, RECORD_STEP_PASS);
     m->pass = (struct card_pass){.tokens = e->head.n, .wanted = e->head.n_want};
     engine_context(e, &m->pass.ctx_read, &m->pass.ctx_sum);
     if (m->records && !m->failed) record(e);
@@ -275,7 +299,7 @@ void emulation_pass(struct engine *e) {
 void emulation_step(struct engine *e, const struct plan_step *step, int layer) {
     struct emulation *m = e->emulation;
     if (!m) return;
-    record_step(m->rec, &m->v.clock, m->pass_number, layer, step->kind);
+    tell_step(m, layer, step->kind);
     card_spend_step(&m->v.clock, m->v.card, &m->v.place, step, layer, &m->pass);
 }
 
@@ -285,7 +309,8 @@ void emulation_take(struct engine *e, int micro) {
     if (!engine_is_last_stage(e)) card_spend_taken(&m->v.clock, m->v.card, e->me->role, e->sampled_head.n);
     if (!m->records || m->failed) return;
     m->trace.pass[m->last_pass[micro]].returned = e->sampled_head.n;
-    m->taken[m->last_pass[micro]] = m->v.clock.now;
+    if (!m->fluid) m->taken[m->last_pass[micro]] = m->v.clock.now;
+    op_log_take(m->log, &m->v.clock, m->last_pass[micro]);
 }
 
 int emulation_stop(struct engine *e, struct diag *d) {
@@ -295,12 +320,26 @@ int emulation_stop(struct engine *e, struct diag *d) {
     for (int i = 0; i < TIMED_LINKS; i++)
         if (m->link[i]) link_time_stop(m->link[i]);
     record_flush(m->rec, &m->v.clock);
-    e->result->clock = m->v.clock;
+    op_log_flush(m->log, &m->v.clock);
+    if (!m->fluid) e->result->clock = m->v.clock;
     e->result->trace = m->trace;
     e->result->taken = m->taken;
     m->trace = (struct trace){0};
     m->taken = NULL;
-    return m->failed ? diag_set(d, ERR_MEMORY, "no memory for the trace of a job: generate less") : 0;
+    if (m->failed) return diag_set(d, ERR_MEMORY, "no memory for the trace of a job: generate less");
+    if (m->log && m->log->failed)
+        return diag_set(d, m->log->failed,
+                        "a rank has more than %d operations to log (or too little memory): generate "
+                        "fewer tokens, for fewer users",
+                        OPS_MOST);
+    return 0;
+}
+
+/* Messages are told to the logger, which tells the recorder. */
+static void set_hooks(struct emulation *m) {
+    if (m->log) m->log->rec = m->rec;
+    for (int i = 0; i < CREDITS; i++)
+        m->time[i].recorder = m->log ? &m->log->hooks : m->rec ? &m->rec->hooks : NULL;
 }
 
 void engine_record(struct engine *e, uint64_t from_ps, uint64_t to_ps) {
@@ -308,9 +347,16 @@ void engine_record(struct engine *e, uint64_t from_ps, uint64_t to_ps) {
     free(m->recorder.event);
     m->events_left = RECORD_MOST;
     recorder_init(&m->recorder, from_ps, to_ps, &m->events_left);
-    m->rec = &m->recorder;
-    for (int i = 0; i < CREDITS; i++)
-        m->time[i].recorder = &m->recorder.hooks;
+    m->rec = m->fluid ? NULL : &m->recorder; /* a replay's events are recorded */
+    set_hooks(m);
+}
+
+void engine_log(struct engine *e) {
+    struct emulation *m = e->emulation;
+    op_logger_start(&m->logger, m->rec);
+    op_log_fini(&m->all);
+    m->log = &m->logger;
+    set_hooks(m);
 }
 
 /* ---- traces of all replicas, events of all ranks ---- */
@@ -337,8 +383,8 @@ static int pass_count(struct engine *e, const struct engine_result *r, int owner
     return n;
 }
 
-int engine_traces(struct engine *e, const struct engine_result *r, struct trace *trace, struct net_stamp **taken,
-                  struct diag *d) {
+static int bring_traces(struct engine *e, const struct engine_result *r, struct trace *trace, struct net_stamp **taken,
+                        struct diag *d) {
     int rc = 0, dp = e->plan->strategy.dp;
     for (int i = 0; i < dp; i++) {
         trace[i] = (struct trace){0};
@@ -363,38 +409,104 @@ int engine_traces(struct engine *e, const struct engine_result *r, struct trace 
     return rc;
 }
 
-/* Rank r's events, known on rank r; memory for them on rank 0. */
-static int bring_events(struct engine *e, int r, struct recording *out, struct diag *d) {
-    struct recorder *mine = e->emulation->rec;
-    int64_t count[2] = {mine->n, e->emulation->events_left < 0};
-    int rc = 0;
-    if (e->world->rank == r && r > 0) send(e, count, sizeof count);
-    if (e->world->rank == 0) {
-        struct recorder *to = &out->rank[r];
-        if (r > 0) link_recv(e->world, r, TAG_RESULT, count, sizeof count);
-        to->n = to->cap = (int)count[0];
-        out->left = count[1] ? -1 : out->left < 0 ? out->left : out->left - count[0];
-        to->event = malloc(((size_t)to->n + 1) * sizeof *to->event);
-        if (!to->event) rc = diag_set(d, ERR_MEMORY, "no memory for %d events of rank %d", to->n, r);
-        if (rc == 0) rc = recording_check(out, d);
-    }
+/* n things of rank r, known on rank r, to memory for them on rank 0. */
+static int bring(struct engine *e, int r, const void *mine, int *n, size_t size, void **out, struct diag *d) {
+    int rank = e->world->rank, rc = 0;
+    if (rank == r && r > 0) send(e, n, sizeof *n);
+    if (rank == 0 && r > 0) link_recv(e->world, r, TAG_RESULT, n, sizeof *n);
+    if (rank == 0 && !(*out = malloc(((size_t)*n + 1) * size)))
+        rc = diag_set(d, ERR_MEMORY, "no memory for %d events or operations of rank %d", *n, r);
     rc = err_agree(e->world, rc, d);
     if (rc) return rc;
-    size_t bytes = (size_t)count[0] * sizeof *mine->event;
-    if (e->world->rank == 0 && r == 0 && bytes) memcpy(out->rank[0].event, mine->event, bytes);
-    if (e->world->rank == r && r > 0) send(e, mine->event, bytes);
-    if (e->world->rank == 0 && r > 0) link_recv(e->world, r, TAG_RESULT, out->rank[r].event, bytes);
+    size_t bytes = (size_t)*n * size;
+    if (rank == 0 && r == 0 && bytes) memcpy(*out, mine, bytes);
+    if (rank == r && r > 0) send(e, mine, bytes);
+    if (rank == 0 && r > 0) link_recv(e->world, r, TAG_RESULT, *out, bytes);
     return 0;
 }
 
-int engine_recording(struct engine *e, struct recording *out, struct diag *d) {
+/* Operations of all ranks and, on rank 0, traces of all replicas. */
+static int bring_log(struct engine *e, const struct trace *trace, int users, struct diag *d) {
+    struct emulation *m = e->emulation;
+    struct op_log *all = &m->all;
+    op_log_fini(all);
+    int rc = err_agree(e->world, e->world->rank ? 0 : op_log_init(all, e->plan, m->cluster, d), d);
+    for (int r = 0; r < e->plan->n_ranks && !rc; r++) {
+        void *got;
+        int n = m->log->list.n;
+        rc = bring(e, r, m->log->list.op, &n, sizeof *m->log->list.op, &got, d);
+        if (!rc && e->world->rank == 0) all->rank[r] = (struct op_list){got, n, n};
+    }
+    all->users = users;
+    for (int i = 0; i < e->plan->strategy.dp && !rc && e->world->rank == 0; i++)
+        for (int k = 0; k < trace[i].n && !rc; k++) {
+            struct trace_pass *t = trace_add(&all->trace[i]);
+            if (t) *t = trace[i].pass[k];
+            if (!t) rc = diag_set(d, ERR_MEMORY, "no memory for a trace of %d passes", trace[i].n);
+        }
+    return err_agree(e->world, rc, d);
+}
+
+/* On rank 0: when tokens were really taken. */
+static int replay_taken(const struct emulation *m, const struct trace *trace, struct net_stamp **taken,
+                        struct diag *d) {
+    struct simulation sim;
+    int rc = replay(&sim, &m->all, m->cluster, NULL, d);
+    if (rc) return rc;
+    for (int i = 0; i < m->all.dp; i++)
+        if (trace[i].n) memcpy(taken[i], sim.taken[i], (size_t)trace[i].n * sizeof **taken);
+    simulation_fini(&sim);
+    return 0;
+}
+
+int engine_traces(struct engine *e, const struct engine_result *r, struct trace *trace, struct net_stamp **taken,
+                  struct diag *d) {
+    struct emulation *m = e->emulation;
+    int rc = bring_traces(e, r, trace, taken, d);
+    if (!rc && m->log) rc = bring_log(e, trace, r->n_seqs, d);
+    if (!rc && m->fluid) rc = err_agree(e->world, e->world->rank ? 0 : replay_taken(m, trace, taken, d), d);
+    return rc;
+}
+
+const struct op_log *engine_operations(const struct engine *e) {
+    return e->world->rank == 0 ? &e->emulation->all : NULL;
+}
+
+static int bring_events(struct engine *e, struct recording *out, struct diag *d) {
     const struct recorder *mine = e->emulation->rec;
+    uint64_t all = agree_sum(e->world, (uint64_t)mine->n);
+    int lost = (int)agree_max(e->world, e->emulation->events_left < 0, NULL);
+    out->left = lost ? -1 : RECORD_MOST - (int64_t)all;
+    int rc = recording_check(out, d);
+    for (int r = 0; r < e->plan->n_ranks && !rc; r++) {
+        void *got;
+        int n = mine->n;
+        rc = bring(e, r, mine->event, &n, sizeof *mine->event, &got, d);
+        if (rc || e->world->rank) continue;
+        out->rank[r].event = got;
+        out->rank[r].n = out->rank[r].cap = n;
+    }
+    return rc;
+}
+
+/* The events of a replay, on rank 0. */
+static int replay_events(const struct emulation *m, struct recording *out, struct diag *d) {
+    struct simulation sim;
+    int rc = replay(&sim, &m->all, m->cluster, out, d);
+    if (!rc) simulation_fini(&sim);
+    return rc;
+}
+
+int engine_recording(struct engine *e, struct recording *out, struct diag *d) {
+    const struct emulation *m = e->emulation;
     *out = (struct recording){0};
-    int rc = e->world->rank ? 0 : recording_init(out, e->plan->n_ranks, mine->from_ps, mine->to_ps, d);
+    int first = e->world->rank == 0;
+    int rc = first ? recording_init(out, e->plan->n_ranks, m->recorder.from_ps, m->recorder.to_ps, d) : 0;
     rc = err_agree(e->world, rc, d);
-    for (int r = 0; r < e->plan->n_ranks && !rc; r++)
-        rc = bring_events(e, r, out, d);
-    if (!rc) rc = err_agree(e->world, e->world->rank ? 0 : recording_end(out, e->plan, e->emulation->cluster, d), d);
+    if (!rc && !m->fluid) rc = bring_events(e, out, d);
+    if (!rc && first && m->fluid) rc = replay_events(m, out, d);
+    if (!rc && first) rc = recording_end(out, e->plan, m->cluster, d);
+    rc = err_agree(e->world, rc, d);
     if (rc) recording_fini(out);
     return rc;
 }

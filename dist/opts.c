@@ -57,7 +57,8 @@ static const struct opt table[] = {
     {"bind", NULL, "on|off", OPT_STR, FIELD(bind), 0, 0, "on",
      "a core of its own for each thread, where a node has enough of them"},
     {"mode", NULL, "M", OPT_STR, FIELD(mode), 0, 0, NULL,
-     "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are; a preset's own)"},
+     "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are; a preset's "
+     "own)"},
     {"kv", NULL, "TYPE", OPT_STR, FIELD(kv), 0, 0, NULL,
      "key/value cache: f16, int8, int4 (default: f16; int4 in the a4 modes)"},
     {"hidden", NULL, "f32|fp16|int8|int4", OPT_STR, FIELD(hidden), 0, 0, NULL,
@@ -137,6 +138,8 @@ static const struct opt table[] = {
      "draw it, a row a card: from A to B ms, or the last token's pass; as a picture with FILE.svg or A:B,FILE.svg"},
     {"reach", NULL, "TOK/S", OPT_REAL, FIELD(reach), 1e-6, 1e15, "0",
      "which number of the cluster, changed alone, would give this throughput: what a published one may mean"},
+    {"operations", NULL, "FILE", OPT_STR, FIELD(operations), 0, 0, NULL,
+     "write what each rank executed, for northwall replay"},
     {"log", NULL, "collectives", OPT_STR, FIELD(log), 0, 0, NULL,
      "tell on stderr, for each collective, the algorithm, why, and the predicted time"},
     {"budget", NULL, "S", OPT_REAL, FIELD(budget), 0.01, 86400, "20", "seconds that measuring may take"},

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "media.h"
+
 const char *const record_share_name[NET_SHARES] = {[NET_MEMORY] = "memory",
                                                    [NET_COMPUTE] = "compute",
                                                    [NET_BANDWIDTH] = "link_bandwidth",
@@ -64,11 +66,12 @@ struct net_stamp record_send(struct recorder *r, struct net_clock *c, const stru
                              uint64_t bytes) {
     const struct net_link *link = &net->tier[tier].link;
     record_flush(r, c);
-    struct net_stamp stamp = link->fifo ? net_ready(c, net, tier) : net_send(c, net, tier, bytes);
+    int shared = link->medium != NET_PRIVATE;
+    struct net_stamp stamp = shared ? net_ready(c, net, tier) : net_send(c, net, tier, bytes);
     if (!r) return stamp;
     record_flush(r, c);
-    uint64_t words = link->fifo ? 0 : pico_of(bytes, link->G);
-    uint64_t end = link->fifo ? c->now.ps : stamp.ps - net_lag(link, words);
+    uint64_t words = shared ? 0 : pico_of(bytes, link->G);
+    uint64_t end = shared ? c->now.ps : stamp.ps - net_lag(link, words);
     add(r,
         &(struct record_event){.start_ps = end - words,
                                .end_ps = end,
@@ -76,7 +79,7 @@ struct net_stamp record_send(struct recorder *r, struct net_clock *c, const stru
                                .bytes = bytes,
                                .peer = peer,
                                .track = (uint8_t)(RECORD_LINK + tier)},
-        link->fifo ? UINT64_MAX : stamp.ps + link->g_ps);
+        shared ? UINT64_MAX : stamp.ps + link->g_ps);
     return stamp;
 }
 
@@ -119,12 +122,14 @@ void record_room(struct recorder *r, struct net_clock *c, int peer, const struct
 /* ---- of all ranks ---- */
 
 static struct net_stamp hook_send(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier,
-                                  int peer, uint64_t bytes) {
+                                  int peer, int channel, uint64_t bytes) {
+    (void)channel;
     return record_send((struct recorder *)r, c, net, tier, peer, bytes);
 }
 
 static void hook_recv(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
-                      const struct net_stamp *stamp) {
+                      int channel, const struct net_stamp *stamp) {
+    (void)channel;
     record_recv((struct recorder *)r, c, net, tier, peer, stamp);
 }
 
@@ -162,50 +167,42 @@ int recording_check(const struct recording *r, struct diag *d) {
 
 /* ---- shared media ---- */
 
-struct carried {
-    struct record_event *event;
-    int rank, medium;
-};
-
-/* By medium, and then in the order of arbiter.h; a rank's events are in the order of its messages. */
-static int compare_carried(const void *a, const void *b) {
-    const struct carried *x = a, *y = b;
-    if (x->medium != y->medium) return x->medium < y->medium ? -1 : 1;
-    if (x->event->ready_ps != y->event->ready_ps) return x->event->ready_ps < y->event->ready_ps ? -1 : 1;
-    if (x->rank != y->rank) return x->rank < y->rank ? -1 : 1;
-    return x->event < y->event ? -1 : x->event > y->event;
+static int is_carried(const struct record_event *e, const struct cluster *c) {
+    return e->track >= RECORD_LINK && e->track < RECORD_CREDIT &&
+           c->net.tier[e->track - RECORD_LINK].link.medium != NET_PRIVATE;
 }
 
-static int list_carried(const struct recording *r, const struct plan *p, const struct cluster *c, struct carried *out) {
-    int n = 0;
-    for (int rank = 0; rank < r->n_ranks; rank++)
-        for (int i = 0; i < r->rank[rank].n; i++) {
-            struct record_event *e = &r->rank[rank].event[i];
-            if (e->track < RECORD_LINK || e->track >= RECORD_CREDIT || !c->net.tier[e->track - RECORD_LINK].link.fifo)
-                continue;
-            if (out) out[n] = (struct carried){e, rank, virtual_medium(c, p, rank, e->peer)};
-            n++;
-        }
-    return n;
-}
-
-int recording_end(struct recording *r, const struct plan *p, const struct cluster *c, struct diag *d) {
-    int rc = recording_check(r, d), n = rc ? 0 : list_carried(r, p, c, NULL);
-    if (n == 0) return rc;
-    struct carried *all = malloc((size_t)n * sizeof *all);
-    if (!all) return diag_set(d, ERR_MEMORY, "no memory for %d messages on shared media", n);
-    list_carried(r, p, c, all);
-    qsort(all, (size_t)n, sizeof *all, compare_carried);
-    struct net_stamp free_at = {0};
-    for (int i = 0; i < n; i++) {
-        struct record_event *e = all[i].event;
-        int tier = e->track - RECORD_LINK;
-        if (i == 0 || all[i].medium != all[i - 1].medium) free_at = (struct net_stamp){0};
-        uint64_t arrival = net_carry(&free_at, &c->net, tier, &(struct net_stamp){.ps = e->ready_ps}, e->bytes).ps;
-        uint64_t words = pico_of(e->bytes, c->net.tier[tier].link.G);
-        e->end_ps = arrival - net_lag(&c->net.tier[tier].link, words);
-        e->start_ps = e->end_ps - words;
+/* All messages that a rank's events say are ready. */
+static int add_ready(struct media *m, const struct recording *r, int rank, const struct plan *p,
+                     const struct cluster *c, struct diag *d) {
+    int rc = 0;
+    for (int i = 0; i < r->rank[rank].n && !rc; i++) {
+        const struct record_event *e = &r->rank[rank].event[i];
+        if (!is_carried(e, c)) continue;
+        struct media_message message = {.stamp.ps = e->ready_ps,
+                                        .bytes = e->bytes,
+                                        .from = rank,
+                                        .tier = e->track - RECORD_LINK,
+                                        .medium = virtual_medium(c, p, rank, e->peer),
+                                        .at = i};
+        rc = media_add(m, &message, d);
     }
-    free(all);
-    return 0;
+    return rc;
+}
+
+/* When a medium carries what depends on when senders were ready alone, not on who waits. */
+int recording_end(struct recording *r, const struct plan *p, const struct cluster *c, struct diag *d) {
+    struct media m;
+    struct media_message message;
+    int n_media = virtual_media(c, p), rc = recording_check(r, d);
+    if (rc || n_media == 0) return rc;
+    rc = media_init(&m, &c->net, n_media, r->n_ranks, d);
+    for (int rank = 0; rank < r->n_ranks && !rc; rank++)
+        rc = add_ready(&m, r, rank, p, c, d);
+    while (!rc && media_next(&m, &message)) {
+        r->rank[message.from].event[message.at].start_ps = message.start_ps;
+        r->rank[message.from].event[message.at].end_ps = message.end_ps;
+    }
+    media_fini(&m);
+    return rc;
 }

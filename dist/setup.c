@@ -132,8 +132,8 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
 int setup_arbiters(const struct app *app) {
     int shared = 0;
     for (int i = 0; i < app->cluster.net.n_tiers; i++)
-        shared |= app->cluster.net.tier[i].link.fifo;
-    return shared;
+        shared |= app->cluster.net.tier[i].link.medium == NET_FIFO;
+    return shared && !place_is_fluid(&app->cluster);
 }
 
 static int has_room(const struct app *app, const struct plan *p) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine_priv.h"
+#include "media.h"
 #include "sim_calls.h"
 
 /* ---- messages ---- */
@@ -43,13 +44,6 @@ struct walker {
     int *last_pass; /* stage 0: [n_micro] pass whose tokens are due, or -1 */
 };
 
-/* A message that waits for its medium. */
-struct request {
-    struct net_stamp ready;
-    int from, to, queue, tier, medium;
-    uint64_t number, bytes;
-};
-
 struct sim {
     const struct plan *p;
     const struct cluster *c;
@@ -57,10 +51,7 @@ struct sim {
     struct walker *rank;
     struct sim_calls calls;
     int *ready, n_ready;
-    struct request *heap; /* the earliest first */
-    int n_heap, cap_heap;
-    struct net_stamp *free; /* [media] */
-    uint64_t n_requests;
+    struct media media;
     struct simulation *out;
     struct recording *rec; /* NULL: none */
     int failed; /* an error code; the walk ends */
@@ -108,63 +99,30 @@ static int receive(struct sim *s, struct walker *w, int at, int tier) {
     return 1;
 }
 
-/* The order of collectives/arbiter.h. */
-static int is_before(const struct request *a, const struct request *b) {
-    if (a->ready.ps != b->ready.ps) return a->ready.ps < b->ready.ps;
-    return a->from != b->from ? a->from < b->from : a->number < b->number;
-}
-
-static void swap(struct request *a, struct request *b) {
-    struct request t = *a;
-    *a = *b;
-    *b = t;
-}
-
-static void heap_add(struct sim *s, const struct request *r) {
-    if (s->n_heap == s->cap_heap) {
-        int cap = s->cap_heap ? 2 * s->cap_heap : 64;
-        struct request *heap = realloc(s->heap, (size_t)cap * sizeof *heap);
-        if (!heap) {
-            s->failed = diag_set(s->d, ERR_MEMORY, "no memory for %d messages that wait for a medium", cap);
-            return;
-        }
-        s->heap = heap;
-        s->cap_heap = cap;
-    }
-    int i = s->n_heap++;
-    for (s->heap[i] = *r; i > 0 && is_before(&s->heap[i], &s->heap[(i - 1) / 2]); i = (i - 1) / 2)
-        swap(&s->heap[i], &s->heap[(i - 1) / 2]);
-}
-
-static struct request heap_take(struct sim *s) {
-    struct request first = s->heap[0];
-    s->heap[0] = s->heap[--s->n_heap];
-    for (int i = 0, least = 0;; i = least) {
-        for (int child = 2 * i + 1; child <= 2 * i + 2 && child < s->n_heap; child++)
-            if (is_before(&s->heap[child], &s->heap[least])) least = child;
-        if (least == i) return first;
-        swap(&s->heap[i], &s->heap[least]);
-    }
-}
-
-/* Nobody can walk on: the earliest request takes its medium. */
-static void grant(struct sim *s) {
-    struct request r = heap_take(s);
-    struct net_stamp stamp = net_carry(&s->free[r.medium], &s->c->net, r.tier, &r.ready, r.bytes);
-    push(s, r.to, r.queue, &stamp);
+/* Nobody can walk on: the next message is carried. Nonzero: there was one. */
+static int grant(struct sim *s) {
+    struct media_message m;
+    int any = media_next(&s->media, &m);
+    if (any) push(s, m.to, m.at, &m.stamp);
+    return any;
 }
 
 static void send(struct sim *s, int from, int to, int tier, int at, int64_t bytes) {
     struct walker *w = &s->rank[from];
     struct net_stamp stamp = record_send(w->rec, &w->v.clock, &s->c->net, tier, to, (uint64_t)bytes);
     s->out->events++;
-    if (!s->c->net.tier[tier].link.fifo) {
+    if (s->c->net.tier[tier].link.medium == NET_PRIVATE) {
         push(s, to, at, &stamp);
         return;
     }
-    struct request r = {stamp,           from,           to, at, tier, virtual_medium(s->c, s->p, from, to),
-                        s->n_requests++, (uint64_t)bytes};
-    heap_add(s, &r);
+    struct media_message m = {.stamp = stamp,
+                              .bytes = (uint64_t)bytes,
+                              .from = from,
+                              .tier = tier,
+                              .medium = virtual_medium(s->c, s->p, from, to),
+                              .to = to,
+                              .at = at};
+    s->failed = media_add(&s->media, &m, s->d);
 }
 
 /* ---- collectives ---- */
@@ -401,9 +359,8 @@ static int init(struct sim *s, const struct trace *trace) {
     s->rank = calloc((size_t)n, sizeof *s->rank);
     s->ready = calloc((size_t)n, sizeof *s->ready);
     out->clock = calloc((size_t)n, sizeof *out->clock);
-    s->free = calloc((size_t)virtual_media(s->c, s->p) + 1, sizeof *s->free);
     out->taken = calloc((size_t)s->p->strategy.dp + 1, sizeof *out->taken);
-    if (!s->rank || !s->ready || !s->free || !out->clock || !out->taken)
+    if (!s->rank || !s->ready || !out->clock || !out->taken)
         return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated ranks", n);
     for (int i = 0; i < s->p->strategy.dp; i++) {
         out->taken[i] = calloc((size_t)trace[i].n + 1, sizeof **out->taken);
@@ -411,6 +368,7 @@ static int init(struct sim *s, const struct trace *trace) {
     }
     rc = sim_calls_init(&s->calls, s->p, &s->c->net, s->d);
     if (!rc) rc = virtual_frame(&s->frame, s->c, s->p, s->d);
+    if (!rc) rc = media_init(&s->media, &s->c->net, virtual_media(s->c, s->p), n, s->d);
     for (int r = 0; r < n && !rc; r++)
         rc = walker_init(s, r, trace);
     return rc;
@@ -432,8 +390,7 @@ static void fini(struct sim *s) {
     sim_calls_fini(&s->calls);
     free(s->rank);
     free(s->ready);
-    free(s->heap);
-    free(s->free);
+    media_fini(&s->media);
 }
 
 int simulate_recorded(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
@@ -442,12 +399,8 @@ int simulate_recorded(struct simulation *out, const struct plan *p, const struct
     s.failed = init(&s, trace);
     for (int r = p->n_ranks - 1; r >= 0 && !s.failed; r--)
         s.ready[s.n_ready++] = r;
-    while ((s.n_ready > 0 || s.n_heap > 0) && !s.failed) {
-        if (s.n_ready > 0)
-            walk(&s, &s.rank[s.ready[--s.n_ready]]);
-        else
-            grant(&s);
-    }
+    while (!s.failed && (s.n_ready > 0 || grant(&s)))
+        if (s.n_ready > 0) walk(&s, &s.rank[s.ready[--s.n_ready]]);
     if (!s.failed) s.failed = stuck(&s);
     for (int r = 0; r < p->n_ranks && !s.failed; r++) {
         out->clock[r] = s.rank[r].v.clock;

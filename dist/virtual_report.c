@@ -25,16 +25,21 @@ static void add_rank(struct virtual_summary *s, const struct plan_rank *r) {
     if (bytes > s->card_bytes) s->card_bytes = bytes;
 }
 
-void virtual_times(struct virtual_summary *out, const char *kind, const struct plan *p, int users,
-                   const struct trace *trace, struct net_stamp *const *taken) {
+void virtual_job_times(struct virtual_summary *out, const char *kind, int dp, int users, const struct trace *trace,
+                       struct net_stamp *const *taken) {
     *out = (struct virtual_summary){.kind = kind, .users = users};
-    for (int i = 0; i < p->strategy.dp; i++)
+    for (int i = 0; i < dp; i++)
         add_replica(out, &trace[i], taken[i]);
     out->total_ps = out->critical.ps;
     double each = (double)out->tokens / users, total = 1e-9 * (double)out->total_ps;
     out->latency_ms = each > 0 ? total / each : 0;
     out->decode_ms = each > 1 ? (total - 1e-9 * (double)out->prefill_ps) / (each - 1) : 0;
     out->throughput = total > 0 ? 1e3 * (double)out->tokens / total : 0;
+}
+
+void virtual_times(struct virtual_summary *out, const char *kind, const struct plan *p, int users,
+                   const struct trace *trace, struct net_stamp *const *taken) {
+    virtual_job_times(out, kind, p->strategy.dp, users, trace, taken);
     for (int r = 0; r < p->n_ranks; r++)
         add_rank(out, &p->ranks[r]);
 }
@@ -133,15 +138,7 @@ static void print_merit(const struct virtual_summary *s, const struct plan *p, c
                 c->card.transistors);
 }
 
-void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out) {
-    const struct virtual_energy *e = &s->energy;
-    char bytes[24];
-    int odd = other_speed(c, s->cards);
-    fprintf(out, "%s on %s: %d x %s", s->kind, c->name, s->cards, c->card.name);
-    if (odd) fprintf(out, " (%d of another speed)", odd);
-    fprintf(out, "%s%s; strategy %s, %d micro-batch%s (deterministic, n = 1)\n",
-            p->strategy.host ? " and the host " : "", p->strategy.host ? c->host.name : "", p->strategy.text,
-            p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es");
+void virtual_print_times(const struct virtual_summary *s, FILE *out) {
     fprintf(out, "%d user%s, %lld prompt tokens, %lld generated\n\n", s->users, s->users == 1 ? "" : "s",
             (long long)s->prompt_tokens, (long long)s->tokens);
     fprintf(out, "  prefill                 %12.3f ms  until every user has a token\n", 1e-9 * (double)s->prefill_ps);
@@ -154,6 +151,25 @@ void virtual_print(const struct virtual_summary *s, const struct plan *p, const 
             "the latency\n",
             s->light_ms, s->light_ms / s->latency_ms);
     fprintf(out, "  throughput              %12.1f tok/s\n", s->throughput);
+}
+
+void virtual_print_path(const struct virtual_summary *s, FILE *out) {
+    fprintf(out, "critical path of the last token (shares sum to its time, %.6f ms):\n", 1e-9 * (double)s->total_ps);
+    for (int i = 0; i < NET_SHARES; i++)
+        fprintf(out, "  %-22s  %12.6f ms  %5.1f %%\n", record_share_name[i], 1e-9 * (double)s->critical.share[i],
+                s->total_ps ? 100 * (double)s->critical.share[i] / (double)s->total_ps : 0);
+}
+
+void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out) {
+    const struct virtual_energy *e = &s->energy;
+    char bytes[24];
+    int odd = other_speed(c, s->cards);
+    fprintf(out, "%s on %s: %d x %s", s->kind, c->name, s->cards, c->card.name);
+    if (odd) fprintf(out, " (%d of another speed)", odd);
+    fprintf(out, "%s%s; strategy %s, %d micro-batch%s (deterministic, n = 1)\n",
+            p->strategy.host ? " and the host " : "", p->strategy.host ? c->host.name : "", p->strategy.text,
+            p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es");
+    virtual_print_times(s, out);
     fprintf(out, "  power of the cards      %12.1f W  modelled\n", s->power_W);
     fprintf(out,
             "  energy a token          %12.3f mJ  modelled, of the cards:", per_token_mJ(s, virtual_energy_sum(e)));
@@ -163,24 +179,28 @@ void virtual_print(const struct virtual_summary *s, const struct plan *p, const 
     print_merit(s, p, c, out);
     fprintf(out, "  memory of a card        %12s  at most, of weights, cache and work space\n\n",
             text_bytes(bytes, sizeof bytes, (double)s->card_bytes));
-    fprintf(out, "critical path of the last token (shares sum to its time, %.6f ms):\n", 1e-9 * (double)s->total_ps);
-    for (int i = 0; i < NET_SHARES; i++)
-        fprintf(out, "  %-22s  %12.6f ms  %5.1f %%\n", record_share_name[i], 1e-9 * (double)s->critical.share[i],
-                s->total_ps ? 100 * (double)s->critical.share[i] / (double)s->total_ps : 0);
+    virtual_print_path(s, out);
 }
 
-json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c) {
+json_t *virtual_json_times(const struct virtual_summary *s) {
     json_t *path = json_object(), *o;
     for (int i = 0; i < NET_SHARES; i++)
         json_object_set_new(path, record_share_name[i],
                             json_real(s->total_ps ? (double)s->critical.share[i] / (double)s->total_ps : 0));
-    o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "kind", s->kind, "cluster", c->name, "strategy",
-                  p->strategy.text, "cards", s->cards, "users", s->users, "micro_batches", p->opts.n_micro,
-                  "prompt_tokens", (json_int_t)s->prompt_tokens, "generated_tokens", (json_int_t)s->tokens);
-    json_object_update_new(o, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "prefill_ms", 1e-9 * (double)s->prefill_ps,
+    o = json_pack("{s:s, s:i, s:i, s:I, s:I}", "kind", s->kind, "cards", s->cards, "users", s->users, "prompt_tokens",
+                  (json_int_t)s->prompt_tokens, "generated_tokens", (json_int_t)s->tokens);
+    json_object_update_new(o, json_pack("{s:f, s:f, s:f, s:f, s:o, s:I}", "prefill_ms", 1e-9 * (double)s->prefill_ps,
                                         "latency_ms_per_tok", s->latency_ms, "decode_ms_per_tok", s->decode_ms,
-                                        "throughput_tok_per_s", s->throughput, "power_W", s->power_W,
-                                        "energy_mJ_per_tok", per_token_mJ(s, virtual_energy_sum(&s->energy))));
+                                        "throughput_tok_per_s", s->throughput, "critical_path", path, "total_ps",
+                                        (json_int_t)s->total_ps));
+    return o;
+}
+
+json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c) {
+    json_t *o = virtual_json_times(s);
+    json_object_update_new(o, json_pack("{s:s, s:s, s:i, s:f, s:f}", "cluster", c->name, "strategy", p->strategy.text,
+                                        "micro_batches", p->opts.n_micro, "power_W", s->power_W, "energy_mJ_per_tok",
+                                        per_token_mJ(s, virtual_energy_sum(&s->energy))));
     json_t *energy = json_object();
     for (int i = 0; i < N_TERMS; i++)
         json_object_set_new(energy, terms[i].key, json_real(per_token_mJ(s, term_J(&s->energy, i))));
@@ -193,11 +213,9 @@ json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, cons
     json_object_set_new(o, "tok_per_s_per_W_with_host", all > 0 ? json_real(tokens_per_J(s, all)) : json_null());
     json_object_set_new(o, "tok_per_s_per_1e9_transistors", per > 0 ? json_real(per) : json_null());
     json_object_set_new(o, "energy_kind", json_string("modelled"));
-    json_object_set_new(o, "critical_path", path);
     json_object_set_new(o, "speed_of_light_ms_per_tok", s->light_ms > 0 ? json_real(s->light_ms) : json_null());
     json_object_set_new(o, "fits", json_true());
     json_object_set_new(o, "memory_bytes_per_card", json_integer((json_int_t)s->card_bytes));
-    json_object_set_new(o, "total_ps", json_integer((json_int_t)s->total_ps));
     return o;
 }
 

@@ -24,6 +24,9 @@ struct virtual_summary {
     double power_W; /* of the cards, modelled; without the host */
 };
 
+/* All but cards, energy, power and light, of dp replicas. Local. */
+void virtual_job_times(struct virtual_summary *out, const char *kind, int dp, int users, const struct trace *trace,
+                       struct net_stamp *const *taken);
 /* All but energy, power and light. taken[replica][trace[replica].n]. Local. */
 void virtual_times(struct virtual_summary *out, const char *kind, const struct plan *p, int users,
                    const struct trace *trace, struct net_stamp *const *taken);
@@ -40,6 +43,10 @@ struct virtual_window {
 };
 void virtual_last_pass(struct virtual_window *out, const struct plan *p, const struct trace *trace,
                        struct net_stamp *const *taken);
+/* Of these, what a plan is not needed for. */
+void virtual_print_times(const struct virtual_summary *s, FILE *out);
+void virtual_print_path(const struct virtual_summary *s, FILE *out);
+json_t *virtual_json_times(const struct virtual_summary *s);
 void virtual_print(const struct virtual_summary *s, const struct plan *p, const struct cluster *c, FILE *out);
 json_t *virtual_json(const struct virtual_summary *s, const struct plan *p, const struct cluster *c);
 /* Adds "energy_by_rank_mJ_per_tok" to it: all terms of each rank; neighbours with the same are one row. ERR_MEMORY.

@@ -50,7 +50,7 @@ struct key {
 /* A link as the file has it. */
 struct link_row {
     char name[32];
-    int joins, transfer; /* transfer: a word of transfers */
+    int joins, transfer, medium; /* words of transfers, mediums */
     struct cluster_number latency;
     struct net_link link;
     double pJ_per_B;
@@ -107,18 +107,20 @@ static const struct units counts = {1, {{"million", 1e6}, {"billion", 1e9}}};
 
 #define SIZE_OF(type, field) sizeof(((struct type *)0)->field)
 #define LINK(f) offsetof(struct link_row, f)
-static const struct key mediums[] = {{.name = "private"}, {.name = "fifo"}, {0}};
+static const struct key mediums[] = {
+    [NET_PRIVATE] = {.name = "private"}, [NET_FIFO] = {.name = "fifo"}, [NET_FLUID] = {.name = "fluid"}, {0}};
 enum transfer { PUSH, PULL, VIA_HOST };
 static const struct key transfers[] = {{.name = "push"}, {.name = "pull"}, {.name = "via-host"}, {0}};
 static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), .cap = SIZE_OF(link_row, name)},
                                        {"transfer", WORD, 1, LINK(transfer), .keys = transfers},
-                                       {"medium", WORD, 0, LINK(link.fifo), .keys = mediums},
+                                       {"medium", WORD, 0, LINK(medium), .keys = mediums},
                                        {"joins", COUNT, .offset = LINK(joins)},
                                        {"latency", SOURCED, 1, LINK(latency), .units = &times},
                                        {"send_overhead", NUMBER, 0, LINK(link.o_send_ps), .units = &times},
                                        {"recv_overhead", NUMBER, 0, LINK(link.o_recv_ps), .units = &times},
                                        {"message_gap", NUMBER, 0, LINK(link.g_ps), .units = &times},
                                        {"bandwidth", RATE, 1, LINK(link.G), .units = &byte_rates},
+                                       {"port_bandwidth", RATE, 0, LINK(link.port), .units = &byte_rates},
                                        {"energy", REAL, 0, LINK(pJ_per_B), .units = &byte_energies},
                                        {0}};
 #define LEVEL(f) offsetof(struct card_level, f)
@@ -409,6 +411,10 @@ static int check_cards(struct reader *r, const yaml_node_t *root, const struct r
     if (host && !rows->host.card.name[0]) return fail(r, host, "host", NULL, "it needs a name");
     if (rows->host.memory_Bps.value || rows->host.memory_alone_Bps.value)
         return fail(r, host, "host", NULL, "its memory is given as levels");
+    for (int i = 0; i < rows->n_links; i++)
+        if (rows->link[i].link.port.den && rows->link[i].medium != NET_FLUID)
+            return fail(r, row_of(r, child(r, root, "links"), i), "link", rows->link[i].name,
+                        "port_bandwidth is for medium: fluid alone");
     int code = check_levels(r, card, &rows->card.card);
     return code ? code : check_levels(r, host, &rows->host.card);
 }
@@ -477,6 +483,7 @@ static void set_cluster(struct cluster *c, const struct rows *rows) {
         c->net.tier[i].link.L_ps = row->latency.value;
         c->net.tier[i].link.pull = row->transfer == PULL;
         c->net.tier[i].link.via_host = row->transfer == VIA_HOST;
+        c->net.tier[i].link.medium = (enum net_medium)row->medium;
         c->link_pJ_per_B[i] = row->pJ_per_B;
         c->joins[i] = row->joins;
     }

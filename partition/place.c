@@ -12,9 +12,12 @@ int virtual_card(const struct plan *p, int rank) {
     return rank - (replica + 1) * hosts;
 }
 
+int place_tier(const struct cluster *c, int card_a, int card_b) {
+    return card_a < 0 || card_b < 0 ? c->net.n_tiers - 1 : cluster_tier(c, card_a, card_b);
+}
+
 int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b) {
-    int from = virtual_card(p, a), to = virtual_card(p, b);
-    return from < 0 || to < 0 ? c->net.n_tiers - 1 : cluster_tier(c, from, to);
+    return place_tier(c, virtual_card(p, a), virtual_card(p, b));
 }
 
 static int n_cards(const struct plan *p) {
@@ -22,22 +25,36 @@ static int n_cards(const struct plan *p) {
 }
 
 /* Media of the tiers before `tier`. */
-static int media_before(const struct cluster *c, const struct plan *p, int tier) {
+static int media_before(const struct cluster *c, int cards, int tier) {
     int n = 0;
     for (int t = 0; t < tier; t++)
-        if (c->net.tier[t].link.fifo) n += c->joins[t] ? (n_cards(p) + c->joins[t] - 1) / c->joins[t] : 1;
+        if (c->net.tier[t].link.medium != NET_PRIVATE) n += c->joins[t] ? (cards + c->joins[t] - 1) / c->joins[t] : 1;
     return n;
 }
 
+int place_media(const struct cluster *c, int cards) {
+    return media_before(c, cards, c->net.n_tiers);
+}
+
+int place_medium(const struct cluster *c, int cards, int card_a, int card_b) {
+    int tier = place_tier(c, card_a, card_b), joins = c->joins[tier];
+    if (c->net.tier[tier].link.medium == NET_PRIVATE) return -1;
+    return media_before(c, cards, tier) + (card_a < 0 || card_b < 0 || !joins ? 0 : card_a / joins);
+}
+
 int virtual_media(const struct cluster *c, const struct plan *p) {
-    return media_before(c, p, c->net.n_tiers);
+    return place_media(c, n_cards(p));
 }
 
 int virtual_medium(const struct cluster *c, const struct plan *p, int a, int b) {
-    int tier = virtual_tier(c, p, a, b), joins = c->joins[tier];
-    int host = p->ranks[a].role == RANK_HOST || p->ranks[b].role == RANK_HOST;
-    if (!c->net.tier[tier].link.fifo) return -1;
-    return media_before(c, p, tier) + (host || !joins ? 0 : virtual_card(p, a) / joins);
+    return place_medium(c, n_cards(p), virtual_card(p, a), virtual_card(p, b));
+}
+
+int place_is_fluid(const struct cluster *c) {
+    int is = 0;
+    for (int t = 0; t < c->net.n_tiers; t++)
+        is |= c->net.tier[t].link.medium == NET_FLUID;
+    return is;
 }
 
 static int check_rank(const struct cluster *c, const struct plan *p, int rank, struct diag *d) {

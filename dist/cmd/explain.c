@@ -74,7 +74,7 @@ static void better_cluster(struct cluster *c, int share) {
     if (share == NET_COMPUTE) speed(&c->net.gamma), speed(&c->net.codec);
     for (int i = 0; i < c->net.n_tiers; i++) {
         struct net_link *l = &c->net.tier[i].link;
-        if (share == NET_BANDWIDTH) speed(&l->G);
+        if (share == NET_BANDWIDTH) speed(&l->G), speed(&l->port);
         if (share == NET_LATENCY) shorten(&l->L_ps);
         if (share == NET_OVERHEAD) shorten(&l->o_send_ps), shorten(&l->o_recv_ps), shorten(&l->g_ps);
     }

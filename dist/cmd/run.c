@@ -173,6 +173,7 @@ static int report_virtual(const struct app *app, const struct runner *run, const
             rc = virtual_json_ranks(*out, &s, run->plan, &app->cluster, trace, d);
         } else if (!rc)
             virtual_print(&s, run->plan, &app->cluster, stderr);
+        if (!rc && app->spec.operations) rc = op_log_write(engine_operations(run->engine), app->spec.operations, d);
     }
     rc = err_agree(run->link, rc, d);
     if (!rc) rc = show_recorded(app, run, trace, taken, d);
@@ -277,6 +278,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
         fflush(stdout);
     }
     if (app->spec.trace || app->spec.timeline) engine_record(run->engine, 0, UINT64_MAX);
+    if (app->spec.operations) engine_log(run->engine);
     struct settler settler = {.app = app, .engine = run->engine};
     settler_begin(&settler);
     int rc = engine_generate(run->engine, &job, &r, d);
@@ -321,9 +323,11 @@ static int run(struct app *app, struct diag *d) {
         rc = diag_set(d, ERR_USAGE, "--cluster: give --clock virtual with it (the clock of this machine needs none)");
     struct record_ask ask;
     if (!rc) rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
-    if (!rc && !app->spec.cluster && (ask.trace || ask.timeline))
+    if (!rc && !app->spec.cluster && (ask.trace || ask.timeline || app->spec.operations))
         rc = diag_set(d, ERR_USAGE, "--%s shows virtual time: give --cluster FILE and --clock virtual with it",
-                      ask.trace ? "trace" : "timeline");
+                      ask.trace      ? "trace"
+                      : ask.timeline ? "timeline"
+                                     : "operations");
     if (!rc) rc = model_open(&m, app, d);
     if (rc) return rc;
     rc = prompts_load(&p, app, &m, 0, d);
@@ -353,7 +357,7 @@ const struct cmd cmd_run = {
         "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
         "kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout "
-        "mem weights-cache kernels json quiet flip-weight net cluster straggler clock trace timeline log",
+        "mem weights-cache kernels json quiet flip-weight net cluster straggler clock trace timeline operations log",
     .bare = "timeline",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"

@@ -40,6 +40,28 @@ same_time "small frame buffers" 3 "$tmp/frames.yaml" --pp 3 --kv int4 --chunk 2 
 total=$(field "$tmp/run" total_ps | cut -d: -f2)
 same_time "large frame buffers" 3 "$northpole" --pp 3 --kv int4 --chunk 2 --micro-batches 2
 ok "messages wait for room in small ones" [ "$(field "$tmp/run" total_ps | cut -d: -f2)" -lt "$total" ]
+sed 's/^    transfer: push/    transfer: push\n    medium: fluid/' "$h100" >"$tmp/fluid.yaml"
+same_time "a fair medium" 3 "$tmp/fluid.yaml" --tp 3
+same_time "a fair medium in a pipeline" 4 "$tmp/fluid.yaml" --tp 2 --pp 2 --micro-batches 2 --chunk 5
+
+# What was executed, replayed with other media.
+split=(--tp 2 --pp 2 --micro-batches 2)
+ranks 4 run --model "$kjv" --prompts "$tmp/prompts" -n 9 --ignore-eos --cluster "$h100" --clock virtual --operations "$tmp/ops" -q "${split[@]}" >/dev/null 2>&1
+for c in "$h100" "$tmp/shared.yaml" "$tmp/fluid.yaml"; do
+    "$northwall" replay "$tmp/ops" --cluster "$c" --json >"$tmp/replayed"
+    "$northwall" simulate --model "$kjv" --cluster "$c" --users 4 --prompt $(($(field "$tmp/replayed" prompt_tokens | grep -oE '[0-9]+') / 4)) \
+        --generate 9 --json "${split[@]}" >"$tmp/sim"
+    for key in total_ps critical_path decode_ms_per_tok; do
+        ok "replayed on $(basename "$c"): $key" [ -n "$(field "$tmp/sim" $key)" -a "$(field "$tmp/replayed" $key)" = "$(field "$tmp/sim" $key)" ]
+    done
+done
+ok "replay: words" [ "$("$northwall" replay "$tmp/ops" --cluster "$tmp/fluid.yaml" | grep -cE '^replayed on h100-sxm-8: KJV 3M, strategy tp2xpp2, 4 ranks|^  link_bandwidth ')" = 2 ]
+head -n 40 "$tmp/ops" >"$tmp/cut"
+fails "operations that are cut short" 3 "$tmp/cut:41: expected one more line" 1 replay "$tmp/cut" --cluster "$h100"
+fails "operations of other cards" 6 "l4-4 differs from h100-sxm-8, where the operations were executed, in more than its links" 1 replay "$tmp/ops" --cluster "$configs/l4-4.yaml"
+fails "operations of what" 2 "no operations: give a file" 1 replay --cluster "$h100"
+fails "operations on what" 2 "no cluster: give --cluster FILE" 1 replay "$tmp/ops"
+fails "operations in real time" 2 "--operations shows virtual time" 1 run --model "$kjv" --operations "$tmp/o" --prompt a
 same_time "a host" 6 "$northpole" --strategy stages:host,1*3,2/1 --kv int4 --chunk 4
 
 # All cards share a link: one more rank is the arbiter.

@@ -63,9 +63,9 @@ static inline void random_cluster(struct cluster *c, uint64_t key, uint64_t *n, 
                                                 below(key, n, 900000),
                                                 below(key, n, 900000),
                                                 below(key, n, 2000000),
-                                                {1 + below(key, n, 3000), 1 + below(key, n, 7)},
-                                                shared && below(key, n, 4) == 0,
-                                                rng_u64(key, *n + 3000) % 3 == 0};
+                                                .G = {1 + below(key, n, 3000), 1 + below(key, n, 7)}};
+        if (shared && below(key, n, 4) == 0) c->net.tier[i].link.medium = NET_FIFO;
+        c->net.tier[i].link.via_host = rng_u64(key, *n + 3000) % 3 == 0;
         c->joins[i] = i + 1 < c->net.n_tiers ? 2 << i : 0;
     }
     random_exceptions(c, key);

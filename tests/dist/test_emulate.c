@@ -1,6 +1,6 @@
-/* Two engines, one time: a running engine's clocks and the simulator's are the same picoseconds, share by share, for
- * random plans on random clusters, whatever the operating system delays; and not when one real message is longer. What
- * ranks did when is recorded alike, without gaps. */
+/* Three engines, one time: a running engine's clocks, the simulator's and those of a replay of what was executed are
+ * the same picoseconds, share by share, for random plans on random clusters, whatever the operating system delays; and
+ * not the simulator's when one real message is longer. What ranks did when is recorded alike, without gaps. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 #include "random_cluster.h"
 
 enum { MAX_RANKS = 12, SEQS = 5, CASES = 90 };
+static const char *const log_file = "test_emulate.operations";
 
 static const char *const strategies[] = {"1",
                                          "tp2",
@@ -54,6 +55,8 @@ struct rank_run {
     const struct job_case *c;
     struct link *link, *bus; /* link NULL: the arbiter */
     struct engine_result result;
+    struct trace trace[MAX_RANKS]; /* rank 0: of all replicas, with their times */
+    struct net_stamp *taken[MAX_RANKS];
     struct recording rec; /* rank 0: of all */
     struct diag d;
     int rc;
@@ -77,6 +80,7 @@ static int case_init(struct job_case *c, int number) {
         tiny_shape(&c->shape, &deep, quantized ? "Q8_0" : "F16", NULL);
     }
     random_cluster(&c->cluster, key, &n, 1);
+    if (number % 6 == 5) c->cluster.net.tier[number % c->cluster.net.n_tiers].link.medium = NET_FLUID;
     int n_seqs = 1 + (int)below(key, &n, SEQS);
     int draft = below(key, &n, 3) == 0 ? 2 : 0, per_replica = (n_seqs + st.dp - 1) / st.dp;
     c->opts = (struct plan_opts){.decoder = {.linear_bits = quantized ? ACT_I8 : ACT_F32,
@@ -146,9 +150,12 @@ static void *run_rank(void *arg) {
     if (!r->rc) r->rc = engine_init(&e, plan, NULL, r->link, -1, &r->d);
     if (!r->rc) r->rc = engine_emulate(e, &r->c->cluster, r->bus, &r->d);
     if (!r->rc) engine_record(e, 0, UINT64_MAX);
+    if (!r->rc) engine_log(e);
     nanosleep(&t, NULL);
     if (!r->rc) r->rc = engine_generate(e, &r->c->job, &r->result, &r->d);
+    if (!r->rc) r->rc = engine_traces(e, &r->result, r->trace, r->taken, &r->d);
     if (!r->rc) r->rc = engine_recording(e, &r->rec, &r->d);
+    if (!r->rc && r->link->rank == 0) r->rc = op_log_write(engine_operations(e), log_file, &r->d);
     engine_free(e);
     plan_free(plan);
     return NULL;
@@ -159,7 +166,7 @@ static void run_ranks(const struct job_case *c, int size, struct rank_run *ranks
     pthread_t thread[MAX_RANKS + 1];
     int shared = 0;
     for (int i = 0; i < c->cluster.net.n_tiers; i++)
-        shared |= c->cluster.net.tier[i].link.fifo;
+        shared |= c->cluster.net.tier[i].link.medium == NET_FIFO && !place_is_fluid(&c->cluster);
     CHECK(size <= MAX_RANKS && link_threads_new(size, links) == 0, "%d links", size);
     CHECK(!shared || link_threads_new(size + 1, bus) == 0, "a bus of %d", size);
     for (int r = 0; r < size + shared; r++) {
@@ -233,13 +240,88 @@ static int same_events(const struct recorder *a, const struct recorder *b) {
     return a->n == b->n && (a->n == 0 || memcmp(a->event, b->event, (size_t)a->n * sizeof *a->event) == 0);
 }
 
+/* How many ranks have other clocks, or do other things, replayed and simulated. */
+static int other_ranks(const struct op_log *log, const struct plan *p, const struct cluster *c,
+                       const struct trace *trace) {
+    struct simulation played, sim;
+    struct recording what, other;
+    struct diag d = {0};
+    int bad = 0, rc = recording_init(&what, p->n_ranks, 0, UINT64_MAX, &d);
+    if (!rc) rc = recording_init(&other, p->n_ranks, 0, UINT64_MAX, &d);
+    if (!rc) rc = replay(&played, log, c, &what, &d);
+    if (!rc) rc = recording_end(&what, p, c, &d);
+    if (!rc) rc = simulate_recorded(&sim, p, c, trace, &other, &d);
+    CHECK(rc == 0, "%s", d.text);
+    for (int r = 0; r < p->n_ranks && !rc; r++)
+        bad += !same_clock(&played.clock[r], &sim.clock[r]) || !same_events(&what.rank[r], &other.rank[r]);
+    for (int i = 0; i < p->strategy.dp && !rc; i++)
+        bad += memcmp(played.taken[i], sim.taken[i], (size_t)trace[i].n * sizeof **sim.taken) != 0;
+    simulation_fini(&played);
+    simulation_fini(&sim);
+    recording_fini(&what);
+    recording_fini(&other);
+    return bad;
+}
+
+/* Ranks are nowhere earlier where they share a medium of the rate that each had to itself. */
+static void check_later(const struct job_case *c, const struct op_log *log) {
+    struct cluster own = c->cluster, shared;
+    struct simulation early, late;
+    struct diag d = {0};
+    for (int i = 0; i < own.net.n_tiers; i++)
+        own.net.tier[i].link.medium = NET_PRIVATE;
+    shared = own;
+    for (int i = 0; i < own.net.n_tiers; i++)
+        shared.net.tier[i].link.medium = NET_FLUID;
+    int rc = replay(&early, log, &own, NULL, &d), bad = 0;
+    if (!rc) rc = replay(&late, log, &shared, NULL, &d);
+    CHECK(rc == 0, "%s", d.text);
+    for (int r = 0; r < log->n_ranks && !rc; r++)
+        bad += early.clock[r].now.ps > late.clock[r].now.ps;
+    CHECK(bad == 0, "%s: %d ranks are earlier where they share links", c->strategy, bad);
+    simulation_fini(&early);
+    simulation_fini(&late);
+}
+
+/* What was executed, on the cluster where it was and on another one with other media. */
+static void check_replays(const struct job_case *c, const struct plan *p, const struct rank_run *ranks,
+                          const struct trace *trace) {
+    struct op_log log;
+    struct simulation sim;
+    struct cluster other = c->cluster;
+    struct diag d = {0};
+    uint64_t n = 0;
+    int bad = 0, rc = op_log_read(&log, log_file, &d), many = p->stages[p->n_stages - 1].size > 1;
+    if (!rc) rc = replay(&sim, &log, &c->cluster, NULL, &d);
+    CHECK(rc == 0, "%s: %s", c->strategy, d.text);
+    if (rc) return;
+    for (int r = 0; r < p->n_ranks && !place_is_fluid(&c->cluster); r++)
+        bad += !same_clock(&sim.clock[r], &ranks[r].result.clock);
+    for (int i = 0; i < p->strategy.dp; i++)
+        bad += memcmp(sim.taken[i], ranks[0].taken[i], (size_t)trace[i].n * sizeof **sim.taken) != 0;
+    CHECK(bad == 0, "%s: %d clocks differ from those of a replay", c->strategy, bad);
+    simulation_fini(&sim);
+    for (int i = 0; i < other.net.n_tiers; i++) {
+        struct net_link *l = &other.net.tier[i].link;
+        l->medium = (enum net_medium)(i ? below(c->key ^ 77, &n, 3) : NET_FLUID);
+        l->L_ps += below(c->key ^ 77, &n, 2) * 1000;
+        if (below(c->key ^ 77, &n, 2)) l->port = (struct pico_rate){l->G.num * 3, l->G.den * 2};
+    }
+    int others[2] = {other_ranks(&log, p, &c->cluster, trace), other_ranks(&log, p, &other, trace)};
+    for (int i = 0; i < 2; i++)
+        CHECK((others[i] == 0) == !(c->wrong_bytes && many),
+              "%s: %d ranks have other times replayed and simulated (%d)", c->strategy, others[i], i);
+    check_later(c, &log);
+    op_log_fini(&log);
+}
+
 /* Of ranks that ran: how many clocks and times of tokens differ from the simulator's. */
 static int differences(const struct job_case *c, const struct plan *p, const struct rank_run *ranks) {
     struct trace trace[MAX_RANKS] = {{0}}, fixed;
     struct simulation sim, plain;
     struct recording rec;
     struct diag d = {0};
-    int bad = 0;
+    int bad = 0, fluid = place_is_fluid(&c->cluster);
     for (int i = 0; i < p->strategy.dp; i++) {
         trace[i] = ranks[i * p->ranks_per_replica].result.trace;
         if (c->job.draft.most || c->job.n_end_ids) continue;
@@ -255,14 +337,15 @@ static int differences(const struct job_case *c, const struct plan *p, const str
     CHECK(rc == 0, "%s: %s", c->strategy, d.text);
     if (rc) return -1;
     for (int r = 0; r < p->n_ranks; r++) {
-        int same = same_clock(&sim.clock[r], &ranks[r].result.clock);
+        int same = fluid || same_clock(&sim.clock[r], &ranks[r].result.clock);
         /* a rank that waits longer may make up for it by the end: what it did tells */
         bad += !same || (c->wrong_bytes && !same_events(&rec.rank[r], &ranks[0].rec.rank[r]));
         CHECK(same_clock(&sim.clock[r], &plain.clock[r]), "%s: rank %d has another time when recorded", c->strategy, r);
         CHECK(!same || c->wrong_bytes || same_events(&rec.rank[r], &ranks[0].rec.rank[r]),
               "%s: rank %d did %d things simulated, %d really, or others", c->strategy, r, rec.rank[r].n,
               ranks[0].rec.rank[r].n);
-        check_events(c, &ranks[0].rec.rank[r], ranks[r].result.clock.now.ps);
+        if (fluid && c->wrong_bytes) continue;
+        check_events(c, &ranks[0].rec.rank[r], fluid ? sim.clock[r].now.ps : ranks[r].result.clock.now.ps);
     }
     for (int i = 0; i < p->strategy.dp; i++) {
         const struct net_stamp *last = NULL;
@@ -272,8 +355,9 @@ static int differences(const struct job_case *c, const struct plan *p, const str
     }
     for (int i = 0; i < p->strategy.dp; i++)
         for (int k = 0; k < trace[i].n; k++)
-            bad += !same_stamp(&sim.taken[i][k], &ranks[i * p->ranks_per_replica].result.taken[k]);
+            bad += !same_stamp(&sim.taken[i][k], &ranks[0].taken[i][k]);
     count_waited(&rec);
+    check_replays(c, p, ranks, trace);
     simulation_fini(&plain);
     simulation_fini(&sim);
     recording_fini(&rec);
@@ -307,6 +391,10 @@ static int check_case(int number, int wrong_bytes) {
               c.shape.name, bad);
         for (int r = 0; r < size; r++) {
             if (!rc) check_shares(&ranks[r]);
+            for (int i = 0; i < p->strategy.dp && r == 0 && !rc; i++) {
+                trace_fini(&ranks[r].trace[i]);
+                free(ranks[r].taken[i]);
+            }
             engine_result_fini(&ranks[r].result);
             recording_fini(&ranks[r].rec);
         }
@@ -328,5 +416,6 @@ int main(void) {
           "of %d cases only %d could be run, %d with shared media, and %d waited for room", CASES, ran, shared, waited);
     for (int i = 0; i < N_STRATEGIES; i++)
         check_case(i, 1);
+    remove(log_file);
     return check_report("test_emulate");
 }

@@ -300,10 +300,10 @@ static void check_refusal(void) {
     struct estimate est;
     struct diag d = {0};
     one_init(&o, 1, TP);
-    o.cluster.net.tier[0].link.fifo = 1;
+    o.cluster.net.tier[0].link.medium = NET_FIFO;
     CHECK(plan_make(&p, &o.shape, &o.st, strategy_ranks(&o.st), &o.opts, &d) == 0, "%s", d.text);
     CHECK(plan_estimate(&est, p, &o.cluster, &o.job, &d) == ERR_PLAN && strstr(d.text, "share"), "%s", d.text);
-    o.cluster.net.tier[0].link.fifo = 0;
+    o.cluster.net.tier[0].link.medium = NET_PRIVATE;
     o.job.prompt_len = MAX_LEN + 1;
     CHECK(plan_estimate(&est, p, &o.cluster, &o.job, &d) == ERR_PLAN, "a prompt beyond the context");
     plan_free(p);

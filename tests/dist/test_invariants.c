@@ -247,16 +247,22 @@ static int check_shared(int number) {
     struct one o;
     int moved = -1;
     if (one_init(&o, number, 1) == 0) {
-        struct cluster apart = o.c;
-        struct simulation base, alone;
-        for (int i = 0; i < apart.net.n_tiers; i++)
-            apart.net.tier[i].link.fifo = 0;
+        struct cluster apart = o.c, fair = o.c;
+        struct simulation base, alone, shared;
+        for (int i = 0; i < apart.net.n_tiers; i++) {
+            apart.net.tier[i].link.medium = NET_PRIVATE;
+            if (fair.net.tier[i].link.medium) fair.net.tier[i].link.medium = NET_FLUID;
+        }
         walk(&o, &o.c, &base);
+        walk(&o, &fair, &shared);
         walk(&o, &apart, &alone);
         check_sums(&o, &base);
         check_scale(&o, &base, 1);
         check_scale(&o, &base, 3);
+        check_sums(&o, &shared);
+        later(&o, "with fair media", &alone, &shared);
         moved = later(&o, "with shared media", &alone, &base);
+        simulation_fini(&shared);
         simulation_fini(&alone);
         simulation_fini(&base);
     }

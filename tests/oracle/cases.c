@@ -1,18 +1,20 @@
 /* What the simulator says of all-reduces and pipelines on a described cluster, as cases for play.c, and the cluster as
- * a platform of an independent simulator: cases CLUSTER.yaml private|fifo FOLDER. There each card has a link of its own
- * to every other one that carries one message at a time: its port, as none of the cases send to two cards of a tier at
- * once. */
+ * a platform of an independent simulator: cases CLUSTER.yaml private|fifo|fluid FOLDER. There each card has a link of
+ * its own to every other one that carries one message at a time: its port, as none of the cases send to two cards of a
+ * tier at once. What is said of a fair medium (fluid) are replays of messages between pairs of cards. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "check.h"
 #include "dist/one_reduce.h"
+#include "dist/replay.h"
 
-enum { RANKS = 8, SEQS = 3 };
+enum { RANKS = 8, SEQS = 3, ROUNDS = 12, PAIR_CASES = 6 };
 
 static struct cluster c;
-static int shared; /* all of its links are one medium */
+static enum net_medium shared; /* but for NET_PRIVATE: all of its links are one medium */
 
 static FILE *open_in(const char *folder, const char *name) {
     char path[1024];
@@ -43,10 +45,16 @@ static void put_platform(const char *folder) {
                 1e12 * (double)k->G.den / (double)k->G.num, k->L_ps);
         CHECK(k->o_send_ps == l->o_send_ps && k->o_recv_ps == l->o_recv_ps && !k->pull, "links of unequal overheads");
     }
-    for (int i = 0; i < RANKS * RANKS; i++)
-        if (i / RANKS != i % RANKS)
-            fprintf(f, "<route src=\"card%d\" dst=\"card%d\" symmetrical=\"NO\"><link_ctn id=\"%d\"/></route>\n",
-                    i / RANKS, i % RANKS, shared ? 0 : i);
+    for (int i = 0; i < RANKS && l->port.den; i++)
+        fprintf(f, "<link id=\"port%d\" bandwidth=\"%.17gBps\" latency=\"0ps\"/>\n", i,
+                1e12 * (double)l->port.den / (double)l->port.num);
+    for (int i = 0; i < RANKS * RANKS; i++) {
+        if (i / RANKS == i % RANKS) continue;
+        fprintf(f, "<route src=\"card%d\" dst=\"card%d\" symmetrical=\"NO\"><link_ctn id=\"%d\"/>", i / RANKS,
+                i % RANKS, shared ? 0 : i);
+        if (l->port.den) fprintf(f, "<link_ctn id=\"port%d\"/>", i / RANKS);
+        fputs("</route>\n", f);
+    }
     fputs("</zone></platform>\n", f);
     fprintf(flags, "--cfg=smpi/ois:0:%.15g:0 --cfg=smpi/or:0:%.15g:0\n", 1e-12 * (double)l->o_send_ps,
             1e-12 * (double)l->o_recv_ps);
@@ -135,23 +143,84 @@ static void put_pipeline(FILE *f, const char *strategy) {
     plan_free(p);
 }
 
+/* ---- a fair medium ---- */
+
+static void add(struct op_log *log, int rank, int what, int peer, uint64_t amount) {
+    CHECK(op_list_add(&log->rank[rank],
+                      &(struct op){.amount = amount, .peer = peer, .layer = -1, .what = (uint8_t)what}) == 0,
+          "no memory");
+}
+
+static uint64_t last_ps(const struct op_log *log, const struct cluster *on) {
+    struct simulation s = {0};
+    struct diag d = {0};
+    uint64_t last = 0;
+    int rc = replay(&s, log, on, NULL, &d);
+    CHECK(rc == 0, "%s", d.text);
+    for (int r = 0; r < RANKS && !rc; r++)
+        if (s.clock[r].now.ps > last) last = s.clock[r].now.ps;
+    simulation_fini(&s);
+    return last;
+}
+
+/* Cards in pairs, each with a ball that goes to and fro, of another size and held for another time in each round: so
+ * senders have one message under way, and the messages of the pairs meet in all ways. */
+static void put_pairs(FILE *f, uint64_t key) {
+    struct op_log log = {.card_hash = ops_card_hash(&c, RANKS), .n_ranks = RANKS, .dp = 1, .users = 1};
+    struct diag d = {0};
+    uint64_t n = 0, scale = pico_of(1000000, c.net.tier[0].link.G);
+    char *lines = NULL;
+    size_t size = 0;
+    FILE *text = open_memstream(&lines, &size);
+    int rc = op_log_allocate(&log, &d);
+    for (int r = 0; r < RANKS && !rc; r++)
+        log.card[r] = r;
+    for (int i = 0, half = RANKS / 2; i < ROUNDS * half && !rc; i++) {
+        int a = i % half + i / half % 2 * half, b = (a + half) % RANKS;
+        uint64_t held = rng_u64(key, n++) % scale, bytes = 100 + rng_u64(key, n++) % 1000000;
+        add(&log, a, NET_COMPUTE, -1, held);
+        add(&log, a, OP_SEND, b, bytes);
+        add(&log, b, OP_RECEIVE, a, 0);
+        fprintf(text, "%" PRIu64 " %" PRIu64 "\n", held, bytes);
+    }
+    fclose(text);
+    struct cluster apart = c;
+    apart.net.tier[0].link.medium = NET_PRIVATE;
+    apart.net.tier[0].link.G = c.net.tier[0].link.port;
+    uint64_t most = rc ? 0 : last_ps(&log, &c);
+    CHECK(!rc && last_ps(&log, &apart) < most, "%s: messages never meet", d.text);
+    fprintf(f, "pairs-%" PRIu64 " %" PRIu64 " %d pairs %d %d\n%s", key, most, ROUNDS * RANKS / 2, RANKS, ROUNDS, lines);
+    op_log_fini(&log);
+    free(lines);
+}
+
+/* The first link is one medium; each card has a port that alone fills two fifths of a fair one. */
+static void set_medium(const char *name) {
+    struct net_link *l = &c.net.tier[0].link;
+    shared = l->medium = !strcmp(name, "fifo") ? NET_FIFO : !strcmp(name, "fluid") ? NET_FLUID : NET_PRIVATE;
+    if (shared) c.net.n_tiers = 1;
+    if (shared) c.joins[0] = 0;
+    if (shared == NET_FLUID) l->port = (struct pico_rate){5 * l->G.num, 2 * l->G.den};
+}
+
 int main(int argc, char **argv) {
     struct diag d = {0};
-    CHECK(argc == 4 && cluster_read(&c, argv[1], &d) == 0, "cases CLUSTER.yaml private|fifo FOLDER: %s", d.text);
+    CHECK(argc == 4 && cluster_read(&c, argv[1], &d) == 0, "cases CLUSTER.yaml private|fifo|fluid FOLDER: %s", d.text);
     if (check_failed) return check_report("cases");
-    shared = c.net.tier[0].link.fifo = !strcmp(argv[2], "fifo");
-    if (shared) c.net.n_tiers = 1;
+    set_medium(argv[2]);
     c.n_cards = 0;
     c.card.level[c.card.n_levels - 1].bytes = 0; /* all fits */
     put_platform(argv[3]);
     FILE *f = open_in(argv[3], "cases");
-    for (int size = 2; size <= RANKS; size *= 2)
+    for (uint64_t i = 0; i < PAIR_CASES && shared == NET_FLUID; i++)
+        put_pairs(f, i);
+    for (int size = 2; size <= RANKS && shared != NET_FLUID; size *= 2)
         for (int tokens = 1; tokens <= 4; tokens += 3) {
             put_reduce(f, "ring", size, tokens);
             put_reduce(f, "recdbl", size, tokens);
         }
-    put_pipeline(f, "pp4");
-    put_pipeline(f, "pp8");
+    if (shared != NET_FLUID) put_pipeline(f, "pp4");
+    if (shared != NET_FLUID) put_pipeline(f, "pp8");
     fclose(f);
     return check_failed != 0;
 }

@@ -4,6 +4,8 @@
  *   NAME PS TOLERANCE_PS ring|recdbl RANKS BYTES REDUCE_PS
  *   NAME PS TOLERANCE_PS pipeline RANKS PASSES        followed by a line for each pass:
  *   MICRO HIDDEN_BYTES TOKEN_BYTES PS...              0: no token; what each rank computes
+ *   NAME PS TOLERANCE_PS pairs RANKS ROUNDS           followed by a line for each round and pair:
+ *   PS BYTES                                          held by one of the two, then sent to the other
  *
  * Each message is sent without the 16 bytes that the simulator adds to it. */
 #include <mpi.h>
@@ -75,6 +77,22 @@ static void pipeline(FILE *f, int ranks, int passes) {
         if (due[i]) recv(ranks - 1, due[i]);
 }
 
+/* Ranks r and r + ranks / 2; the first of them begins. */
+static void pairs(FILE *f, int ranks, int rounds) {
+    int half = ranks / 2;
+    for (int i = 0; i < rounds * half; i++) {
+        MPI_Request sent;
+        double held;
+        int bytes, has = i % half + i / half % 2 * half, other = (has + half) % ranks;
+        if (fscanf(f, "%lf %d", &held, &bytes) != 2) exit(2);
+        if (me == other) recv(has, bytes);
+        if (me != has) continue;
+        compute(held);
+        send(other, bytes, &sent);
+        MPI_Wait(&sent, MPI_STATUS_IGNORE);
+    }
+}
+
 /* All ranks go on at one time. */
 static double begin(void) {
     double t = MPI_Wtime() + 1;
@@ -107,14 +125,16 @@ int main(int argc, char **argv) {
     in = calloc(MOST_BYTES, 1);
     if (!f || !out || !in) return 2;
     while (fscanf(f, "%63s %lf %lf %15s %d %d", name, &ps, &tolerance, kind, &ranks, &n) == 6) {
-        int reduces = strcmp(kind, "pipeline") != 0;
+        int is_pairs = !strcmp(kind, "pairs"), reduces = !is_pairs && strcmp(kind, "pipeline");
         if (reduces && fscanf(f, "%lf", &reduce_ps) != 1) return 2;
         double t = begin();
-        if (!reduces)
+        if (is_pairs)
+            pairs(f, ranks, n);
+        else if (!reduces)
             pipeline(f, ranks, n);
         else if (me < ranks)
             (strcmp(kind, "ring") ? recdbl : ring)(ranks, n, reduce_ps);
-        bad += compare(t, reduces ? me < ranks : me == 0, name, ps, tolerance);
+        bad += compare(t, reduces || is_pairs ? me < ranks : me == 0, name, ps, tolerance);
     }
     fclose(f);
     MPI_Finalize();

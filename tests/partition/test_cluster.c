@@ -174,6 +174,19 @@ static void check_tiers(void) {
     CHECK(cluster_parse(&c, "t", good, strlen(good), NULL) == 0 && !cluster_has_card(&c) && !c.has_host, "measured");
 }
 
+/* A fair medium of the first link, and its senders' own rate. */
+static void check_medium(void) {
+    char text[4096];
+    struct cluster c;
+    const char *at = strstr(described, "    joins: 2");
+    snprintf(text, sizeof text, "%.*s    medium: fluid\n    port_bandwidth: {value: 2 GB/s, source: s}\n%s",
+             (int)(at - described), described, at);
+    CHECK(cluster_parse(&c, "t", text, strlen(text), NULL) == 0, "a fair medium");
+    const struct net_link *fluid = &c.net.tier[0].link, *other = &c.net.tier[1].link;
+    CHECK(fluid->medium == NET_FLUID && fluid->port.num == 500 && fluid->port.den == 1, "fluid");
+    CHECK(other->medium == NET_PRIVATE && other->port.den == 0 && fluid->o_send_ps == 0 && fluid->pull == 0, "private");
+}
+
 /* The text that check_bad changes. */
 static const char *right = good;
 
@@ -222,6 +235,10 @@ static void check_errors(void) {
 
 static void check_card_errors(void) {
     right = described;
+    check_bad("    joins: 2\n", "    joins: 2\n    medium: shared\n", 40,
+              "medium 'shared': valid are private, fifo, fluid");
+    check_bad("    joins: 2\n", "    joins: 2\n    medium: fifo\n    port_bandwidth: {value: 1 B/s, source: s}\n", 37,
+              "link 'switch': port_bandwidth is for medium: fluid");
     check_bad("cards: 8", "cards: 8.5", 4, "cards '8.5': a whole number from 1");
     check_bad("cards: 8", "cards: 0", 4, "a whole number from 1");
     check_bad("cards: 8", "cards: -8", 4, "a whole number from 1");
@@ -380,6 +397,7 @@ int main(void) {
     check_efficiency();
     check_exceptions();
     check_tiers();
+    check_medium();
     check_errors();
     check_card_errors();
     check_many();

@@ -21,11 +21,11 @@
 #include "collectives/price.h"
 
 /* Sees the messages of a rank: calls net_send (net_ready where the medium is shared) and net_recv in place of the link.
- * peer: its client number. */
+ * peer: its client number; messages of a pair and channel are received in the order of sending. */
 struct link_recorder {
     struct net_stamp (*send)(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
-                             uint64_t bytes);
-    void (*recv)(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer,
+                             int channel, uint64_t bytes);
+    void (*recv)(struct link_recorder *r, struct net_clock *c, const struct net *net, int tier, int peer, int channel,
                  const struct net_stamp *stamp);
 };
 

@@ -8,6 +8,8 @@
  *                         recv:  t = max(t, arrival) + o_recv
  *   a medium that several senders share (fifo): as a network, with the medium's `free` in place of a port's; messages
  *                         take it in the order of (time at which the sender is ready, sender, its message's number)
+ *   a medium whose bandwidth senders share (fluid): as a network, but [k G] becomes the time that fluid.h gives, from
+ *                         start on; G is the medium's
  *   through the host: as a network up to the host's memory, and once more from there; the sender's port, or the shared
  *                         medium, is busy with the first half alone, the way on has no port:
  *                                arrival = start + 2 ([k G] + L)
@@ -19,8 +21,8 @@
  * These functions are the only place where messages advance a clock: the timer here, and whoever carries stamps on real
  * messages, call the same ones, so they agree to the picosecond. A stamp carries, beside the time, what that time is
  * made of; where a clock waits, it takes over the shares of what it waited for, so shares always sum to the time
- * exactly: the critical path. A port that is busy for the gap is so by overhead alone, whatever its words took. Rounding is per term ([ ]): scaling all parameters by k scales times by k only for whole
- * rates. */
+ * exactly: the critical path. A port that is busy for the gap is so by overhead alone, whatever its words took.
+ * Rounding is per term ([ ]): scaling all parameters by k scales times by k only for whole rates. */
 #ifndef COLLECTIVES_PRICE_H
 #define COLLECTIVES_PRICE_H
 
@@ -31,11 +33,15 @@
 #include "collectives/op.h"
 #include "collectives/sched.h"
 
+/* Private to each sender; or of all ranks that it joins: one message at a time, or all that are under way at once. */
+enum net_medium { NET_PRIVATE, NET_FIFO, NET_FLUID };
+
 struct net_link {
     int pull;
     uint64_t L_ps, o_send_ps, o_recv_ps, g_ps; /* latency, overheads, gap between messages */
     struct pico_rate G; /* ps a byte */
-    int fifo; /* a medium shared by the ranks that it joins, one message at a time; 0: private to each sender */
+    enum net_medium medium;
+    struct pico_rate port; /* NET_FLUID: of a sender alone; den 0: as G */
     int via_host; /* messages are stored in the host's memory and forwarded */
 };
 
@@ -78,8 +84,14 @@ void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64
 struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier);
 struct net_stamp net_carry(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
                            uint64_t k);
-/* From when a message that took words_ps has left its port, or the medium, until it arrives. */
-uint64_t net_lag(const struct net_link *link, uint64_t words_ps);
+/* The same for a message that takes words_ps from when it has the medium, or port, to its end, and alone_ps by itself:
+ * on its way on from a host. */
+void net_carry_words(struct net_stamp *free, const struct net *net, int tier, const struct net_stamp *ready,
+                     uint64_t words_ps, uint64_t alone_ps, struct net_stamp *arrival);
+/* What k bytes take of a port, or of a medium by themselves. */
+uint64_t net_alone(const struct net_link *link, uint64_t k);
+/* From when a message that takes alone_ps by itself has left its port, or the medium, until it arrives. */
+uint64_t net_lag(const struct net_link *link, uint64_t alone_ps);
 /* What says that there is room for more where a message was received (partition/place.h); and waiting for it. */
 struct net_stamp net_credit(const struct net_clock *c, const struct net *net, int tier);
 void net_wait(struct net_clock *c, const struct net_stamp *stamp);

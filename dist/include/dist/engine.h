@@ -23,6 +23,7 @@
 #include "collectives/link.h"
 #include "dist/draft.h"
 #include "dist/record.h"
+#include "dist/replay.h"
 #include "dist/sampler.h"
 #include "dist/virtual.h"
 #include "partition/plan.h"
@@ -64,7 +65,7 @@ struct engine_result {
     uint64_t prefill_tokens, decode_tokens; /* decode: all tokens after each sequence's first */
     struct draft_stats drafts; /* of all sequences, if the job drafts */
     struct engine_stats prefill, decode; /* this rank */
-    /* where the engine emulates */
+    /* where the engine emulates; times are 0 where a medium is fluid: engine_traces has them */
     struct net_clock clock; /* this rank's at the end */
     struct trace trace; /* on the first rank of a replica: its passes */
     struct net_stamp *taken; /* [trace.n] when it had the pass's sampled tokens; 0 where there were none */
@@ -97,15 +98,24 @@ void engine_settle(struct engine *e, const volatile int *stop);
  * engine. Collective over world. */
 int engine_emulate(struct engine *e, const struct cluster *c, struct link *bus, struct diag *d);
 
+/* From here on what jobs execute is logged (replay.h). Of an engine that emulates; where a medium is fluid it is logged
+ * anyway. Local. */
+void engine_log(struct engine *e);
+
 /* Brings the traces of all replicas, and their times, to world rank 0: [dp] each, to be freed by trace_fini and free;
- * elsewhere they stay empty. Of an engine that emulates. Collective over world. */
+ * elsewhere they stay empty. So with the log, if there is one; where a medium is fluid, times are those of its replay.
+ * Of an engine that emulates. Collective over world. */
 int engine_traces(struct engine *e, const struct engine_result *r, struct trace *trace, struct net_stamp **taken,
                   struct diag *d);
 
+/* The log of the last job whose traces have been brought, on world rank 0 and until the next job; elsewhere NULL. Of an
+ * engine that logs. Local. */
+const struct op_log *engine_operations(const struct engine *e);
+
 /* From here on what jobs do between the two times is recorded as well. Of an engine that emulates. Local. */
 void engine_record(struct engine *e, uint64_t from_ps, uint64_t to_ps);
-/* Brings what the last job recorded on all ranks to world rank 0, once; elsewhere it stays empty. ERR_PLAN as
- * recording_check. Freed by recording_fini. Of an engine that records. Collective over world. */
+/* Brings what the last job recorded on all ranks to world rank 0, once, after engine_traces; elsewhere it stays empty.
+ * ERR_PLAN as recording_check. Freed by recording_fini. Of an engine that records. Collective over world. */
 int engine_recording(struct engine *e, struct recording *out, struct diag *d);
 
 /* What the lowest rank that had trouble with its cache of weights says; 0 if none had. Collective. */

@@ -68,7 +68,7 @@ int recording_init(struct recording *out, int n_ranks, uint64_t from_ps, uint64_
 void recording_fini(struct recording *r);
 /* ERR_PLAN where events are lacking, with the remedy. */
 int recording_check(const struct recording *r, struct diag *d);
-/* All events of all ranks are there: finds when the shared media of c carried what (arbiter.h says in which order).
+/* All events of all ranks are there: finds when the shared media of c carried what (media.h says in which order).
  * ERR_MEMORY, or as recording_check. */
 int recording_end(struct recording *r, const struct plan *p, const struct cluster *c, struct diag *d);
 

@@ -2,7 +2,7 @@
  *
  * Each rank does the passes of its replica's trace step by step, as the engine does, with the same clocks (card.h,
  * price.h); messages are stamps. Where links are private to a sender, a clock depends on the program alone, and the
- * order in which ranks walk does not show. Media that senders share are given in the order of collectives/arbiter.h,
+ * order in which ranks walk does not show. Media that senders share are given in the order of dist/media.h,
  * once nobody can walk on. The result equals, picosecond by picosecond and share by share, that of an engine which
  * really runs the trace (engine_emulate).
  *

@@ -21,14 +21,21 @@ int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const str
 
 /* The card of a rank, counted from 0; a host is -1. */
 int virtual_card(const struct plan *p, int rank);
-/* The tier between two ranks of a plan. */
-int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b);
+/* The tier between two cards, and the shared medium that messages between them take, one for each group of cards that
+ * the tier joins, or -1: the link is the sender's own. A host, -1, is next to all by the last tier. */
+int place_tier(const struct cluster *c, int card_a, int card_b);
+int place_medium(const struct cluster *c, int n_cards, int card_a, int card_b);
+/* How many media there are; 0: all links are private. */
+int place_media(const struct cluster *c, int n_cards);
 
-/* The shared medium that messages between two ranks take, one for each group of cards that its tier joins, or -1: the
- * link is the sender's own. */
+/* The same between two ranks of a plan. */
+int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b);
 int virtual_medium(const struct cluster *c, const struct plan *p, int a, int b);
-/* How many there are; 0: all links are private. */
 int virtual_media(const struct cluster *c, const struct plan *p);
+
+/* Whether senders share a medium fairly: then later messages change when earlier ones arrive, and only who knows all of
+ * them (dist/replay.h) can say when. */
+int place_is_fluid(const struct cluster *c);
 
 /* Frame buffers. A message of hidden states, or of sampled tokens, takes room in the frame buffer of the card that it
  * goes to: from when its sender turns to it until that card has received it, overhead included. Where there is not
