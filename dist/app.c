@@ -229,7 +229,12 @@ int app_decoder_opts(struct decoder_opts *o, const struct app *app, const struct
     /* the recipe has attention products in INT4, which takes an INT4 cache */
     const char *cache = r->kv ? r->kv : o->linear_bits == ACT_I4 ? "int4" : "f16";
     if (!rc) rc = parse_choice("kv", cache, "f16, int8, int4", &kv, d);
-    if (!rc) rc = parse_choice("hidden", r->hidden ? r->hidden : p && p->hidden ? p->hidden : "f32", "f32, fp16, int8, int4", &hidden, d);
+    if (!rc)
+        rc = parse_choice("hidden",
+                          r->hidden        ? r->hidden
+                          : p && p->hidden ? p->hidden
+                                           : "f32",
+                          "f32, fp16, int8, int4", &hidden, d);
     o->kv = (enum kv_type)kv;
     o->hidden = (enum hidden_form)hidden;
     return rc;

@@ -9,43 +9,45 @@
 
 /* The northpole rows are the 3-billion model of "Breakthrough low-latency, high-energy-efficiency LLM inference
  * performance using NorthPole" (HPEC 2024): 14 of the 36 layers of Granite 8B code, 4-bit weights, 8-bit output layer;
- * and the 8-billion model of "A Scalable NorthPole System" (arXiv 2511.15950): 4-bit weights, 8-bit activations. That both pass hidden
- * states on in 16 bits is assumed: the card's vector unit computes in FP16. */
+ * and the 8-billion model of "A Scalable NorthPole System" (arXiv 2511.15950): 4-bit weights, 8-bit activations. That
+ * both pass hidden states on in 16 bits is assumed: the card's vector unit computes in FP16. */
 /* clang-format off */
+/* second line: mode, hidden, description */
 #define ROWS(X) \
-/*  name                   arch     layers d_model heads kv  d_ffn  vocab   ctx    tied base     eps     quant  head  mode    hidden */\
-X(  "tinyllama-1.1b",      "llama", 22,    2048,   32,   4,  5632,  32000,  2048,  0,   10000,   1e-5f,  "Q4_0", NULL, NULL, NULL, \
-    "TinyLlama 1.1B") \
-X(  "granite-3b-northpole","llama", 14,    4096,   32,   8,  14336, 49152,  2048,  0,   10000,   1e-5f,  "I4",   "I8", "w4a4", "fp16", \
-    "3B in 14 layers of Granite 8B code's, int4 with an int8 output layer") \
-X(  "granite-8b-code",     "llama", 36,    4096,   32,   8,  14336, 49152,  4096,  1,   10000,   1e-5f,  "Q4_0", NULL, NULL, NULL, \
-    "Granite 8B code, without its biases") \
-X(  "granite-3.3-8b-northpole","llama",40, 4096,   32,   8,  12800, 49159, 2048,  1,   10000000,1e-5f,  "I4",   "I8", "w4a8", "fp16", \
-    "Granite 3.3 8B without its multipliers, int4 with an int8 output layer") \
-X(  "llama3-8b",           "llama", 32,    4096,   32,   8,  14336, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, NULL, NULL, \
-    "Llama 3 8B") \
-X(  "llama3-70b",          "llama", 80,    8192,   64,   8,  28672, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, NULL, NULL, \
-    "Llama 3 70B") \
-X(  "mistral-7b",          "llama", 32,    4096,   32,   8,  14336, 32768,  32768, 0,   1000000, 1e-5f,  "Q4_0", NULL, NULL, NULL, \
-    "Mistral 7B v0.3, the one without a sliding window") \
-X(  "smollm-135m",         "llama", 30,    576,    9,    3,  1536,  49152,  2048,  1,   10000,   1e-5f,  "Q8_0", NULL, NULL, NULL, \
-    "SmolLM 135M: 9 heads, 3 key/value heads") \
-X(  "qwen2.5-0.5b",        "qwen2", 24,    896,    14,   2,  4864,  151936, 32768, 1,   1000000, 1e-6f,  "Q8_0", NULL, NULL, NULL, \
-    "Qwen 2.5 0.5B: 14 heads, 2 key/value heads") \
-X(  "gpt2",                "gpt2",  12,    768,    12,   12, 3072,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, NULL, NULL, \
-    "GPT-2 124M") \
-X(  "gpt2-xl",             "gpt2",  48,    1600,   25,   25, 6400,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, NULL, NULL, \
-    "GPT-2 XL 1.5B") \
-X(  "pythia-410m",         "gptneox",24,   1024,   16,   16, 4096,  50304,  2048,  0,   10000,   1e-5f,  "Q8_0", NULL, NULL, NULL, \
-    "Pythia 410M: attention and FFN side by side") \
-X(  "bert-base",           "bert",  12,    768,    12,   12, 3072,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, NULL, NULL, \
-    "BERT base 110M, encoder") \
-X(  "bert-large",          "bert",  24,    1024,   16,   16, 4096,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, NULL, NULL, \
-    "BERT large 340M, encoder")
+/*  name                   arch     layers d_model heads kv  d_ffn  vocab   ctx    tied base     eps     quant  head */\
+X(  "tinyllama-1.1b",      "llama", 22,    2048,   32,   4,  5632,  32000,  2048,  0,   10000,   1e-5f,  "Q4_0", NULL, \
+    NULL, NULL, "TinyLlama 1.1B") \
+X(  "granite-3b-northpole","llama", 14,    4096,   32,   8,  14336, 49152,  2048,  0,   10000,   1e-5f,  "I4",   "I8", \
+    "w4a4", "fp16", "3B in 14 layers of Granite 8B code's, int4 with an int8 output layer") \
+X(  "granite-8b-code",     "llama", 36,    4096,   32,   8,  14336, 49152,  4096,  1,   10000,   1e-5f,  "Q4_0", NULL, \
+    NULL, NULL, "Granite 8B code, without its biases") \
+X(  "granite-3.3-8b-northpole","llama",40, 4096,   32,   8,  12800, 49159, 2048,  1,   10000000,1e-5f,  "I4",   "I8", \
+    "w4a8", "fp16", "Granite 3.3 8B without its multipliers, int4 with an int8 output layer") \
+X(  "llama3-8b",           "llama", 32,    4096,   32,   8,  14336, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, \
+    NULL, NULL, "Llama 3 8B") \
+X(  "llama3-70b",          "llama", 80,    8192,   64,   8,  28672, 128256, 8192,  0,   500000,  1e-5f,  "Q4_0", NULL, \
+    NULL, NULL, "Llama 3 70B") \
+X(  "mistral-7b",          "llama", 32,    4096,   32,   8,  14336, 32768,  32768, 0,   1000000, 1e-5f,  "Q4_0", NULL, \
+    NULL, NULL, "Mistral 7B v0.3, the one without a sliding window") \
+X(  "smollm-135m",         "llama", 30,    576,    9,    3,  1536,  49152,  2048,  1,   10000,   1e-5f,  "Q8_0", NULL, \
+    NULL, NULL, "SmolLM 135M: 9 heads, 3 key/value heads") \
+X(  "qwen2.5-0.5b",        "qwen2", 24,    896,    14,   2,  4864,  151936, 32768, 1,   1000000, 1e-6f,  "Q8_0", NULL, \
+    NULL, NULL, "Qwen 2.5 0.5B: 14 heads, 2 key/value heads") \
+X(  "gpt2",                "gpt2",  12,    768,    12,   12, 3072,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, \
+    NULL, NULL, "GPT-2 124M") \
+X(  "gpt2-xl",             "gpt2",  48,    1600,   25,   25, 6400,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, \
+    NULL, NULL, "GPT-2 XL 1.5B") \
+X(  "pythia-410m",         "gptneox",24,   1024,   16,   16, 4096,  50304,  2048,  0,   10000,   1e-5f,  "Q8_0", NULL, \
+    NULL, NULL, "Pythia 410M: attention and FFN side by side") \
+X(  "bert-base",           "bert",  12,    768,    12,   12, 3072,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, \
+    NULL, NULL, "BERT base 110M, encoder") \
+X(  "bert-large",          "bert",  24,    1024,   16,   16, 4096,  30522,  512,   0,   0,       1e-12f, "Q8_0", NULL, \
+    NULL, NULL, "BERT large 340M, encoder")
 /* clang-format on */
 
 /* A row as a compound literal of static storage, so that the table can hold addresses. */
-#define ADDRESS(name_, arch_, layers, dim, heads, kv, ffn, vocab, ctx, tied, base, eps, quant_, head, mode_, hidden_, text)     \
+#define ADDRESS(name_, arch_, layers, dim, heads, kv, ffn, vocab, ctx, tied, base, eps, quant_, head, mode_, hidden_,  \
+                text)                                                                                                  \
     &(const struct preset){.name = name_,                                                                              \
                            .description = text,                                                                        \
                            .arch = arch_,                                                                              \

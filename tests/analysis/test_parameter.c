@@ -82,8 +82,8 @@ static void check_impossible(struct job *j, const struct cluster *c, const struc
     struct diag d = {0};
     if (p->kind != PARAMETER_TIME) return;
     int rc = parameter_reach(&r, p, c, 2 * base, 1e-9, look, j, &d);
-    CHECK(rc == 0 && !r.found && fabs(r.nearest / base - 1) < 1e-9, "%s: found %.9g, nearest %.9g of %.9g", p->name, r.x,
-          r.nearest, base);
+    CHECK(rc == 0 && !r.found && fabs(r.nearest / base - 1) < 1e-9, "%s: found %.9g, nearest %.9g of %.9g", p->name,
+          r.x, r.nearest, base);
 }
 
 static void check_failure(struct job *j, const struct cluster *c) {
