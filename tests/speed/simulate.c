@@ -34,7 +34,8 @@ static void cluster_init(struct cluster *c) {
     snprintf(c->name, sizeof c->name, "assumed");
     c->card = (struct card){.name = "assumed",
                             .n_levels = 2,
-                            .level = {{"cache", 50000000, {1, 12}, 300000, 0}, {"HBM", 0, {1, 3}, 600000, 0}},
+                            .level = {{.name = "cache", .bytes = 50000000, .G = {1, 12}, .latency_ps = 300000},
+                                      {.name = "HBM", .G = {1, 3}, .latency_ps = 600000}},
                             .op = {{1, 900}, {1, 1900}, {1, 1900}},
                             .step_ps = 2000000,
                             .pass_ps = 10000000};
