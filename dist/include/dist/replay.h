@@ -57,8 +57,8 @@ int op_log_allocate(struct op_log *log, struct diag *d);
 /* ERR_MEMORY. Without operations and passes, and users. */
 int op_log_init(struct op_log *log, const struct plan *p, const struct cluster *c, struct diag *d);
 void op_log_fini(struct op_log *log);
-/* Of all that durations of operations of so many cards hang on: card, their speeds, host, and work inside collectives;
- * not names, power, energy. */
+/* Of all that durations of operations of so many cards hang on: card with its frame buffer, their speeds, host, and
+ * work inside collectives; not names, power, energy. */
 uint64_t ops_card_hash(const struct cluster *c, int n_cards);
 
 /* A file of text (docs/VIRTUAL_TIME.md has the lines). ERR_IO; ERR_FORMAT ("FILE:LINE: ..."); ERR_MEMORY. */
