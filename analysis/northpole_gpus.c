@@ -278,7 +278,7 @@ static int show_curves(struct gpus *g) {
     add_curve_point(t, "NorthPole", 16, NORTHPOLE_USERS, NORTHPOLE_TOK_S / 16, NORTHPOLE_CARD_W, NORTHPOLE_TRANSISTORS);
     for (int i = 0; i < N_POINTS; i++) {
         const struct point *p = &points[i];
-        add_curve_point(t, "published GPU", p->cards, p->batch, p->tok_s_card, g->gpu[p->gpu].tdp_W,
+        add_curve_point(t, "GPU as published", p->cards, p->batch, p->tok_s_card, g->gpu[p->gpu].tdp_W,
                         g->gpu[p->gpu].transistors);
     }
     for (int c = 0; c < 4; c++)

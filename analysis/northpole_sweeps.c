@@ -29,7 +29,7 @@ static void host_behind(struct cluster *c, double x) {
     *l = (struct card_level){.name = "host memory", .G = c->net.tier[0].link.G, .latency_ps = c->net.tier[0].link.L_ps};
 }
 
-/* The same with so little memory on the card that no layer lies there: x bytes. */
+/* The same with so little memory on the card, x bytes, that caches lie there and no layer. */
 static void not_resident(struct cluster *c, double x) {
     host_behind(c, 0);
     c->card.level[0].bytes = (uint64_t)x;
@@ -60,7 +60,7 @@ static int judge(struct northpole *n) {
         {"8-bit weights, cache and activations", {wide, no_limit, 0, NORTHPOLE_LATENCY, 1}},
         {"links twice as fast (Gen4)", {base, faster_links, 2, NORTHPOLE_LATENCY, 1}},
         {"links half as fast (Gen2)", {base, faster_links, 0.5, NORTHPOLE_LATENCY, 1}},
-        {"weights not resident", {base, not_resident, 150 * mib, NORTHPOLE_LATENCY, 1}},
+        {"weights not resident", {base, not_resident, 103 * mib, NORTHPOLE_LATENCY, 1}},
     };
     int rc = 0;
     frame_column(t, "change", "", 0);
@@ -181,7 +181,7 @@ static int sweep_cliff(struct northpole *n) {
                      "over the card's link in each pass.");
     int rc = 0, resident = 0;
     frame_column(t, "context", "", 4);
-    frame_column(t, "layer", "", 0);
+    frame_column(t, "layer and caches", "", 0);
     northpole_columns(n, t, "ms/token");
     for (size_t i = 0; i < sizeof context / sizeof *context && !rc; i++) {
         struct northpole_ask ask = {.on = northpole_case(NULL), .what = NORTHPOLE_LATENCY};
@@ -191,7 +191,7 @@ static int sweep_cliff(struct northpole *n) {
         resident = case_simulate(&s, &alone, n->app, NULL) == 0;
         if (!resident) ask.change = host_behind;
         frame_number(t, context[i]);
-        frame_text(t, resident ? "on the card" : "streamed");
+        frame_text(t, resident ? "on the card" : "not all");
         rc = northpole_row(n, t, &ask, NULL);
         frame_end_row(t);
     }

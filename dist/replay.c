@@ -216,6 +216,8 @@ int replay(struct simulation *out, const struct op_log *log, const struct cluste
             rc = carry_next(&s, &any);
     }
     if (!rc) rc = check_end(&s);
+    for (int r = 0; r < log->n_ranks && !rc; r++)
+        rc = simulation_check(out->clock[r].now.ps, d);
     for (int r = 0; r < log->n_ranks && !rc && rec; r++)
         record_flush(&rec->rank[r], &out->clock[r]);
     fini(&s);

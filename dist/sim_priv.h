@@ -15,9 +15,6 @@
 #include "dist/simulate.h"
 #include "sim_calls.h"
 
-/* Clocks stay below this, or a job is refused: a sum of two times never overflows. 26 days. */
-#define SIM_MOST_PS (UINT64_C(1) << 61)
-
 enum sim_doing { SIM_WORK, SIM_SPEND, SIM_SEND, SIM_RECEIVE };
 struct sim_op {
     uint8_t doing, of; /* SPEND: share; SEND, RECEIVE: tier */

@@ -165,10 +165,7 @@ static int check_clocks(const struct sim *s, const struct sim_class *c, const st
         for (int i = 0; i < c->n_ports; i++)
             late |= s->out->clock[r].port_free[c->port[i]].ps >= SIM_MOST_PS;
     }
-    return late ? diag_set(s->d, ERR_PLAN,
-                           "the job takes longer than the 26 days that simulated clocks count: ask for "
-                           "fewer tokens")
-                : 0;
+    return simulation_check(late ? SIM_MOST_PS : 0, s->d);
 }
 
 /* Worth it where there is much more to run than to keep. */

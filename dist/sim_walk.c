@@ -404,6 +404,7 @@ int simulate_recorded(struct simulation *out, const struct plan *p, const struct
     if (!s.failed) s.failed = stuck(&s);
     for (int r = 0; r < p->n_ranks && !s.failed; r++) {
         out->clock[r] = s.rank[r].v.clock;
+        s.failed = simulation_check(out->clock[r].now.ps, d);
         record_flush(s.rank[r].rec, &out->clock[r]);
     }
     if (!s.failed && rec) s.failed = recording_end(rec, p, c, d);

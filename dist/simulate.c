@@ -235,6 +235,14 @@ int simulate(struct simulation *out, const struct plan *p, const struct cluster 
     return virtual_media(c, p) ? simulate_recorded(out, p, c, trace, NULL, d) : run(&s);
 }
 
+int simulation_check(uint64_t ps, struct diag *d) {
+    if (ps < SIM_MOST_PS) return 0;
+    return diag_set(
+        d, ERR_PLAN,
+        "the job takes longer than the 26 days that virtual clocks count: ask for fewer tokens, or look for "
+        "what is that slow in the cluster file");
+}
+
 void simulation_fini(struct simulation *s) {
     for (int i = 0; s->taken && s->taken[i]; i++)
         free(s->taken[i]);

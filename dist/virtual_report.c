@@ -47,7 +47,8 @@ void virtual_times(struct virtual_summary *out, const char *kind, const struct p
 int virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
                       int users, const struct trace *trace, struct net_stamp *const *taken, struct diag *d) {
     virtual_times(out, kind, p, users, trace, taken);
-    int rc = virtual_energy(&out->energy, NULL, p, c, trace, out->total_ps, d);
+    int rc = simulation_check(out->total_ps, d);
+    if (!rc) rc = virtual_energy(&out->energy, NULL, p, c, trace, out->total_ps, d);
     out->power_W = out->total_ps ? 1e12 * virtual_energy_sum(&out->energy) / (double)out->total_ps : 0;
     return rc;
 }

@@ -30,7 +30,7 @@ void virtual_job_times(struct virtual_summary *out, const char *kind, int dp, in
 /* All but energy, power and light. taken[replica][trace[replica].n]. Local. */
 void virtual_times(struct virtual_summary *out, const char *kind, const struct plan *p, int users,
                    const struct trace *trace, struct net_stamp *const *taken);
-/* All but light. ERR_MEMORY. Local. */
+/* All but light. ERR_MEMORY; ERR_PLAN as simulation_check. Local. */
 int virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
                       int users, const struct trace *trace, struct net_stamp *const *taken, struct diag *d);
 /* Fills in light_ms by a simulation. Local. */

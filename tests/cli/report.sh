@@ -30,10 +30,15 @@ ok "as described it is another" sh -c '! grep -q "^system throughput,tok/s,fitte
 ok "two GPU points are fitted, with three shares of the peak" [ "$(grep -c ",fitted," "$out/gpu_points.csv")" = 6 ]
 ok "GPU points are predicted too" grep -q ',prediction,' "$out/gpu_points.csv"
 ok "figure 2 has its five panels' data" [ "$(wc -l <"$out/figure2.csv")" -gt 100 ]
+# 104 MiB in 14 passes at 7.2 GB/s: at least 212 ms a token
+ok "weights that are not resident come over the link for each pass" near "$(cell judge "weights not resident" 3)" 222 0.02
 for panel in a b c d e; do
     ok "figure 2$panel has commands" grep -q "figure2.csv" "$out/figure2$panel.gp"
     if command -v gnuplot >/dev/null; then
         ok "figure 2$panel is drawn" grep -q "</svg>" "$out/figure2$panel.svg"
+        ok "figure 2$panel has 3 or 4 published points" awk '
+            /<title>/ { published = /as published/ } published { n += gsub(/<use /, "") }
+            END { exit n < 4 || n > 5 }' "$out/figure2$panel.svg" # one more in the key
     fi
 done
 

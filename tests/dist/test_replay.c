@@ -148,6 +148,9 @@ static void check_refusals(void) {
     set_cluster(&c, NET_FLUID);
     c.net.tier[0].link.pull = 1;
     refused(&c, "transfer: pull");
+    set_cluster(&c, NET_FLUID);
+    c.net.tier[0].link.L_ps = SIM_MOST_PS;
+    refused(&c, "26 days");
 }
 
 /* A log as the program writes it. */

@@ -93,6 +93,8 @@ static void check_too_long(void) {
     random_trace(&trace, p, 0, 1, SEQS, 5, 0);
     rc = simulate(&sim, p, &c, &trace, &d);
     CHECK(rc == ERR_PLAN && strstr(d.text, "26 days"), "%d: %s", rc, d.text);
+    rc = simulate_recorded(&sim, p, &c, &trace, NULL, &d);
+    CHECK(rc == ERR_PLAN && strstr(d.text, "26 days"), "every event walked: %d: %s", rc, d.text);
     trace_fini(&trace);
     plan_free(p);
 }

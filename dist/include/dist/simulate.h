@@ -23,6 +23,11 @@ struct simulation {
     uint64_t events_skipped; /* of those, the ones whose effect was known */
 };
 
+/* Clocks stay below this, or a job is refused: a sum of two times never overflows. 26 days. */
+#define SIM_MOST_PS (UINT64_C(1) << 61)
+/* ERR_PLAN: a job takes so long. Local. */
+int simulation_check(uint64_t ps, struct diag *d);
+
 /* trace[replica]. ERR_PLAN as virtual_rank_init and virtual_frame, or where a clock passes 26 days; ERR_INTERNAL where
  * ranks would wait for ever, with rank and peer. Freed by simulation_fini. Local. */
 int simulate(struct simulation *out, const struct plan *p, const struct cluster *c, const struct trace *trace,
