@@ -8,10 +8,11 @@
 #include <string.h>
 
 #include "base/stats.h"
+#include "dist/bench.h"
 #include "dist/engine.h"
 #include "memory_wall.h"
 
-enum { LENGTHS = 6, MODELS = 3, MOST_RUNS = 64 };
+enum { LENGTHS = 6, MODELS = 3 };
 static const int lengths[LENGTHS] = {128, 256, 512, 1024, 2048, 4096};
 static const char *const models[MODELS] = {"bert-base", "bert-large", "gpt2"};
 
@@ -160,25 +161,14 @@ static int run_once(struct engine *e, const struct plan *p, int length, double *
     return rc;
 }
 
-/* seconds[LENGTHS][MOST_RUNS] of a model at one length, or of gpt2 at all up to that; a first run does not count. */
-static int measure_at(struct memory_wall *w, int model, int length, double (*seconds)[MOST_RUNS], int runs) {
-    struct plan *p = NULL;
-    struct engine *e = NULL;
-    uint64_t hash = 0, first = 0;
-    int rc = wall_plan(&p, models[model], NULL, lengths[length], app_threads(&w->app->spec), w->d);
-    if (!rc) rc = engine_init(&e, p, NULL, w->app->world, -1, w->d);
-    for (int run = -1; run < runs && !rc; run++) {
-        double at_s[LENGTHS] = {0};
-        rc = run_once(e, p, length, at_s, run < 0 ? &first : &hash, w->d);
-        if (!rc && run >= 0 && hash != first)
-            rc = diag_set(w->d, ERR_MISMATCH, "%s: run %d computed other values than the first", models[model], run);
-        for (int i = p && p->shape.causal ? 0 : length; i <= length && run >= 0; i++)
-            seconds[i][run] = at_s[i];
-    }
-    engine_free(e);
-    plan_free(p);
-    return rc;
-}
+/* The three models, each ready for its longest text; what one run of each length took, and computed. */
+struct runs {
+    struct plan *plan[MODELS];
+    struct engine *engine[MODELS];
+    int last, n; /* longest length, runs */
+    double s[MODELS][LENGTHS][BENCH_MAX_REPEAT];
+    uint64_t hash[MODELS][LENGTHS];
+};
 
 /* The longest text: --ctx, else all. */
 static int last_length(const struct app *app) {
@@ -188,11 +178,36 @@ static int last_length(const struct app *app) {
     return last;
 }
 
-static int measure_model(struct memory_wall *w, int model, double (*seconds)[MOST_RUNS], int runs) {
-    int last = last_length(w->app), rc = 0;
-    int generates = model == MODELS - 1;
-    for (int i = generates ? last : 0; i <= last && !rc; i++)
-        rc = measure_at(w, model, i, seconds, runs);
+/* run -1 does not count. */
+static int run_model(struct runs *r, int m, int run, struct diag *d) {
+    int generates = r->plan[m]->shape.causal, rc = 0;
+    for (int i = generates ? r->last : 0; i <= r->last && !rc; i++) {
+        double at_s[LENGTHS] = {0};
+        uint64_t hash;
+        rc = run_once(r->engine[m], r->plan[m], i, at_s, &hash, d);
+        if (!rc && run >= 0 && hash != r->hash[m][i])
+            rc = diag_set(d, ERR_MISMATCH, "%s: run %d computed other values than the first", models[m], run + 1);
+        r->hash[m][i] = hash;
+        for (int k = generates ? 0 : i; k <= i && run >= 0; k++)
+            r->s[m][k][run] = at_s[k];
+    }
+    return rc;
+}
+
+/* Runs outside, models inside: neighbours in time are compared. */
+static int measure(struct memory_wall *w, struct runs *r) {
+    int rc = 0;
+    for (int m = 0; m < MODELS && !rc; m++) {
+        rc = wall_plan(&r->plan[m], models[m], NULL, lengths[r->last], app_threads(&w->app->spec), w->d);
+        if (!rc) rc = engine_init(&r->engine[m], r->plan[m], NULL, w->app->world, -1, w->d);
+    }
+    for (int run = -1; run < r->n && !rc; run++)
+        for (int m = 0; m < MODELS && !rc; m++)
+            rc = run_model(r, m, run, w->d);
+    for (int m = 0; m < MODELS; m++) {
+        engine_free(r->engine[m]);
+        plan_free(r->plan[m]);
+    }
     return rc;
 }
 
@@ -210,24 +225,7 @@ static void add_latency(struct frame *t, const struct memory_wall *w, int m, int
     frame_end_row(t);
 }
 
-int wall_profile(struct memory_wall *w) {
-    static double seconds[LENGTHS][MOST_RUNS];
-    int runs = w->app->spec.repeat < MOST_RUNS ? (int)w->app->spec.repeat : MOST_RUNS, last = last_length(w->app);
-    int measured = w->app->spec.measure, rc = show_counts(w);
-    double unit_s = NAN;
-    char note[512];
-    if (rc) return rc;
-    if (measured)
-        snprintf(note, sizeof note,
-                 "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. Measured: this machine, %d thread%s, "
-                 "synthetic\nweights in Q8_0, medians of %d runs with intervals of 95 %% by binomial ranks; gpt2 with "
-                 "its output layer.",
-                 app_threads(&w->app->spec), app_threads(&w->app->spec) > 1 ? "s" : "", runs);
-    else
-        snprintf(note, sizeof note,
-                 "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. --measure runs the models here: "
-                 "it takes minutes.");
-    struct frame *t = report_table(w->page, "latency", "Latency of one text", note);
+static void latency_columns(struct frame *t) {
     frame_column(t, "model", "", 0);
     frame_column(t, "tokens", "", 4);
     frame_column(t, "published", "x", 4);
@@ -237,15 +235,47 @@ int wall_profile(struct memory_wall *w) {
     frame_column(t, "high", "ms", 4);
     frame_column(t, "n", "", 3);
     frame_column(t, "kind", "", 0);
-    for (int m = 0; m < MODELS && !rc; m++) {
-        if (measured) rc = measure_model(w, m, seconds, runs);
-        for (int i = 0; i < LENGTHS && !rc; i++) {
-            int has = measured && i <= last;
+}
+
+/* runs NULL: not measured. */
+static void show_latency(struct memory_wall *w, struct runs *r) {
+    double unit_s = NAN;
+    char note[512];
+    int threads = app_threads(&w->app->spec);
+    if (r)
+        snprintf(note, sizeof note,
+                 "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. Measured: this machine, %d thread%s, "
+                 "synthetic\nweights in Q8_0, medians of %d runs in turns with intervals of 95 %% by binomial ranks; "
+                 "gpt2 with its output layer.",
+                 threads, threads > 1 ? "s" : "", r->n);
+    else
+        snprintf(note, sizeof note,
+                 "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. --measure runs the models here: "
+                 "it takes minutes.");
+    struct frame *t = report_table(w->page, "latency", "Latency of one text", note);
+    latency_columns(t);
+    for (int m = 0; m < MODELS; m++)
+        for (int i = 0; i < LENGTHS; i++) {
             struct stats_median s = {0};
-            if (has) s = stats_median(seconds[i], runs);
-            if (m == 0 && i == 0) unit_s = s.median;
+            int has = r && i <= r->last;
+            if (has) s = stats_median(r->s[m][i], r->n);
+            if (has && m == 0 && i == 0) unit_s = s.median;
             add_latency(t, w, m, i, has ? &s : NULL, unit_s);
         }
+}
+
+int wall_profile(struct memory_wall *w) {
+    int rc = show_counts(w);
+    if (rc || !w->app->spec.measure) {
+        if (!rc) show_latency(w, NULL);
+        return rc;
     }
+    struct runs *r = calloc(1, sizeof *r);
+    if (!r) return diag_set(w->d, ERR_MEMORY, "no memory for %ld runs", w->app->spec.repeat);
+    r->last = last_length(w->app);
+    r->n = (int)w->app->spec.repeat;
+    rc = measure(w, r);
+    if (!rc) show_latency(w, r);
+    free(r);
     return rc;
 }

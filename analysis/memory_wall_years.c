@@ -9,7 +9,7 @@
 #include "memory_wall.h"
 #include "partition/estimate.h"
 
-enum { YEARS = 10, DRAWS = 200, N_SCENARIOS = 6, FIRST_YEAR = 2022 };
+enum { YEARS = 10, DRAWS = 100, N_SCENARIOS = 6, FIRST_YEAR = 2022 };
 
 struct scenario {
     const char *text;
@@ -213,7 +213,7 @@ int wall_years(struct memory_wall *w) {
         w->page, "years", "A token of llama3-70b (Q4_0) on eight H100 SXM, tp8, whose rates go on growing as fitted",
         "Estimated on cluster-configs/h100-sxm-8.yaml; from the second year on extrapolated. Memory, links and "
         "arithmetic grow\nby their fits of 2024, links also by a device's; capacity and model stay. Shares of the "
-        "critical path of decoding at a\ncontext of 1024 to 1152; low and high: 95 % of 200 draws of the fits' slopes, "
+        "critical path of decoding at a\ncontext of 1024 to 1152; low and high: 95 % of 100 draws of the fits' slopes, "
         "nothing else.");
     struct frame *when = report_table(
         w->page, "crossings", "The year in which links take longer than memory, bandwidth and latency together",
