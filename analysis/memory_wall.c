@@ -45,9 +45,10 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
 const struct report report_memory_wall = {
     .name = "memory-wall",
     .summary = "AI and Memory Wall, 2021 and 2024: growth, arithmetic intensity, methods, the next ten years",
-    .text = "AI and Memory Wall (2021, 2024) beside fits of its own points and this program's own costs. Published\n"
-            "numbers are inputs; fits have intervals of 95 %; costs are exact counts of the plan (n = 1); years to come\n"
-            "are estimated, and extrapolated. What is measured says so, with n and its interval.",
+    .text =
+        "AI and Memory Wall (2021, 2024) beside fits of its own points and this program's own costs. Published\n"
+        "numbers are inputs; fits have intervals of 95 %; costs are exact counts of the plan (n = 1); years to come\n"
+        "are estimated, and extrapolated. What is measured says so, with n and its interval.",
     .make = make,
     .figures = wall_figures,
 };

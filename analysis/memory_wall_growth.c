@@ -114,7 +114,8 @@ static void add_twenty_years(struct frame *t, const struct printed *p, const str
 static int show_printed(struct memory_wall *w) {
     struct frame *two = report_table(
         w->page, "growth", "Growth in two years: fits of the published points beside the printed rates",
-        "Least squares of the logarithms; intervals of 95 %, by Student's t, then by bootstrap (2,000 draws of points);\n"
+        "Least squares of the logarithms; intervals of 95 %, by Student's t, then by bootstrap (2,000 draws of "
+        "points);\n"
         "robust: biweight. Points of a figure are no sample of all devices: the intervals tell how well these points "
         "tell\na rate, not how well they were chosen.");
     struct frame *twenty = report_table(w->page, "growth20", "Growth in 20 years",
@@ -208,7 +209,10 @@ static const struct mix mixes[] = {
      {.series = "size", .version = "2021"},
      "without, as in 2024",
      {.series = "size", .version = "2021", .without = "dropped"}},
-    {"training compute: transformers", {.series = "training", .with = "transformer"}, "all models", {.series = "training"}},
+    {"training compute: transformers",
+     {.series = "training", .with = "transformer"},
+     "all models",
+     {.series = "training"}},
 };
 enum { N_MIXES = sizeof mixes / sizeof *mixes };
 
@@ -218,9 +222,9 @@ static void add_fit(struct frame *t, const struct trend *fit) {
 }
 
 static int show_mixes(struct memory_wall *w) {
-    struct frame *t = report_table(
-        w->page, "mixes", "What the figures mix: growth in two years, as drawn and otherwise",
-        "One choice changed at a time; intervals of 95 % by Student's t. Ratio: otherwise over as drawn.");
+    struct frame *t =
+        report_table(w->page, "mixes", "What the figures mix: growth in two years, as drawn and otherwise",
+                     "One choice changed at a time; intervals of 95 % by Student's t. Ratio: otherwise over as drawn.");
     int rc = 0;
     frame_column(t, "what", "", 0);
     frame_column(t, "n", "", 3);

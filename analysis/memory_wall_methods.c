@@ -81,12 +81,13 @@ static int add_remat(struct memory_wall *w, struct frame *t) {
     int rc = preset_shape(&s, "bert-large", NULL, 512, w->d);
     if (rc) return rc;
     double gain = remat_gain(&s, 512, 0.2, &more);
-    snprintf(text, sizeof text,
-             "bert-large, 512 tokens, 16 bits: least kept of a layer (arXiv 2205.05198) for %.0f %% more computing, one "
-             "layer whole",
-             100 * more);
-    add_claim(t, &(struct claim){"rematerialisation: activations of training", "5x less for 20 % more", gain,
-                                 "x less", text});
+    snprintf(
+        text, sizeof text,
+        "bert-large, 512 tokens, 16 bits: least kept of a layer (arXiv 2205.05198) for %.0f %% more computing, one "
+        "layer whole",
+        100 * more);
+    add_claim(t, &(struct claim){"rematerialisation: activations of training", "5x less for 20 % more", gain, "x less",
+                                 text});
     gain = remat_gain(&s, 512, 0.05, &more);
     snprintf(text, sizeof text, "the same for %.1f %% more", 100 * more);
     add_claim(t, &(struct claim){"the same, hardly more computing", "-", gain, "x less", text});
@@ -252,10 +253,11 @@ static int show_fits(struct memory_wall *w) {
     double room[CARDS];
     char name[CARDS][64];
     int rc = 0;
-    struct frame *t = report_table(w->page, "on_chip", "Which models fit one card: part of its memory",
-                                   "Weights with the embedding, cache of 512 tokens (8 bits) and work space as the plan "
-                                   "counts them, one user.\nNorthPole's memory is on the chip; of the others' only "
-                                   "caches are, which their files do not describe.\nAbove 100 %: more cards.");
+    struct frame *t =
+        report_table(w->page, "on_chip", "Which models fit one card: part of its memory",
+                     "Weights with the embedding, cache of 512 tokens (8 bits) and work space as the plan "
+                     "counts them, one user.\nNorthPole's memory is on the chip; of the others' only "
+                     "caches are, which their files do not describe.\nAbove 100 %: more cards.");
     frame_column(t, "model", "", 0);
     frame_column(t, "storage", "", 0);
     frame_column(t, "holds", "MiB", 4);

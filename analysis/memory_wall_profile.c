@@ -96,11 +96,12 @@ static int show_counts(struct memory_wall *w) {
     struct frame *t = report_table(
         w->page, "intensity", "Operations, bytes and arithmetic intensity (8-bit operands)",
         "Published: the survey that both use (arXiv 2302.14017), which adds traffic of softmax and norms for encoders. "
-        "Rule:\nits rule for products alone, both operands and the result. Plan: what this program computes and streams, "
+        "Rule:\nits rule for products alone, both operands and the result. Plan: what this program computes and "
+        "streams, "
         "weights as\nstored and the cache. bert-large: published 7 % below its own shape (24 layers, 1024, 4096); an "
         "inner size of 3584\nwould give it. gpt2: all tokens generated from none, without the output layer.");
-    static const char *const columns[][2] = {{"published", "GFLOP"}, {"rule", "GFLOP"},     {"plan", "GFLOP"},
-                                             {"published", "GB"},    {"rule", "GB"},        {"plan", "GB"},
+    static const char *const columns[][2] = {{"published", "GFLOP"},  {"rule", "GFLOP"},  {"plan", "GFLOP"},
+                                             {"published", "GB"},     {"rule", "GB"},     {"plan", "GB"},
                                              {"published", "FLOP/B"}, {"rule", "FLOP/B"}, {"plan", "FLOP/B"}};
     int rc = 0;
     frame_column(t, "model", "", 0);
@@ -243,11 +244,12 @@ static void show_latency(struct memory_wall *w, struct runs *r) {
     char note[512];
     int threads = app_threads(&w->app->spec);
     if (r)
-        snprintf(note, sizeof note,
-                 "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. Measured: this machine, %d thread%s, "
-                 "synthetic\nweights in Q8_0, medians of %d runs in turns with intervals of 95 %% by binomial ranks; "
-                 "gpt2 with its output layer.",
-                 threads, threads > 1 ? "s" : "", r->n);
+        snprintf(
+            note, sizeof note,
+            "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. Measured: this machine, %d thread%s, "
+            "synthetic\nweights in Q8_0, medians of %d runs in turns with intervals of 95 %% by binomial ranks; "
+            "gpt2 with its output layer.",
+            threads, threads > 1 ? "s" : "", r->n);
     else
         snprintf(note, sizeof note,
                  "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. --measure runs the models here: "

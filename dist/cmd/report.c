@@ -58,8 +58,9 @@ static int mode(const struct run_spec *s) {
 const struct cmd cmd_report = {
     .name = "report",
     .summary = "publications beside the model: what is input, fitted, identity, prediction",
-    .usage = "northpole [--out FOLDER] [--json]\n"
-             "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--out FOLDER] [--json]",
+    .usage =
+        "northpole [--out FOLDER] [--json]\n"
+        "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--out FOLDER] [--json]",
     .options = "out json",
     .modes = modes,
     .mode = mode,
