@@ -1,8 +1,9 @@
 #include "analysis/case.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "analysis/data.h"
 
 static int set_shape(struct model_shape *s, const struct study_case *c, struct diag *d) {
     const struct preset *p = preset_find(c->model);
@@ -70,13 +71,8 @@ int case_simulate(struct virtual_summary *out, const struct study_case *c, const
 }
 
 int case_cluster(struct cluster *out, const char *name, struct diag *d) {
-    const char *own = getenv("NORTHWALL_SHARE"), *folders[] = {own, NW_SHARE_DIR, NW_SOURCE_DIR};
-    char path[4096];
-    for (int i = 0; i < 3; i++) {
-        if (!folders[i]) continue;
-        snprintf(path, sizeof path, "%s/cluster-configs/%s.yaml", folders[i], name);
-        if (access(path, F_OK) == 0) return cluster_read(out, path, d);
-    }
-    return diag_set(d, ERR_IO, "cluster-configs/%s.yaml: in none of NORTHWALL_SHARE (%s), %s, %s: set NORTHWALL_SHARE",
-                    name, own ? own : "not set", NW_SHARE_DIR, NW_SOURCE_DIR);
+    char file[128], path[4096];
+    snprintf(file, sizeof file, "cluster-configs/%s.yaml", name);
+    int rc = data_path(path, sizeof path, file, d);
+    return rc ? rc : cluster_read(out, path, d);
 }

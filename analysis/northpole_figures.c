@@ -1,19 +1,12 @@
-/* The report's figures: gnuplot reads the CSV files of its tables. Devices differ in colour and in mark, numbers of
- * cards in the dashes of their line, so that they can be told without colour (Okabe and Ito's palette). */
+/* The report's figures. Devices differ in colour and in mark, numbers of cards in the dashes of their line. */
+#include "figure.h"
 #include "northpole.h"
-
-#define STYLE                                                                                                          \
-    "set datafile separator ','\n"                                                                                     \
-    "set key outside right top font ',12' spacing 1.1\n"                                                               \
-    "set grid lc rgb '#dddddd'\n"                                                                                      \
-    "set border 3\nset tics nomirror\n"                                                                                \
-    "color(i) = word('#0072B2 #D55E00 #009E73 #CC79A7 #56B4E9 #E69F00 #000000 #999999 #882255 #44AA99 #332288', i)\n"
 
 #define DEVICES "names = \"L4 L40S 'A100 SXM' 'H100 SXM'\"\n"
 
 /* Column `column` of figure2.csv against the latency, for GPUs alone or for all numbers of cards. */
 #define PANEL(title, ylabel, column, counts)                                                                           \
-    STYLE DEVICES                                                                                                      \
+    FIGURE_STYLE DEVICES                                                                                               \
         "set title '" title "'\n"                                                                                      \
         "set xlabel 'latency, ms a token and user, prefill included (GPUs: up to 50 ms)'\nset ylabel '" ylabel "'\n"   \
         "set logscale xy\nset xrange [0.5:60]\n"                                                                       \
@@ -29,11 +22,11 @@
 
 /* Each fit a curve: columns from `first` of a sweep's table. */
 #define SWEEP(title, file, xlabel, ylabel, x, first, log)                                                              \
-    STYLE "set title '" title "'\nset xlabel '" xlabel "'\nset ylabel '" ylabel "'\nset logscale " log "\n"            \
-          "stats '" file "' using 2 skip 1 nooutput\nn = STATS_columns\n"                                              \
-          "plot for [i=" first ":n] '" file "' using " x ":i with linespoints lc rgb color(i-" first                   \
-          "+1) pt i dt i \\\n"                                                                                         \
-          "  lw 1.5 title columnheader(i)\n"
+    FIGURE_STYLE "set title '" title "'\nset xlabel '" xlabel "'\nset ylabel '" ylabel "'\nset logscale " log "\n"     \
+                 "stats '" file "' using 2 skip 1 nooutput\nn = STATS_columns\n"                                       \
+                 "plot for [i=" first ":n] '" file "' using " x ":i with linespoints lc rgb color(i-" first            \
+                 "+1) pt i dt i \\\n"                                                                                  \
+                 "  lw 1.5 title columnheader(i)\n"
 
 const struct report_figure northpole_figures[] = {
     {"figure2a", PANEL("(a) energy metric, one GPU (simulated; NorthPole published)", "tok/s/W", "6", "1")},

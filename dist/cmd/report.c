@@ -1,4 +1,4 @@
-/* northwall report: a published system beside the model. */
+/* northwall report: publications beside the model. */
 #include "analysis/report.h"
 
 #include <string.h>
@@ -24,6 +24,14 @@ static int make(const struct app *app, const struct report *r, struct diag *d) {
     return rc;
 }
 
+/* Measuring is on one rank: its cores are those of this process. */
+static int check_measure(struct app *app, struct diag *d) {
+    if (!app->spec.measure) return 0;
+    if (app->size > 1)
+        return diag_set(d, ERR_USAGE, "report --measure: measures one rank, not %d: leave mpirun out", app->size);
+    return app_bind(app, d);
+}
+
 static int run(struct app *app, struct diag *d) {
     char known[128];
     const char *name = app->spec.n_args ? app->spec.args[0] : NULL;
@@ -31,18 +39,38 @@ static int run(struct app *app, struct diag *d) {
     if (!r)
         return diag_set(d, ERR_USAGE, "report %.40s: there are %s", name ? name : "what?",
                         text_names(known, sizeof known, (const void *const *)reports));
-    return app->rank == 0 ? make(app, r, d) : 0;
+    int rc = check_measure(app, d);
+    return rc || app->rank ? rc : make(app, r, d);
+}
+
+static const struct cmd_mode modes[] = {
+    {"report northpole", ""},
+    {"report memory-wall", "measure repeat threads ctx bind"},
+    {0},
+};
+
+static int mode(const struct run_spec *s) {
+    for (int i = 0; s->n_args && modes[i].name; i++)
+        if (!strcmp(modes[i].name + strlen("report "), s->args[0])) return i;
+    return -1;
 }
 
 const struct cmd cmd_report = {
     .name = "report",
-    .summary = "a published system beside the model: what is input, fitted, identity, prediction",
-    .usage = "northpole [--out FOLDER] [--json]",
+    .summary = "publications beside the model: what is input, fitted, identity, prediction",
+    .usage =
+        "northpole [--out FOLDER] [--json]\n"
+        "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--out FOLDER] [--json]",
     .options = "out json",
+    .modes = modes,
+    .mode = mode,
     .notes =
-        "Simulates the system of the HPEC 2024 paper on NorthPole, fits each number that is not published alone to\n"
-        "the throughput, and shows where the fits part; then the GPUs it is compared with. --out writes each table\n"
-        "as CSV and draws the figures.",
+        "northpole simulates the system of the HPEC 2024 paper, fits each number that is not published alone to the\n"
+        "throughput, and shows where the fits part; then the GPUs it is compared with.\n\n"
+        "memory-wall fits the points of AI and Memory Wall (2021, 2024) beside the printed rates, counts operations\n"
+        "and bytes of BERT and GPT-2, checks what is said to help, and goes on for ten years. --measure runs the\n"
+        "three models too, texts of up to --ctx tokens (4096): minutes.\n\n"
+        "--out writes each table as CSV and draws the figures.",
     .max_args = 1,
     .run = run,
 };

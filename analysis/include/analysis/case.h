@@ -21,8 +21,7 @@ int case_use(const struct study_case *c, const struct app *app, sim_use *use, vo
 /* Times alone. */
 int case_simulate(struct virtual_summary *out, const struct study_case *c, const struct app *app, struct diag *d);
 
-/* Reads NAME.yaml of the cluster files that come with the program: from $NORTHWALL_SHARE, the folder it was installed
- * to, or the one it was built from. ERR_IO names all three. */
+/* Reads NAME.yaml of the cluster files that come with the program (data_path). */
 int case_cluster(struct cluster *out, const char *name, struct diag *d);
 
 #endif
