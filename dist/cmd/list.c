@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "../coll_bench.h"
+#include "analysis/fit.h"
 #include "analysis/report.h"
 #include "collectives/sched.h"
 #include "dist/app.h"
@@ -42,6 +43,9 @@ static int run(struct app *app, struct diag *d) {
     puts("\nreports");
     for (int i = 0; reports[i]; i++)
         row(reports[i]->name, reports[i]->summary);
+    puts("\nfits");
+    for (int i = 0; fit_models[i]; i++)
+        row(fit_models[i]->name, fit_models[i]->summary);
     puts("\ncommands");
     for (int i = 0; cmds[i]; i++)
         row(cmds[i]->name, cmds[i]->summary);

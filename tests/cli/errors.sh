@@ -82,6 +82,21 @@ refuses "'--pp', which is for run, bench, plan, simulate, explain: see northwall
 refuses "'--model', which is for run, bench, plan, simulate, explain, model: see northwall coll" coll --model x
 refuses "'--type', which is for model: see northwall calibrate" calibrate --type Q4_0
 refuses "'--json', which is for" list --json
+printf 'n,t\n1,2\n2,-3\n' >"$tmp/below.csv"
+printf 'n,t [s]\n1,2\n2,3\n3,4\n4,5\n' >"$tmp/four.csv"
+refuses "--out', which is for" fit hockney "$tmp/four.csv" --x n --y t --out x
+fails "a fit that is none" 2 "fit nosuch: there are hockney, loggp-segments" 3 fit hockney,nosuch "$tmp/four.csv" --x n --y t
+fails "a fit of nothing" 2 "which models" 1 fit hockney
+fails "a fit without columns" 2 "--x and --y" 1 fit hockney "$tmp/four.csv"
+fails "a fit of a file that is not there" 4 "$tmp/none.csv" 3 fit hockney "$tmp/none.csv" --x n --y t
+fails "a column that is not there" 3 "no column 'm': there are n, t [s]" 1 fit hockney "$tmp/four.csv" --x m --y t
+fails "a value below zero" 3 "below.csv:3: column t: -3 is below zero" 3 fit hockney "$tmp/below.csv" --x n --y t
+fails "too few degrees of freedom" 8 "3 more than parameters" 1 fit hockney "$tmp/four.csv" --x n --y t
+fails "two columns for one" 2 "two are for crossover" 1 fit hockney "$tmp/four.csv" --x n --y t,t
+fails "one column for two" 2 "two columns whose curves cross" 1 fit crossover "$tmp/four.csv" --x n --y t
+fails "more columns than a fit takes" 2 "--x takes the size, not 2 columns" 1 fit hockney "$tmp/four.csv" --x n,n --y t
+fails "a point that is none" 2 "--at 3:x" 1 fit hockney "$tmp/four.csv" --x n --y t --at 3:x
+fails "a picture of a fit of another kind" 2 "must end in .svg, .png or .gp" 1 fit hockney "$tmp/four.csv" --x n --y t --plot a.jpg
 refuses "model info takes no --text, which is for model tokenize, model perplexity; it takes --model, --quant, --all, --quiet" \
     model info --text a
 refuses "model synth takes no --type, which is for model quantize; it takes --model, --quant, --threads, --seed, --out, --quiet" \

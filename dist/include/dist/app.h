@@ -31,7 +31,7 @@ struct opt_list {
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
-        *drop_sync, *log, *cluster, *clock, *trace, *timeline, *operations;
+        *drop_sync, *log, *cluster, *clock, *trace, *timeline, *operations, *x, *y, *at;
     struct opt_list stragglers; /* "CARD=FACTOR" */
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
