@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_COLUMNS = 24 };
+enum { MOST_COLUMNS = 256 };
 
 struct column {
     char name[48], unit[24];
@@ -203,7 +203,7 @@ int frame_csv(const struct frame *t, FILE *out, struct diag *d) {
         if (c->text)
             csv_field(out, c->text);
         else if (!isnan(c->number))
-            fprintf(out, "%.9g", c->number);
+            fprintf(out, "%.*g", t->column[i % t->n_columns].digits > 9 ? t->column[i % t->n_columns].digits : 9, c->number);
     }
     if (!rc) fputs("\r\n", out);
     return rc;
