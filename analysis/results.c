@@ -83,6 +83,10 @@ static int execute(struct results *r, const char *text, struct diag *d) {
     return sqlite3_exec(r->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(r, d);
 }
 
+const char *results_library(void) {
+    return sqlite3_libversion();
+}
+
 /* ---- opening ---- */
 
 static int lock_writer(struct results *r, struct diag *d) {

@@ -34,6 +34,8 @@
 enum { RESULTS_VERSION = 1 };
 enum results_mode { RESULTS_READ, RESULTS_WRITE /* makes the file where there is none */ };
 
+const char *results_library(void); /* "3.40.1": SQLite's version */
+
 struct results;
 /* ERR_IO: not there, not readable; RESULTS_WRITE: another process writes to it. */
 int results_open(struct results **out, const char *path, enum results_mode mode, struct diag *d);

@@ -31,7 +31,9 @@ struct opt_list {
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
-        *drop_sync, *log, *cluster, *clock, *trace, *timeline, *operations;
+        *drop_sync, *log, *cluster, *clock, *trace, *timeline, *operations, *db, *columns, *export, *import;
+    struct opt_list where; /* "NAME=VALUE" */
+    long jobs;
     struct opt_list stragglers; /* "CARD=FACTOR" */
     struct opt_list changes; /* "PARAMETER=VALUE" */
     long tp, kvp, pp, dp, ranks; /* 0: not given */
@@ -42,7 +44,7 @@ struct run_spec {
     const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
     long factor, warmup, flip_operand;
     int osu, verify, crossover, in_place, search, approximate;
-    int estimate;
+    int estimate, dry_run;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
     int n_args;
