@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-enum { MOST_COLUMNS = 240, DIGITS = 17, BRIEF_DIGITS = 5, BRIEF_VALUES = 4 };
+enum { MOST_COLUMNS = 240, BRIEF_DIGITS = 5, BRIEF_VALUES = 4 };
 
 static const char *const members[] = {"point",        "time",      "status",   "reason",           "kind",    "command",
                                       "cluster_hash", "plan_hash", "verified", "oversubscription", "program", "compiler",
@@ -132,7 +132,7 @@ static int choose_all(int *chosen, int *n, const struct columns *c, const struct
     *n = 0;
     for (int i = 0; i < c->n && !s->columns; i++)
         if (!brief || is_brief(&c->column[i], &values)) chosen[(*n)++] = i;
-    for (const char *at = s->columns; at && *at;) {
+    for (const char *at = c->rows ? s->columns : NULL; at && *at;) {
         size_t len = strcspn(at, ",");
         if (!choose(chosen, n, c, at, len)) return unknown_column(c, at, len, d);
         at += len + (at[len] == ',');
@@ -159,6 +159,7 @@ static json_t *cell_of(const json_t *row, const struct column *c) {
 
 static int fill_row(void *user, json_t *row, struct diag *d) {
     const struct fill *f = user;
+    char number[32];
     (void)d;
     for (int i = 0; i < f->n; i++) {
         const struct column *c = &f->columns->column[f->chosen[i]];
@@ -169,7 +170,7 @@ static int fill_row(void *user, json_t *row, struct diag *d) {
         else if (text || !v)
             frame_text(f->frame, "%s", text ? text : "");
         else
-            frame_text(f->frame, "%.*g", DIGITS, json_number_value(v));
+            frame_text(f->frame, "%s", text_exact(number, sizeof number, json_number_value(v)));
     }
     frame_end_row(f->frame);
     return 0;
@@ -180,7 +181,7 @@ static void add_columns(struct frame *t, const struct fill *f, int brief) {
         const struct column *c = &f->columns->column[f->chosen[i]];
         char name[80];
         snprintf(name, sizeof name, "%s%s%s", c->name, c->part ? ":" : "", c->part ? c->part : "");
-        frame_column(t, name, c->unit, brief ? BRIEF_DIGITS : DIGITS);
+        frame_column(t, name, c->unit, brief ? BRIEF_DIGITS : FRAME_EXACT);
     }
 }
 
@@ -231,6 +232,7 @@ static int is_ok(const json_t *row) {
 
 static int put_point(void *user, json_t *row, struct diag *d) {
     struct extrap *e = user;
+    char number[32];
     if (!is_ok(row)) return 0;
     fputs(e->n > 1 ? " (" : "", e->out);
     for (int i = 0; i < e->n; i++) {
@@ -239,7 +241,7 @@ static int put_point(void *user, json_t *row, struct diag *d) {
         if (!json_is_number(v))
             return diag_set(d, ERR_FORMAT, "result %s has no number %s: choose results with --where",
                             json_string_value(json_object_get(row, "point")), c->name);
-        fprintf(e->out, " %.*g", DIGITS, json_number_value(v));
+        fprintf(e->out, " %s", text_exact(number, sizeof number, json_number_value(v)));
     }
     fputs(e->n > 1 ? " )" : "", e->out);
     return 0;
@@ -388,7 +390,8 @@ static int set_header(struct column *c, char *cell) {
     for (int i = 0; i < N_MEMBERS; i++)
         if (!strcmp(cell, members[i])) c->group = MEMBER;
     if (unit && cell[strlen(cell) - 1] == ']') {
-        cell[strlen(cell) - 1] = *unit = 0;
+        cell[strlen(cell) - 1] = 0;
+        *unit = 0;
         snprintf(c->unit, sizeof c->unit, "%s", unit + 2);
     }
     for (int i = 0; i < N_PARTS && unit && part; i++)
@@ -421,9 +424,13 @@ static int import_cells(struct import *m, const struct columns *c, char **at) {
     json_t *row = json_pack("{s:{}, s:{}}", "parameters", "values");
     int last = 0, rc = 0, i = 0;
     for (; !last && !rc; i++) {
-        char *cell = csv_cell(m, at, &last);
-        if (!cell || i >= c->n || !set_cell(row, &c->column[i], cell))
-            rc = import_failed(m, "a cell is not closed, not a number, or has no column");
+        char *cell = csv_cell(m, at, &last), why[128];
+        if (!cell || i >= c->n)
+            rc = import_failed(m, cell ? "the row has more cells than the header" : "a quote is not closed");
+        else if (!set_cell(row, &c->column[i], cell)) {
+            snprintf(why, sizeof why, "%s: '%.40s' is not a number", c->column[i].name, cell);
+            rc = import_failed(m, why);
+        }
     }
     if (!rc && i < c->n) rc = import_failed(m, "the row has fewer cells than the header");
     if (!rc) rc = import_row(m, row);
