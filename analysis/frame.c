@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_COLUMNS = 24 };
+#include "base/text.h"
+
+enum { MOST_COLUMNS = 256 };
 
 struct column {
     char name[48], unit[24];
@@ -189,6 +191,14 @@ static void column_key(const struct column *c, char *buf, size_t cap) {
     snprintf(buf, cap, c->unit[0] ? "%s [%s]" : "%s", c->name, c->unit);
 }
 
+static void put_csv_number(FILE *out, double x, int digits) {
+    char buf[32];
+    if (digits >= FRAME_EXACT)
+        fputs(text_exact(buf, sizeof buf, x), out);
+    else
+        fprintf(out, "%.9g", x);
+}
+
 int frame_csv(const struct frame *t, FILE *out, struct diag *d) {
     char buf[80];
     int rc = check(t, d);
@@ -203,7 +213,7 @@ int frame_csv(const struct frame *t, FILE *out, struct diag *d) {
         if (c->text)
             csv_field(out, c->text);
         else if (!isnan(c->number))
-            fprintf(out, "%.9g", c->number);
+            put_csv_number(out, c->number, t->column[i % t->n_columns].digits);
     }
     if (!rc) fputs("\r\n", out);
     return rc;

@@ -3,7 +3,10 @@
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_roots.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/text.h"
 
 #define DIGITS 1000000000.0 /* of a factor */
 
@@ -98,6 +101,72 @@ const struct parameter *parameter_find(const char *name) {
     for (const struct parameter *p = parameters; p->name; p++)
         if (!strcmp(p->name, name)) return p;
     return NULL;
+}
+
+/* ---- in words ---- */
+
+static const char capacity[] = "capacity.";
+static const struct parameter capacity_row = {
+    "capacity.LEVEL", "capacity of a level of the cards' memory", PARAMETER_FACTOR, 0, 1e-9, 1e6, NULL, "its data sheet"};
+
+const struct parameter *parameter_of(const char *name) {
+    return strncmp(name, capacity, sizeof capacity - 1) ? parameter_find(name) : &capacity_row;
+}
+
+static double unit_of(const struct parameter *p, const char *word) {
+    static const struct {
+        const char *name;
+        double s;
+    } units[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
+    if (p->kind == PARAMETER_FACTOR) return !*word;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(word, units[i].name)) return units[i].s;
+    return 0;
+}
+
+int parameter_value(const struct parameter *p, const char *name, const char *text, double *x, struct diag *d) {
+    char *end;
+    double v = strtod(text, &end), unit = unit_of(p, end + strspn(end, " "));
+    int number = end != text && strspn(text, "0123456789.eE+-") >= (size_t)(end - text);
+    *x = v * unit;
+    if (number && unit > 0 && *x >= p->least && *x <= p->most) return 0;
+    return diag_set(d, ERR_USAGE, "%.60s '%.40s': %s from %g to %g%s", name, text,
+                    p->kind == PARAMETER_FACTOR ? "a factor" : "a time with its unit (ps, ns, us, ms, s)", p->least,
+                    p->most, p->kind == PARAMETER_FACTOR ? "" : " s");
+}
+
+static int set_capacity(struct cluster *c, const char *name, double x, struct diag *d) {
+    char names[160] = "";
+    for (int i = 0; i < c->card.n_levels; i++) {
+        struct card_level *l = &c->card.level[i];
+        double bytes = nearbyint(x * (double)l->bytes);
+        size_t n = strlen(names);
+        snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", l->name);
+        if (strcmp(l->name, name + sizeof capacity - 1)) continue;
+        if (!(bytes >= 1 && bytes <= 1e18))
+            return diag_set(d, ERR_USAGE, "%.60s: %s", name, l->bytes ? "out of range" : "the file gives none");
+        l->bytes = (uint64_t)bytes;
+        return 0;
+    }
+    return diag_set(d, ERR_USAGE, "%.60s: the levels of %s are %s", name, c->card.name, names);
+}
+
+int parameter_apply(struct cluster *c, const char *text, struct diag *d) {
+    char name[64] = "", names[256] = "";
+    const char *is = strchr(text, '=');
+    double x = 0;
+    if (is && is - text < (long)sizeof name) memcpy(name, text, (size_t)(is - text));
+    const struct parameter *p = parameter_of(name);
+    for (const struct parameter *k = parameters; !p && k->name; k++) {
+        size_t n = strlen(names);
+        snprintf(names + n, sizeof names - n, "%s, ", k->name);
+    }
+    if (!p)
+        return diag_set(d, ERR_USAGE, "'%.60s': expected NAME=VALUE, of %s%s", text, names, capacity_row.name);
+    int rc = parameter_value(p, name, is + 1, &x, d);
+    if (rc || !p->set) return rc ? rc : set_capacity(c, name, x, d);
+    p->set(c, x);
+    return 0;
 }
 
 /* ---- the value that meets a target ---- */

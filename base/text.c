@@ -25,6 +25,14 @@ static int begins_number(const char *s) {
     return (*s >= '0' && *s <= '9') || *s == '.';
 }
 
+char *text_exact(char *buf, size_t cap, double x) {
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(buf, cap, "%.*g", digits, x);
+        if (strtod(buf, NULL) == x) break;
+    }
+    return buf;
+}
+
 int text_int(const char *s, long min, long max, const char *what, long *out, struct diag *d) {
     char *end;
     errno = 0;

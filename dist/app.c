@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "analysis/parameter.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "collectives/agree.h"
@@ -95,22 +96,32 @@ static int straggler(const char *text, long *card, double *factor, struct diag *
     return diag_set(d, ERR_USAGE, "--straggler '%.40s': expected CARD=FACTOR of 0.001 to 1000, as 3=0.8", text);
 }
 
-static int add_stragglers(struct app *app, struct diag *d) {
-    const struct opt_list *list = &app->spec.stragglers;
+static int add_stragglers(struct cluster *c, const struct opt_list *list, struct diag *d) {
     int rc = 0;
-    if (list->n && !app->spec.cluster)
-        return diag_set(d, ERR_USAGE, "--straggler: a card of which cluster? Give --cluster FILE (cluster-configs/)");
     for (int i = 0; i < list->n && !rc; i++) {
         char cards[16];
         double factor = 1;
         long card = 0;
         rc = straggler(list->value[i], &card, &factor, d);
         snprintf(cards, sizeof cards, "%ld", card);
-        if (!rc && cluster_except(&app->cluster, cards, (uint64_t)(factor * 1e6 + 0.5)))
+        if (!rc && cluster_except(c, cards, (uint64_t)(factor * 1e6 + 0.5)))
             rc = diag_set(d, ERR_USAGE,
                           "--straggler '%.40s': %s has %d cards, counted from 0, and room for %d exceptions",
-                          list->value[i], app->cluster.name, app->cluster.n_cards, CLUSTER_EXCEPTIONS);
+                          list->value[i], c->name, c->n_cards, CLUSTER_EXCEPTIONS);
     }
+    return rc;
+}
+
+int app_change_cluster(struct app *app, struct diag *d) {
+    const struct run_spec *s = &app->spec;
+    int rc = 0;
+    if ((s->stragglers.n || s->changes.n) && !s->cluster)
+        return diag_set(d, ERR_USAGE, "--%s: of which cluster? Give --cluster FILE (cluster-configs/)",
+                        s->stragglers.n ? "straggler" : "set");
+    for (int i = 0; i < s->changes.n && !rc; i++)
+        rc = parameter_apply(&app->cluster, s->changes.value[i], d);
+    if (!rc) rc = add_stragglers(&app->cluster, &s->stragglers, d);
+    app->net = s->cluster ? app->cluster.net : app->net;
     return rc;
 }
 
@@ -126,7 +137,7 @@ int app_net(struct app *app, struct diag *d) {
     if (!rc && app->rank == 0 && s->cluster && !cluster_has_card(c))
         rc = diag_set(d, ERR_FORMAT,
                       "%.200s: describes links but no card: add card: with levels of memory (docs/CLUSTERS.md)", file);
-    if (!rc && app->rank == 0) rc = add_stragglers(app, d);
+    if (!rc && app->rank == 0) rc = app_change_cluster(app, d);
     rc = err_agree(app->world, rc, d);
     if (rc || !file) return rc;
     agree_bcast(app->world, 0, c, sizeof *c);

@@ -89,6 +89,18 @@ static int with_plan(struct app *app, const struct model *m, int tokens, sim_use
     return rc;
 }
 
+int sim_summarize(struct virtual_summary *out, struct simulation *sim, const struct app *app, const struct plan *p,
+                  const struct trace *trace, struct diag *d) {
+    const struct cluster *c = &app->cluster;
+    int users = (int)app->spec.batch;
+    *sim = (struct simulation){0};
+    if (app->spec.estimate) return virtual_estimate(out, p, c, users, (int)app->spec.chunk, trace, d);
+    int rc = simulate(sim, p, c, trace, d);
+    if (!rc) rc = virtual_summarize(out, "simulated", p, c, users, trace, sim->taken, d);
+    if (rc) simulation_fini(sim);
+    return rc;
+}
+
 int sim_job_open(struct model *m, const struct app *app, int *tokens, struct diag *d) {
     int rc = prompt_tokens(app, tokens, d);
     if (!rc && !app->spec.cluster)

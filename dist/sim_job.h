@@ -5,6 +5,7 @@
 
 #include "dist/app.h"
 #include "dist/virtual.h"
+#include "virtual_report.h"
 
 /* Called on rank 0 with a plan and the traces of its replicas; app->spec.chunk is the plan's (setup_plan). */
 typedef int sim_use(void *user, const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d);
@@ -20,5 +21,10 @@ int sim_job_open(struct model *m, const struct app *app, int *tokens, struct dia
 int sim_job_make(struct plan **out, struct app *app, const struct model *m, int tokens, struct diag *d);
 int sim_job_traces(struct trace **out, const struct app *app, const struct plan *p, int tokens, struct diag *d);
 void sim_job_traces_free(struct trace *t, int dp); /* NULL accepted */
+
+/* Times and energy of a plan's job: simulated, or with --estimate in closed form. *sim is for simulation_fini, all zero
+ * of an estimate or an error. */
+int sim_summarize(struct virtual_summary *out, struct simulation *sim, const struct app *app, const struct plan *p,
+                  const struct trace *trace, struct diag *d);
 
 #endif

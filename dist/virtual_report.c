@@ -5,14 +5,21 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "partition/estimate.h"
 
 /* ---- the summary ---- */
 
+static void add_tokens(struct virtual_summary *s, const struct trace *t) {
+    for (int i = 0; i < t->n; i++) {
+        s->prompt_tokens += t->pass[i].prefill;
+        s->tokens += t->pass[i].returned;
+    }
+}
+
 static void add_replica(struct virtual_summary *s, const struct trace *t, const struct net_stamp *taken) {
+    add_tokens(s, t);
     for (int i = 0; i < t->n; i++) {
         const struct trace_pass *p = &t->pass[i];
-        s->prompt_tokens += p->prefill;
-        s->tokens += p->returned;
         if (p->prefill && p->returned && taken[i].ps > s->prefill_ps) s->prefill_ps = taken[i].ps;
         if (p->returned && taken[i].ps > s->critical.ps) s->critical = taken[i];
     }
@@ -25,16 +32,20 @@ static void add_rank(struct virtual_summary *s, const struct plan_rank *r) {
     if (bytes > s->card_bytes) s->card_bytes = bytes;
 }
 
+static void set_rates(struct virtual_summary *s) {
+    s->total_ps = s->critical.ps;
+    double each = (double)s->tokens / s->users, total = 1e-9 * (double)s->total_ps;
+    s->latency_ms = each > 0 ? total / each : 0;
+    s->decode_ms = each > 1 ? (total - 1e-9 * (double)s->prefill_ps) / (each - 1) : 0;
+    s->throughput = total > 0 ? 1e3 * (double)s->tokens / total : 0;
+}
+
 void virtual_job_times(struct virtual_summary *out, const char *kind, int dp, int users, const struct trace *trace,
                        struct net_stamp *const *taken) {
     *out = (struct virtual_summary){.kind = kind, .users = users};
     for (int i = 0; i < dp; i++)
         add_replica(out, &trace[i], taken[i]);
-    out->total_ps = out->critical.ps;
-    double each = (double)out->tokens / users, total = 1e-9 * (double)out->total_ps;
-    out->latency_ms = each > 0 ? total / each : 0;
-    out->decode_ms = each > 1 ? (total - 1e-9 * (double)out->prefill_ps) / (each - 1) : 0;
-    out->throughput = total > 0 ? 1e3 * (double)out->tokens / total : 0;
+    set_rates(out);
 }
 
 void virtual_times(struct virtual_summary *out, const char *kind, const struct plan *p, int users,
@@ -44,13 +55,35 @@ void virtual_times(struct virtual_summary *out, const char *kind, const struct p
         add_rank(out, &p->ranks[r]);
 }
 
+static int add_energy(struct virtual_summary *s, const struct plan *p, const struct cluster *c,
+                      const struct trace *trace, struct diag *d) {
+    int rc = simulation_check(s->total_ps, d);
+    if (!rc) rc = virtual_energy(&s->energy, NULL, p, c, trace, s->total_ps, d);
+    s->power_W = s->total_ps ? 1e12 * virtual_energy_sum(&s->energy) / (double)s->total_ps : 0;
+    return rc;
+}
+
 int virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
                       int users, const struct trace *trace, struct net_stamp *const *taken, struct diag *d) {
     virtual_times(out, kind, p, users, trace, taken);
-    int rc = simulation_check(out->total_ps, d);
-    if (!rc) rc = virtual_energy(&out->energy, NULL, p, c, trace, out->total_ps, d);
-    out->power_W = out->total_ps ? 1e12 * virtual_energy_sum(&out->energy) / (double)out->total_ps : 0;
-    return rc;
+    return add_energy(out, p, c, trace, d);
+}
+
+int virtual_estimate(struct virtual_summary *out, const struct plan *p, const struct cluster *c, int users, int chunk,
+                     const struct trace *trace, struct diag *d) {
+    struct estimate e;
+    *out = (struct virtual_summary){.kind = "estimated", .users = users};
+    for (int r = 0; r < p->n_ranks; r++)
+        add_rank(out, &p->ranks[r]);
+    for (int i = 0; i < p->strategy.dp; i++)
+        add_tokens(out, &trace[i]);
+    struct estimate_job job = {users, (int)(out->prompt_tokens / users), (int)(out->tokens / users), chunk};
+    int rc = plan_estimate(&e, p, c, &job, d);
+    if (rc) return rc;
+    out->prefill_ps = e.prefill.ps;
+    out->critical = e.total;
+    set_rates(out);
+    return add_energy(out, p, c, trace, d);
 }
 
 void virtual_last_pass(struct virtual_window *out, const struct plan *p, const struct trace *trace,

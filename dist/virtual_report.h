@@ -11,7 +11,7 @@
 /* Times and rates of a job on all replicas, which begin together. Per token means: for a user, so that users /
  * throughput is the latency (HPEC 2024 divides prompt and generation by the tokens of a user). */
 struct virtual_summary {
-    const char *kind; /* "emulated", "simulated" */
+    const char *kind; /* "emulated", "simulated", "estimated" */
     int users, cards;
     int64_t prompt_tokens, tokens; /* fed; generated */
     uint64_t prefill_ps, total_ps; /* until the last first token, and the last token */
@@ -33,6 +33,9 @@ void virtual_times(struct virtual_summary *out, const char *kind, const struct p
 /* All but light. ERR_MEMORY; ERR_PLAN as simulation_check. Local. */
 int virtual_summarize(struct virtual_summary *out, const char *kind, const struct plan *p, const struct cluster *c,
                       int users, const struct trace *trace, struct net_stamp *const *taken, struct diag *d);
+/* The same in closed form, of a job of equal lengths (sim_job). ERR_MEMORY, or as estimator_new. Local. */
+int virtual_estimate(struct virtual_summary *out, const struct plan *p, const struct cluster *c, int users, int chunk,
+                     const struct trace *trace, struct diag *d);
 /* Fills in light_ms by a simulation. Local. */
 int virtual_light(struct virtual_summary *s, const struct plan *p, const struct cluster *c, const struct trace *trace,
                   struct diag *d);

@@ -8,17 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "base/text.h"
+#include "partition/yaml_text.h"
 
 enum { MAX_BYTES = 1 << 20 };
 
 struct reader {
-    const char *path;
-    yaml_document_t doc;
+    struct yaml_text yaml;
     struct cluster *out;
-    struct diag *d;
 };
 
 /* ---- the schema ---- */
@@ -193,8 +191,7 @@ static const struct key number_keys[] = {{.name = "value"}, {.name = "source"}, 
 /* ---- errors ---- */
 
 static int fail(const struct reader *r, const yaml_node_t *at, const char *what, const char *word, const char *valid) {
-    return diag_set(r->d, ERR_FORMAT, "%.200s:%zu: %s%s%.60s%s%s%s", r->path, at->start_mark.line + 1, what,
-                    word ? " '" : "", word ? word : "", word ? "'" : "", valid ? ": " : "", valid ? valid : "");
+    return yaml_text_fail(&r->yaml, at, what, word, valid);
 }
 
 static char *key_names(const struct key *keys, char *buf, size_t cap) {
@@ -214,16 +211,11 @@ static char *unit_names(const struct unit *unit, char *buf, size_t cap) {
 /* ---- values ---- */
 
 static yaml_node_t *node_of(struct reader *r, int index) {
-    return yaml_document_get_node(&r->doc, index);
-}
-
-/* A scalar's text, NULL for other nodes; none holds a zero byte (cluster_parse has looked). */
-static const char *text_of(const yaml_node_t *n) {
-    return n && n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+    return yaml_text_node(&r->yaml, index);
 }
 
 static int read_text(struct reader *r, const yaml_node_t *n, const char *what, char *out, size_t cap) {
-    const char *text = text_of(n);
+    const char *text = yaml_text_of(n);
     if (!text || !*text) return fail(r, n, what, "", "a text is expected");
     if (strlen(text) >= cap) return fail(r, n, what, text, "the text is too long");
     snprintf(out, cap, "%s", text);
@@ -233,7 +225,7 @@ static int read_text(struct reader *r, const yaml_node_t *n, const char *what, c
 /* A number and a unit, in that of factor 1; rounded, but for REAL. */
 static int read_quantity(struct reader *r, const yaml_node_t *n, const struct key *key, double *out) {
     char valid[160];
-    const char *text = text_of(n);
+    const char *text = yaml_text_of(n);
     const struct unit *unit = key->units->unit;
     char *end = NULL;
     int hex = text && *text == '0' && (text[1] == 'x' || text[1] == 'X');
@@ -260,10 +252,10 @@ static int read_number(struct reader *r, const yaml_node_t *n, const struct key 
     char valid[160];
     int has[2] = {0, 0}, code = 0;
     if (n->type != YAML_MAPPING_NODE)
-        return fail(r, n, key->name, text_of(n), "write {value: NUMBER UNIT, source: TEXT}");
+        return fail(r, n, key->name, yaml_text_of(n), "write {value: NUMBER UNIT, source: TEXT}");
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && code == 0; p++) {
         const yaml_node_t *name = node_of(r, p->key), *value = node_of(r, p->value);
-        const char *word = text_of(name);
+        const char *word = yaml_text_of(name);
         int i = word && !strcmp(word, "value") ? 0 : word && !strcmp(word, "source") ? 1 : -1;
         if (i < 0) return fail(r, name, "unknown key", word ? word : "", key_names(number_keys, valid, sizeof valid));
         if (has[i]++) return fail(r, name, "key given twice:", word, NULL);
@@ -293,7 +285,7 @@ static int read_kept(struct reader *r, const yaml_node_t *n, const struct key *k
 
 static int read_word(struct reader *r, const yaml_node_t *n, const struct key *key, int *out) {
     char valid[160];
-    const char *text = text_of(n);
+    const char *text = yaml_text_of(n);
     for (*out = 0; key->keys[*out].name; ++*out)
         if (text && !strcmp(text, key->keys[*out].name)) return 0;
     return fail(r, n, key->name, text ? text : "", key_names(key->keys, valid, sizeof valid));
@@ -305,14 +297,14 @@ static int count_of(const char *text) {
 }
 
 static int read_count(struct reader *r, const yaml_node_t *n, const struct key *key, int *out) {
-    const char *text = text_of(n);
+    const char *text = yaml_text_of(n);
     *out = count_of(text);
     return *out ? 0 : fail(r, n, key->name, text ? text : "", "a whole number from 1 to 9999999 is expected");
 }
 
 static int read_version(struct reader *r, const yaml_node_t *n) {
     char valid[64];
-    const char *text = text_of(n);
+    const char *text = yaml_text_of(n);
     snprintf(valid, sizeof valid, "this program reads version %d", CLUSTER_VERSION);
     if (count_of(text) == CLUSTER_VERSION) return 0;
     return fail(r, n, "version", text ? text : "", valid);
@@ -326,7 +318,7 @@ static int read_list(struct reader *r, const yaml_node_t *n, const struct key *k
     char valid[64];
     int code = 0, *count = (int *)(void *)(base + key->count);
     if (n->type != YAML_SEQUENCE_NODE)
-        return fail(r, n, key->name, text_of(n), "a list is expected: begin rows with -");
+        return fail(r, n, key->name, yaml_text_of(n), "a list is expected: begin rows with -");
     for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top && code == 0; i++) {
         const yaml_node_t *row = node_of(r, *i);
         snprintf(valid, sizeof valid, "at most %zu are possible", key->cap);
@@ -358,10 +350,10 @@ static int read_map(struct reader *r, const yaml_node_t *n, const struct key *ke
     char valid[160];
     unsigned seen = 0;
     int code = 0;
-    if (n->type != YAML_MAPPING_NODE) return fail(r, n, where, text_of(n), key_names(keys, valid, sizeof valid));
+    if (n->type != YAML_MAPPING_NODE) return fail(r, n, where, yaml_text_of(n), key_names(keys, valid, sizeof valid));
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && code == 0; p++) {
         const yaml_node_t *name = node_of(r, p->key);
-        const char *word = text_of(name);
+        const char *word = yaml_text_of(name);
         int i = 0;
         while (keys[i].name && !(word && !strcmp(word, keys[i].name)))
             i++;
@@ -382,7 +374,7 @@ static int read_map(struct reader *r, const yaml_node_t *n, const struct key *ke
 /* The value of a key of a map that was read; NULL: it has none such. */
 static const yaml_node_t *child(struct reader *r, const yaml_node_t *map, const char *name) {
     for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++)
-        if (!strcmp(text_of(node_of(r, p->key)), name)) return node_of(r, p->value);
+        if (!strcmp(yaml_text_of(node_of(r, p->key)), name)) return node_of(r, p->value);
     return NULL;
 }
 
@@ -492,8 +484,8 @@ static void set_cluster(struct cluster *c, const struct rows *rows) {
 
 static int read_rows(struct reader *r) {
     struct rows rows = {0};
-    yaml_node_t *root = yaml_document_get_root_node(&r->doc);
-    if (!root) return diag_set(r->d, ERR_FORMAT, "%.200s:1: empty: a cluster is expected", r->path);
+    yaml_node_t *root = yaml_document_get_root_node(&r->yaml.doc);
+    if (!root) return diag_set(r->yaml.d, ERR_FORMAT, "%.200s:1: empty: a cluster is expected", r->yaml.path);
     int code = read_map(r, root, top_keys, "a cluster", (char *)&rows);
     if (code == 0 && strcmp(rows.schema, "northwall-cluster"))
         code = fail(r, root, "schema", rows.schema, "northwall-cluster is expected");
@@ -547,22 +539,12 @@ int cluster_tier(const struct cluster *c, int card_a, int card_b) {
 }
 
 int cluster_parse(struct cluster *c, const char *path, const char *text, size_t len, struct diag *d) {
-    struct reader r = {.path = path, .out = c, .d = d};
-    yaml_parser_t parser;
+    struct reader r = {.out = c};
     memset(c, 0, sizeof *c);
-    if (memchr(text, 0, len)) return diag_set(d, ERR_FORMAT, "%.200s: holds a zero byte: text is expected", path);
-    if (!yaml_parser_initialize(&parser)) return diag_set(d, ERR_MEMORY, "%.200s: no memory for it", path);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-    int code = 0;
-    if (!yaml_parser_load(&parser, &r.doc)) {
-        code = parser.error == YAML_MEMORY_ERROR ? ERR_MEMORY : ERR_FORMAT;
-        diag_set(d, code, "%.200s:%zu: not YAML: %s", path, parser.problem_mark.line + 1,
-                 parser.problem ? parser.problem : "cannot be parsed");
-    } else {
-        code = read_rows(&r);
-        yaml_document_delete(&r.doc);
-    }
-    yaml_parser_delete(&parser);
+    int code = yaml_text_parse(&r.yaml, path, text, len, d);
+    if (code) return code;
+    code = read_rows(&r);
+    yaml_document_delete(&r.yaml.doc);
     return code;
 }
 

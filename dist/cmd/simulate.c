@@ -25,32 +25,38 @@ static int show(const struct app *app, const struct plan *p, const struct trace 
     return rc;
 }
 
+static int print_json(const struct virtual_summary *s, const struct simulation *sim, const struct app *app,
+                      const struct plan *p, const struct trace *trace, struct diag *d) {
+    json_t *o = virtual_json(s, p, &app->cluster);
+    json_object_set_new(o, "model", json_string(p->shape.name));
+    json_object_set_new(o, "chunk", json_integer(app->spec.chunk));
+    if (!app->spec.estimate) {
+        json_object_set_new(o, "events", json_integer((json_int_t)sim->events));
+        json_object_set_new(o, "events_known", json_integer((json_int_t)sim->events_skipped));
+    }
+    int rc = virtual_json_ranks(o, s, p, &app->cluster, trace, d);
+    if (!rc) {
+        json_dumpf(o, stdout, JSON_INDENT(1));
+        fputc('\n', stdout);
+    }
+    json_decref(o);
+    return rc;
+}
+
 static int run_plan(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
                     struct diag *d) {
     (void)user;
-    struct simulation sim;
+    struct simulation sim = {0};
     struct virtual_summary s;
-    int rc = simulate(&sim, p, &app->cluster, trace, d);
-    if (rc) return rc;
-    rc = virtual_summarize(&s, "simulated", p, &app->cluster, (int)app->spec.batch, trace, sim.taken, d);
-    if (!rc) rc = virtual_light(&s, p, &app->cluster, trace, d);
+    int rc = sim_summarize(&s, &sim, app, p, trace, d);
+    if (!rc && !app->spec.estimate) rc = virtual_light(&s, p, &app->cluster, trace, d);
     if (!rc && app->spec.json) {
-        json_t *o = virtual_json(&s, p, &app->cluster);
-        json_object_set_new(o, "model", json_string(p->shape.name));
-        json_object_set_new(o, "chunk", json_integer(app->spec.chunk));
-        json_object_set_new(o, "events", json_integer((json_int_t)sim.events));
-        json_object_set_new(o, "events_known", json_integer((json_int_t)sim.events_skipped));
-        rc = virtual_json_ranks(o, &s, p, &app->cluster, trace, d);
-        if (!rc) {
-            json_dumpf(o, stdout, JSON_INDENT(1));
-            fputc('\n', stdout);
-        }
-        json_decref(o);
+        rc = print_json(&s, &sim, app, p, trace, d);
     } else if (!rc) {
         printf("%s, prompts in chunks of %ld tokens, ", p->shape.name, app->spec.chunk);
         virtual_print(&s, p, &app->cluster, stdout);
     }
-    if (!rc) rc = show(app, p, trace, sim.taken, d);
+    if (!rc && !app->spec.estimate) rc = show(app, p, trace, sim.taken, d);
     simulation_fini(&sim);
     return rc;
 }
@@ -58,6 +64,8 @@ static int run_plan(void *user, const struct app *app, const struct plan *p, con
 static int run(struct app *app, struct diag *d) {
     struct record_ask ask;
     int rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
+    if (!rc && app->spec.estimate && (ask.trace || ask.timeline))
+        rc = diag_set(d, ERR_USAGE, "--estimate walks no passes: --trace and --timeline are of a simulation");
     return rc ? rc : sim_job(app, run_plan, NULL, d);
 }
 
@@ -66,7 +74,7 @@ const struct cmd cmd_simulate = {
     .summary = "time and energy of a plan on a described cluster, without weights",
     .usage = "--model FILE|PRESET --cluster FILE [--strategy S] [--users N --prompt TOKENS --generate N] [options]",
     .options = "model quant strategy tp kvp pp dp ranks cluster straggler users prompt generate ctx chunk "
-               "micro-batches mode kv hidden allreduce wire drop-sync trace timeline json",
+               "micro-batches mode kv hidden allreduce wire drop-sync set estimate trace timeline json",
     .bare = "timeline",
     .notes = "Every rank walks every pass step by step, with clocks in whole picoseconds; a run of the same plan with\n"
              "--cluster and --clock virtual has the same times to the picosecond. Latency a token is prompt and\n"

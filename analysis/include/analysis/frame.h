@@ -20,7 +20,9 @@ struct frame;
  * without memory; every other function does nothing with a table that is NULL. */
 struct frame *frame_new(const char *name, const char *title, const char *note);
 void frame_free(struct frame *t);
-/* digits: significant digits of its numbers; texts are left as they are. unit may be "". */
+/* digits: significant digits of its numbers on a terminal; CSV has 9, or with FRAME_EXACT all. Texts are left as they
+ * are. unit may be "". */
+enum { FRAME_EXACT = 17 };
 void frame_column(struct frame *t, const char *name, const char *unit, int digits);
 void frame_text(struct frame *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void frame_number(struct frame *t, double x); /* NaN: a cell without a value */

@@ -12,6 +12,9 @@
 /* "1.50 KiB", "3.20 GiB"; buf of at least 24 bytes; returns buf. */
 char *text_bytes(char *buf, size_t cap, double bytes);
 
+/* The fewest digits, of 15 to 17, that read back as x; buf of at least 32 bytes; returns buf. */
+char *text_exact(char *buf, size_t cap, double x);
+
 /* A whole decimal number in [min, max], nothing before or after it; else ERR_USAGE naming `what`, *out unchanged. */
 int text_int(const char *s, long min, long max, const char *what, long *out, struct diag *d);
 int text_double(const char *s, double min, double max, const char *what, double *out, struct diag *d);

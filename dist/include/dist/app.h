@@ -31,8 +31,12 @@ struct opt_list {
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
-        *drop_sync, *log, *cluster, *clock, *trace, *timeline, *operations, *x, *y, *at;
+        *drop_sync, *log, *cluster, *clock, *trace, *timeline, *operations, *db, *columns, *export, *import, *x, *y,
+        *at;
+    struct opt_list where; /* "NAME=VALUE" */
+    long jobs;
     struct opt_list stragglers; /* "CARD=FACTOR" */
+    struct opt_list changes; /* "PARAMETER=VALUE" */
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
@@ -41,7 +45,7 @@ struct run_spec {
     const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
     long factor, warmup, flip_operand;
     int osu, verify, crossover, in_place, search, approximate;
-    int measure; /* of report */
+    int measure, estimate, dry_run;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
     int n_args;
@@ -104,8 +108,10 @@ int model_open_parts(struct model *m, const struct app *app, int parts, struct d
 int model_open(struct model *m, const struct app *app, struct diag *d);
 void model_close(struct model *m);
 
-/* Fills in app->net and app->cluster: rank 0 reads the file of --net or --cluster, and --straggler. Collective. */
+/* Fills in app->net and app->cluster: rank 0 reads the file of --net or --cluster, and changes it. Collective. */
 int app_net(struct app *app, struct diag *d);
+/* What --set and --straggler say, done to app->cluster as read, and app->net from it. Local. */
+int app_change_cluster(struct app *app, struct diag *d);
 
 /* Threads of a rank: --threads, OMP_NUM_THREADS, or 1. */
 int app_threads(const struct run_spec *s);

@@ -1,0 +1,61 @@
+/* sweep.h - what a sweep asks for: a YAML file of a base job and axes, as points to estimate, simulate or measure.
+ *
+ *   schema: northwall-sweep
+ *   version: 1
+ *   base:                                     one value each
+ *     engine: simulate                        or estimate, or run: northwall bench under mpirun
+ *     model: tinyllama-1.1b
+ *     cluster: ../../cluster-configs/l4-4.yaml    from the folder of this file
+ *     users: 4
+ *   axes:                                     all combinations, the last axis fastest
+ *     strategy: [1, tp2, pp4]
+ *     memory-bandwidth: {from: 0.25, to: 4, n: 5, scale: log}
+ *     link-latency: {from: 0 us, to: 10 us}   without n: drawn, together with the other such ones
+ *   sobol: 64                                 so many draws (a Sobol sequence)
+ *   timeout: 60                               seconds that a point may take (default: 600)
+ *
+ * docs/SWEEPS.md has all keys. Errors name file and line. What an engine does not take is ignored in base and refused
+ * among the axes. All functions are local. */
+#ifndef ANALYSIS_SWEEP_H
+#define ANALYSIS_SWEEP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+enum { SWEEP_VERSION = 1, SWEEP_AXES = 40, SWEEP_TEXT = 128, SWEEP_WORDS = 100, SWEEP_MOST_POINTS = 10000000 };
+
+enum sweep_engine { SWEEP_ESTIMATE, SWEEP_SIMULATE, SWEEP_RUN };
+
+struct sweep;
+/* ERR_IO, ERR_FORMAT ("FILE:LINE: ..."), ERR_MEMORY. The caller frees *out. */
+int sweep_read(struct sweep **out, const char *path, struct diag *d);
+/* The same from memory; files that it names are looked for from path's folder. */
+int sweep_parse(struct sweep **out, const char *path, const char *text, size_t len, struct diag *d);
+void sweep_free(struct sweep *s); /* NULL accepted */
+
+long sweep_points(const struct sweep *s);
+int sweep_timeout_s(const struct sweep *s);
+
+/* A point: its number of each axis that its engine takes. */
+struct sweep_point {
+    enum sweep_engine engine;
+    uint64_t hash; /* of all below, with the contents of cluster and model files in place of their names, and the
+                    * program's version */
+    uint64_t cluster_hash; /* of the file; 0: it takes none */
+    int n;
+    struct {
+        const char *name;
+        char value[SWEEP_TEXT]; /* times in seconds; cluster: the file's name without folder and suffix */
+    } at[SWEEP_AXES];
+    int n_words; /* of the command line, behind `northwall` (estimate, simulate) or its path under mpirun -n ranks */
+    const char *word[SWEEP_WORDS];
+    int ranks; /* SWEEP_RUN: 0: as many as the strategy takes */
+    const char *cluster; /* path of its file, or NULL */
+    char text[SWEEP_AXES * (SWEEP_TEXT + 32)]; /* of the words */
+};
+/* The i-th; out's pointers are good as long as it and the sweep are. */
+void sweep_point(struct sweep_point *out, const struct sweep *s, long i);
+
+#endif

@@ -1,0 +1,501 @@
+#include "analysis/sweep.h"
+
+#include <gsl/gsl_qrng.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "analysis/parameter.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "partition/yaml_text.h"
+
+enum { MAX_BYTES = 1 << 20, MAX_FILE = 1 << 20, MOST_SOBOL = 40 /* dimensions of GSL's sequence */ };
+
+/* ---- what can be set ---- */
+
+enum key_kind { TEXT, WHOLE, FILE_NAME, ENGINE };
+
+/* The options that a key stands for; NULL: the command does not take it; "": handled apart. */
+struct key {
+    const char *name;
+    enum key_kind kind;
+    const char *simulate, *bench;
+};
+
+static const struct key keys[] = {
+    {"engine", ENGINE, "", ""},
+    {"model", FILE_NAME, "--model", "--model"},
+    {"cluster", FILE_NAME, "--cluster", NULL},
+    {"quant", TEXT, "--quant", "--quant"},
+    {"strategy", TEXT, "--strategy", "--strategy"},
+    {"cards", WHOLE, "--ranks", ""},
+    {"users", WHOLE, "--users", "--batch"},
+    {"prompt", WHOLE, "--prompt", "--n-prompt"},
+    {"generate", WHOLE, "--generate", "--n-predict"},
+    {"context", WHOLE, "--ctx", "--ctx"},
+    {"chunk", WHOLE, "--chunk", "--chunk"},
+    {"micro-batches", WHOLE, "--micro-batches", "--micro-batches"},
+    {"mode", TEXT, "--mode", "--mode"},
+    {"kv", TEXT, "--kv", "--kv"},
+    {"hidden", TEXT, "--hidden", "--hidden"},
+    {"allreduce", TEXT, "--allreduce", "--allreduce"},
+    {"wire", TEXT, "--wire", "--wire"},
+    {"drop-sync", TEXT, "--drop-sync", "--drop-sync"},
+    {"straggler", TEXT, "--straggler", NULL},
+    {"threads", WHOLE, NULL, "--threads"},
+    {"transport", TEXT, NULL, "--transport"},
+    {"repeat", WHOLE, NULL, "--repeat"},
+    {0}};
+
+static const char *const engines[] = {"estimate", "simulate", "run"}; /* enum sweep_engine */
+enum { N_ENGINES = sizeof engines / sizeof *engines };
+
+/* ---- a sweep ---- */
+
+struct value {
+    char text[SWEEP_TEXT], *path; /* path: of a file */
+    uint64_t hash;
+};
+
+struct axis {
+    char name[SWEEP_TEXT];
+    const struct key *key; /* or */
+    const struct parameter *parameter;
+    int base, sobol, log, n; /* sobol: its dimension + 1 */
+    double from, to;
+    struct value *value; /* [n] */
+};
+
+struct sweep {
+    int n_axes, n_sobol, sobol, timeout_s; /* sobol: draws; n_sobol: of so many axes */
+    double *draw; /* [sobol][n_sobol] in [0, 1) */
+    const struct axis *engine;
+    struct axis axis[SWEEP_AXES];
+};
+
+struct reader {
+    struct yaml_text yaml;
+    struct sweep *out;
+    char folder[PATH_MAX];
+};
+
+static int takes(const struct axis *a, enum sweep_engine e) {
+    return a->parameter ? e != SWEEP_RUN : (e == SWEEP_RUN ? a->key->bench : a->key->simulate) != NULL;
+}
+
+static enum sweep_engine engine_of(const char *word) {
+    int i = 0;
+    while (i < N_ENGINES && strcmp(engines[i], word))
+        i++;
+    return (enum sweep_engine)i;
+}
+
+/* ---- values ---- */
+
+static int fail_own(struct reader *r, const yaml_node_t *n, const struct axis *a, const struct diag *own) {
+    return yaml_text_fail(&r->yaml, n, a->name, NULL, own->text);
+}
+
+/* A model may be a preset; its file's beginning, which says all about it but weights, stands for it. */
+static int set_file(struct reader *r, const yaml_node_t *n, const struct axis *a, struct value *v, const char *text) {
+    int cluster = !strcmp(a->name, "cluster"), rc = 0;
+    char path[PATH_MAX + SWEEP_TEXT], *bytes;
+    size_t len = strlen(text);
+    if (!cluster && !strchr(text, '/') && !(len > 5 && !strcasecmp(text + len - 5, ".gguf"))) return 0;
+    snprintf(path, sizeof path, "%s%s%s", *text == '/' ? "" : r->folder, *text == '/' ? "" : "/", text);
+    FILE *f = fopen(path, "rb");
+    if (f && (bytes = malloc(MAX_FILE))) {
+        size_t size = fread(bytes, 1, MAX_FILE, f);
+        long end = fseek(f, 0, SEEK_END) ? -1 : ftell(f);
+        v->hash = hash_bytes(bytes, size, (uint64_t)end);
+        if (end < 0 || !size) rc = yaml_text_fail(&r->yaml, n, a->name, text, "cannot read this file");
+        free(bytes);
+    }
+    v->path = f && !rc ? realpath(path, NULL) : NULL;
+    if (f) fclose(f);
+    if (rc || !v->path) return rc ? rc : yaml_text_fail(&r->yaml, n, a->name, text, "no such file from this one's folder");
+    if (!cluster) return 0;
+    const char *name = strrchr(v->path, '/') + 1;
+    snprintf(v->text, sizeof v->text, "%.*s", (int)strcspn(name, "."), name);
+    return 0;
+}
+
+static int set_number(struct reader *r, const yaml_node_t *n, const struct axis *a, struct value *v, const char *text) {
+    struct diag own = {0};
+    double x = 0;
+    long whole = 0;
+    int rc = a->parameter ? parameter_value(a->parameter, a->name, text, &x, &own)
+                          : text_int(text, 1, 1 << 24, a->name, &whole, &own);
+    if (rc) return fail_own(r, n, a, &own);
+    if (a->parameter)
+        snprintf(v->text, sizeof v->text, "%.9g", x);
+    else
+        snprintf(v->text, sizeof v->text, "%ld", whole);
+    return 0;
+}
+
+static int set_value(struct reader *r, const yaml_node_t *n, const struct axis *a, struct value *v) {
+    const char *text = yaml_text_of(n);
+    int rc = 0;
+    if (!text || !*text || strlen(text) >= sizeof v->text)
+        return yaml_text_fail(&r->yaml, n, a->name, text ? text : "", "a value of 1 to 127 characters is expected");
+    snprintf(v->text, sizeof v->text, "%s", text);
+    if (a->parameter || a->key->kind == WHOLE)
+        rc = set_number(r, n, a, v, text);
+    else if (a->key->kind == FILE_NAME)
+        rc = set_file(r, n, a, v, text);
+    else if (a->key->kind == ENGINE && (int)engine_of(text) == N_ENGINES)
+        rc = yaml_text_fail(&r->yaml, n, a->name, text, "valid are estimate, simulate, run");
+    if (!v->hash) v->hash = hash_bytes(v->text, strlen(v->text), 0);
+    return rc;
+}
+
+static int add_values(struct reader *r, struct axis *a, int n) {
+    a->value = calloc((size_t)n, sizeof *a->value);
+    a->n = n;
+    return a->value ? 0 : diag_set(r->yaml.d, ERR_MEMORY, "no memory for %d values of %s", n, a->name);
+}
+
+static int read_list(struct reader *r, const yaml_node_t *n, struct axis *a) {
+    int count = (int)(n->data.sequence.items.top - n->data.sequence.items.start);
+    int rc = count ? add_values(r, a, count) : yaml_text_fail(&r->yaml, n, a->name, NULL, "an empty list");
+    for (int i = 0; i < count && !rc; i++)
+        rc = set_value(r, yaml_text_node(&r->yaml, n->data.sequence.items.start[i]), a, &a->value[i]);
+    return rc;
+}
+
+/* ---- ranges ---- */
+
+/* Where a part of the way lies, as a value's text. */
+static void range_text(const struct axis *a, double part, char *out, size_t cap) {
+    double x = a->log ? a->from * pow(a->to / a->from, part) : a->from + part * (a->to - a->from);
+    if (a->parameter)
+        snprintf(out, cap, "%.9g", x);
+    else
+        snprintf(out, cap, "%.0f", nearbyint(x));
+}
+
+static int range_end(struct reader *r, const yaml_node_t *n, const struct axis *a, double *out) {
+    struct value v = {.hash = 1};
+    int rc = set_value(r, n, a, &v);
+    *out = strtod(v.text, NULL);
+    return rc;
+}
+
+static int range_key(struct reader *r, const yaml_node_t *name, const yaml_node_t *value, struct axis *a, long *n) {
+    const char *word = yaml_text_of(name), *text = yaml_text_of(value);
+    if (word && !strcmp(word, "from")) return range_end(r, value, a, &a->from);
+    if (word && !strcmp(word, "to")) return range_end(r, value, a, &a->to);
+    if (word && !strcmp(word, "n"))
+        return text && !text_int(text, 2, 1000000, "n", n, NULL)
+                   ? 0
+                   : yaml_text_fail(&r->yaml, value, "n", text ? text : "", "a whole number from 2 to 1000000");
+    if (!word || strcmp(word, "scale"))
+        return yaml_text_fail(&r->yaml, name, "unknown key", word ? word : "", "valid are from, to, n, scale");
+    a->log = text && !strcmp(text, "log");
+    if (a->log || (text && !strcmp(text, "lin"))) return 0;
+    return yaml_text_fail(&r->yaml, value, "scale", text ? text : "", "valid are lin, log");
+}
+
+static int read_range(struct reader *r, const yaml_node_t *n, struct axis *a) {
+    long count = 0;
+    int rc = 0;
+    a->from = a->to = -1;
+    if (!a->parameter && a->key->kind != WHOLE)
+        return yaml_text_fail(&r->yaml, n, a->name, NULL, "its values are words: write a list");
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && !rc; p++)
+        rc = range_key(r, yaml_text_node(&r->yaml, p->key), yaml_text_node(&r->yaml, p->value), a, &count);
+    if (!rc && !(a->from >= 0 && a->to > a->from))
+        rc = yaml_text_fail(&r->yaml, n, a->name, NULL, "a range needs from and to, the larger one");
+    if (!rc && a->log && a->from <= 0)
+        rc = yaml_text_fail(&r->yaml, n, a->name, NULL, "scale: log needs a range above 0");
+    if (!rc && !count && r->out->n_sobol == MOST_SOBOL)
+        rc = yaml_text_fail(&r->yaml, n, a->name, NULL, "at most 40 ranges are drawn together");
+    if (!rc && !count) a->sobol = ++r->out->n_sobol;
+    if (rc || !count) return rc;
+    rc = add_values(r, a, (int)count);
+    for (int i = 0; i < count && !rc; i++) {
+        range_text(a, i / (double)(count - 1), a->value[i].text, sizeof a->value[i].text);
+        a->value[i].hash = hash_bytes(a->value[i].text, strlen(a->value[i].text), 0);
+    }
+    return rc;
+}
+
+/* ---- axes ---- */
+
+static char *key_names(char *buf, size_t cap) {
+    size_t at = (size_t)snprintf(buf, cap, "valid are ");
+    for (const struct key *k = keys; k->name && at < cap; k++)
+        at += (size_t)snprintf(buf + at, cap - at, "%s, ", k->name);
+    for (const struct parameter *p = parameters; p->name && at < cap; p++)
+        at += (size_t)snprintf(buf + at, cap - at, "%s, ", p->name);
+    if (at < cap) snprintf(buf + at, cap - at, "capacity.LEVEL");
+    return buf;
+}
+
+static int read_name(struct reader *r, const yaml_node_t *n, struct axis *a) {
+    char valid[512];
+    const char *word = yaml_text_of(n);
+    const struct key *k = keys;
+    while (k->name && !(word && !strcmp(word, k->name)))
+        k++;
+    a->key = k->name ? k : NULL;
+    a->parameter = word ? parameter_of(word) : NULL;
+    if ((!a->key && !a->parameter) || strlen(word) >= 48)
+        return yaml_text_fail(&r->yaml, n, "unknown key", word ? word : "", key_names(valid, sizeof valid));
+    snprintf(a->name, sizeof a->name, "%s", word);
+    for (const struct axis *b = r->out->axis; b < a; b++)
+        if (!strcmp(a->name, b->name)) return yaml_text_fail(&r->yaml, n, "key given twice:", word, NULL);
+    if (a->key && a->key->kind == ENGINE) r->out->engine = a;
+    return 0;
+}
+
+static int read_axes(struct reader *r, const yaml_node_t *map, int base) {
+    int rc = map->type == YAML_MAPPING_NODE
+                 ? 0
+                 : yaml_text_fail(&r->yaml, map, base ? "base" : "axes", NULL, "keys with values are expected");
+    for (yaml_node_pair_t *p = rc ? NULL : map->data.mapping.pairs.start; p && p < map->data.mapping.pairs.top && !rc; p++) {
+        const yaml_node_t *name = yaml_text_node(&r->yaml, p->key), *n = yaml_text_node(&r->yaml, p->value);
+        if (r->out->n_axes == SWEEP_AXES) return yaml_text_fail(&r->yaml, name, "at most 40 keys are possible", NULL, NULL);
+        struct axis *a = &r->out->axis[r->out->n_axes];
+        a->base = base;
+        rc = read_name(r, name, a);
+        r->out->n_axes++;
+        if (rc) return rc;
+        if (base) {
+            rc = add_values(r, a, 1);
+            if (!rc) rc = set_value(r, n, a, &a->value[0]);
+        } else if (n->type == YAML_SEQUENCE_NODE) {
+            rc = read_list(r, n, a);
+        } else {
+            rc = n->type == YAML_MAPPING_NODE
+                     ? read_range(r, n, a)
+                     : yaml_text_fail(&r->yaml, n, a->name, yaml_text_of(n), "write [a, b, ...] or {from, to, n}");
+        }
+    }
+    return rc;
+}
+
+/* ---- the file ---- */
+
+static const char *const top_keys[] = {"schema", "version", "base", "axes", "sobol", "timeout"};
+enum { SCHEMA, VERSION, BASE, AXES, SOBOL, TIMEOUT, N_TOP };
+
+static int read_count(struct reader *r, const yaml_node_t *n, const char *name, long most, int *out) {
+    long v = 0;
+    const char *text = yaml_text_of(n);
+    if (!text || text_int(text, 1, most, name, &v, NULL))
+        return yaml_text_fail(&r->yaml, n, name, text ? text : "", "a whole number above 0 is expected");
+    *out = (int)v;
+    return 0;
+}
+
+static int read_top(struct reader *r, int key, const yaml_node_t *n) {
+    const char *text = yaml_text_of(n);
+    switch (key) {
+    case SCHEMA:
+        return text && !strcmp(text, "northwall-sweep")
+                   ? 0
+                   : yaml_text_fail(&r->yaml, n, "schema", text ? text : "", "northwall-sweep is expected");
+    case VERSION:
+        return text && !strcmp(text, "1")
+                   ? 0
+                   : yaml_text_fail(&r->yaml, n, "version", text ? text : "", "this program reads version 1");
+    case BASE: return read_axes(r, n, 1);
+    case AXES: return read_axes(r, n, 0);
+    case SOBOL: return read_count(r, n, "sobol", SWEEP_MOST_POINTS, &r->out->sobol);
+    default: return read_count(r, n, "timeout", 1000000, &r->out->timeout_s);
+    }
+}
+
+/* Whether the sweep uses an engine. */
+static int uses(const struct sweep *s, enum sweep_engine e) {
+    int found = !s->engine && e == SWEEP_SIMULATE;
+    for (int i = 0; s->engine && i < s->engine->n; i++)
+        found |= engine_of(s->engine->value[i].text) == e;
+    return found;
+}
+
+static int has(const struct sweep *s, const char *name) {
+    for (int i = 0; i < s->n_axes; i++)
+        if (!strcmp(s->axis[i].name, name)) return 1;
+    return 0;
+}
+
+static int check(struct reader *r, const yaml_node_t *root) {
+    struct sweep *s = r->out;
+    char why[128];
+    for (int e = 0; e < N_ENGINES; e++)
+        for (int i = 0; i < s->n_axes && uses(s, (enum sweep_engine)e); i++) {
+            snprintf(why, sizeof why, "engine %s does not take it", engines[e]);
+            if (!s->axis[i].base && !takes(&s->axis[i], (enum sweep_engine)e))
+                return yaml_text_fail(&r->yaml, root, "axis", s->axis[i].name, why);
+        }
+    if (!has(s, "model")) return yaml_text_fail(&r->yaml, root, "base", NULL, "the key model is missing");
+    if (!has(s, "cluster") && (uses(s, SWEEP_ESTIMATE) || uses(s, SWEEP_SIMULATE)))
+        return yaml_text_fail(&r->yaml, root, "base", NULL, "the key cluster is missing: of which cards?");
+    if (!s->sobol != !s->n_sobol)
+        return yaml_text_fail(&r->yaml, root, "sobol", NULL,
+                              s->sobol ? "no axis is a range without n, which it would draw"
+                                       : "an axis is a range without n: give n, or sobol: N draws");
+    if (sweep_points(s) > SWEEP_MOST_POINTS)
+        return yaml_text_fail(&r->yaml, root, "axes", NULL, "more than 10000000 points");
+    return 0;
+}
+
+static int draw(struct sweep *s, struct diag *d) {
+    if (!s->sobol) return 0;
+    gsl_qrng *q = gsl_qrng_alloc(gsl_qrng_sobol, (unsigned)s->n_sobol);
+    s->draw = calloc((size_t)s->sobol, (size_t)s->n_sobol * sizeof *s->draw);
+    int rc = q && s->draw ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d draws", s->sobol);
+    for (int i = 0; i < s->sobol && !rc; i++)
+        gsl_qrng_get(q, s->draw + (size_t)i * (size_t)s->n_sobol);
+    if (q) gsl_qrng_free(q);
+    return rc;
+}
+
+static int read_root(struct reader *r) {
+    const yaml_node_t *root = yaml_document_get_root_node(&r->yaml.doc);
+    int seen[N_TOP] = {0}, rc = 0;
+    if (!root) return diag_set(r->yaml.d, ERR_FORMAT, "%.200s:1: empty: a sweep is expected", r->yaml.path);
+    if (root->type != YAML_MAPPING_NODE)
+        return yaml_text_fail(&r->yaml, root, "a sweep", NULL, "valid are schema, version, base, axes, sobol, timeout");
+    for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top && !rc; p++) {
+        const yaml_node_t *name = yaml_text_node(&r->yaml, p->key);
+        const char *word = yaml_text_of(name);
+        int i = 0;
+        while (i < N_TOP && !(word && !strcmp(word, top_keys[i])))
+            i++;
+        if (i == N_TOP)
+            return yaml_text_fail(&r->yaml, name, "unknown key", word ? word : "",
+                                  "valid are schema, version, base, axes, sobol, timeout");
+        if (seen[i]++) return yaml_text_fail(&r->yaml, name, "key given twice:", word, NULL);
+        rc = read_top(r, i, yaml_text_node(&r->yaml, p->value));
+    }
+    for (int i = 0; i <= BASE && !rc; i++)
+        if (!seen[i]) rc = yaml_text_fail(&r->yaml, root, "a sweep needs the key", top_keys[i], NULL);
+    return rc ? rc : check(r, root);
+}
+
+int sweep_parse(struct sweep **out, const char *path, const char *text, size_t len, struct diag *d) {
+    struct sweep *s = *out = calloc(1, sizeof *s);
+    struct reader r = {.out = s};
+    const char *slash = strrchr(path, '/');
+    int rc = s ? yaml_text_parse(&r.yaml, path, text, len, d) : diag_set(d, ERR_MEMORY, "%.200s: no memory for it", path);
+    if (!rc) {
+        s->timeout_s = 600;
+        snprintf(r.folder, sizeof r.folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+        rc = read_root(&r);
+        yaml_document_delete(&r.yaml.doc);
+    }
+    if (!rc) rc = draw(s, d);
+    if (!rc) return 0;
+    sweep_free(s);
+    *out = NULL;
+    return rc;
+}
+
+int sweep_read(struct sweep **out, const char *path, struct diag *d) {
+    char *text = NULL;
+    size_t len = 0;
+    *out = NULL;
+    int rc = text_read_file(path, MAX_BYTES, &text, &len, d);
+    if (!rc) rc = sweep_parse(out, path, text, len, d);
+    free(text);
+    return rc;
+}
+
+void sweep_free(struct sweep *s) {
+    for (int i = 0; s && i < s->n_axes; i++) {
+        for (int k = 0; k < s->axis[i].n && s->axis[i].value; k++)
+            free(s->axis[i].value[k].path);
+        free(s->axis[i].value);
+    }
+    if (s) free(s->draw);
+    free(s);
+}
+
+/* ---- points ---- */
+
+long sweep_points(const struct sweep *s) {
+    double n = s->sobol ? s->sobol : 1;
+    for (int i = 0; i < s->n_axes; i++)
+        if (!s->axis[i].sobol) n *= s->axis[i].n;
+    return n > 1e18 ? LONG_MAX : (long)n;
+}
+
+int sweep_timeout_s(const struct sweep *s) {
+    return s->timeout_s;
+}
+
+/* The words' text grows in out->text, which has room for all axes. */
+static const char *keep(struct sweep_point *p, size_t *used, const char *a, const char *b, const char *c) {
+    char *at = p->text + *used;
+    int n = snprintf(at, sizeof p->text - *used, "%s%s%s", a, b, c);
+    *used += n > 0 ? (size_t)n + 1 : 0;
+    return at;
+}
+
+static void add_words(struct sweep_point *p, size_t *used, const struct axis *a, const char *text, const char *path) {
+    const char *option = a->parameter ? "--set" : p->engine == SWEEP_RUN ? a->key->bench : a->key->simulate;
+    if (!strcmp(a->name, "cards") && p->engine == SWEEP_RUN) p->ranks = atoi(text);
+    if (!*option) return;
+    p->word[p->n_words++] = option;
+    if (a->parameter) {
+        const char *value = keep(p, used, a->name, "=", text);
+        if (a->parameter->kind == PARAMETER_TIME) {
+            --*used; /* over the end of the text: its unit */
+            keep(p, used, "s", "", "");
+        }
+        p->word[p->n_words++] = value;
+    } else {
+        p->word[p->n_words++] = path ? path : keep(p, used, text, "", "");
+    }
+}
+
+static void add_axis(struct sweep_point *p, size_t *used, const struct axis *a, const struct value *v) {
+    uint64_t hash = hash_bytes(a->name, strlen(a->name), v->hash);
+    p->at[p->n].name = a->name;
+    snprintf(p->at[p->n++].value, SWEEP_TEXT, "%s", v->text);
+    p->hash += hash_mix(hash); /* the order of axes does not count */
+    if (!strcmp(a->name, "cluster")) {
+        p->cluster = v->path;
+        p->cluster_hash = v->hash;
+    }
+    add_words(p, used, a, v->text, v->path);
+}
+
+static struct value drawn(const struct sweep *s, const struct axis *a, long row) {
+    struct value v = {{0}, NULL, 0};
+    range_text(a, s->draw[row * s->n_sobol + a->sobol - 1], v.text, sizeof v.text);
+    v.hash = hash_bytes(v.text, strlen(v.text), 0);
+    return v;
+}
+
+void sweep_point(struct sweep_point *p, const struct sweep *s, long i) {
+    size_t used = 0;
+    long index[SWEEP_AXES];
+    *p = (struct sweep_point){.engine = SWEEP_SIMULATE, .hash = hash_bytes(NW_VERSION, strlen(NW_VERSION), 0)};
+    for (int k = s->n_axes - 1; k >= 0; k--) {
+        index[k] = s->axis[k].sobol ? 0 : i % s->axis[k].n;
+        i = s->axis[k].sobol ? i : i / s->axis[k].n;
+    }
+    if (s->engine) p->engine = engine_of(s->engine->value[index[s->engine - s->axis]].text);
+    p->word[p->n_words++] = p->engine == SWEEP_RUN ? "bench" : "simulate";
+    p->at[p->n].name = "engine";
+    snprintf(p->at[p->n++].value, SWEEP_TEXT, "%s", engines[p->engine]);
+    for (int k = 0; k < s->n_axes; k++) {
+        const struct axis *a = &s->axis[k];
+        if (a == s->engine || !takes(a, p->engine)) continue;
+        struct value v = a->sobol ? drawn(s, a, i) : a->value[index[k]];
+        add_axis(p, &used, a, &v);
+    }
+    if (p->engine == SWEEP_ESTIMATE) p->word[p->n_words++] = "--estimate";
+    p->word[p->n_words++] = "--json";
+    if (p->engine == SWEEP_RUN) p->word[p->n_words++] = "--quiet";
+    p->hash = hash_mix(p->hash + (uint64_t)p->engine);
+}
