@@ -409,10 +409,14 @@ static int check_cards(struct reader *r, const yaml_node_t *root, const struct r
     if (host && !rows->host.card.name[0]) return fail(r, host, "host", NULL, "it needs a name");
     if (rows->host.memory_Bps.value || rows->host.memory_alone_Bps.value)
         return fail(r, host, "host", NULL, "its memory is given as levels");
-    for (int i = 0; i < rows->n_links; i++)
-        if (rows->link[i].link.port.den && rows->link[i].medium != NET_FLUID)
-            return fail(r, row_of(r, child(r, root, "links"), i), "link", rows->link[i].name,
-                        "port_bandwidth is for medium: fluid alone");
+    for (int i = 0; i < rows->n_links; i++) {
+        const struct link_row *link = &rows->link[i];
+        const yaml_node_t *n = row_of(r, child(r, root, "links"), i);
+        if (link->link.port.den && link->medium != NET_FLUID)
+            return fail(r, n, "link", link->name, "port_bandwidth is for medium: fluid alone");
+        if (link->transfer == PULL && link->medium != NET_PRIVATE)
+            return fail(r, n, "link", link->name, "messages share a medium, transfer: pull has none: leave medium out");
+    }
     int code = check_levels(r, card, &rows->card.card);
     return code ? code : check_levels(r, host, &rows->host.card);
 }

@@ -239,6 +239,8 @@ static void check_card_errors(void) {
               "medium 'shared': valid are private, fifo, fluid");
     check_bad("    joins: 2\n", "    joins: 2\n    medium: fifo\n    port_bandwidth: {value: 1 B/s, source: s}\n", 37,
               "link 'switch': port_bandwidth is for medium: fluid");
+    check_bad("transfer: push\n    joins: 2\n", "transfer: pull\n    joins: 2\n    medium: fluid\n", 37,
+              "link 'switch': messages share a medium");
     check_bad("cards: 8", "cards: 8.5", 4, "cards '8.5': a whole number from 1");
     check_bad("cards: 8", "cards: 0", 4, "a whole number from 1");
     check_bad("cards: 8", "cards: -8", 4, "a whole number from 1");
