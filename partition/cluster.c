@@ -230,6 +230,15 @@ static int read_text(struct reader *r, const yaml_node_t *n, const char *what, c
     return 0;
 }
 
+/* Names go into lines of text and into pictures. */
+static int read_name(struct reader *r, const yaml_node_t *n, const char *what, char *out, size_t cap) {
+    int code = read_text(r, n, what, out, cap);
+    for (const char *c = out; code == 0 && *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            return fail(r, n, what, NULL, "a text of one line without control characters is expected");
+    return code;
+}
+
 /* A number and a unit, in that of factor 1; rounded, but for REAL. */
 static int read_quantity(struct reader *r, const yaml_node_t *n, const struct key *key, double *out) {
     char valid[160];
@@ -340,7 +349,7 @@ static int read_list(struct reader *r, const yaml_node_t *n, const struct key *k
 static int read_value(struct reader *r, const yaml_node_t *n, const struct key *key, char *base) {
     void *at = base + key->offset;
     switch (key->kind) {
-    case TEXT: return read_text(r, n, key->name, at, key->cap);
+    case TEXT: return read_name(r, n, key->name, at, key->cap);
     case WORD: return read_word(r, n, key, at);
     case VERSION: return read_version(r, n);
     case COUNT: return read_count(r, n, key, at);

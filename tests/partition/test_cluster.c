@@ -228,6 +228,7 @@ static void check_errors(void) {
     check_bad("northwall-cluster", "another", 2, "northwall-cluster is expected");
     check_bad("name: two", "name: two\nname: three", 5, "key given twice: 'name'");
     check_bad("name: two", "name: [two]", 4, "a text is expected");
+    check_bad("name: two", "name: \"t\\ewo\"", 4, "without control characters");
     check_bad("card:\n", "card: 5\nwork:\n", 5, "valid are name, memory, rates");
     check_bad("name: two", "name: \"two", 7, "not YAML");
     check_bad("  - name: net", "  name: net", 17, "not YAML");
