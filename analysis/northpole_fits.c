@@ -178,6 +178,7 @@ static void print_figures(const struct northpole *n, struct frame *t) {
     add_metric(n, t, "energy a token, cards alone", "mJ", "identity: 672 W / throughput",
                1e3 * 16 * NORTHPOLE_CARD_W / tok_s, ENERGY);
     add_metric(n, t, "space metric", "tok/s/1e9", "identity: a card's / 22e9", tok_s / 16 / 22, SPACE);
+    /* At most: had the prompts taken no more than the arithmetic of a layer, 31 ms of 1024 x 0.98745 ms. */
     add_metric(n, t, "decoding alone", "ms/token", "prediction; at most 0.958", NAN, DECODE);
 }
 

@@ -213,7 +213,7 @@ static int bracket(struct search *s, struct reached *out, int down, double *low,
         *low = fmin(from, to);
         *high = fmax(from, to);
         if ((at_from > 0) != (at_to > 0)) return 1;
-        out->nearest = s->target * exp(best);
+        if (!(fabs(log(out->nearest / s->target)) <= fabs(best))) out->nearest = s->target * exp(best);
         if (to == end) return 0;
         from = to;
         at_from = at_to;

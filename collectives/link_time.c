@@ -26,7 +26,8 @@ int link_time_start(struct link *l, struct link_time *t, struct diag *d) {
     for (int r = 0; r < l->size; r++) {
         const struct net_link *link = &t->net->tier[t->tier[r]].link;
         if (r != l->rank && link->pull)
-            return diag_set(d, ERR_UNSUPPORTED, "link %s is read in place (transfer: pull): only messages carry time",
+            return diag_set(d, ERR_UNSUPPORTED,
+                            "link %s is read in place (transfer: pull): only messages carry time; simulate takes it",
                             t->net->tier[t->tier[r]].name);
         if (r != l->rank && link->medium != NET_PRIVATE && !t->bus)
             return diag_set(d, ERR_USAGE, "link %s is a shared medium: its messages need an arbiter",

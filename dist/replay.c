@@ -162,7 +162,7 @@ static int check_cluster(const struct op_log *log, const struct cluster *c, int 
     if (ops_card_hash(c, cards) != log->card_hash)
         return diag_set(d, ERR_PLAN,
                         "%s differs from %s, where the operations were executed, in more than its links: cards, host "
-                        "and work must be the same, as their durations are those of the operations",
+                        "and work must be the same (--straggler too), as their durations are those of the operations",
                         c->name, log->cluster);
     for (int i = 0; i < c->net.n_tiers; i++)
         if (c->net.tier[i].link.pull)

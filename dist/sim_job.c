@@ -73,6 +73,10 @@ int sim_job_make(struct plan **out, struct app *app, const struct model *m, int 
     if (kind) n += kind->hosts;
     int chunk = 0, rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
     if (!app->spec.ctx) app->spec.ctx = tokens + app->spec.n_predict;
+    if (!rc && tokens > app->spec.ctx)
+        return diag_set(d, ERR_RANGE,
+                        "prompts have %d tokens, but the context holds %ld: raise --ctx or shorten --prompt", tokens,
+                        app->spec.ctx);
     if (!rc) rc = setup_plan(out, &chunk, app, m, NULL, &st, strategy_ranks(&st), d);
     app->spec.chunk = chunk;
     return rc;

@@ -222,6 +222,15 @@ static int read_text(struct reader *r, const yaml_node_t *n, const char *what, c
     return 0;
 }
 
+/* Names go into lines of text and into pictures. */
+static int read_name(struct reader *r, const yaml_node_t *n, const char *what, char *out, size_t cap) {
+    int code = read_text(r, n, what, out, cap);
+    for (const char *c = out; code == 0 && *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            return fail(r, n, what, NULL, "a text of one line without control characters is expected");
+    return code;
+}
+
 /* A number and a unit, in that of factor 1; rounded, but for REAL. */
 static int read_quantity(struct reader *r, const yaml_node_t *n, const struct key *key, double *out) {
     char valid[160];
@@ -332,7 +341,7 @@ static int read_list(struct reader *r, const yaml_node_t *n, const struct key *k
 static int read_value(struct reader *r, const yaml_node_t *n, const struct key *key, char *base) {
     void *at = base + key->offset;
     switch (key->kind) {
-    case TEXT: return read_text(r, n, key->name, at, key->cap);
+    case TEXT: return read_name(r, n, key->name, at, key->cap);
     case WORD: return read_word(r, n, key, at);
     case VERSION: return read_version(r, n);
     case COUNT: return read_count(r, n, key, at);
@@ -401,10 +410,14 @@ static int check_cards(struct reader *r, const yaml_node_t *root, const struct r
     if (host && !rows->host.card.name[0]) return fail(r, host, "host", NULL, "it needs a name");
     if (rows->host.memory_Bps.value || rows->host.memory_alone_Bps.value)
         return fail(r, host, "host", NULL, "its memory is given as levels");
-    for (int i = 0; i < rows->n_links; i++)
-        if (rows->link[i].link.port.den && rows->link[i].medium != NET_FLUID)
-            return fail(r, row_of(r, child(r, root, "links"), i), "link", rows->link[i].name,
-                        "port_bandwidth is for medium: fluid alone");
+    for (int i = 0; i < rows->n_links; i++) {
+        const struct link_row *link = &rows->link[i];
+        const yaml_node_t *n = row_of(r, child(r, root, "links"), i);
+        if (link->link.port.den && link->medium != NET_FLUID)
+            return fail(r, n, "link", link->name, "port_bandwidth is for medium: fluid alone");
+        if (link->transfer == PULL && link->medium != NET_PRIVATE)
+            return fail(r, n, "link", link->name, "messages share a medium, transfer: pull has none: leave medium out");
+    }
     int code = check_levels(r, card, &rows->card.card);
     return code ? code : check_levels(r, host, &rows->host.card);
 }

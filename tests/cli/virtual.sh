@@ -168,6 +168,7 @@ fails "clock of no cluster" 2 "--clock virtual: of which cluster?" 1 run --model
 fails "cluster without a clock" 2 "give --clock virtual" 3 run --model "$kjv" --cluster "$h100" --prompt a
 fails "clock of another kind" 2 "--clock 'lamport': expected real or virtual" 1 run --model "$kjv" --clock lamport --prompt a
 fails "prompt that is a text" 2 "the number of its tokens" 1 simulate --model "$kjv" --cluster "$h100" --prompt "In the"
+fails "prompts beyond the context" 8 "prompts have 9 tokens, but the context holds 8: raise --ctx" 1 simulate "${small[@]}" --prompt 9 --ctx 8
 fails "too few cards" 6 "takes 32 cards, but northpole-16 has 16" 1 simulate --model llama3-8b --cluster "$northpole" --pp 32
 fails "too small a frame buffer" 6 "take 9.16 KiB, and the frame buffer of NorthPole holds 6.00 KiB: use a smaller --chunk" 1 simulate --model "$kjv" \
     --cluster "$tmp/frames.yaml" --pp 2 --users 2 --micro-batches 1 --prompt 9 --generate 4 --chunk 9

@@ -228,6 +228,7 @@ static void check_errors(void) {
     check_bad("northwall-cluster", "another", 2, "northwall-cluster is expected");
     check_bad("name: two", "name: two\nname: three", 5, "key given twice: 'name'");
     check_bad("name: two", "name: [two]", 4, "a text is expected");
+    check_bad("name: two", "name: \"t\\ewo\"", 4, "without control characters");
     check_bad("card:\n", "card: 5\nwork:\n", 5, "valid are name, memory, rates");
     check_bad("name: two", "name: \"two", 7, "not YAML");
     check_bad("  - name: net", "  name: net", 17, "not YAML");
@@ -239,6 +240,8 @@ static void check_card_errors(void) {
               "medium 'shared': valid are private, fifo, fluid");
     check_bad("    joins: 2\n", "    joins: 2\n    medium: fifo\n    port_bandwidth: {value: 1 B/s, source: s}\n", 37,
               "link 'switch': port_bandwidth is for medium: fluid");
+    check_bad("transfer: push\n    joins: 2\n", "transfer: pull\n    joins: 2\n    medium: fluid\n", 37,
+              "link 'switch': messages share a medium");
     check_bad("cards: 8", "cards: 8.5", 4, "cards '8.5': a whole number from 1");
     check_bad("cards: 8", "cards: 0", 4, "a whole number from 1");
     check_bad("cards: 8", "cards: -8", 4, "a whole number from 1");
