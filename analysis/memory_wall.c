@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 int wall_plan(struct plan **out, const char *preset, const char *storage, int tokens, int threads, struct diag *d) {
-    struct model_shape shape;
+    struct model_shape shape = {0};
     struct strategy st;
     int rc = preset_shape(&shape, preset, storage, tokens, d);
     struct plan_opts o = {.decoder = {.linear_bits = ACT_I8,

@@ -26,7 +26,7 @@
 #define SHARES(users, title)                                                                                           \
     FIGURE_STYLE "set title '" title "'\nset xlabel 'year (2022: estimated; later: extrapolated)'\n"                   \
                  "set ylabel 'part of the critical path, %'\nset yrange [0:100]\n"                                     \
-                 "scenario = \"links at a device's rate\"\nusers = " users                                       \
+                 "scenario = \"links at a device's rate\"\nusers = " users                                             \
                  "\nplot \\\n" SHARE("7", "memory", "1") ", \\\n" SHARE("8", "compute", "2") ", \\\n" SHARE(           \
                      "9", "link bandwidth", "3") ", \\\n" SHARE("10", "link latency", "4") "\n"
 

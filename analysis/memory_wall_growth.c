@@ -1,5 +1,6 @@
 /* Growth: the printed rates, what the figures mix, how far apart the curves are. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "memory_wall.h"
@@ -79,9 +80,12 @@ static void add_slope(struct frame *t, const struct trend_slope *s, double years
 }
 
 static void slope_columns(struct frame *t, const char *name) {
-    frame_column(t, name, "x", 3);
-    frame_column(t, "low", "x", 3);
-    frame_column(t, "high", "x", 3);
+    static const char *const part[] = {"", " low", " high"};
+    for (int i = 0; i < 3; i++) {
+        char text[48];
+        snprintf(text, sizeof text, "%s%s", name, part[i]);
+        frame_column(t, text, "x", 3);
+    }
 }
 
 static void add_two_years(struct frame *t, const struct printed *p, const struct trend *fit) {
@@ -118,9 +122,8 @@ static int show_printed(struct memory_wall *w) {
         "points);\n"
         "robust: biweight. Points of a figure are no sample of all devices: the intervals tell how well these points "
         "tell\na rate, not how well they were chosen.");
-    struct frame *twenty = report_table(w->page, "growth20", "Growth in 20 years",
-                                        "The same fits. No series of 2021 or 2024 but that of peak FLOP/s spans 20 "
-                                        "years or more by much: the others are extrapolated.");
+    struct frame *twenty =
+        report_table(w->page, "growth20", "Growth in 20 years", "The same fits; their points span 17 to 26 years.");
     frame_column(two, "quantity", "", 0);
     frame_column(two, "version", "", 0);
     frame_column(two, "n", "", 3);
@@ -228,9 +231,9 @@ static int show_mixes(struct memory_wall *w) {
     int rc = 0;
     frame_column(t, "what", "", 0);
     frame_column(t, "n", "", 3);
-    slope_columns(t, "as drawn");
+    slope_columns(t, "drawn");
     frame_column(t, "otherwise", "", 0);
-    frame_column(t, "n", "other", 3);
+    frame_column(t, "other n", "", 3);
     slope_columns(t, "other");
     frame_column(t, "ratio", "x", 3);
     for (int i = 0; i < N_MIXES && !rc; i++) {

@@ -212,17 +212,32 @@ static int measure(struct memory_wall *w, struct runs *r) {
     return rc;
 }
 
-static void add_latency(struct frame *t, const struct memory_wall *w, int m, int i, const struct stats_median *s,
-                        double unit_s) {
+/* Median and interval of n samples times `unit`; dashes without samples. */
+static void add_median(struct frame *t, const double *samples, int n, double unit) {
+    double v[BENCH_MAX_REPEAT];
+    struct stats_median s = {.median = NAN, .low = NAN, .high = NAN};
+    if (n) {
+        memcpy(v, samples, (size_t)n * sizeof *v);
+        s = stats_median(v, n);
+    }
+    frame_number(t, unit * s.median);
+    frame_number(t, s.low <= s.high ? unit * s.low : NAN);
+    frame_number(t, s.low <= s.high ? unit * s.high : NAN);
+}
+
+/* The ratio is that of two times in one run: a machine that is slow for minutes is in both. */
+static void add_latency(struct frame *t, const struct memory_wall *w, int m, int i, const struct runs *r) {
+    double ratio[BENCH_MAX_REPEAT];
+    int n = r && i <= r->last ? r->n : 0;
+    for (int run = 0; run < n; run++)
+        ratio[run] = r->s[m][i][run] / r->s[0][0][run];
     frame_text(t, "%s", models[m]);
     frame_number(t, lengths[i]);
     frame_number(t, published(w, m, i, "latency"));
-    frame_number(t, s ? s->median / unit_s : NAN);
-    frame_number(t, s ? 1e3 * s->median : NAN);
-    frame_number(t, s && s->low <= s->high ? 1e3 * s->low : NAN);
-    frame_number(t, s && s->low <= s->high ? 1e3 * s->high : NAN);
-    frame_number(t, s ? s->n : NAN);
-    frame_text(t, s ? "measured" : "not measured");
+    add_median(t, ratio, n, 1);
+    add_median(t, r ? r->s[m][i] : NULL, n, 1e3);
+    frame_number(t, n ? n : NAN);
+    frame_text(t, n ? "measured" : "not measured");
     frame_end_row(t);
 }
 
@@ -231,6 +246,8 @@ static void latency_columns(struct frame *t) {
     frame_column(t, "tokens", "", 4);
     frame_column(t, "published", "x", 4);
     frame_column(t, "here", "x", 4);
+    frame_column(t, "low", "x", 4);
+    frame_column(t, "high", "x", 4);
     frame_column(t, "median", "ms", 4);
     frame_column(t, "low", "ms", 4);
     frame_column(t, "high", "ms", 4);
@@ -239,16 +256,15 @@ static void latency_columns(struct frame *t) {
 }
 
 /* runs NULL: not measured. */
-static void show_latency(struct memory_wall *w, struct runs *r) {
-    double unit_s = NAN;
+static void show_latency(struct memory_wall *w, const struct runs *r) {
     char note[512];
     int threads = app_threads(&w->app->spec);
     if (r)
         snprintf(
             note, sizeof note,
             "Over that of bert-base at 128 tokens. Published: Xeon Gold 6242. Measured: this machine, %d thread%s, "
-            "synthetic\nweights in Q8_0, medians of %d runs in turns with intervals of 95 %% by binomial ranks; "
-            "gpt2 with its output layer.",
+            "synthetic\nweights in Q8_0, medians of %d runs in turns with intervals of 95 %% by binomial ranks, ratios "
+            "within a run;\ngpt2 with its output layer.",
             threads, threads > 1 ? "s" : "", r->n);
     else
         snprintf(note, sizeof note,
@@ -257,13 +273,8 @@ static void show_latency(struct memory_wall *w, struct runs *r) {
     struct frame *t = report_table(w->page, "latency", "Latency of one text", note);
     latency_columns(t);
     for (int m = 0; m < MODELS; m++)
-        for (int i = 0; i < LENGTHS; i++) {
-            struct stats_median s = {0};
-            int has = r && i <= r->last;
-            if (has) s = stats_median(r->s[m][i], r->n);
-            if (has && m == 0 && i == 0) unit_s = s.median;
-            add_latency(t, w, m, i, has ? &s : NULL, unit_s);
-        }
+        for (int i = 0; i < LENGTHS; i++)
+            add_latency(t, w, m, i, r);
 }
 
 int wall_profile(struct memory_wall *w) {

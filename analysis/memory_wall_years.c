@@ -19,12 +19,9 @@ struct scenario {
 };
 
 static const struct scenario scenarios[N_SCENARIOS] = {
-    {"links at a lane's rate", WALL_LINK, 0, 1},
-    {"links at a device's rate", WALL_DEVICE_LINK, 0, 1},
-    {"links and latency at it", WALL_DEVICE_LINK, 1, 1},
-    {"links at a lane's rate", WALL_LINK, 0, 64},
-    {"links at a device's rate", WALL_DEVICE_LINK, 0, 64},
-    {"links and latency at it", WALL_DEVICE_LINK, 1, 64},
+    {"links at a lane's rate", WALL_LINK, 0, 1},           {"links at a device's rate", WALL_DEVICE_LINK, 0, 1},
+    {"links and latency at it", WALL_DEVICE_LINK, 1, 1},   {"links at a lane's rate", WALL_LINK, 0, 64},
+    {"links at a device's rate", WALL_DEVICE_LINK, 0, 64}, {"links and latency at it", WALL_DEVICE_LINK, 1, 64},
 };
 
 /* ---- one year ---- */

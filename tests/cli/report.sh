@@ -55,14 +55,14 @@ ok "all but one by their digits" [ "$(grep -c "rounds to it" "$out/growth.csv")"
 ok "over 20 years too" [ "$(grep -c "rounds to it" "$out/growth20.csv")" = 5 ]
 ok "fits lie in their intervals" wall 'NR > 1 && !($7 < $6 && $6 < $8 && $9 < $6 && $6 < $10) { bad = 1 } END { exit bad || NR < 2 }' growth
 ok "a lane grows less than a device's links" wall '/^.interconnect.* 2024/ && $11 > 1.05 { found = 1 } END { exit !found }' mixes
-ok "FLOP/s outgrow DRAM" wall '/^FLOP.s over DRAM. 2024|^"FLOP.s over DRAM; 2024/ && $3 > 1 && $6 == "yes" { found = 1 } END { exit !found }' gaps
+ok "FLOP/s outgrow DRAM" wall '/^.?FLOP.s over DRAM; 2024/ && $3 > 1 && $6 == "yes" { found = 1 } END { exit !found }' gaps
 ok "operations by the rule are the survey's, but bert-large's" wall '
     NR > 1 { off = $4 / $3; if ($1 == "bert-large" ? off < 1.04 || off > 1.09 : off < 0.97 || off > 1.025) bad = 1 }
     END { exit bad || NR != 19 }' intensity
 ok "generation has two operations a byte or less" wall '$1 == "gpt2" && !($11 > 1.7 && $11 < 2.1) { bad = 1 } END { exit bad }' intensity
 ok "texts of 128 tokens are measured" [ "$(grep -c ',128,.*,1,measured' "$out/latency.csv")" = 3 ]
 ok "the first is the unit" [ "$(wall '$1 == "bert-base" && $2 == 128 { print $4 }' latency)" = 1 ]
-ok "longer ones are not, and say so" [ "$(grep -c ',,,,,,not measured' "$out/latency.csv")" = 15 ]
+ok "longer ones are not, and say so" [ "$(grep -c ',,,,,,,,not measured' "$out/latency.csv")" = 15 ]
 ok "shares of each year sum to 100" wall '
     NR > 1 { sum = $7 + $8 + $9 + $10 + $11; if (sum < 99.99 || sum > 100.01) bad = 1 } END { exit bad || NR != 67 }' years
 ok "years to come are extrapolated, with an interval" wall '
