@@ -174,6 +174,34 @@ static double log_jacobian(const struct fit *f, const double *x, double y) {
     return -log(f->model->logarithmic || !(value > 0) ? y : value);
 }
 
+/* A residual and the line of its row. */
+struct told {
+    int line;
+    double r;
+};
+
+static int by_line(const void *a, const void *b) {
+    return ((const struct told *)a)->line - ((const struct told *)b)->line;
+}
+
+/* r is in order of x, and afterwards in that of the file. */
+static int judge_order(struct fit *f, const struct fit_data *data, double *r) {
+    struct told *told = malloc((size_t)data->n * sizeof *told);
+    if (!told) return 1;
+    int noise = f->scale > 1e-8; /* else there are only roundings */
+    f->lag1_x = stat_lag1(r, data->n);
+    f->depends_x = noise && f->lag1_x > 0 && stat_depends(r, data->n);
+    for (int i = 0; i < data->n; i++)
+        told[i] = (struct told){data->line[i], r[i]};
+    qsort(told, (size_t)data->n, sizeof *told, by_line);
+    for (int i = 0; i < data->n; i++)
+        r[i] = told[i].r;
+    f->lag1_rows = stat_lag1(r, data->n);
+    f->depends_rows = noise && stat_depends(r, data->n);
+    free(told);
+    return 0;
+}
+
 static int judge(struct fit *f, const struct fit_data *data) {
     double *r = malloc((size_t)data->n * sizeof *r), jacobian = 0;
     if (!r) return 1;
@@ -186,10 +214,9 @@ static int judge(struct fit *f, const struct fit_data *data) {
     }
     f->log_likelihood = stat_t4_likelihood(&f->scale, r, data->n) + jacobian;
     f->aicc = stat_aicc(f->log_likelihood, f->shape.n_terms + f->shape.extra + 1, data->n);
-    f->lag1 = stat_lag1(r, data->n);
-    f->depends = f->scale > 1e-8 && stat_depends(r, data->n);
+    int rc = judge_order(f, data, r);
     free(r);
-    return !finite;
+    return rc || !finite;
 }
 
 static int wrong_sign(const struct fit *f) {

@@ -48,7 +48,8 @@ static struct frame *table(struct report_page *page, const struct fit_request *r
 
 static const char *remark(const struct fit_list *l, int i) {
     const struct fit *f = &l->fit[i];
-    if (f->depends) return "residuals follow one another: another form, or rows that depend";
+    if (f->depends_x) return "residuals follow one another over x: another form";
+    if (f->depends_rows) return "neighbouring rows of the file depend: intervals are too narrow";
     if (f->condition > FIT_COLLINEAR) return "columns nearly collinear: parameters are known only together";
     if (i && f->aicc - l->fit[0].aicc < STAT_DISTINCT) return "not distinguishable from the best";
     return i ? "" : "best";
@@ -85,7 +86,8 @@ static void add_candidates(struct report_page *page, const struct fit_request *r
     frame_column(t, "residual SE", "%", 3);
     frame_column(t, "left out", "%", 3);
     frame_column(t, "condition", "", 3);
-    frame_column(t, "lag-1", "", 2);
+    frame_column(t, "lag-1 by x", "", 2);
+    frame_column(t, "by row", "", 2);
     frame_column(t, "AICc", "", 6);
     frame_column(t, "delta", "", 3);
     frame_column(t, "weight", "", 3);
@@ -99,7 +101,8 @@ static void add_candidates(struct report_page *page, const struct fit_request *r
         frame_number(t, 100 * f->sigma);
         frame_number(t, 100 * f->left_out);
         frame_number(t, f->condition);
-        frame_number(t, f->lag1);
+        frame_number(t, f->lag1_x);
+        frame_number(t, f->lag1_rows);
         frame_number(t, f->aicc);
         frame_number(t, f->aicc - l->fit[0].aicc);
         frame_number(t, f->weight);

@@ -133,7 +133,8 @@ static void check_exact(const struct planted *p) {
     for (int i = 0; i < n; i++)
         CHECK(fabs(out[i].value / p->parameter[i] - 1) < 1e-8, "%s, %s: %.12g in place of %.12g", p->model, out[i].name,
               out[i].value, p->parameter[i]);
-    CHECK(!f->depends && f->left_out < 1e-8, "%s: lag-1 %.3f, left out %.3g", p->model, f->lag1, f->left_out);
+    CHECK(!f->depends_x && !f->depends_rows && f->left_out < 1e-8, "%s: lag-1 %.3f, left out %.3g", p->model, f->lag1_x,
+          f->left_out);
     fit_list_free(&list);
     fit_data_free(&data);
 }
@@ -208,7 +209,7 @@ static void check_wrong(const char *right, const char *wrong) {
             at++;
         CHECK(list.fit[0].model == m[1] && list.fit[at].aicc - list.fit[0].aicc > 10, "%s beside %s: %s is best", right,
               wrong, list.fit[0].model->name);
-        CHECK(list.fit[at].depends, "%s of data of %s: lag-1 %.2f", wrong, right, list.fit[at].lag1);
+        CHECK(list.fit[at].depends_x, "%s of data of %s: lag-1 %.2f", wrong, right, list.fit[at].lag1_x);
         CHECK(list.fit[at].weight < 0.01 && list.fit[0].weight > 0.2, "weights %g %g", list.fit[at].weight,
               list.fit[0].weight);
         fit_list_free(&list);
@@ -282,6 +283,21 @@ static void check_breaks(const struct planted *p, int draws) {
         CHECK(covered[0][i] >= 0.85 * draws && covered[1][i] >= 0.85 * draws, "breakpoint %d", i);
 }
 
+/* Three runs of the same sizes, each with a speed of its own: the form is right, rows are not independent. */
+static void check_runs(void) {
+    static const struct planted once = {"hockney", 0, 1, {SIZES}, hockney, 0, {0}, 0};
+    struct fit_data data;
+    struct fit f;
+    plant(&data, &once, 3, 0.02, 21);
+    for (int i = 0; i < data.n; i++) {
+        data.line[i] = i / 3 + 100 * (i % 3);
+        data.y[i] *= 1 + 0.2 * (i % 3);
+    }
+    CHECK(!fit_solve(&f, model_of(&once), 0, &data, NULL) && f.depends_rows && !f.depends_x,
+          "lag-1 by x %.2f, by row %.2f", f.lag1_x, f.lag1_rows);
+    fit_data_free(&data);
+}
+
 /* ---- crossings ---- */
 
 static double slow_start(const double *x) {
@@ -349,6 +365,7 @@ int main(int argc, char **argv) {
     check_wrong("usl", "hockney");
     check_wrong("exponential", "hockney");
     check_same();
+    check_runs();
     check_bootstrap(&rows[0]);
     check_breaks(&rows[1], draws / 10);
     check_crossover(draws / 10);

@@ -201,4 +201,21 @@ ranks 4 bench -m "$kjv" --pp 4 --prompt "And" -n 3 --repeat 1 --no-verify --json
 waits=$(tr -d ' \n' <"$tmp/short" | grep -oE '"(wait_share|share_collective_wait|share_pipeline_bubble)":[^,}]*' | head -n 3 | cut -d: -f2 | tr '\n' ' ')
 ok "waiting, of which in collectives and bubble: $waits" awk -v w="$waits" \
     'BEGIN { split(w, a, " "); exit !(a[1] > 0 && a[1] <= 1 && a[2] + a[3] <= a[1] + 1e-9) }'
+# fit: measured all-reduces, whose runs differ.
+fit="$source/docs/fits/allreduce.csv"
+"$northwall" fit hockney,bspline "$fit" --x size --y one-shot --at 65536,4194304 --plot "$tmp/fit.gp" >"$tmp/fit"
+ok "fit: two models" [ "$(grep -c '^  hockney  *a ' "$tmp/fit")" = 2 -a "$(grep -c '^  bspline  *elasticity' "$tmp/fit")" = 3 ]
+ok "fit: what is as good" grep -q "NOT DISTINGUISHABLE from" "$tmp/fit"
+ok "fit: rows that depend" grep -q "hockney .*rows of the file depend" "$tmp/fit"
+ok "fit: beyond the data" [ "$(grep -c ' 4194304 .*extrapolation$' "$tmp/fit")" = 2 -a "$(grep -c ' 65536 .*within the data$' "$tmp/fit")" = 2 ]
+ok "fit --plot: data and curves" [ "$(grep -c '^plot' "$tmp/fit.gp")" = 2 ]
+"$northwall" fit hockney "$fit" --x size --y one-shot --json >"$tmp/fit1"
+"$northwall" fit hockney "$fit" --x size --y one-shot --json --seed 2 >"$tmp/fit2"
+"$northwall" fit hockney - --x size --y one-shot --json <"$fit" | sed "s|\"title\": \"-\"|\"title\": \"$fit\"|" >"$tmp/fit3"
+for key in AICc "residual SE \[%\]" "pairs low" "residuals high" "lag-1 by x" "residual \[%\]"; do
+    ok "fit --json: $key" grep -q "\"$key\": [-0-9]" "$tmp/fit1"
+done
+ok "fit: the same from standard input" cmp "$tmp/fit1" "$tmp/fit3"
+ok "fit: another seed, other draws" sh -c '! cmp -s "$1" "$2"' _ "$tmp/fit1" "$tmp/fit2"
+ok "fit crossover: as many crossings as it says" sh -c '"$1" fit hockney,crossover "$2" --x size --y one-shot,mpi | grep -q "% of 1000 draws cross as often"' _ "$northwall" "$fit"
 finish

@@ -96,8 +96,8 @@ struct fit {
     double condition; /* of the columns at unit length; above FIT_COLLINEAR parameters are known only together; NaN: no
                          columns */
     double left_out; /* median of |residual| where the row was left out of the fit, over at most 100 rows */
-    double lag1; /* of the residuals in order of x */
-    int depends; /* they follow one another: the form is not the data's, or rows are not independent */
+    double lag1_x, lag1_rows; /* of the residuals in order of x, and of the file */
+    int depends_x, depends_rows; /* they follow one another: the form is not the data's; the rows are not independent */
 };
 #define FIT_COLLINEAR 30.0 /* Belsley, Kuh & Welsch 1980 */
 
