@@ -72,11 +72,11 @@ struct results {
 
 static int failed(const struct results *r, struct diag *d) {
     int code = sqlite3_errcode(r->db);
-    return diag_set(d, code == SQLITE_NOTADB ? ERR_FORMAT : ERR_IO, "%.200s: %s%s", r->path,
-                    code == SQLITE_FULL     ? "no space left for it: what was committed stays; make room and run again"
-                    : code == SQLITE_NOTADB ? "not an SQLite file"
-                                            : sqlite3_errmsg(r->db),
-                    code == SQLITE_IOERR ? " (a full disk?)" : "");
+    if (code == SQLITE_NOTADB) return diag_set(d, ERR_FORMAT, "%.200s: not an SQLite file", r->path);
+    if (code != SQLITE_FULL && code != SQLITE_IOERR)
+        return diag_set(d, ERR_IO, "%.200s: %.200s", r->path, sqlite3_errmsg(r->db));
+    return diag_set(d, ERR_IO, "%.200s: no space left, or a disk that fails (%s): what was committed stays: make room, "
+                    "run again", r->path, sqlite3_errmsg(r->db));
 }
 
 static int execute(struct results *r, const char *text, struct diag *d) {

@@ -94,7 +94,9 @@ static json_t *new_row(const struct sweep_point *p) {
     char now[32];
     time_t t = time(NULL);
     struct tm tm;
-    json_t *row = json_pack("{s:s, s:{}, s:{}}", "status", "ok", "parameters", "values");
+    static const char *const kinds[] = {"estimated", "simulated", "measured"}; /* enum sweep_engine */
+    json_t *row =
+        json_pack("{s:s, s:s, s:{}, s:{}}", "status", "ok", "kind", kinds[p->engine], "parameters", "values");
     char *command = sweep_command(p);
     strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
     set_hash(row, "point", p->hash);
@@ -183,7 +185,6 @@ static void add_values(json_t *row, json_t *from) {
             add_value(values, inner, member, name, q);
         }
     }
-    json_object_set(row, "kind", json_object_get(from, "kind"));
 }
 
 /* ---- estimated and simulated ---- */
