@@ -21,9 +21,9 @@
         "  using (strcol(1) eq word(names, i) && int($2) == int(c) && strcol(8) eq 'yes' ? $4 : NaN):" column " \\\n"  \
         "  with linespoints lc rgb color(i) pt 4+2*i dt 1+int(log(int(c))/log(2)+0.5) lw 1.5 \\\n"                     \
         "  title word(names, i).(int(c) > 1 ? ' x '.c : ''), \\\n"                                                     \
-        "  'figure2.csv' skip 1 using (strcol(1) eq 'GPU as published' && strstrt('" counts                              \
+        "  'figure2.csv' skip 1 using (strcol(1) eq 'GPU as published' && strstrt('" counts                            \
         "', strcol(2)) ? $4 : NaN):" column                                                                            \
-        " with points lc rgb 'black' pt 2 ps 1.6 lw 1.5 title 'GPU as published (from ratios)', \\\n"                    \
+        " with points lc rgb 'black' pt 2 ps 1.6 lw 1.5 title 'GPU as published (from ratios)', \\\n"                  \
         "  'figure2.csv' skip 1 using (strcol(1) eq 'NorthPole' ? $4 : NaN):" column " \\\n"                           \
         "  with points lc rgb 'black' pt 7 ps 1.8 title 'NorthPole x 16, published'\n"
 
