@@ -2,6 +2,7 @@
  * elasticity d ln y/d ln x. C. de Boor, "A practical guide to splines", 1978. All of GSL's splines are here: 2.8 has
  * another interface than 2.7. */
 #include <gsl/gsl_bspline.h>
+#include <gsl/gsl_errno.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -23,6 +24,7 @@ static int shape(struct fit_shape *s, const struct fit_data *data) {
 
 /* The basis functions or their first derivatives at ln x, which beyond the data are the end piece's. */
 static int basis(const struct fit_shape *s, double at, int derivative, double *out) {
+    gsl_error_handler_t *before = gsl_set_error_handler_off();
     gsl_bspline_workspace *w = gsl_bspline_alloc(ORDER, (size_t)knots(s));
     gsl_matrix *m = gsl_matrix_alloc((size_t)s->n_terms, 2);
     double inside = fmin(fmax(at, s->at[0]), s->at[1]);
@@ -33,6 +35,7 @@ static int basis(const struct fit_shape *s, double at, int derivative, double *o
                               : gsl_matrix_get(m, (size_t)i, 0) + (at - inside) * gsl_matrix_get(m, (size_t)i, 1);
     gsl_matrix_free(m);
     if (w) gsl_bspline_free(w);
+    gsl_set_error_handler(before);
     return rc;
 }
 

@@ -7,17 +7,17 @@
  *        |   ,-'
  *        +---------------- s
  *
- * All sets of breakpoints with at least 4 sizes a line are tried, by sums over each line that reweighting with
- * Student's t of 4 degrees of freedom keeps from outliers. */
+ * All sets of breakpoints with at least 4 sizes a line, of up to 64 sizes, are tried, by sums over each line that
+ * reweighting with Student's t of 4 degrees of freedom keeps from outliers. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "analysis/fit.h"
 
-enum { MOST_SEGMENTS = 3, LEAST_SIZES = 4, MOST_SIZES = 256 };
+enum { MOST_SEGMENTS = 3, LEAST_SIZES = 4, MOST_SIZES = 64 };
 
-/* Rows of equal size belong to one line: first[i] is the first row of size i. */
+/* Rows of equal size belong to one line: first[i] is the first row of size i. 0: more than MOST_SIZES. */
 static int find_sizes(const struct fit_data *data, int *first) {
     int n = 0;
     for (int i = 0; i < data->n; i++) {
@@ -101,12 +101,10 @@ static int search(struct fit_shape *s, const struct fit_data *data, int segments
     int first[MOST_SIZES + 1], at[MOST_SEGMENTS] = {0}, sizes = find_sizes(data, first);
     if (sizes < segments * LEAST_SIZES) return 0;
     size_t n = (size_t)(sizes + 1);
-    double *cost = segments > 1 ? malloc((n * n + (size_t)data->n) * sizeof *cost) : NULL;
-    if (segments > 1 && !cost) return 0;
-    if (cost) {
-        all_lines(data, first, sizes, cost + n * n, cost);
-        best_breaks(cost, sizes, segments, at);
-    }
+    double *cost = malloc((n * n + (size_t)data->n) * sizeof *cost);
+    if (!cost) return 0;
+    all_lines(data, first, sizes, cost + n * n, cost);
+    best_breaks(cost, sizes, segments, at);
     free(cost);
     for (int i = 0; i + 1 < segments; i++)
         s->at[i] = data->x[first[at[i]]];
@@ -118,8 +116,10 @@ static int shape(struct fit_shape *s, const struct fit_data *data) {
     int segments = s->candidate + 1;
     s->n_terms = 2 * segments;
     s->extra = segments - 1;
-    snprintf(s->text, sizeof s->text, "%s", text[s->candidate]);
-    return search(s, data, segments);
+    int first[MOST_SIZES + 1], many = segments == 1 && find_sizes(data, first) == 0;
+    snprintf(s->text, sizeof s->text, many ? "%s: breaks of more than %d sizes are not looked for" : "%s",
+             text[s->candidate], MOST_SIZES);
+    return segments == 1 || search(s, data, segments);
 }
 
 static int segment_of(const struct fit_shape *s, double x) {
