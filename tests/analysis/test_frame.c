@@ -79,7 +79,7 @@ static void check_broken(void) {
         struct frame *f = how < 2 ? example() : frame_new("wide", "", "");
         if (how == 0) frame_text(f, "alone"), frame_end_row(f);
         if (how == 1) frame_column(f, "late", "", 0);
-        for (int i = 0; how == 2 && i < 99; i++)
+        for (int i = 0; how == 2 && i < 999; i++)
             frame_column(f, "more", "", 0);
         free(text_of(f, 0, 10, &d));
         CHECK(d.code == ERR_MEMORY, "case %d was printed", how);
