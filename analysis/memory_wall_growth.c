@@ -95,8 +95,8 @@ static void add_two_years(struct frame *t, const struct printed *p, const struct
     frame_text(t, "%.0f to %.0f", floor(fit->first), floor(fit->last));
     frame_number(t, p->in_2);
     add_slope(t, &fit->least, 2);
-    frame_number(t, trend_growth(fit->boot_low, 2));
-    frame_number(t, trend_growth(fit->boot_high, 2));
+    frame_number(t, trend_growth(fit->boot.low, 2));
+    frame_number(t, trend_growth(fit->boot.high, 2));
     add_slope(t, &fit->robust, 2);
     frame_number(t, 12 * log(2) / fit->least.is);
     frame_text(t, "%s", verdict(fit, 2, p->in_2, p->digits));
@@ -109,8 +109,8 @@ static void add_twenty_years(struct frame *t, const struct printed *p, const str
     frame_text(t, "%s", p->version);
     frame_number(t, p->in_20);
     add_slope(t, &fit->least, 20);
-    frame_number(t, trend_growth(fit->boot_low, 20));
-    frame_number(t, trend_growth(fit->boot_high, 20));
+    frame_number(t, trend_growth(fit->boot.low, 20));
+    frame_number(t, trend_growth(fit->boot.high, 20));
     frame_text(t, "%s", verdict(fit, 20, p->in_20, 1));
     frame_end_row(t);
 }

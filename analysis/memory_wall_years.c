@@ -147,8 +147,9 @@ static void add_years(struct frame *t, const struct scenario *s, struct future *
         frame_number(t, s->users);
         frame_number(t, FIRST_YEAR + k);
         frame_number(t, y->ms);
-        frame_number(t, k ? trend_quantile(f->ms[k], DRAWS, 0.025) : NAN);
-        frame_number(t, k ? trend_quantile(f->ms[k], DRAWS, 0.975) : NAN);
+        struct stat_interval ms = stat_percentile(f->ms[k], DRAWS);
+        frame_number(t, k ? ms.low : NAN);
+        frame_number(t, k ? ms.high : NAN);
         for (int i = 0; i < NET_SHARES; i++)
             frame_number(t, 100 * y->share[i]);
         frame_text(t, "%s", binds(y));

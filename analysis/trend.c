@@ -1,17 +1,13 @@
 #include "analysis/trend.h"
 
-#include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_fit.h>
 #include <gsl/gsl_multifit.h>
 #include <gsl/gsl_rng.h>
-#include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
-
-enum { LEAST_FREEDOM = 3 };
 
 double trend_year(const char *date) {
     struct tm t = {0}, epoch = {.tm_year = 100, .tm_mday = 1};
@@ -24,27 +20,26 @@ double trend_growth(double slope, double years) {
     return exp(slope * years);
 }
 
-double trend_quantile(double *v, int n, double q) {
-    gsl_sort(v, 1, (size_t)n);
-    return gsl_stats_quantile_from_sorted_data(v, 1, (size_t)n, q);
+static struct trend_slope slope_of(double is, double variance, int n) {
+    struct stat_interval t = stat_t(is, sqrt(variance), n - 2);
+    return (struct trend_slope){is, t.low, t.high};
 }
 
-static struct trend_slope slope_of(double is, double variance, int n) {
-    if (n - 2 < LEAST_FREEDOM) return (struct trend_slope){is, NAN, NAN};
-    double half = gsl_cdf_tdist_Pinv(0.975, n - 2) * sqrt(variance);
-    return (struct trend_slope){is, is - half, is + half};
+static double least_squares(const double *x, const double *y, int n, double *variance) {
+    double a, b, aa, ab, squares;
+    gsl_fit_linear(x, 1, y, 1, (size_t)n, &a, &b, &aa, &ab, variance, &squares);
+    return b;
 }
 
 static struct trend_slope fit_least(const double *x, const double *y, int n) {
-    double a, b, aa, ab, bb, squares;
-    gsl_fit_linear(x, 1, y, 1, (size_t)n, &a, &b, &aa, &ab, &bb, &squares);
-    return slope_of(b, bb, n);
+    double variance, slope = least_squares(x, y, n, &variance);
+    return slope_of(slope, variance, n);
 }
 
 /* Too few points for a robust scale: NaN. */
 static struct trend_slope fit_robust(const double *x, const double *y, int n) {
     struct trend_slope s = {NAN, NAN, NAN};
-    if (n - 2 < LEAST_FREEDOM) return s;
+    if (isnan(stat_t(0, 1, n - 2).low)) return s;
     gsl_matrix *X = gsl_matrix_alloc((size_t)n, 2), *cov = gsl_matrix_alloc(2, 2);
     gsl_vector *c = gsl_vector_alloc(2);
     gsl_multifit_robust_workspace *w = gsl_multifit_robust_alloc(gsl_multifit_robust_bisquare, (size_t)n, 2);
@@ -65,20 +60,21 @@ static struct trend_slope fit_robust(const double *x, const double *y, int n) {
 
 /* Points of one date have no slope: such a draw is made again. */
 static double draw_slope(gsl_rng *rng, const double *x, const double *y, int n) {
-    double dx[TREND_MOST_POINTS], dy[TREND_MOST_POINTS];
+    double dx[TREND_MOST_POINTS], dy[TREND_MOST_POINTS], variance;
     for (;;) {
         for (int i = 0; i < n; i++) {
             unsigned long k = gsl_rng_uniform_int(rng, (unsigned long)n);
             dx[i] = x[k];
             dy[i] = y[k];
         }
-        if (gsl_stats_min(dx, 1, (size_t)n) < gsl_stats_max(dx, 1, (size_t)n)) return fit_least(dx, dy, n).is;
+        if (gsl_stats_min(dx, 1, (size_t)n) < gsl_stats_max(dx, 1, (size_t)n))
+            return least_squares(dx, dy, n, &variance);
     }
 }
 
 static int draw_all(struct trend *t, const double *x, const double *y, struct diag *d) {
     double sorted[TREND_DRAWS];
-    int few = t->n - 2 < LEAST_FREEDOM;
+    int few = isnan(t->least.low);
     gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
     if (!rng) return diag_set(d, ERR_MEMORY, "no memory to draw points");
     gsl_rng_set(rng, TREND_SEED);
@@ -86,8 +82,7 @@ static int draw_all(struct trend *t, const double *x, const double *y, struct di
         t->draw[i] = few ? NAN : draw_slope(rng, x, y, t->n);
     gsl_rng_free(rng);
     memcpy(sorted, t->draw, sizeof sorted);
-    t->boot_low = few ? NAN : trend_quantile(sorted, TREND_DRAWS, 0.025);
-    t->boot_high = few ? NAN : trend_quantile(sorted, TREND_DRAWS, 0.975);
+    t->boot = stat_percentile(sorted, TREND_DRAWS);
     return 0;
 }
 
@@ -114,13 +109,8 @@ int trend_fit(struct trend *out, const struct trend_point *p, int n, const char 
 
 struct trend_slope trend_gap(const struct trend *a, const struct trend *b, double years) {
     double gap[TREND_DRAWS];
-    struct trend_slope s = {trend_growth(a->least.is - b->least.is, years), NAN, NAN};
-    for (int i = 0; i < TREND_DRAWS; i++) {
-        /* one's first draws with the other's last: both streams begin with the same seed */
+    for (int i = 0; i < TREND_DRAWS; i++) /* one's first draws with the other's last: both begin with the same seed */
         gap[i] = trend_growth(a->draw[i] - b->draw[TREND_DRAWS - 1 - i], years);
-        if (isnan(gap[i])) return s;
-    }
-    s.low = trend_quantile(gap, TREND_DRAWS, 0.025);
-    s.high = trend_quantile(gap, TREND_DRAWS, 0.975);
-    return s;
+    struct stat_interval middle = stat_percentile(gap, TREND_DRAWS);
+    return (struct trend_slope){trend_growth(a->least.is - b->least.is, years), middle.low, middle.high};
 }

@@ -24,7 +24,7 @@ static void check_example(void) {
     CHECK(near(fit.least.is, 0.45710754306633095, 1e-9), "slope %.12g", fit.least.is);
     CHECK(near(fit.least.low, 0.3954734409338385, 1e-6), "low %.12g", fit.least.low);
     CHECK(near(fit.least.high, 0.5187416451988234, 1e-6), "high %.12g", fit.least.high);
-    CHECK(fit.boot_low < fit.least.is && fit.least.is < fit.boot_high, "bootstrap %g %g", fit.boot_low, fit.boot_high);
+    CHECK(fit.boot.low < fit.least.is && fit.least.is < fit.boot.high, "bootstrap %g %g", fit.boot.low, fit.boot.high);
     CHECK(fit.n == 6 && fit.first == 2010 && fit.last == 2017, "points");
     CHECK(near(trend_growth(log(3) / 2, 20), 59049, 1e-9), "growth");
 }
@@ -64,7 +64,7 @@ static void check_coverage(gsl_rng *rng) {
         plant(p, N, rng, 0.5, 1);
         if (trend_fit(&fit, p, N, "coverage", &d)) break;
         student += fit.least.low <= log(2) && log(2) <= fit.least.high;
-        boot += fit.boot_low <= log(2) && log(2) <= fit.boot_high;
+        boot += fit.boot.low <= log(2) && log(2) <= fit.boot.high;
     }
     CHECK(d.code == 0 && fabs(student / (double)LINES - 0.95) < 0.033, "Student: %d of %d", student, LINES);
     CHECK(boot > 0.85 * LINES && boot < 0.98 * LINES, "bootstrap: %d of %d", boot, LINES);
@@ -108,7 +108,7 @@ static void check_refused(void) {
     struct diag d = {0};
     static const struct trend_point few[] = {{2000, 1}, {2001, 2}, {2002, 5}, {2003, 8}};
     CHECK(trend_fit(&fit, few, 4, "few", &d) == 0 && !isnan(fit.least.is), "%s", d.text);
-    CHECK(isnan(fit.least.low) && isnan(fit.robust.is) && isnan(fit.boot_high) && isnan(fit.draw[0]),
+    CHECK(isnan(fit.least.low) && isnan(fit.robust.is) && isnan(fit.boot.high) && isnan(fit.draw[0]),
           "an interval of 2 degrees of freedom");
     CHECK(isnan(trend_gap(&fit, &fit, 2).low), "and of a gap");
 }

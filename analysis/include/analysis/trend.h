@@ -7,7 +7,7 @@
 #ifndef ANALYSIS_TREND_H
 #define ANALYSIS_TREND_H
 
-#include "base/diag.h"
+#include "analysis/stat.h"
 
 enum { TREND_DRAWS = 2000, TREND_MOST_POINTS = 256, TREND_SEED = 1 };
 
@@ -24,7 +24,7 @@ struct trend {
     int n;
     double first, last; /* years of the points */
     struct trend_slope least, robust; /* by Student's t */
-    double boot_low, boot_high; /* 95 % of draw[] */
+    struct stat_interval boot; /* 95 % of draw[] */
     double draw[TREND_DRAWS]; /* slopes, in the order drawn; all NaN below 3 degrees of freedom */
 };
 
@@ -39,8 +39,5 @@ double trend_growth(double slope, double years);
 
 /* exp(years x (a - b)): how a ratio of the two grows; 95 % by draws of both. */
 struct trend_slope trend_gap(const struct trend *a, const struct trend *b, double years);
-
-/* The q-quantile of n values, which are sorted; values that are NaN must not be among them. */
-double trend_quantile(double *v, int n, double q);
 
 #endif
