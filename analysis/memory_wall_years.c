@@ -1,7 +1,8 @@
 /* The next ten years: a 70 B decode on eight H100 whose memory, links and arithmetic grow at the fitted rates.
  *
- * Every year is estimated afresh (partition/estimate.h): the plan chooses its all-reduce for that year's links. What
- * the fits leave open goes through by draws of their slopes, each drawn alone. All but year 0 is extrapolated. */
+ * Every year is estimated afresh (partition/estimate.h): the plan chooses its all-reduce for that year's links as
+ * fitted. What the fits leave open goes through by draws of their slopes, each drawn alone, with that plan. All but
+ * year 0 is extrapolated. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,16 +32,14 @@ struct decode {
     double share[NET_SHARES]; /* of it, sum 1 */
 };
 
-static int estimate_decode(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
+static int estimate_decode(struct decode *out, const struct app *app, const struct plan *p, const struct cluster *c,
                            struct diag *d) {
-    struct decode *out = user;
     struct estimate e;
     struct estimate_job job = {.n_seqs = (int)app->spec.batch,
                                .prompt_len = 1024,
                                .n_new = (int)app->spec.n_predict,
                                .chunk = (int)app->spec.chunk};
-    (void)trace;
-    int rc = plan_estimate(&e, p, &app->cluster, &job, d);
+    int rc = plan_estimate(&e, p, c, &job, d);
     if (rc) return rc;
     out->ms = 1e-9 * (double)e.token_ps;
     for (int i = 0; i < NET_SHARES; i++)
@@ -65,24 +64,6 @@ static void grow(struct cluster *c, const struct scenario *s, const double slope
     }
 }
 
-static int decode_in(struct memory_wall *w, const struct cluster *now, const struct scenario *s,
-                     const double slope[WALL_RATES], double years, struct decode *out) {
-    struct cluster c = *now;
-    struct study_case on = {.cluster = &c,
-                            .model = "llama3-70b",
-                            .quant = "Q4_0",
-                            .mode = "a16",
-                            .strategy = "tp8",
-                            .cards = 8,
-                            .users = s->users,
-                            .micro = 1,
-                            .prompt = 1024,
-                            .generate = 129,
-                            .chunk = 256};
-    grow(&c, s, slope, years);
-    return case_use(&on, w->app, estimate_decode, out, w->d);
-}
-
 static double share_of_links(const struct decode *y) {
     return y->share[NET_BANDWIDTH] + y->share[NET_LATENCY];
 }
@@ -97,8 +78,11 @@ static const char *binds(const struct decode *y) {
 /* ---- all years, by the fits and by their draws ---- */
 
 struct future {
-    struct decode year[YEARS + 1];
-    double ms[YEARS + 1][DRAWS], crosses[DRAWS];
+    struct memory_wall *w;
+    const struct cluster *now;
+    const struct scenario *s;
+    int k; /* the year that is made */
+    struct decode year[YEARS + 1], drawn[DRAWS][YEARS + 1];
 };
 
 /* The first year, between whole ones by their logarithms, in which the link takes longer than memory; INFINITY: none of
@@ -113,41 +97,60 @@ static double crossing(const struct decode year[YEARS + 1]) {
     return INFINITY;
 }
 
-static int run_years(struct memory_wall *w, const struct cluster *now, const struct scenario *s,
-                     const double slope[WALL_RATES], struct decode year[YEARS + 1]) {
-    int rc = 0;
-    for (int k = 0; k <= YEARS && !rc; k++)
-        rc = decode_in(w, now, s, slope, k, &year[k]);
+/* Year k by the fits, whose plan and cluster these are, and by all draws with the same plan. */
+static int estimate_year(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
+                         struct diag *d) {
+    struct future *f = user;
+    int rc = estimate_decode(&f->year[f->k], app, p, &app->cluster, d);
+    (void)trace;
+    for (int n = 0; n < DRAWS && !rc; n++) {
+        struct cluster c = *f->now;
+        double slope[WALL_RATES];
+        for (int i = 0; i < WALL_RATES; i++) /* draws of different fits begin with the same seed: other places */
+            slope[i] = f->w->rate[i].draw[(i * TREND_DRAWS / WALL_RATES + n) % TREND_DRAWS];
+        grow(&c, f->s, slope, f->k);
+        rc = estimate_decode(&f->drawn[n][f->k], app, p, &c, d);
+    }
     return rc;
 }
 
-static int run_scenario(struct memory_wall *w, const struct cluster *now, const struct scenario *s, struct future *f) {
+static int run_scenario(struct future *f) {
     double slope[WALL_RATES];
+    int rc = 0;
     for (int i = 0; i < WALL_RATES; i++)
-        slope[i] = w->rate[i].least.is;
-    int rc = run_years(w, now, s, slope, f->year);
-    for (int n = 0; n < DRAWS && !rc; n++) {
-        struct decode year[YEARS + 1];
-        for (int i = 0; i < WALL_RATES; i++) /* draws of different fits begin with the same seed: other places */
-            slope[i] = w->rate[i].draw[(i * TREND_DRAWS / WALL_RATES + n) % TREND_DRAWS];
-        rc = run_years(w, now, s, slope, year);
-        for (int k = 0; k <= YEARS && !rc; k++)
-            f->ms[k][n] = year[k].ms;
-        if (!rc) f->crosses[n] = crossing(year);
+        slope[i] = f->w->rate[i].least.is;
+    for (f->k = 0; f->k <= YEARS && !rc; f->k++) {
+        struct cluster c = *f->now;
+        struct study_case on = {.cluster = &c,
+                                .model = "llama3-70b",
+                                .quant = "Q4_0",
+                                .mode = "a16",
+                                .strategy = "tp8",
+                                .cards = 8,
+                                .users = f->s->users,
+                                .micro = 1,
+                                .prompt = 1024,
+                                .generate = 129,
+                                .chunk = 256};
+        grow(&c, f->s, slope, f->k);
+        rc = case_use(&on, f->w->app, estimate_year, f, f->w->d);
     }
     return rc;
 }
 
 /* ---- tables ---- */
 
-static void add_years(struct frame *t, const struct scenario *s, struct future *f) {
+static void add_years(struct frame *t, const struct future *f) {
     for (int k = 0; k <= YEARS; k++) {
         const struct decode *y = &f->year[k];
-        frame_text(t, "%s", s->text);
-        frame_number(t, s->users);
+        double drawn[DRAWS];
+        for (int n = 0; n < DRAWS; n++)
+            drawn[n] = f->drawn[n][k].ms;
+        struct stat_interval ms = stat_percentile(drawn, DRAWS);
+        frame_text(t, "%s", f->s->text);
+        frame_number(t, f->s->users);
         frame_number(t, FIRST_YEAR + k);
         frame_number(t, y->ms);
-        struct stat_interval ms = stat_percentile(f->ms[k], DRAWS);
         frame_number(t, k ? ms.low : NAN);
         frame_number(t, k ? ms.high : NAN);
         for (int i = 0; i < NET_SHARES; i++)
@@ -189,16 +192,19 @@ static int compare(const void *a, const void *b) {
 }
 
 /* By order statistics: some draws have no year. */
-static void add_crossing(struct frame *t, const struct scenario *s, struct future *f) {
+static void add_crossing(struct frame *t, const struct future *f) {
+    double years[DRAWS];
     int within = 0;
-    for (int i = 0; i < DRAWS; i++)
-        within += !isinf(f->crosses[i]);
-    qsort(f->crosses, DRAWS, sizeof *f->crosses, compare);
-    frame_text(t, "%s", s->text);
-    frame_number(t, s->users);
+    for (int n = 0; n < DRAWS; n++) {
+        years[n] = crossing(f->drawn[n]);
+        within += !isinf(years[n]);
+    }
+    qsort(years, DRAWS, sizeof *years, compare);
+    frame_text(t, "%s", f->s->text);
+    frame_number(t, f->s->users);
     frame_year(t, crossing(f->year));
-    frame_year(t, f->crosses[DRAWS / 40]);
-    frame_year(t, f->crosses[DRAWS - 1 - DRAWS / 40]);
+    frame_year(t, years[DRAWS / 40]);
+    frame_year(t, years[DRAWS - 1 - DRAWS / 40]);
     frame_number(t, 100.0 * within / DRAWS);
     frame_end_row(t);
 }
@@ -224,11 +230,14 @@ int wall_years(struct memory_wall *w) {
     frame_column(when, "high", "", 0);
     frame_column(when, "within ten years", "% of draws", 3);
     int rc = case_cluster(&now, "h100-sxm-8", w->d);
+    f->w = w;
+    f->now = &now;
     for (int i = 0; i < N_SCENARIOS && !rc; i++) {
-        rc = run_scenario(w, &now, &scenarios[i], f);
+        f->s = &scenarios[i];
+        rc = run_scenario(f);
         if (rc) break;
-        add_years(years, &scenarios[i], f);
-        add_crossing(when, &scenarios[i], f);
+        add_years(years, f);
+        add_crossing(when, f);
     }
     free(f);
     return rc;
