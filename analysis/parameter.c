@@ -107,7 +107,8 @@ const struct parameter *parameter_find(const char *name) {
 
 static const char capacity[] = "capacity.";
 static const struct parameter capacity_row = {
-    "capacity.LEVEL", "capacity of a level of the cards' memory", PARAMETER_FACTOR, 0, 1e-9, 1e6, NULL, "its data sheet"};
+    "capacity.LEVEL", "capacity of a level of the cards' memory", PARAMETER_FACTOR, 0, 1e-9, 1e6, NULL,
+    "its data sheet"};
 
 const struct parameter *parameter_of(const char *name) {
     return strncmp(name, capacity, sizeof capacity - 1) ? parameter_find(name) : &capacity_row;
@@ -161,8 +162,7 @@ int parameter_apply(struct cluster *c, const char *text, struct diag *d) {
         size_t n = strlen(names);
         snprintf(names + n, sizeof names - n, "%s, ", k->name);
     }
-    if (!p)
-        return diag_set(d, ERR_USAGE, "'%.60s': expected NAME=VALUE, of %s%s", text, names, capacity_row.name);
+    if (!p) return diag_set(d, ERR_USAGE, "'%.60s': expected NAME=VALUE, of %s%s", text, names, capacity_row.name);
     int rc = parameter_value(p, name, is + 1, &x, d);
     if (rc || !p->set) return rc ? rc : set_capacity(c, name, x, d);
     p->set(c, x);

@@ -28,8 +28,19 @@ static const char schema[] =
     " coalesce(value.kind, result.kind) AS kind"
     " FROM value JOIN name ON name.id = name JOIN result ON result.id = result;";
 
-enum statement { HAS, ADD, ADD_PARAMETER, ADD_VALUE, ADD_NAME, FIND_NAME, ADD_ENVIRONMENT, FIND_ENVIRONMENT,
-                 PARAMETERS, VALUES, N_STATEMENTS };
+enum statement {
+    HAS,
+    ADD,
+    ADD_PARAMETER,
+    ADD_VALUE,
+    ADD_NAME,
+    FIND_NAME,
+    ADD_ENVIRONMENT,
+    FIND_ENVIRONMENT,
+    PARAMETERS,
+    VALUES,
+    N_STATEMENTS
+};
 static const char *const sql[N_STATEMENTS] = {
     [HAS] = "SELECT 1 FROM result WHERE point = ?",
     [ADD] = "INSERT OR IGNORE INTO result(point, time, status, reason, kind, command, cluster_hash, plan_hash,"
@@ -48,8 +59,8 @@ static const char *const sql[N_STATEMENTS] = {
 };
 
 /* Members that are columns of a result, in the order of ADD and of those of SELECT below; then of an environment. */
-static const char *const members[] = {"point",        "time",      "status",   "reason",          "kind", "command",
-                                      "cluster_hash", "plan_hash", "verified", "oversubscription"};
+static const char *const members[] = {"point",   "time",         "status",    "reason",   "kind",
+                                      "command", "cluster_hash", "plan_hash", "verified", "oversubscription"};
 static const char *const environments[] = {"program", "compiler", "mpi", "sqlite", "gsl", "machine"};
 enum { N_MEMBERS = sizeof members / sizeof *members, N_ENVIRONMENTS = sizeof environments / sizeof *environments };
 
@@ -75,8 +86,10 @@ static int failed(const struct results *r, struct diag *d) {
     if (code == SQLITE_NOTADB) return diag_set(d, ERR_FORMAT, "%.200s: not an SQLite file", r->path);
     if (code != SQLITE_FULL && code != SQLITE_IOERR)
         return diag_set(d, ERR_IO, "%.200s: %.200s", r->path, sqlite3_errmsg(r->db));
-    return diag_set(d, ERR_IO, "%.200s: no space left, or a disk that fails (%s): what was committed stays: make room, "
-                    "run again", r->path, sqlite3_errmsg(r->db));
+    return diag_set(d, ERR_IO,
+                    "%.200s: no space left, or a disk that fails (%s): what was committed stays: make room, "
+                    "run again",
+                    r->path, sqlite3_errmsg(r->db));
 }
 
 static int execute(struct results *r, const char *text, struct diag *d) {
@@ -124,8 +137,9 @@ static int check_tables(struct results *r, enum results_mode mode, struct diag *
     if (tables == 0 || pragma(r, "PRAGMA application_id") != APPLICATION)
         return diag_set(d, ERR_FORMAT, "%.200s: not a file of northwall's results", r->path);
     if (version == RESULTS_VERSION) return 0;
-    return diag_set(d, ERR_FORMAT, "%.200s: its tables are of version %lld; this program knows %d: %s", r->path, version,
-                    RESULTS_VERSION, version > RESULTS_VERSION ? "use a newer one" : "export it with an older one");
+    return diag_set(d, ERR_FORMAT, "%.200s: its tables are of version %lld; this program knows %d: %s", r->path,
+                    version, RESULTS_VERSION,
+                    version > RESULTS_VERSION ? "use a newer one" : "export it with an older one");
 }
 
 static int prepare(struct results *r, enum results_mode mode, struct diag *d) {
@@ -203,8 +217,8 @@ static void bind_json(sqlite3_stmt *s, int at, const json_t *v) {
 }
 
 /* Finds a row, or adds it; both statements have the same parameters, bound by the caller. */
-static int find_or_add(struct results *r, enum statement find, enum statement add, void (*bind)(sqlite3_stmt *s, void *),
-                       void *user, sqlite3_int64 *id, struct diag *d) {
+static int find_or_add(struct results *r, enum statement find, enum statement add,
+                       void (*bind)(sqlite3_stmt *s, void *), void *user, sqlite3_int64 *id, struct diag *d) {
     sqlite3_stmt *s = r->statement[find];
     bind(s, user);
     int code = sqlite3_step(s), rc = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : failed(r, d);
@@ -290,7 +304,8 @@ static int check_row(const json_t *row, struct diag *d) {
 static int add_result(struct results *r, const json_t *row, int *added, struct diag *d) {
     sqlite3_stmt *s = r->statement[ADD];
     sqlite3_int64 environment = 0;
-    int rc = find_or_add(r, FIND_ENVIRONMENT, ADD_ENVIRONMENT, bind_environment, (void *)(uintptr_t)row, &environment, d);
+    int rc =
+        find_or_add(r, FIND_ENVIRONMENT, ADD_ENVIRONMENT, bind_environment, (void *)(uintptr_t)row, &environment, d);
     if (rc) return rc;
     for (int i = 0; i < N_MEMBERS; i++) {
         const json_t *v = json_object_get(row, members[i]);
@@ -405,7 +420,8 @@ static char *query_text(const char *const *where, int n_where) {
         if (column)
             fprintf(out, " AND %s = ?%d", column, 2 * i + 2);
         else
-            fprintf(out, " AND EXISTS(SELECT 1 FROM parameters WHERE result = result.id AND name = ?%d AND value = ?%d)",
+            fprintf(out,
+                    " AND EXISTS(SELECT 1 FROM parameters WHERE result = result.id AND name = ?%d AND value = ?%d)",
                     2 * i + 1, 2 * i + 2);
     }
     fputs(" ORDER BY result.id", out);

@@ -8,9 +8,10 @@
 
 enum { MOST_COLUMNS = 240, BRIEF_DIGITS = 5, BRIEF_VALUES = 4 };
 
-static const char *const members[] = {"point",        "time",      "status",   "reason",           "kind",    "command",
-                                      "cluster_hash", "plan_hash", "verified", "oversubscription", "program", "compiler",
-                                      "mpi",          "sqlite",    "gsl",      "machine"};
+static const char *const members[] = {"point",   "time",         "status",    "reason",   "kind",
+                                      "command", "cluster_hash", "plan_hash", "verified", "oversubscription",
+                                      "program", "compiler",     "mpi",       "sqlite",   "gsl",
+                                      "machine"};
 enum { N_MEMBERS = sizeof members / sizeof *members };
 static const char *const parts[] = {"low", "high", "n", "interval", "kind"};
 enum { N_PARTS = sizeof parts / sizeof *parts };
@@ -119,7 +120,8 @@ static int choose(int *chosen, int *n, const struct columns *c, const char *name
 
 static int is_brief(const struct column *c, int *values) {
     switch (c->group) {
-    case MEMBER: return !strcmp(c->name, "status") || !strcmp(c->name, "reason") || (c->differs && !strcmp(c->name, "kind"));
+    case MEMBER:
+        return !strcmp(c->name, "status") || !strcmp(c->name, "reason") || (c->differs && !strcmp(c->name, "kind"));
     case PARAMETER: return c->differs;
     case VALUE: return !c->part && (*values)++ < BRIEF_VALUES;
     }
@@ -281,8 +283,9 @@ static int check_parameter(const struct results_select *s, const struct column *
                         c->name);
     int rc = results_each(s->from, s->where, s->n_where, count_level, &l, d);
     if (rc || l.n >= EXTRAP_LEAST) return rc;
-    return diag_set(d, ERR_USAGE, "Extra-P: %s has %d numbers, and its fits need %d: sweep more, or choose one by --where",
-                    c->name, l.n, EXTRAP_LEAST);
+    return diag_set(d, ERR_USAGE,
+                    "Extra-P: %s has %d numbers, and its fits need %d: sweep more, or choose one by --where", c->name,
+                    l.n, EXTRAP_LEAST);
 }
 
 static int put_metrics(const struct results_select *s, struct extrap *e, const int *chosen, int n, struct diag *d) {

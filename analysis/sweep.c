@@ -26,30 +26,29 @@ struct key {
     const char *simulate, *bench;
 };
 
-static const struct key keys[] = {
-    {"engine", ENGINE, "", ""},
-    {"model", FILE_NAME, "--model", "--model"},
-    {"cluster", FILE_NAME, "--cluster", NULL},
-    {"quant", TEXT, "--quant", "--quant"},
-    {"strategy", TEXT, "--strategy", "--strategy"},
-    {"cards", WHOLE, "--ranks", ""},
-    {"users", WHOLE, "--users", "--batch"},
-    {"prompt", WHOLE, "--prompt", "--n-prompt"},
-    {"generate", WHOLE, "--generate", "--n-predict"},
-    {"context", WHOLE, "--ctx", "--ctx"},
-    {"chunk", WHOLE, "--chunk", "--chunk"},
-    {"micro-batches", WHOLE, "--micro-batches", "--micro-batches"},
-    {"mode", TEXT, "--mode", "--mode"},
-    {"kv", TEXT, "--kv", "--kv"},
-    {"hidden", TEXT, "--hidden", "--hidden"},
-    {"allreduce", TEXT, "--allreduce", "--allreduce"},
-    {"wire", TEXT, "--wire", "--wire"},
-    {"drop-sync", TEXT, "--drop-sync", "--drop-sync"},
-    {"straggler", TEXT, "--straggler", NULL},
-    {"threads", WHOLE, NULL, "--threads"},
-    {"transport", TEXT, NULL, "--transport"},
-    {"repeat", WHOLE, NULL, "--repeat"},
-    {0}};
+static const struct key keys[] = {{"engine", ENGINE, "", ""},
+                                  {"model", FILE_NAME, "--model", "--model"},
+                                  {"cluster", FILE_NAME, "--cluster", NULL},
+                                  {"quant", TEXT, "--quant", "--quant"},
+                                  {"strategy", TEXT, "--strategy", "--strategy"},
+                                  {"cards", WHOLE, "--ranks", ""},
+                                  {"users", WHOLE, "--users", "--batch"},
+                                  {"prompt", WHOLE, "--prompt", "--n-prompt"},
+                                  {"generate", WHOLE, "--generate", "--n-predict"},
+                                  {"context", WHOLE, "--ctx", "--ctx"},
+                                  {"chunk", WHOLE, "--chunk", "--chunk"},
+                                  {"micro-batches", WHOLE, "--micro-batches", "--micro-batches"},
+                                  {"mode", TEXT, "--mode", "--mode"},
+                                  {"kv", TEXT, "--kv", "--kv"},
+                                  {"hidden", TEXT, "--hidden", "--hidden"},
+                                  {"allreduce", TEXT, "--allreduce", "--allreduce"},
+                                  {"wire", TEXT, "--wire", "--wire"},
+                                  {"drop-sync", TEXT, "--drop-sync", "--drop-sync"},
+                                  {"straggler", TEXT, "--straggler", NULL},
+                                  {"threads", WHOLE, NULL, "--threads"},
+                                  {"transport", TEXT, NULL, "--transport"},
+                                  {"repeat", WHOLE, NULL, "--repeat"},
+                                  {0}};
 
 static const char *const engines[] = {"estimate", "simulate", "run"}; /* enum sweep_engine */
 enum { N_ENGINES = sizeof engines / sizeof *engines };
@@ -117,7 +116,8 @@ static int set_file(struct reader *r, const yaml_node_t *n, const struct axis *a
     }
     v->path = f && !rc ? realpath(path, NULL) : NULL;
     if (f) fclose(f);
-    if (rc || !v->path) return rc ? rc : yaml_text_fail(&r->yaml, n, a->name, text, "no such file from this one's folder");
+    if (rc || !v->path)
+        return rc ? rc : yaml_text_fail(&r->yaml, n, a->name, text, "no such file from this one's folder");
     if (!cluster) return 0;
     const char *name = strrchr(v->path, '/') + 1;
     snprintf(v->text, sizeof v->text, "%.*s", (int)strcspn(name, "."), name);
@@ -258,9 +258,11 @@ static int read_axes(struct reader *r, const yaml_node_t *map, int base) {
     int rc = map->type == YAML_MAPPING_NODE
                  ? 0
                  : yaml_text_fail(&r->yaml, map, base ? "base" : "axes", NULL, "keys with values are expected");
-    for (yaml_node_pair_t *p = rc ? NULL : map->data.mapping.pairs.start; p && p < map->data.mapping.pairs.top && !rc; p++) {
+    for (yaml_node_pair_t *p = rc ? NULL : map->data.mapping.pairs.start; p && p < map->data.mapping.pairs.top && !rc;
+         p++) {
         const yaml_node_t *name = yaml_text_node(&r->yaml, p->key), *n = yaml_text_node(&r->yaml, p->value);
-        if (r->out->n_axes == SWEEP_AXES) return yaml_text_fail(&r->yaml, name, "at most 40 keys are possible", NULL, NULL);
+        if (r->out->n_axes == SWEEP_AXES)
+            return yaml_text_fail(&r->yaml, name, "at most 40 keys are possible", NULL, NULL);
         struct axis *a = &r->out->axis[r->out->n_axes];
         a->base = base;
         rc = read_name(r, name, a);
@@ -385,7 +387,8 @@ int sweep_parse(struct sweep **out, const char *path, const char *text, size_t l
     struct sweep *s = *out = calloc(1, sizeof *s);
     struct reader r = {.out = s};
     const char *slash = strrchr(path, '/');
-    int rc = s ? yaml_text_parse(&r.yaml, path, text, len, d) : diag_set(d, ERR_MEMORY, "%.200s: no memory for it", path);
+    int rc =
+        s ? yaml_text_parse(&r.yaml, path, text, len, d) : diag_set(d, ERR_MEMORY, "%.200s: no memory for it", path);
     if (!rc) {
         s->timeout_s = 600;
         snprintf(r.folder, sizeof r.folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");

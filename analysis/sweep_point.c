@@ -95,8 +95,7 @@ static json_t *new_row(const struct sweep_point *p) {
     time_t t = time(NULL);
     struct tm tm;
     static const char *const kinds[] = {"estimated", "simulated", "measured"}; /* enum sweep_engine */
-    json_t *row =
-        json_pack("{s:s, s:s, s:{}, s:{}}", "status", "ok", "kind", kinds[p->engine], "parameters", "values");
+    json_t *row = json_pack("{s:s, s:s, s:{}, s:{}}", "status", "ok", "kind", kinds[p->engine], "parameters", "values");
     char *command = sweep_command(p);
     strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
     set_hash(row, "point", p->hash);

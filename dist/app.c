@@ -116,8 +116,8 @@ int app_change_cluster(struct app *app, struct diag *d) {
     const struct run_spec *s = &app->spec;
     int rc = 0;
     if ((s->stragglers.n || s->changes.n) && !s->cluster)
-        return diag_set(d, ERR_USAGE, "--%s: of which cluster? Give --cluster FILE (cluster-configs/)",
-                        s->stragglers.n ? "straggler" : "set");
+        return diag_set(d, ERR_USAGE, "--%s of which cluster? Give --cluster FILE (cluster-configs/)",
+                        s->stragglers.n ? "straggler: a card" : "set: a number");
     for (int i = 0; i < s->changes.n && !rc; i++)
         rc = parameter_apply(&app->cluster, s->changes.value[i], d);
     if (!rc) rc = add_stragglers(&app->cluster, &s->stragglers, d);

@@ -130,7 +130,8 @@ static const struct opt table[] = {
     {"straggler", NULL, "CARD=FACTOR", OPT_LIST, FIELD(stragglers), 0, 0, NULL,
      "a card of --cluster with FACTOR times the speed, as 3=0.8; may be given several times"},
     {"set", NULL, "NAME=VALUE", OPT_LIST, FIELD(changes), 0, 0, NULL,
-     "a number of --cluster changed, as memory-bandwidth=2 (times), link-latency=1us (more), capacity.LEVEL=0.5; may be "
+     "a number of --cluster changed, as memory-bandwidth=2 (times), link-latency=1us (more), capacity.LEVEL=0.5; may "
+     "be "
      "given several times"},
     {"estimate", NULL, NULL, OPT_FLAG, FIELD(estimate), 0, 0, NULL, "in closed form, in place of walking every pass"},
     {"clock", NULL, "real|virtual", OPT_STR, FIELD(clock), 0, 0, "real",

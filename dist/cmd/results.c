@@ -49,8 +49,9 @@ const struct cmd cmd_results = {
     .summary = "what sweeps have found: selected, as tables, CSV, JSON Lines, Extra-P text",
     .usage = "FILE [--where NAME=VALUE ...] [--columns LIST] [--export csv|jsonl|extrap] | FILE --import FILE",
     .options = "where columns export import",
-    .notes = "Without --columns a terminal shows what differs, and the first values. --export writes to standard output;\n"
-             "--import adds the results of a file.csv or file.jsonl that are not there yet, all or none.",
+    .notes =
+        "Without --columns a terminal shows what differs, and the first values. --export writes to standard output;\n"
+        "--import adds the results of a file.csv or file.jsonl that are not there yet, all or none.",
     .max_args = 1,
     .run = run,
 };

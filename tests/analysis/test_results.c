@@ -14,13 +14,15 @@ static char path[64];
 static json_t *example(int i) {
     char point[20];
     snprintf(point, sizeof point, "%016d", i);
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:{s:i, s:s, s:s}, s:{s:{s:f, s:s}}}", "point", point, "time",
-                            "2026-11-21T21:00:00Z", "status", "ok", "kind", "measured", "command", "northwall a, \"b\"",
-                            "machine", "any", "parameters", "users", i, "strategy", i % 2 ? "tp2" : "1", "link-latency",
-                            "1.5e-06", "values", "latency_ms_per_tok", "value", 0.1 * i, "unit", "ms/token");
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:{s:i, s:s, s:s}, s:{s:{s:f, s:s}}}", "point", point, "time",
+                  "2026-11-21T21:00:00Z", "status", "ok", "kind", "measured", "command", "northwall a, \"b\"",
+                  "machine", "any", "parameters", "users", i, "strategy", i % 2 ? "tp2" : "1", "link-latency",
+                  "1.5e-06", "values", "latency_ms_per_tok", "value", 0.1 * i, "unit", "ms/token");
     if (i == 3)
-        json_object_update_new(json_object_get(json_object_get(row, "values"), "latency_ms_per_tok"),
-                               json_pack("{s:f, s:f, s:i, s:s}", "low", 0.25, "high", 0.5, "n", 7, "interval", "ranks"));
+        json_object_update_new(
+            json_object_get(json_object_get(row, "values"), "latency_ms_per_tok"),
+            json_pack("{s:f, s:f, s:i, s:s}", "low", 0.25, "high", 0.5, "n", 7, "interval", "ranks"));
     return row;
 }
 
@@ -86,7 +88,8 @@ static void check_kept(void) {
           "its value");
     CHECK(!strcmp(json_string_value(json_object_get(row, "command")), "northwall a, \"b\""), "its command");
     json_t *p = json_object_get(row, "parameters");
-    CHECK(json_is_integer(json_object_get(p, "users")) && json_real_value(json_object_get(p, "link-latency")) == 1.5e-6 &&
+    CHECK(json_is_integer(json_object_get(p, "users")) &&
+              json_real_value(json_object_get(p, "link-latency")) == 1.5e-6 &&
               json_is_string(json_object_get(p, "strategy")),
           "its parameters");
     json_decref(row);
@@ -105,11 +108,14 @@ static void check_one_writer(void) {
 }
 
 static void check_refused(void) {
-    static const char *const rows[] = {
-        "{}", "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\"}",
-        "{\"point\": \"1\", \"time\": \"t\", \"status\": \"odd\", \"command\": \"c\", \"parameters\": {}, \"values\": {}}",
-        "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\", \"parameters\": {\"a\": []}, \"values\": {}}",
-        "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\", \"parameters\": {}, \"values\": {\"a\": 1}}"};
+    static const char *const rows[] = {"{}",
+                                       "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\"}",
+                                       "{\"point\": \"1\", \"time\": \"t\", \"status\": \"odd\", \"command\": \"c\", "
+                                       "\"parameters\": {}, \"values\": {}}",
+                                       "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\", "
+                                       "\"parameters\": {\"a\": []}, \"values\": {}}",
+                                       "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\", "
+                                       "\"parameters\": {}, \"values\": {\"a\": 1}}"};
     struct diag d;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct results *r = open_it(RESULTS_WRITE);

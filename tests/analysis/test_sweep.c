@@ -61,7 +61,8 @@ static const struct {
     {BASE "sobol: 0\n", "spec.yaml:6: sobol '0': a whole number above 0"},
     {BASE "axes:\n  threads: [1, 2]\n", "axis 'threads': engine simulate does not take it"},
     {BASE "axes:\n  engine: [run]\n  compute: [1, 2]\n", "axis 'compute': engine run does not take it"},
-    {BASE "axes:\n  users: {from: 1, to: 10000, n: 10000}\n  prompt: {from: 1, to: 10000, n: 10000}\n", "more than 10000000"},
+    {BASE "axes:\n  users: {from: 1, to: 10000, n: 10000}\n  prompt: {from: 1, to: 10000, n: 10000}\n",
+     "more than 10000000"},
 };
 
 static void check_refused(void) {
@@ -89,8 +90,8 @@ static int has_words(const struct sweep_point *p, const char *a, const char *b) 
 static void check_grid(void) {
     struct diag d;
     struct sweep_point p, first;
-    struct sweep *s = parse(BASE "  threads: 2\naxes:\n  engine: [estimate, run]\n  users: {from: 1, to: 64, n: 4, scale: log}\n",
-                            &d);
+    struct sweep *s = parse(
+        BASE "  threads: 2\naxes:\n  engine: [estimate, run]\n  users: {from: 1, to: 64, n: 4, scale: log}\n", &d);
     if (!s) CHECK(0, "refused: %s", d.text);
     if (!s) return;
     CHECK(sweep_points(s) == 8, "%ld points", sweep_points(s));
@@ -116,8 +117,10 @@ static void check_grid(void) {
 static void check_parameters(void) {
     struct diag d;
     struct sweep_point p;
-    struct sweep *s = parse(BASE "  capacity.GDDR6: 0.5\naxes:\n  link-latency: [0 us, 1500 ns]\n  memory-bandwidth: {from: 0.5, to: 2, n: 3}\n",
-                            &d);
+    struct sweep *s = parse(
+        BASE
+        "  capacity.GDDR6: 0.5\naxes:\n  link-latency: [0 us, 1500 ns]\n  memory-bandwidth: {from: 0.5, to: 2, n: 3}\n",
+        &d);
     if (!s) CHECK(0, "refused: %s", d.text);
     if (!s) return;
     sweep_point(&p, s, 4);
