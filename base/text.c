@@ -26,10 +26,12 @@ static int begins_number(const char *s) {
 }
 
 char *text_exact(char *buf, size_t cap, double x) {
+    char text[32];
     for (int digits = 15; digits <= 17; digits++) {
-        snprintf(buf, cap, "%.*g", digits, x);
-        if (strtod(buf, NULL) == x) break;
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x) break;
     }
+    snprintf(buf, cap, "%s", text);
     return buf;
 }
 
