@@ -57,7 +57,8 @@ static const struct opt table[] = {
     {"bind", NULL, "on|off", OPT_STR, FIELD(bind), 0, 0, "on",
      "a core of its own for each thread, where a node has enough of them"},
     {"mode", NULL, "M", OPT_STR, FIELD(mode), 0, 0, NULL,
-     "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are; a preset's own)"},
+     "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are; a preset's "
+     "own)"},
     {"kv", NULL, "TYPE", OPT_STR, FIELD(kv), 0, 0, NULL,
      "key/value cache: f16, int8, int4 (default: f16; int4 in the a4 modes)"},
     {"hidden", NULL, "f32|fp16|int8|int4", OPT_STR, FIELD(hidden), 0, 0, NULL,
