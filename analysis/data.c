@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "csv.h"
 
 enum { MOST_BYTES = 1 << 24 };
 
@@ -21,27 +22,6 @@ int data_path(char *path, size_t cap, const char *file, struct diag *d) {
                     own ? own : "not set", NW_SHARE_DIR, NW_SOURCE_DIR);
 }
 
-/* Copies the cell at *at to `to`, ended by 0, and moves *at behind what ended it: ',', '\n', or 0 at the end of the
- * text. Returns that, or -1: a quote that does not end, or text behind one. */
-static int take_cell(const char **at, char **to) {
-    const char *c = *at;
-    if (*c == '"') {
-        for (c++; *c && (*c != '"' || c[1] == '"'); c++) {
-            *(*to)++ = *c;
-            c += *c == '"';
-        }
-        if (*c++ != '"') return -1;
-    } else {
-        while (*c && *c != ',' && *c != '\n' && *c != '\r')
-            *(*to)++ = *c++;
-    }
-    *(*to)++ = 0;
-    c += *c == '\r' && c[1] == '\n';
-    if (*c && *c != ',' && *c != '\n') return -1;
-    *at = c + (*c != 0);
-    return *c;
-}
-
 static int add_cell(struct data *t, int n, char *text) {
     if ((n & (n - 1)) == 0) { /* full at each power of two */
         char **bigger = realloc(t->cell, (n ? 2 * (size_t)n : 1) * sizeof *bigger);
@@ -52,18 +32,17 @@ static int add_cell(struct data *t, int n, char *text) {
     return 0;
 }
 
-static int parse(struct data *t, const char *path, const char *text, struct diag *d) {
-    char *to = t->text;
+static int parse(struct data *t, const char *path, struct diag *d) {
+    struct csv csv = {t->text, 1};
     int n = 0;
-    for (int line = 1; *text; line++) {
-        int first = n, end = ',';
-        while (end == ',') {
-            char *cell = to;
-            end = take_cell(&text, &to);
-            if (end < 0) return diag_set(d, ERR_FORMAT, "%s:%d: a quote does not end its cell", path, line);
+    while (*csv.at) {
+        int first = n, line = csv.line;
+        for (char end = ','; end == ',';) {
+            char *cell = csv_cell(&csv, &end);
+            if (!cell) return diag_set(d, ERR_FORMAT, "%s:%d: a quote does not end its cell", path, line);
             if (add_cell(t, n++, cell)) return diag_set(d, ERR_MEMORY, "no memory for %s", path);
         }
-        if (line == 1) t->n_columns = n;
+        if (!t->n_columns) t->n_columns = n;
         if (n - first != t->n_columns)
             return diag_set(d, ERR_FORMAT, "%s:%d: %d cells, but %d columns", path, line, n - first, t->n_columns);
     }
@@ -73,10 +52,10 @@ static int parse(struct data *t, const char *path, const char *text, struct diag
 }
 
 int data_parse(struct data *out, const char *path, const char *text, size_t len, struct diag *d) {
-    *out = (struct data){.text = malloc(2 * len + 2)}; /* an empty cell needs its 0 and may have no comma */
+    *out = (struct data){.text = strndup(text, len)};
     if (!out->text) return diag_set(d, ERR_MEMORY, "no memory for %s", path);
-    int rc = memchr(text, 0, len) ? diag_set(d, ERR_FORMAT, "%s:1: no text: it holds a byte 0", path)
-                                  : parse(out, path, text, d);
+    int rc =
+        memchr(text, 0, len) ? diag_set(d, ERR_FORMAT, "%s:1: no text: it holds a byte 0", path) : parse(out, path, d);
     if (rc) data_fini(out);
     return rc;
 }

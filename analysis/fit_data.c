@@ -5,51 +5,33 @@
 
 #include "analysis/fit.h"
 #include "base/text.h"
+#include "csv.h"
 
 enum { MOST_COLUMNS = 256, MOST_BYTES = 256 << 20 };
 
 /* Where the file is read. */
 struct reader {
     const char *path;
-    char *at; /* the next byte */
-    int line;
+    struct csv csv;
+    int line; /* that the record ends on */
     char *field[MOST_COLUMNS];
     int n_fields;
     struct diag *d;
 };
 
-/* Ends the field at *at in place, quotes removed; returns what came behind it: ',', '\n' or 0. */
-static char next_field(struct reader *r) {
-    char *to = r->at, *from = r->at, end;
-    int quoted = *from == '"';
-    r->field[r->n_fields] = to;
-    from += quoted;
-    while (*from && (quoted || (*from != ',' && *from != '\n'))) {
-        if (quoted && *from == '"' && *++from != '"') {
-            quoted = 0;
-            continue;
-        }
-        r->line += *from == '\n';
-        *to++ = *from++;
-    }
-    end = *from;
-    r->at = from + (end != 0);
-    if (end != ',' && to > r->field[r->n_fields] && to[-1] == '\r') to--;
-    *to = 0;
-    r->n_fields++;
-    return end;
-}
-
-/* The next record that is not empty; 0: there is none. */
+/* The next record that is not empty, 1; 0: there is none. */
 static int next_record(struct reader *r) {
     do {
         char end = ',';
-        if (!*r->at) return 0;
-        r->line++;
-        for (r->n_fields = 0; end == ',' && r->n_fields < MOST_COLUMNS;)
-            end = next_field(r);
-        if (end == ',')
-            return diag_set(r->d, ERR_FORMAT, "%s:%d: more than %d columns", r->path, r->line, MOST_COLUMNS);
+        if (!*r->csv.at) return 0;
+        for (r->n_fields = 0; end == ',';) {
+            r->line = r->csv.line;
+            if (r->n_fields == MOST_COLUMNS)
+                return diag_set(r->d, ERR_FORMAT, "%s:%d: more than %d columns", r->path, r->line, MOST_COLUMNS);
+            if (!(r->field[r->n_fields++] = csv_cell(&r->csv, &end)))
+                return diag_set(r->d, ERR_FORMAT, "%s:%d: a quote does not end its cell", r->path, r->line);
+        }
+        r->line = r->csv.line - (end == '\n');
     } while (r->n_fields == 1 && !r->field[0][0]);
     return 1;
 }
@@ -136,7 +118,7 @@ int fit_data_read(struct fit_data *out, const char *path, const char *x, const c
     *out = (struct fit_data){0};
     int rc = text_read_file(path, MOST_BYTES, &text, &len, d);
     if (!rc && strlen(text) != len) rc = diag_set(d, ERR_FORMAT, "%s: a zero byte: this is no CSV file", path);
-    r.at = text;
+    r.csv = (struct csv){text, 1};
     if (!rc && next_record(&r) != 1) rc = diag_set(d, ERR_FORMAT, "%s: no header line", path);
     if (!rc) rc = find_columns(&r, out, x, y, place);
     if (!rc) rc = read_rows(&r, out, place);

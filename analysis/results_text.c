@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "csv.h"
 
 enum { MOST_COLUMNS = 240, BRIEF_DIGITS = 5, BRIEF_VALUES = 4 };
 
@@ -366,26 +367,6 @@ static int import_jsonl(struct import *m, char *text) {
     return rc;
 }
 
-/* Cuts the next cell of RFC 4180 out of *at, in place; *last: its row ends with it. NULL: a quote is not closed. */
-static char *csv_cell(struct import *m, char **at, int *last) {
-    char *from = *at, *to = *at, *cell = *at;
-    int quoted = *from == '"';
-    for (from += quoted; *from && (quoted || !strchr(",\r\n", *from)); from++) {
-        if (quoted && *from == '"' && from[1] != '"') break;
-        from += quoted && *from == '"';
-        m->line += *from == '\n';
-        *to++ = *from;
-    }
-    if (quoted && *from != '"') return NULL;
-    from += quoted;
-    if (*from && !strchr(",\r\n", *from)) return NULL;
-    *last = *from != ',';
-    *at = from + (*from == '\r') + (*from != 0);
-    if (*from == '\r' && from[1] != '\n') *at = from + 1;
-    *to = 0;
-    return cell;
-}
-
 /* "name", "name [unit]", "name:part [unit]" */
 static int set_header(struct column *c, char *cell) {
     char *unit = strstr(cell, " ["), *part = strchr(cell, ':');
@@ -423,11 +404,12 @@ static int set_cell(json_t *row, const struct column *c, const char *cell) {
     return !json_object_set_new(o, c->group == VALUE ? c->part ? c->part : "value" : c->name, v);
 }
 
-static int import_cells(struct import *m, const struct columns *c, char **at) {
+static int import_cells(struct import *m, const struct columns *c, struct csv *csv) {
     json_t *row = json_pack("{s:{}, s:{}}", "parameters", "values");
-    int last = 0, rc = 0, i = 0;
-    for (; !last && !rc; i++) {
-        char *cell = csv_cell(m, at, &last), why[128];
+    char end = ',';
+    int rc = 0, i = 0;
+    for (; end == ',' && !rc; i++) {
+        char *cell = csv_cell(csv, &end), why[128];
         if (!cell || i >= c->n)
             rc = import_failed(m, cell ? "the row has more cells than the header" : "a quote is not closed");
         else if (!set_cell(row, &c->column[i], cell)) {
@@ -441,18 +423,19 @@ static int import_cells(struct import *m, const struct columns *c, char **at) {
     return rc;
 }
 
-static int import_csv(struct import *m, char *at) {
+static int import_csv(struct import *m, char *text) {
     struct columns *c = calloc(1, sizeof *c);
-    int last = 0, rc = c ? 0 : diag_set(m->d, ERR_MEMORY, "no memory for columns");
+    struct csv csv = {text, 1};
+    int rc = c ? 0 : diag_set(m->d, ERR_MEMORY, "no memory for columns");
     m->line = 1;
-    while (!last && !rc) {
-        char *cell = csv_cell(m, &at, &last);
+    for (char end = ','; end == ',' && !rc;) {
+        char *cell = csv_cell(&csv, &end);
         if (!cell || c->n == MOST_COLUMNS || !set_header(&c->column[c->n++], cell))
             rc = import_failed(m, "the header is not closed, or has too many or too long names");
     }
-    while (*at && !rc) {
-        m->line++;
-        rc = import_cells(m, c, &at);
+    while (*csv.at && !rc) {
+        m->line = csv.line;
+        rc = import_cells(m, c, &csv);
     }
     free(c);
     return rc;

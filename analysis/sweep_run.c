@@ -30,8 +30,8 @@ struct runner {
     const struct app *app;
     struct sweep_counts *counts;
     struct diag *d;
-    long *todo; /* points by number */
-    long n_todo, next;
+    long *missing; /* points by number */
+    long n_missing, next;
     struct worker worker[MOST_JOBS];
     int jobs;
     int alone; /* measured points: each is committed */
@@ -183,7 +183,7 @@ static int lose(struct runner *run, struct worker *w, int late) {
         next_point(w);
     }
     while (w->n)
-        run->todo[--run->next] = w->queue[--w->n]; /* they were taken from there */
+        run->missing[--run->next] = w->queue[--w->n]; /* they were taken from there */
     return rc;
 }
 
@@ -241,10 +241,10 @@ static int deal(struct runner *run, struct worker *w, long end) {
             int rc = start(run, w);
             if (rc) return rc;
         }
-        long i = run->todo[run->next];
+        long i = run->missing[run->next];
         if (!w->n) w->since = engine_now();
         if (write(w->to, &i, sizeof i) != sizeof i) return lose(run, w, 0);
-        w->queue[w->n++] = run->todo[run->next++];
+        w->queue[w->n++] = run->missing[run->next++];
     }
     return 0;
 }
@@ -336,8 +336,8 @@ static int drop(struct named *v, long *n, struct results *r, struct sweep_counts
 }
 
 /* What is to do: measured points last, otherwise by number. malloc'ed; *virtual_: how many are not measured. */
-static int find_todo(long **out, long *n, long *virtual_, struct sweep_counts *counts, const struct sweep *s,
-                     struct results *r, struct diag *d) {
+static int find_missing(long **out, long *n, long *virtual_, struct sweep_counts *counts, const struct sweep *s,
+                        struct results *r, struct diag *d) {
     *n = sweep_points(s);
     struct named *v = calloc((size_t)*n + 1, sizeof *v);
     struct sweep_point *p = malloc(sizeof *p);
@@ -359,17 +359,17 @@ static int find_todo(long **out, long *n, long *virtual_, struct sweep_counts *c
 }
 
 int sweep_list(struct sweep_counts *counts, const struct sweep *s, struct results *r, FILE *out, struct diag *d) {
-    long *todo, n, not_measured;
+    long *missing, n, not_measured;
     struct sweep_point *p = malloc(sizeof *p);
-    int rc = find_todo(&todo, &n, &not_measured, counts, s, r, d);
+    int rc = find_missing(&missing, &n, &not_measured, counts, s, r, d);
     if (!p) rc = diag_set(d, ERR_MEMORY, "no memory for a point");
     for (long i = 0; i < n && !rc; i++) {
-        sweep_point(p, s, todo[i]);
+        sweep_point(p, s, missing[i]);
         char *command = sweep_command(p);
         fprintf(out, "%s\n", command ? command : "");
         free(command);
     }
-    free(todo);
+    free(missing);
     free(p);
     return rc;
 }
@@ -381,9 +381,9 @@ int sweep_run(struct sweep_counts *counts, const struct sweep *s, struct results
     if (!run) return diag_set(d, ERR_MEMORY, "no memory for a sweep");
     *run = (struct runner){.s = s, .r = r, .app = app, .counts = counts, .d = d, .terminal = isatty(STDERR_FILENO)};
     run->begun = run->committed = run->shown = engine_now();
-    int rc = find_todo(&run->todo, &run->n_todo, &not_measured, counts, s, r, d);
+    int rc = find_missing(&run->missing, &run->n_missing, &not_measured, counts, s, r, d);
     if (!rc) rc = phase(run, not_measured, jobs < MOST_JOBS ? jobs : MOST_JOBS);
-    if (!rc) rc = phase(run, run->n_todo, 0);
+    if (!rc) rc = phase(run, run->n_missing, 0);
     if (!rc) rc = commit(run);
     show(run, 1);
     if (!rc && app_stop)
@@ -391,7 +391,7 @@ int sweep_run(struct sweep_counts *counts, const struct sweep *s, struct results
                       counts->before + counts->done, counts->points);
     for (int i = 0; i < MOST_JOBS; i++)
         free(run->worker[i].line);
-    free(run->todo);
+    free(run->missing);
     free(run);
     return rc;
 }
