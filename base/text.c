@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,15 @@ int text_target(const char *path, char **target, mode_t *mode, struct diag *d) {
         return diag_set(d, ERR_IO, "%s: is not a regular file; give the name of a file to write", path);
     }
     return *target ? 0 : cannot_write(path, errno, d);
+}
+
+int text_check_target(const char *path, struct diag *d) {
+    char *target = NULL;
+    mode_t mode;
+    int rc = path ? text_target(path, &target, &mode, d) : 0;
+    if (!rc && target && access(dirname(target), W_OK | X_OK)) rc = cannot_write(path, errno, d);
+    free(target);
+    return rc;
 }
 
 int text_write_file(const char *path, void (*put)(void *user, FILE *out), void *user, struct diag *d) {

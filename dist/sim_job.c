@@ -65,6 +65,14 @@ int sim_job_traces(struct trace **out, const struct app *app, const struct plan 
     return rc;
 }
 
+/* --ranks counts cards; a search tries all numbers up to it. */
+static int check_cards(const struct app *app, const struct strategy *st, struct diag *d) {
+    int cards = strategy_ranks(st) - (st->host ? st->dp * st->stage_size[0] : 0);
+    if (!app->spec.ranks || app->spec.search || cards == app->spec.ranks) return 0;
+    return diag_set(d, ERR_PLAN, "strategy %s takes %d card%s, but --ranks says %ld", st->text, cards,
+                    cards == 1 ? "" : "s", app->spec.ranks);
+}
+
 int sim_job_make(struct plan **out, struct app *app, const struct model *m, int tokens, struct diag *d) {
     struct strategy st;
     char why[256];
@@ -72,6 +80,7 @@ int sim_job_make(struct plan **out, struct app *app, const struct model *m, int 
     int n = app->spec.ranks ? (int)app->spec.ranks : app->cluster.n_cards ? app->cluster.n_cards : 1;
     if (kind) n += kind->hosts;
     int chunk = 0, rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
+    if (!rc) rc = check_cards(app, &st, d);
     if (!app->spec.ctx) app->spec.ctx = tokens + app->spec.n_predict;
     if (!rc && tokens > app->spec.ctx)
         return diag_set(d, ERR_RANGE,

@@ -312,6 +312,15 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     return interrupted ? diag_set(d, ERR_INTERRUPTED, "interrupted by a signal after the last printed token") : 0;
 }
 
+/* The files of results, before the work for them is done. Collective. */
+static int check_files(const struct app *app, const struct record_ask *ask, struct diag *d) {
+    int rc = 0;
+    if (app->rank == 0) rc = text_check_target(ask->trace, d);
+    if (app->rank == 0 && !rc) rc = text_check_target(ask->svg, d);
+    if (app->rank == 0 && !rc) rc = text_check_target(app->spec.operations, d);
+    return err_agree(app->world, rc, d);
+}
+
 static int run(struct app *app, struct diag *d) {
     struct model m;
     struct prompts p;
@@ -328,6 +337,7 @@ static int run(struct app *app, struct diag *d) {
                       ask.trace      ? "trace"
                       : ask.timeline ? "timeline"
                                      : "operations");
+    if (!rc) rc = check_files(app, &ask, d);
     if (!rc) rc = model_open(&m, app, d);
     if (rc) return rc;
     rc = prompts_load(&p, app, &m, 0, d);

@@ -2,6 +2,7 @@
 #include "../record_report.h"
 #include "../sim_job.h"
 #include "../virtual_report.h"
+#include "base/text.h"
 
 /* --trace and --timeline: the same passes once more, with a recorder. */
 static int show(const struct app *app, const struct plan *p, const struct trace *trace, struct net_stamp *const *taken,
@@ -66,6 +67,8 @@ static int run(struct app *app, struct diag *d) {
     int rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
     if (!rc && app->spec.estimate && (ask.trace || ask.timeline))
         rc = diag_set(d, ERR_USAGE, "--estimate walks no passes: --trace and --timeline are of a simulation");
+    if (!rc) rc = text_check_target(ask.trace, d);
+    if (!rc) rc = text_check_target(ask.svg, d);
     return rc ? rc : sim_job(app, run_plan, NULL, d);
 }
 

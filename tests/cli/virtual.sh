@@ -148,6 +148,11 @@ ok "search: approximate sums" grep -qE ' ring .*\(exact to rounding\)$' "$tmp/se
 fails "search of how many cards" 2 "h100-sxm does not say how many cards there are: give --ranks N" 1 plan --search --model "$kjv" --cluster "$configs/h100-sxm.yaml"
 fails "search with a cache of no type" 2 "fp8" 1 plan --search --model "$kjv" --cluster "$h100" --kv fp8
 mkfifo "$tmp/pipe"
+fails "a trace into no folder" 4 "is its folder there?" 1 simulate --model "$kjv" --cluster "$h100" --trace "$tmp/none/t"
+ok "said before the work" [ ! -s "$tmp/out" ]
+fails "operations into no folder" 4 "is its folder there?" 2 run --model "$kjv" --tp 2 --prompt a --cluster "$h100" --clock virtual --operations "$tmp/none/o"
+ok "said before the text" [ ! -s "$tmp/out" ]
+fails "another number of cards" 6 "strategy tp2 takes 2 cards, but --ranks says 3" 1 simulate --model "$kjv" --cluster "$h100" --ranks 3 --tp 2
 fails "a trace into what is no file" 4 "is not a regular file" 1 simulate --model "$kjv" --cluster "$h100" --trace "$tmp/pipe"
 ok "what is no file stays what it is" [ -p "$tmp/pipe" ]
 : >"$tmp/linked.json"

@@ -29,6 +29,9 @@ int text_read_file(const char *path, size_t max, char **out, size_t *len, struct
  * 0666. ERR_IO: its folder or a link leads nowhere, it may not be written, or it is no regular file, which must not be
  * replaced. Local. */
 int text_target(const char *path, char **target, mode_t *mode, struct diag *d);
+/* Whether text_write_file has a place to write to: asked before the work for it is done. NULL: nothing is asked for.
+ * ERR_IO, ERR_MEMORY. Local. */
+int text_check_target(const char *path, struct diag *d);
 /* Writes a file that appears when complete: put writes it under another name, beside text_target. ERR_IO. */
 int text_write_file(const char *path, void (*put)(void *user, FILE *out), void *user, struct diag *d);
 
