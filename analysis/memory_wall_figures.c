@@ -31,7 +31,8 @@
                      "9", "link bandwidth", "3") ", \\\n" SHARE("10", "link latency", "4") "\n"
 
 const struct report_figure wall_figures[] = {
-    {"wall_growth", FIGURE_STYLE
+    {"wall_growth",
+     FIGURE_STYLE
      "set title 'Growth: points as published, and their fits'\nset xlabel 'year'\n"
      "set ylabel 'times the first of the series'\nset logscale y\nset format y '10^{%T}'\n" FIT("peak", "peak") FIT(
          "dram", "dram") FIT("link", "lane")
@@ -40,15 +41,25 @@ const struct report_figure wall_figures[] = {
              "1") ", \\\n" CURVE("dram", "DRAM bandwidth", "dram",
                                  "2") ", \\\n" CURVE("link", "link, a lane", "lane",
                                                      "3") ", \\\n" CURVE("link-device", "link, a device and direction",
-                                                                         "device", "4") "\n"},
-    {"wall_intensity", FIGURE_STYLE "set title 'Arithmetic intensity, 8-bit operands (exact counts)'\n"
-                                    "set ylabel 'operations a byte'\n" BY_TOKENS
-                                    "plot \\\n" MODELS_OF("intensity.csv", "9", "published", "1") ", \\\n" MODELS_OF(
-                                        "intensity.csv", "11", "plan", "2") "\n"},
+                                                                         "device", "4") "\n",
+     "Published points of each series over the first of it, and the exponential fitted to them (least squares of "
+     "logarithms; the table has intervals)."},
+    {"wall_intensity",
+     FIGURE_STYLE "set title 'Arithmetic intensity, 8-bit operands (exact counts)'\n"
+                  "set ylabel 'operations a byte'\n" BY_TOKENS
+                  "plot \\\n" MODELS_OF("intensity.csv", "9", "published",
+                                        "1") ", \\\n" MODELS_OF("intensity.csv", "11", "plan", "2") "\n",
+     "Operations a byte of one text by its length: as published (8-bit operands) and as the program's own plan counts "
+     "them (exact). An encoder's pass uses its weights for all tokens, a generated token reads them anew."},
     {"wall_latency",
      FIGURE_STYLE "set title 'Latency of one text, over bert-base at 128 tokens'\nset ylabel 'times'\n" BY_TOKENS
                   "plot \\\n" MODELS_OF("latency.csv", "3", "published",
-                                        "1") ", \\\n" MODELS_OF("latency.csv", "4", "measured here", "2") "\n"},
-    {"wall_years", SHARES("1", "llama3-70b on eight H100 of later years, tp8, 1 user: what binds (estimated)")},
-    {"wall_years64", SHARES("64", "llama3-70b on eight H100 of later years, tp8, 64 users: what binds (estimated)")},
+                                        "1") ", \\\n" MODELS_OF("latency.csv", "4", "measured here", "2") "\n",
+     "Latency of one text over that of bert-base at 128 tokens: as published and, where it was asked for, measured on "
+     "this machine (medians; the table has n and intervals)."},
+    {"wall_years", SHARES("1", "llama3-70b on eight H100 of later years, tp8, 1 user: what binds (estimated)"),
+     "Parts of the critical path of a token if cards and links go on to grow as fitted: one user (estimated, n = 1; "
+     "after 2022 extrapolated, the table has intervals)."},
+    {"wall_years64", SHARES("64", "llama3-70b on eight H100 of later years, tp8, 64 users: what binds (estimated)"),
+     "The same for 64 users (estimated, n = 1; after 2022 extrapolated)."},
     {0}};

@@ -1,6 +1,7 @@
 #include "analysis/report.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,20 +18,35 @@ struct frame *report_table(struct report_page *page, const char *name, const cha
     return t;
 }
 
+void report_say(struct report_page *page, const char *fmt, ...) {
+    char *text = NULL;
+    va_list args;
+    va_start(args, fmt);
+    if (page->n_findings < REPORT_MOST_FINDINGS && vasprintf(&text, fmt, args) >= 0)
+        page->finding[page->n_findings++] = text;
+    page->lost |= !text;
+    va_end(args);
+}
+
 void report_page_fini(struct report_page *page) {
+    for (int i = 0; i < page->n_findings; i++)
+        free(page->finding[i]);
+    page->n_findings = 0;
     for (int i = 0; i < page->n; i++)
         frame_free(page->table[i]);
     page->n = 0;
 }
 
 static int print_json(const struct report *r, const struct report_page *page, FILE *out, struct diag *d) {
-    json_t *tables = json_object(), *o = NULL;
+    json_t *tables = json_object(), *words = json_array(), *o = NULL;
     int rc = 0;
+    for (int i = 0; i < page->n_findings; i++)
+        json_array_append_new(words, json_string(page->finding[i]));
     for (int i = 0; i < page->n && !rc; i++) {
         rc = frame_json(page->table[i], &o, d);
         if (!rc) json_object_set_new(tables, frame_name(page->table[i]), o);
     }
-    o = json_pack("{s:s, s:s, s:o}", "report", r->name, "title", r->text, "tables", tables);
+    o = json_pack("{s:s, s:s, s:o, s:o}", "report", r->name, "title", r->text, "findings", words, "tables", tables);
     if (!rc) {
         json_dumpf(o, out, JSON_INDENT(1));
         fputc('\n', out);
@@ -39,10 +55,16 @@ static int print_json(const struct report *r, const struct report_page *page, FI
     return rc;
 }
 
+static int check(const struct report_page *page, struct diag *d) {
+    return page->lost ? diag_set(d, ERR_MEMORY, "no memory, or no room, for a report of so many findings") : 0;
+}
+
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d) {
-    if (json) return print_json(r, page, out, d);
-    int rc = 0;
+    int rc = check(page, d);
+    if (rc || json) return rc ? rc : print_json(r, page, out, d);
     fprintf(out, "%s\n", r->text);
+    for (int i = 0; i < page->n_findings; i++)
+        fprintf(out, "%s* %s\n", i ? "" : "\n", page->finding[i]);
     for (int i = 0; i < page->n && !rc; i++) {
         fputc('\n', out);
         rc = frame_print(page->table[i], MOST_SHOWN, out, d);
@@ -123,7 +145,7 @@ static int write_figure(const struct report_figure *f, const char *folder, int *
 int report_write(const struct report *r, const struct report_page *page, const char *folder, int *drawn,
                  struct diag *d) {
     char path[4096];
-    int rc = 0;
+    int rc = check(page, d);
     *drawn = 0;
     for (int i = 0; i < page->n && !rc; i++) {
         struct csv csv = {page->table[i], 0, d};
@@ -131,7 +153,7 @@ int report_write(const struct report *r, const struct report_page *page, const c
         rc = text_write_file(path, put_csv, &csv, d);
         if (!rc) rc = csv.rc;
     }
-    for (const struct report_figure *f = r->figures; f->name && !rc; f++)
+    for (const struct report_figure *f = r->figures; f && f->name && !rc; f++)
         rc = write_figure(f, folder, drawn, d);
     return rc;
 }

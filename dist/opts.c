@@ -172,6 +172,7 @@ static const struct opt table[] = {
      "search also among all-reduces whose sums round otherwise"},
     {"steps", NULL, NULL, OPT_FLAG, FIELD(steps), 0, 0, NULL, "show each step with its cost"},
     {"measure", NULL, NULL, OPT_FLAG, FIELD(measure), 0, 0, NULL, "run the report's models on this machine: minutes"},
+    {"quick", NULL, NULL, OPT_FLAG, FIELD(quick), 0, 0, NULL, "fewer points: each report in seconds"},
     {"all", NULL, NULL, OPT_FLAG, FIELD(all), 0, 0, NULL, "show everything, long arrays too"},
     {"json", NULL, NULL, OPT_FLAG, FIELD(json), 0, 0, NULL, "print the result as JSON, units in the key names"},
     {"quiet", "q", NULL, OPT_FLAG, FIELD(quiet), 0, 0, NULL, "no progress and no statistics on stderr"},

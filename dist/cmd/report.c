@@ -59,9 +59,10 @@ const struct cmd cmd_report = {
     .name = "report",
     .summary = "publications beside the model: what is input, fitted, identity, prediction",
     .usage =
-        "northpole [--out FOLDER] [--json]\n"
-        "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--out FOLDER] [--json]",
-    .options = "out json",
+        "northpole [--quick] [--out FOLDER] [--json]\n"
+        "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--quick] [--out FOLDER]\n"
+        "                                      [--json]",
+    .options = "out quick json",
     .modes = modes,
     .mode = mode,
     .notes =

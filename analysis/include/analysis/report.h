@@ -1,14 +1,22 @@
-/* report.h - comparisons with published systems: one file, one word, one test each. */
+/* report.h - what a study found, as sentences, tables and figures: one file, one word, one test each.
+ *
+ *   report_say(page, "Pipelines win below %s (simulated).", text);
+ *   struct frame *t = report_table(page, "map", "Who wins", "simulated, n = 1");
+ *
+ * A report is printed to a terminal, as JSON, or as files; `northwall report` without a name makes one page of all. */
 #ifndef ANALYSIS_REPORT_H
 #define ANALYSIS_REPORT_H
 
 #include "analysis/frame.h"
 #include "dist/app.h"
 
-enum { REPORT_MOST_TABLES = 32 };
+enum { REPORT_MOST_TABLES = 32, REPORT_MOST_FINDINGS = 32 };
 
-/* A page of a report: tables and sentences, in order. */
+/* A page of a report: what was found, in words, and the tables it is read from, both in order. */
 struct report_page {
+    char *finding[REPORT_MOST_FINDINGS];
+    int n_findings;
+    int lost; /* findings without room or memory: told by report_print and report_write */
     struct frame *table[REPORT_MOST_TABLES];
     int n;
 };
@@ -18,13 +26,20 @@ struct report {
     const char *summary, *text; /* a line; what stands above the tables */
     /* Fills in the page, whose tables the caller frees. Local. */
     int (*make)(struct report_page *page, const struct app *app, struct diag *d);
-    /* Figures, as gnuplot commands that read the CSV files of the page's tables; ended by a row without name. */
-    const struct report_figure { const char *name, *commands; } * figures;
+    /* Figures, as gnuplot commands that read the CSV files of the page's tables; ended by a row without name. NULL:
+     * none. */
+    const struct report_figure {
+        const char *name, *commands;
+        const char *caption; /* what it shows and how to read it, with unit, kind and n; whole sentences */
+    } * figures;
 };
 extern const struct report *const reports[]; /* ended by NULL */
 
-/* Adds a table; NULL where the page is full or memory is short (report_page_check tells). */
+/* Adds a table; NULL where the page is full or memory is short, which report_print and report_write tell. */
 struct frame *report_table(struct report_page *page, const char *name, const char *title, const char *note);
+/* Adds a finding: a sentence or two that can be read without the tables, with kind, unit and interval of each number.
+ */
+void report_say(struct report_page *page, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints to a terminal, or as JSON. */
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d);
 /* Makes the folder of --out, if it is not there. ERR_IO. */
