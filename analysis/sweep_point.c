@@ -1,14 +1,12 @@
 /* sweep_point.c - one point of a sweep, done, as a result. */
 #include <gsl/gsl_version.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "analysis/job.h"
 #include "analysis/sweep_run.h"
 #include "dist/sim_job.h"
 #include "dist/virtual_report.h"
@@ -271,35 +269,6 @@ static int do_virtual(struct sweep_cache *c, const struct sweep_point *p, json_t
 
 /* ---- measured ---- */
 
-/* The child becomes mpirun, and ends with this process. */
-static void become_mpirun(const struct sweep_point *p, int out, FILE *err) {
-    char self[4096], ranks[16];
-    const char *words[SWEEP_WORDS + 8] = {"mpirun", "-n", ranks, self};
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[n > 0 ? n : 0] = 0;
-    snprintf(ranks, sizeof ranks, "%d", ranks_of(p));
-    for (int i = 0; i < p->n_words; i++)
-        words[4 + i] = p->word[i];
-    dup2(out, STDOUT_FILENO);
-    dup2(fileno(err), STDERR_FILENO);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    execvp("mpirun", (char *const *)(uintptr_t)words);
-    _exit(127);
-}
-
-/* The line of the program that failed, or what mpirun said first. */
-static void first_words(FILE *err, int status, char *out, size_t cap) {
-    char line[512];
-    snprintf(out, cap, "ended with status %d without a word", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) snprintf(out, cap, "mpirun is not there");
-    rewind(err);
-    while (fgets(line, sizeof line, err))
-        if (!strncmp(line, "northwall: ", 11) && strncmp(line, "northwall: note", 15)) {
-            snprintf(out, cap, "%.*s", (int)strcspn(line + 11, "\n"), line + 11);
-            return;
-        }
-}
-
 static void add_measured(json_t *row, json_t *o) {
     double ranks = json_number_value(json_object_get(o, "ranks"));
     double threads = json_number_value(json_object_get(o, "threads_per_rank"));
@@ -310,35 +279,12 @@ static void add_measured(json_t *row, json_t *o) {
         set_text(row, "verified", "tokens and logits equal those of one rank");
 }
 
-static int read_measured(const struct sweep_point *p, int out[2], FILE *err, json_t *row, struct diag *d) {
-    json_error_t e;
-    char why[400];
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) become_mpirun(p, out[1], err);
-    close(out[1]);
-    FILE *in = fdopen(out[0], "r");
-    json_t *o = pid > 0 && in ? json_loadf(in, 0, &e) : NULL;
-    if (in) fclose(in);
-    if (pid > 0) waitpid(pid, &status, 0);
-    int rc = pid > 0 && status == 0 && o ? 0 : ERR_INTERNAL;
-    if (!rc)
-        add_measured(row, o);
-    else {
-        first_words(err, status, why, sizeof why);
-        diag_set(d, rc, "%s", why);
-    }
-    json_decref(o);
-    return rc;
-}
-
 static int do_run(const struct sweep_point *p, json_t *row, struct diag *d) {
-    int out[2];
+    json_t *o = NULL;
     if (!ranks_of(p)) return diag_set(d, ERR_USAGE, "how many ranks? Give cards, or a strategy that says it (tp2)");
-    FILE *err = tmpfile();
-    if (!err) return diag_set(d, ERR_IO, "no temporary file");
-    int rc = pipe(out) ? diag_set(d, ERR_IO, "no pipe") : read_measured(p, out, err, row, d);
-    fclose(err);
+    int rc = job_json(&o, ranks_of(p), p->n_words, p->word, d);
+    if (!rc) add_measured(row, o);
+    json_decref(o);
     return rc;
 }
 

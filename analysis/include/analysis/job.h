@@ -1,0 +1,16 @@
+/* job.h - this program, run once more, under mpirun: what a report or a sweep measures. All functions are local. */
+#ifndef ANALYSIS_JOB_H
+#define ANALYSIS_JOB_H
+
+#include <jansson.h>
+
+#include "base/diag.h"
+
+enum { JOB_MOST_WORDS = 100 };
+
+/* Runs `mpirun -n ranks` with this program and words[n_words], of which one is --json, and reads what it prints; ranks
+ * 0: without mpirun. The job ends with this process. ERR_INTERNAL: it failed, in its own words, or mpirun's; ERR_IO.
+ * json_decref frees *out. */
+int job_json(json_t **out, int ranks, int n_words, const char *const *words, struct diag *d);
+
+#endif
