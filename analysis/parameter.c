@@ -105,13 +105,51 @@ const struct parameter *parameter_find(const char *name) {
 
 /* ---- in words ---- */
 
-static const char capacity[] = "capacity.";
-static const struct parameter capacity_row = {
-    "capacity.LEVEL", "capacity of a level of the cards' memory", PARAMETER_FACTOR, 0, 1e-9, 1e6, NULL,
-    "its data sheet"};
+static int set_capacity(struct card_level *l, double x) {
+    double bytes = nearbyint(x * (double)l->bytes);
+    if (!(bytes >= 1 && bytes <= 1e18)) return -1;
+    l->bytes = (uint64_t)bytes;
+    return 0;
+}
+
+static int set_level_bandwidth(struct card_level *l, double x) {
+    l->G = parameter_faster(l->G, x);
+    return 0;
+}
+
+/* Of one level of the cards' memory, whose name stands behind the point. */
+static const struct level_parameter {
+    struct parameter row;
+    int (*set)(struct card_level *l, double x); /* nonzero: out of range */
+} level_parameters[] = {{{"capacity.LEVEL", "capacity of a level of the cards' memory", PARAMETER_FACTOR, 0, 1e-9, 1e6,
+                          NULL, "its data sheet"},
+                         set_capacity},
+                        {{"memory-bandwidth.LEVEL", "bandwidth of a level of the cards' memory", PARAMETER_FACTOR, 0,
+                          1e-4, 1e3, NULL, "the time of a stage by the bytes that lie on this level"},
+                         set_level_bandwidth}};
+enum { N_LEVEL_PARAMETERS = sizeof level_parameters / sizeof *level_parameters };
+
+static const struct level_parameter *of_level(const char *name) {
+    for (int i = 0; i < N_LEVEL_PARAMETERS; i++) {
+        const char *row = level_parameters[i].row.name;
+        if (!strncmp(name, row, (size_t)(strchr(row, '.') - row) + 1)) return &level_parameters[i];
+    }
+    return NULL;
+}
 
 const struct parameter *parameter_of(const char *name) {
-    return strncmp(name, capacity, sizeof capacity - 1) ? parameter_find(name) : &capacity_row;
+    const struct level_parameter *p = of_level(name);
+    return p ? &p->row : parameter_find(name);
+}
+
+char *parameter_names(char *buf, size_t cap) {
+    size_t at = 0;
+    *buf = 0;
+    for (const struct parameter *p = parameters; p->name && at < cap; p++)
+        at += (size_t)snprintf(buf + at, cap - at, "%s, ", p->name);
+    for (int i = 0; i < N_LEVEL_PARAMETERS && at < cap; i++)
+        at += (size_t)snprintf(buf + at, cap - at, "%s%s", i ? ", " : "", level_parameters[i].row.name);
+    return buf;
 }
 
 static double unit_of(const struct parameter *p, const char *word) {
@@ -136,35 +174,30 @@ int parameter_value(const struct parameter *p, const char *name, const char *tex
                     p->most, p->kind == PARAMETER_FACTOR ? "" : " s");
 }
 
-static int set_capacity(struct cluster *c, const char *name, double x, struct diag *d) {
+static int set_level(struct cluster *c, const struct level_parameter *p, const char *name, double x, struct diag *d) {
     char names[160] = "";
     for (int i = 0; i < c->card.n_levels; i++) {
         struct card_level *l = &c->card.level[i];
-        double bytes = nearbyint(x * (double)l->bytes);
         size_t n = strlen(names);
         snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", l->name);
-        if (strcmp(l->name, name + sizeof capacity - 1)) continue;
-        if (!(bytes >= 1 && bytes <= 1e18))
-            return diag_set(d, ERR_USAGE, "%.60s: %s", name, l->bytes ? "out of range" : "the file gives none");
-        l->bytes = (uint64_t)bytes;
-        return 0;
+        if (strcmp(l->name, strchr(name, '.') + 1)) continue;
+        if (!p->set(l, x)) return 0;
+        return diag_set(d, ERR_USAGE, "%.60s: %s", name, l->bytes ? "out of range" : "the file gives none");
     }
     return diag_set(d, ERR_USAGE, "%.60s: the levels of %s are %s", name, c->card.name, names);
 }
 
 int parameter_apply(struct cluster *c, const char *text, struct diag *d) {
-    char name[64] = "", names[256] = "";
+    char name[64] = "", names[320];
     const char *is = strchr(text, '=');
     double x = 0;
     if (is && is - text < (long)sizeof name) memcpy(name, text, (size_t)(is - text));
     const struct parameter *p = parameter_of(name);
-    for (const struct parameter *k = parameters; !p && k->name; k++) {
-        size_t n = strlen(names);
-        snprintf(names + n, sizeof names - n, "%s, ", k->name);
-    }
-    if (!p) return diag_set(d, ERR_USAGE, "'%.60s': expected NAME=VALUE, of %s%s", text, names, capacity_row.name);
+    if (!p)
+        return diag_set(d, ERR_USAGE, "'%.60s': expected NAME=VALUE, of %s", text,
+                        parameter_names(names, sizeof names));
     int rc = parameter_value(p, name, is + 1, &x, d);
-    if (rc || !p->set) return rc ? rc : set_capacity(c, name, x, d);
+    if (rc || !p->set) return rc ? rc : set_level(c, of_level(name), name, x, d);
     p->set(c, x);
     return 0;
 }

@@ -231,9 +231,7 @@ static char *key_names(char *buf, size_t cap) {
     size_t at = (size_t)snprintf(buf, cap, "valid are ");
     for (const struct key *k = keys; k->name && at < cap; k++)
         at += (size_t)snprintf(buf + at, cap - at, "%s, ", k->name);
-    for (const struct parameter *p = parameters; p->name && at < cap; p++)
-        at += (size_t)snprintf(buf + at, cap - at, "%s, ", p->name);
-    if (at < cap) snprintf(buf + at, cap - at, "capacity.LEVEL");
+    if (at < cap) parameter_names(buf + at, cap - at);
     return buf;
 }
 

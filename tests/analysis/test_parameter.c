@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "random_cluster.h"
 
@@ -107,6 +108,27 @@ static void check_rates(void) {
         }
 }
 
+/* A level's bandwidth alone: all levels together are the cards' memory, without what a collective copies. */
+static void check_levels(struct cluster one) {
+    char text[80];
+    struct diag d = {0};
+    for (int i = 0; i < one.card.n_levels; i++)
+        snprintf(one.card.level[i].name, sizeof one.card.level[i].name, "level%d", i);
+    struct cluster all = one;
+    parameter_find("memory-bandwidth")->set(&all, 0.25);
+    all.net.copy = one.net.copy;
+    for (int i = 0; i < one.card.n_levels; i++) {
+        CHECK(memcmp(&all, &one, sizeof one), "level %d changes nothing", i);
+        snprintf(text, sizeof text, "memory-bandwidth.%s=0.25", one.card.level[i].name);
+        CHECK(!parameter_apply(&one, text, &d), "%s: %s", text, d.text);
+    }
+    CHECK(!memcmp(&all, &one, sizeof one), "level by level is another card");
+    CHECK(parameter_apply(&one, "memory-bandwidth.none=2", &d) == ERR_USAGE, "a level that is none");
+    d = (struct diag){0};
+    CHECK(parameter_apply(&one, "memory-bandwidthx=2", &d) == ERR_USAGE && strstr(d.text, "memory-bandwidth.LEVEL"),
+          "%s", d.text);
+}
+
 int main(void) {
     struct job j;
     struct cluster c;
@@ -121,6 +143,7 @@ int main(void) {
     }
     if (!isnan(base)) check_failure(&j, &c);
     CHECK(!parameter_find("no such"), "found what is not there");
+    if (!isnan(base)) check_levels(c);
     check_rates();
     trace_fini(&j.trace);
     plan_free(j.p);

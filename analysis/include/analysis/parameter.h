@@ -24,9 +24,11 @@ struct parameter {
 extern const struct parameter parameters[]; /* ended by a row without name */
 const struct parameter *parameter_find(const char *name); /* NULL: there is none */
 
-/* The row that a name stands for; "capacity.LEVEL", the capacity of that level of the cards' memory as a factor, has
- * one without set. NULL: there is none. */
+/* The row that a name stands for; those of one level of the cards' memory, as "capacity.LEVEL", have no set. NULL: there
+ * is none. */
 const struct parameter *parameter_of(const char *name);
+/* "memory-bandwidth, ..., capacity.LEVEL, ...", cut where it is longer than cap; returns buf. */
+char *parameter_names(char *buf, size_t cap);
 /* "2" or "0.5" of a factor, "1.5 us" of a time (ps, ns, us, ms, s; in seconds), within the row's range. ERR_USAGE. */
 int parameter_value(const struct parameter *p, const char *name, const char *text, double *x, struct diag *d);
 /* "NAME=VALUE", as --set has it. ERR_USAGE says which names, levels or units there are. */
