@@ -201,6 +201,7 @@ static void place_rank(struct topo_place *out, const struct topo_cores *all, con
         used = rank[me].allowed;
         out->state = TOPO_REFUSED;
     }
+    out->used = used;
     topo_list(&used, out->list, sizeof out->list);
 }
 

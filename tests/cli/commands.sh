@@ -75,6 +75,14 @@ ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
 ok "one run, and one rank is measured once" sh -c '"$1" bench --model "$2" --strategies 1 --repeat 1 -n 2 -q | grep -c "^1  \|: 1 run after" | grep -qx 2' _ "$northwall" "$kjv"
 ranks 2 bench --model "$kjv" --strategies tp2,1 --n-prompt 8 -n 4 --repeat 1 --json >"$tmp/once" 2>/dev/null
 ok "rows of --strategies with 1 in it" [ "$(grep -c '^   "strategy"' "$tmp/once")" = 2 ]
+# The machine, with the ranks in it.
+for n in 1 2 5; do
+    ranks $n topo --json >"$tmp/topo"
+    ok "topo ($n): each rank once" [ "$(grep -c '"rank":' "$tmp/topo")" = $n ]
+    ranks $n topo >"$tmp/topo"
+    ok "topo ($n): cores" grep -q 'core 0: CPU' "$tmp/topo"
+done
+ok "topo: too many threads" sh -c '"$1" topo --threads 1000 | grep -q "^warning: .*oversubscribed"' _ "$northwall"
 # Calibration: figures with interval, a cluster file with sources, which the other commands read.
 for n in 1 2 3; do
     ranks $n calibrate --budget 0.3 --out "$tmp/net$n.yaml" >"$tmp/figures" 2>"$tmp/err"

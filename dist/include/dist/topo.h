@@ -55,6 +55,7 @@ struct topo_place {
     int cores; /* of its node, that the node's ranks may use together */
     enum topo_state state;
     char list[64]; /* CPUs: "0,2-3" */
+    cpu_set_t used; /* the same */
     cpu_set_t allowed; /* what the launcher gave it: for threads that do not compute */
 };
 
