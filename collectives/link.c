@@ -52,6 +52,7 @@ void link_isend(struct link *l, int peer, int tag, const void *buf, size_t bytes
         link_time_post(l, req);
         return;
     }
+    if (l->time) link_time_due(l);
     l->ops->isend(l, req);
     if (l->time) link_time_sent(l, req);
 }

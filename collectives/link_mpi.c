@@ -49,11 +49,13 @@ static int64_t now_ns(void) {
  * this rank itself was stopped (all ranks are by ^Z) does not count. */
 static int be_patient(const struct link *l, struct patience *p) {
     const struct mpi_impl *m = l->impl;
-    if (p->polls++ < (m->yield ? POLLS_SHARED : POLLS_ALONE)) return 0;
+    if (p->polls++ < (l->naps ? 0 : m->yield ? POLLS_SHARED : POLLS_ALONE)) return 0;
     int64_t now = now_ns();
     if (p->last_ns) p->waited_ns += now - p->last_ns < AWAY_NS ? now - p->last_ns : AWAY_NS;
     p->last_ns = now;
-    if (p->waited_ns > (m->yield ? GENTLE_SHARED_NS : GENTLE_ALONE_NS)) {
+    if (l->naps) {
+        nanosleep(&(struct timespec){0, SLEEP_MIN_NS}, NULL);
+    } else if (p->waited_ns > (m->yield ? GENTLE_SHARED_NS : GENTLE_ALONE_NS)) {
         p->sleep_ns = p->sleep_ns == 0 ? SLEEP_MIN_NS : p->sleep_ns * 2 < SLEEP_MAX_NS ? p->sleep_ns * 2 : SLEEP_MAX_NS;
         nanosleep(&(struct timespec){0, p->sleep_ns}, NULL);
     } else {

@@ -4,6 +4,7 @@
 
 #include "collectives/link.h"
 
+void link_time_due(struct link *l); /* before an isend */
 void link_time_sent(struct link *l, struct link_request *req); /* behind an isend, or, where media are shared, */
 void link_time_post(struct link *l, struct link_request *req); /* in its place: complete at once */
 /* Around a recv, and before a receive is waited for: where media are shared the arbiter hears of the wait first, as the

@@ -91,6 +91,14 @@ static void receive_stamp(const struct link_time *t, int peer, int tag, const st
         net_recv(t->clock, t->net, t->tier[peer], stamp);
 }
 
+static void pace(const struct link_time *t) {
+    if (t->pace) t->pace(t->pace_user, t->clock);
+}
+
+void link_time_due(struct link *l) {
+    pace(l->time);
+}
+
 void link_time_sent(struct link *l, struct link_request *req) {
     struct link_time *t = l->time;
     struct link_stamp *s = req->stamp = take_spare(l);
@@ -139,6 +147,7 @@ void link_time_end(struct link *bus) {
 void link_time_before(struct link *l, int peer, int tag) {
     struct link_time *t = l->time;
     struct net_stamp stamp;
+    pace(t);
     if (!t->bus) return;
     note_send(t->bus,
               &(struct arbiter_note){.word = ARBITER_WAITS, .peer = t->client[peer], .channel = channel_of(t, tag)});

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "collectives/agree.h"
 #include "models/kernels.h"
+#include "pace.h"
 #include "partition/cluster.h"
 
 /* ---- model ---- */
@@ -78,11 +79,15 @@ void model_close(struct model *m) {
 /* ---- links ---- */
 
 static int check_clock(const struct run_spec *s, struct diag *d) {
-    int is_virtual = !strcmp(s->clock, "virtual");
-    if (!is_virtual && strcmp(s->clock, "real"))
-        return diag_set(d, ERR_USAGE, "--clock '%.40s': expected real or virtual", s->clock);
-    if (is_virtual && !s->cluster)
-        return diag_set(d, ERR_USAGE, "--clock virtual: of which cluster? Give --cluster FILE (cluster-configs/)");
+    int is_real = !strcmp(s->clock, "real");
+    if (!is_real && strcmp(s->clock, "virtual") && strcmp(s->clock, "paced"))
+        return diag_set(d, ERR_USAGE, "--clock '%.40s': expected real, virtual or paced", s->clock);
+    if (s->pace && (s->cluster || s->net || !is_real))
+        return diag_set(d, ERR_USAGE,
+                        "--pace describes cards and links by itself: leave --cluster, --net and --clock "
+                        "out (a described cluster is paced by --clock paced)");
+    if (!is_real && !s->cluster)
+        return diag_set(d, ERR_USAGE, "--clock %s: of which cluster? Give --cluster FILE (cluster-configs/)", s->clock);
     return 0;
 }
 
@@ -125,21 +130,37 @@ int app_change_cluster(struct app *app, struct diag *d) {
     return rc;
 }
 
+int app_paced(const struct app *app) {
+    return app->spec.cluster && !strcmp(app->spec.clock, "paced");
+}
+
+static int read_pace(struct cluster *c, const char *words, struct diag *d) {
+    char *text;
+    int rc = pace_cluster_text(&text, words, d);
+    if (!rc) rc = cluster_parse(c, "--pace", text, strlen(text), d);
+    free(text);
+    return rc;
+}
+
 int app_net(struct app *app, struct diag *d) {
-    const struct run_spec *s = &app->spec;
-    const char *file = s->cluster ? s->cluster : s->net;
+    struct run_spec *s = &app->spec;
+    const char *file = s->cluster ? s->cluster : s->net ? s->net : s->pace;
     struct cluster *c = &app->cluster;
     int rc = 0;
     app->net = net_default;
     if (s->cluster && s->net) rc = diag_set(d, ERR_USAGE, "give either --net or --cluster");
     if (!rc) rc = check_clock(s, d);
-    if (!rc && app->rank == 0 && file) rc = cluster_read(c, file, d);
+    if (!rc && app->rank == 0 && s->pace)
+        rc = read_pace(c, s->pace, d);
+    else if (!rc && app->rank == 0 && file)
+        rc = cluster_read(c, file, d);
     if (!rc && app->rank == 0 && s->cluster && !cluster_has_card(c))
         rc = diag_set(d, ERR_FORMAT,
                       "%.200s: describes links but no card: add card: with levels of memory (docs/CLUSTERS.md)", file);
     if (!rc && app->rank == 0) rc = app_change_cluster(app, d);
     rc = err_agree(app->world, rc, d);
     if (rc || !file) return rc;
+    if (s->pace) s->cluster = "--pace", s->clock = "paced";
     agree_bcast(app->world, 0, c, sizeof *c);
     app->net = c->net;
     if (!s->cluster) memset(c, 0, sizeof *c);

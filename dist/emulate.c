@@ -6,6 +6,7 @@
 #include "collectives/link_time.h"
 #include "dist/replay.h"
 #include "engine_priv.h"
+#include "pace.h"
 
 enum { CREDITS = 3, TIMED_LINKS };
 
@@ -46,6 +47,8 @@ struct emulation {
     struct recorder *rec; /* &recorder, or NULL: nobody asks */
     struct recorder recorder;
     int64_t events_left;
+    int paced; /* real time follows the clock */
+    struct pace pace;
     int fluid; /* times are those of a replay */
     struct op_logger *log; /* &logger, or NULL: nobody asks */
     struct op_logger logger;
@@ -208,6 +211,30 @@ int engine_emulate(struct engine *e, const struct cluster *c, struct link *bus, 
     return rc;
 }
 
+int engine_pace(struct engine *e, struct diag *d) {
+    struct emulation *m = e->emulation;
+    int rc = 0;
+    if (m->bus || m->fluid)
+        rc = diag_set(d, ERR_UNSUPPORTED, "%s has links that cards share: real time follows private links alone",
+                      m->cluster->name);
+    rc = err_agree(e->world, rc, d);
+    m->paced = !rc;
+    return rc;
+}
+
+/* All clocks begin at one moment, a little later. */
+static void start_pace(struct engine *e) {
+    struct emulation *m = e->emulation;
+    m->pace.epoch_ns = pace_epoch();
+    agree_bcast(e->world, 0, &m->pace.epoch_ns, sizeof m->pace.epoch_ns);
+    pace_begin();
+    for (int i = 0; i < TIMED_LINKS; i++) {
+        m->time[i].pace = pace_follow;
+        m->time[i].pace_user = &m->pace;
+        if (m->link[i]) m->link[i]->naps = 1;
+    }
+}
+
 void emulation_free(struct engine *e) {
     struct emulation *m = e->emulation;
     for (int i = 0; i < TIMED_LINKS && m; i++)
@@ -236,6 +263,7 @@ int emulation_start(struct engine *e, struct diag *d) {
     if (m->link[CREDITS]) m->link[CREDITS]->wait_limit_s = e->replica->wait_limit_s;
     if (m->rec) engine_record(e, m->rec->from_ps, m->rec->to_ps);
     if (m->log) engine_log(e);
+    if (m->paced) start_pace(e);
     for (int i = 0; i < e->plan->opts.n_micro; i++)
         m->last_pass[i] = -1;
     for (int i = 0; i < TIMED_LINKS && !rc; i++)
@@ -307,9 +335,10 @@ void emulation_take(struct engine *e, int micro) {
     struct emulation *m = e->emulation;
     if (!m) return;
     if (!engine_is_last_stage(e)) card_spend_taken(&m->v.clock, m->v.card, e->me->role, e->sampled_head.n);
+    if (m->paced) pace_follow(&m->pace, &m->v.clock);
     if (!m->records || m->failed) return;
     m->trace.pass[m->last_pass[micro]].returned = e->sampled_head.n;
-    if (!m->fluid) m->taken[m->last_pass[micro]] = m->v.clock.now;
+    if (!m->fluid) m->taken[m->last_pass[micro]] = m->paced ? pace_present(&m->pace, &m->v.clock) : m->v.clock.now;
     op_log_take(m->log, &m->v.clock, m->last_pass[micro]);
 }
 
@@ -317,8 +346,11 @@ int emulation_stop(struct engine *e, struct diag *d) {
     struct emulation *m = e->emulation;
     if (!m) return 0;
     emulation_end(e); /* first: others may still wait for grants before they receive what is on its way */
-    for (int i = 0; i < TIMED_LINKS; i++)
-        if (m->link[i]) link_time_stop(m->link[i]);
+    for (int i = 0; i < TIMED_LINKS; i++) {
+        if (!m->link[i]) continue;
+        link_time_stop(m->link[i]);
+        m->link[i]->naps = 0;
+    }
     record_flush(m->rec, &m->v.clock);
     op_log_flush(m->log, &m->v.clock);
     if (!m->fluid) e->result->clock = m->v.clock;

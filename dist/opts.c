@@ -135,8 +135,10 @@ static const struct opt table[] = {
      "be "
      "given several times"},
     {"estimate", NULL, NULL, OPT_FLAG, FIELD(estimate), 0, 0, NULL, "in closed form, in place of walking every pass"},
-    {"clock", NULL, "real|virtual", OPT_STR, FIELD(clock), 0, 0, "real",
-     "virtual: tell also the time that the job would take on --cluster"},
+    {"clock", NULL, "real|virtual|paced", OPT_STR, FIELD(clock), 0, 0, "real",
+     "virtual: tell also the time that the job would take on --cluster; paced: slow this machine down to it"},
+    {"pace", NULL, "WORDS", OPT_STR, FIELD(pace), 0, 0, NULL,
+     "slow this machine down to mem=5GB/s,link=1Gb/s,latency=20us,compute=400Gop/s, or some of these"},
     {"trace", NULL, "FILE", OPT_STR, FIELD(trace), 0, 0, NULL,
      "write what each card does when, for chrome://tracing and ui.perfetto.dev (JSON)"},
     {"timeline", NULL, "A:B|FILE.svg", OPT_STR, FIELD(timeline), 0, 0, NULL,

@@ -275,6 +275,15 @@ static void log_colls(const struct app *app, const struct runner *r) {
     coll_log(app, r->link, r->link->rank, info, engine_colls(r->engine, info));
 }
 
+/* Collective over the runner's link. */
+static int pace(const struct app *app, const struct runner *r, struct diag *d) {
+    if (agree_max(r->link, app->node, NULL) > agree_min(r->link, app->node, NULL))
+        return diag_set(d, ERR_UNSUPPORTED,
+                        "the ranks run on several machines, which share no clock that they could be "
+                        "paced by");
+    return engine_pace(r->engine, d);
+}
+
 int runner_open(struct runner *r, const struct app *app, const struct model *m, const struct prompts *p,
                 const struct strategy *st, int need_all, int flip, struct diag *d) {
     memset(r, 0, sizeof *r);
@@ -294,6 +303,7 @@ int runner_open(struct runner *r, const struct app *app, const struct model *m, 
             if (r->bus) r->bus->wait_limit_s = r->wait_limit_s;
         }
         if (r->link && !rc && app->spec.cluster) rc = engine_emulate(r->engine, &app->cluster, r->bus, d);
+        if (r->link && !rc && app_paced(app)) rc = pace(app, r, d);
         if (r->link && !rc) note_cache(app, r);
         if (r->link && !rc) log_colls(app, r);
         if (r->link && !rc) engine_limit_waits(r->engine, r->wait_limit_s);

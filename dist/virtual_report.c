@@ -200,9 +200,9 @@ void virtual_print(const struct virtual_summary *s, const struct plan *p, const 
     int odd = other_speed(c, s->cards);
     fprintf(out, "%s on %s: %d x %s", s->kind, c->name, s->cards, c->card.name);
     if (odd) fprintf(out, " (%d of another speed)", odd);
-    fprintf(out, "%s%s; strategy %s, %d micro-batch%s (deterministic, n = 1)\n",
-            p->strategy.host ? " and the host " : "", p->strategy.host ? c->host.name : "", p->strategy.text,
-            p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es");
+    fprintf(out, "%s%s; strategy %s, %d micro-batch%s (%s)\n", p->strategy.host ? " and the host " : "",
+            p->strategy.host ? c->host.name : "", p->strategy.text, p->opts.n_micro, p->opts.n_micro == 1 ? "" : "es",
+            strncmp(s->kind, "measured", 8) ? "deterministic, n = 1" : "one run");
     virtual_print_times(s, out);
     fprintf(out, "  power of the cards      %12.1f W  modelled\n", s->power_W);
     fprintf(out,

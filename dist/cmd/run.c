@@ -107,7 +107,8 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
 
 static void print_json(const struct model *m, const struct prompts *p, const struct runner *run,
                        const struct decoder_memory *memory, const struct engine_result *r,
-                       const struct draft_params *draft, const struct draft_traffic *traffic, json_t *emulated) {
+                       const struct draft_params *draft, const struct draft_traffic *traffic, json_t *emulated,
+                       int paced) {
     json_t *seqs = json_array();
     for (int s = 0; s < r->n_seqs; s++)
         json_array_append_new(seqs, sequence_json(m, p, run, r, s));
@@ -130,7 +131,7 @@ static void print_json(const struct model *m, const struct prompts *p, const str
         json_object_set_new(o, "drafts", draft_json(draft, &r->drafts));
         draft_traffic_json(o, traffic);
     }
-    if (emulated) json_object_set(o, "emulated", emulated);
+    if (emulated) json_object_set(o, paced ? "paced" : "emulated", emulated);
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
@@ -155,6 +156,29 @@ static int show_recorded(const struct app *app, const struct runner *run, const 
     return rc;
 }
 
+/* What the simulator says of the passes that were paced, beside what they took. */
+static int report_paced(const struct app *app, const struct plan *p, const struct virtual_summary *is,
+                        const struct trace *trace, json_t *o, struct diag *d) {
+    struct simulation sim;
+    struct virtual_summary said;
+    int rc = simulate(&sim, p, &app->cluster, trace, d);
+    if (rc) return rc;
+    virtual_times(&said, "simulated", p, is->users, trace, sim.taken);
+    simulation_fini(&sim);
+    double beyond = (double)is->critical.share[NET_OVERHEAD] - (double)said.critical.share[NET_OVERHEAD];
+    double share = is->total_ps ? beyond / (double)is->total_ps : 0;
+    if (o)
+        json_object_update_new(o,
+                               json_pack("{s:o, s:f}", "simulated", virtual_json_times(&said), "not_described", share));
+    else
+        fprintf(stderr,
+                "paced: %.4f ms a token by the clock on the wall (measured, one run), %.4f simulated for the same "
+                "passes: %+.2f %%\n%.2f %% of the measured time is not described: work that took longer than the card, "
+                "and waking up\n",
+                is->latency_ms, said.latency_ms, 100 * (is->latency_ms / said.latency_ms - 1), 100 * share);
+    return 0;
+}
+
 /* What the virtual clocks say, on rank 0: JSON where that is asked for, else printed. Collective over the runner's
  * link. */
 static int report_virtual(const struct app *app, const struct runner *run, const struct engine_result *r, json_t **out,
@@ -166,13 +190,15 @@ static int report_virtual(const struct app *app, const struct runner *run, const
     int rc = err_agree(run->link, trace && taken ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d replicas", dp), d);
     if (!rc) rc = engine_traces(run->engine, r, trace, taken, d);
     if (!rc && app->rank == 0) {
-        rc = virtual_summarize(&s, "emulated", run->plan, &app->cluster, r->n_seqs, trace, taken, d);
+        rc = virtual_summarize(&s, app_paced(app) ? "measured, paced" : "emulated", run->plan, &app->cluster, r->n_seqs,
+                               trace, taken, d);
         if (!rc) rc = virtual_light(&s, run->plan, &app->cluster, trace, d);
         if (!rc && app->spec.json) {
             *out = virtual_json(&s, run->plan, &app->cluster);
             rc = virtual_json_ranks(*out, &s, run->plan, &app->cluster, trace, d);
         } else if (!rc)
             virtual_print(&s, run->plan, &app->cluster, stderr);
+        if (!rc && app_paced(app)) rc = report_paced(app, run->plan, &s, trace, app->spec.json ? *out : NULL, d);
         if (!rc && app->spec.operations) rc = op_log_write(engine_operations(run->engine), app->spec.operations, d);
     }
     rc = err_agree(run->link, rc, d);
@@ -297,7 +323,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     }
     if (app->rank == 0) {
         if (app->spec.json)
-            print_json(m, p, run, &memory, &r, &job.draft, &traffic, emulated);
+            print_json(m, p, run, &memory, &r, &job.draft, &traffic, emulated, app_paced(app));
         else if (!m->shape.causal)
             print_encodings(p, m, &r);
         else if (!s.live)
@@ -328,8 +354,9 @@ static int run(struct app *app, struct diag *d) {
     struct strategy st;
     char why[256];
     int rc = app_bind(app, d);
-    if (!rc && app->spec.cluster && strcmp(app->spec.clock, "virtual"))
-        rc = diag_set(d, ERR_USAGE, "--cluster: give --clock virtual with it (the clock of this machine needs none)");
+    if (!rc && app->spec.cluster && !strcmp(app->spec.clock, "real"))
+        rc = diag_set(d, ERR_USAGE,
+                      "--cluster: give --clock virtual, or paced, with it (the clock of this machine needs none)");
     struct record_ask ask;
     if (!rc) rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
     if (!rc && !app->spec.cluster && (ask.trace || ask.timeline || app->spec.operations))
@@ -366,7 +393,7 @@ const struct cmd cmd_run = {
     .options =
         "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
         "kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
-        "no-echo timeout "
+        "no-echo timeout pace "
         "mem weights-cache kernels json quiet flip-weight net cluster straggler clock trace timeline operations log",
     .bare = "timeline",
     .notes =

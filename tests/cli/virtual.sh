@@ -169,9 +169,30 @@ fails "a straggler that stands" 2 "--straggler '1=0': expected CARD=FACTOR" 3 ru
 fails "a straggler that is no card" 2 "--straggler '8=0.5': h100-sxm-8 has 8 cards, counted from 0" 1 explain "${small[@]}" --straggler 8=0.5
 fails "a straggler that takes no part" 6 "--straggler '3=0.5': strategy tp3 takes 3 cards, counted from 0" 1 simulate "${small[@]}" --tp 3 --straggler 3=0.5
 fails "no cluster" 2 "no cluster: give --cluster FILE" 1 simulate --model "$kjv"
+# Real time that follows: the same tokens, never faster than described, and how much of it is not described.
+paced() { # N STRATEGY [more]
+    ranks "$1" run --model "$kjv" --prompt "In the" -n 12 --seed 3 --strategy "$2" --json -q "${@:3}" >"$tmp/paced" 2>"$tmp/err"
+}
+ok "unpaced" paced 1 1
+hash=$(field "$tmp/paced" logits_hash)
+for s in 1 tp2 pp2 tp2xpp2; do
+    n=$(echo "$s" | tr -dc 0-9x | tr x '*')
+    ok "$s, paced" paced "$((n))" $s --pace mem=1GB/s,link=1Gb/s,latency=100us
+    ok "$s, paced: logits" [ "$(field "$tmp/paced" logits_hash)" = "$hash" ]
+    ok "$s, paced: not faster than simulated" awk '/"latency_ms_per_tok"/ { t[++n] = $2 + 0 } END { exit !(n == 2 && t[1] >= t[2] && t[2] > 1) }' "$tmp/paced"
+    ok "$s, paced: what is not described" grep -q '"not_described": 0' "$tmp/paced"
+done
+ok "a described cluster, paced" paced 2 tp2 --cluster "$source/cluster-configs/boards-1gbe.yaml" --clock paced
+ok "a described cluster, paced: logits" [ "$(field "$tmp/paced" logits_hash)" = "$hash" ]
+ok "bench, paced" ranks 2 bench --model "$kjv" --strategies tp2,pp2 --repeat 1 -n 4 --pace mem=1GB/s,link=1Gb/s -q
+fails "no pace" 2 "--pace 'mem': expected mem=5GB/s" 1 run --model "$kjv" --prompt a --pace mem
+fails "a pace of nothing" 2 "--pace 'frob=5us': expected" 1 run --model "$kjv" --prompt a --pace frob=5us
+fails "a pace without its unit" 3 "--pace" 1 run --model "$kjv" --prompt a --pace mem=5GB
+fails "two paces" 2 "leave --cluster, --net and --clock out" 1 run --model "$kjv" --prompt a --pace mem=5GB/s --cluster "$h100"
+fails "shared links, paced" 3 "real time follows private links alone" 3 run --model "$kjv" --tp 2 --prompt a --cluster "$tmp/fifo.yaml" --clock paced
 fails "clock of no cluster" 2 "--clock virtual: of which cluster?" 1 run --model "$kjv" --clock virtual --prompt a
 fails "cluster without a clock" 2 "give --clock virtual" 3 run --model "$kjv" --cluster "$h100" --prompt a
-fails "clock of another kind" 2 "--clock 'lamport': expected real or virtual" 1 run --model "$kjv" --clock lamport --prompt a
+fails "clock of another kind" 2 "--clock 'lamport': expected real, virtual or paced" 1 run --model "$kjv" --clock lamport --prompt a
 fails "prompt that is a text" 2 "the number of its tokens" 1 simulate --model "$kjv" --cluster "$h100" --prompt "In the"
 fails "prompts beyond the context" 8 "prompts have 9 tokens, but the context holds 8: raise --ctx" 1 simulate "${small[@]}" --prompt 9 --ctx 8
 fails "too few cards" 6 "takes 32 cards, but northpole-16 has 16" 1 simulate --model llama3-8b --cluster "$northpole" --pp 32

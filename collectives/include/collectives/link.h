@@ -45,6 +45,7 @@ struct link {
     int rank, size;
     int oversubscribed; /* the job has more ranks than processors on some node */
     double wait_limit_s; /* a recv or wait longer than this ends the job, naming rank, peer and tag; 0: never */
+    int naps; /* waits sleep between polls from the first one on: for ranks that are paced, and may take no processor */
     int first; /* messages call rank r of this link first + r: a part of a job names ranks as the job does */
     const char *const *tags; /* what tags 0, 1, ... carry, for messages, ended by NULL; or NULL: not known */
     const char *doing; /* what the messages under way belong to, for that text: "attn_reduce, call 1234"; may be NULL */

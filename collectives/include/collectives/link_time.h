@@ -33,6 +33,9 @@ struct link_time {
     struct net_clock *clock;
     const struct net *net;
     const int *tier; /* [size of the link] to each rank */
+    /* Called before a message is sent or waited for, to let real time and the clock meet; NULL: they need not. */
+    void (*pace)(void *user, struct net_clock *clock);
+    void *pace_user;
     struct link_recorder *recorder; /* NULL: none; else there are client numbers */
     /* Where media are shared (arbiter.h), else NULL: a link to all clients and, last, the arbiter; of each rank of this
      * link, its client number and the medium to it (-1: private); a number for this link. */

@@ -31,7 +31,7 @@ struct opt_list {
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
-        *drop_sync, *log, *cluster, *clock, *trace, *timeline, *operations, *db, *columns, *export, *import, *x, *y,
+        *drop_sync, *log, *cluster, *clock, *pace, *trace, *timeline, *operations, *db, *columns, *export, *import, *x, *y,
         *at;
     struct opt_list where; /* "NAME=VALUE" */
     long jobs;
@@ -110,6 +110,8 @@ void model_close(struct model *m);
 
 /* Fills in app->net and app->cluster: rank 0 reads the file of --net or --cluster, and changes it. Collective. */
 int app_net(struct app *app, struct diag *d);
+/* Whether real time follows the clocks of --cluster: --clock paced, or --pace. Local. */
+int app_paced(const struct app *app);
 /* What --set and --straggler say, done to app->cluster as read, and app->net from it. Local. */
 int app_change_cluster(struct app *app, struct diag *d);
 
