@@ -7,17 +7,23 @@
 #define LONG_AGO (UINT64_C(1) << 50) /* ps: by which a walk's one late rank is late */
 
 /* How long a message keeps its port. */
-static uint64_t port_ps(const struct net_link *link, uint64_t bytes) {
-    uint64_t words = pico_of(bytes, link->G);
+static uint64_t port_ps(const struct net_link *link, uint64_t words) {
     return link->pull ? 0 : words > link->g_ps ? words : link->g_ps;
 }
+
+/* An event with what it takes: all walks have the same links. */
+struct action {
+    enum coll_doing doing;
+    enum net_share share; /* of own work */
+    int peer, tier; /* of the stage */
+    uint64_t ps; /* own work; words of a message */
+};
 
 /* All ranks' events of one collective, walked from clocks at 0. */
 struct meeting {
     int size;
-    const uint8_t *tier; /* [size][size] */
     const struct net *net;
-    struct coll_event **event; /* [size] */
+    struct action **action; /* [size] */
     struct net_stamp **sent; /* [size][count] */
     int *count, *at, *seen; /* [size], [size], and [size][size]: events of a rank up to what a peer has taken */
     struct net_clock *clock;
@@ -27,8 +33,8 @@ struct meeting {
 static const struct net_stamp *next_from(struct meeting *m, int rank, int peer) {
     int *at = &m->seen[rank * m->size + peer];
     for (; *at < m->at[peer]; ++*at) {
-        const struct coll_event *e = &m->event[peer][*at];
-        if (e->doing == COLL_SENDS && e->peer == rank) return &m->sent[peer][(*at)++];
+        const struct action *a = &m->action[peer][*at];
+        if (a->doing == COLL_SENDS && a->peer == rank) return &m->sent[peer][(*at)++];
     }
     return NULL;
 }
@@ -38,46 +44,50 @@ static int meet(struct meeting *m, int rank) {
     struct net_clock *clock = &m->clock[rank];
     int *at = &m->at[rank], from = *at;
     for (; *at < m->count[rank]; ++*at) {
-        const struct coll_event *e = &m->event[rank][*at];
-        int tier = m->tier[rank * m->size + e->peer];
-        if (e->doing == COLL_SPENDS) {
-            net_spend(clock, e->share, e->amount);
-        } else if (e->doing == COLL_SENDS) {
-            m->sent[rank][*at] = net_send(clock, m->net, tier, e->amount);
-        } else {
-            const struct net_stamp *stamp = next_from(m, rank, e->peer);
+        const struct action *a = &m->action[rank][*at];
+        if (a->doing == COLL_SENDS) {
+            net_send_words(clock, m->net, a->tier, a->ps, &m->sent[rank][*at]);
+        } else if (a->doing == COLL_RECEIVES) {
+            const struct net_stamp *stamp = next_from(m, rank, a->peer);
             if (!stamp) break;
-            net_recv(clock, m->net, tier, stamp);
+            net_recv(clock, m->net, a->tier, stamp);
+        } else {
+            net_spend(clock, a->share, a->ps);
         }
     }
     return *at - from;
 }
 
+/* base: rank of the stage that is the collective's first. */
+static struct action action_of(const struct meeting *m, const struct stage_class *c, const struct coll_event *e,
+                               int rank, int base) {
+    int tier = c->tier[rank * c->size + base + e->peer];
+    struct action a = {e->doing, NET_MEMORY, base + e->peer, tier, 0};
+    a.ps = e->doing == COLL_SENDS ? pico_of(e->bytes, m->net->tier[tier].link.G)
+                                  : coll_event_ps(e, m->net, &a.share);
+    return a;
+}
+
 static int meeting_events(struct meeting *m, const struct estimator *e, const struct stage_class *c,
                           enum step_kind kind, size_t n, int rank, struct diag *d) {
-    struct coll_spec spec;
-    int rc = 0, base = 0, kvp = e->p->strategy.kvp;
-    if (kind == STEP_SAMPLE) {
-        m->event[rank] = malloc(COLL_GATHER_EVENTS * sizeof **m->event);
-        if (!m->event[rank]) return diag_set(d, ERR_MEMORY, "no memory for an all-gather");
-        m->count[rank] = coll_gather_events(rank, c->size, n, m->event[rank]);
-    } else {
-        plan_coll(e->p, c->first + rank, kind, &spec);
-        if (kind == STEP_ATTN_MERGE) base = rank / kvp * kvp;
-        rc = coll_events(&spec, rank - base, n, m->net, &m->event[rank], &m->count[rank], d);
-    }
-    for (int i = 0; i < m->count[rank] && !rc; i++)
-        m->event[rank][i].peer += m->event[rank][i].doing == COLL_SPENDS ? 0 : base;
-    m->sent[rank] = rc ? NULL : calloc((size_t)m->count[rank] + 1, sizeof **m->sent);
-    return rc || m->sent[rank] ? rc : diag_set(d, ERR_MEMORY, "no memory for a collective");
+    const struct coll_event *event = NULL;
+    int kvp = e->p->strategy.kvp, base = kind == STEP_ATTN_MERGE ? rank / kvp * kvp : 0;
+    int rc = plan_events(e->p, c->first + rank, kind, n, &event, &m->count[rank], d);
+    size_t count = (size_t)m->count[rank] + 1;
+    m->sent[rank] = rc ? NULL : calloc(count, sizeof **m->sent);
+    m->action[rank] = rc ? NULL : malloc(count * sizeof **m->action);
+    if (rc || !m->sent[rank] || !m->action[rank]) return rc ? rc : diag_set(d, ERR_MEMORY, "no memory for a collective");
+    for (int i = 0; i < m->count[rank]; i++)
+        m->action[rank][i] = action_of(m, c, &event[i], rank, base);
+    return 0;
 }
 
 static void meeting_fini(struct meeting *m) {
     for (int r = 0; r < m->size; r++) {
-        if (m->event) free(m->event[r]);
+        if (m->action) free(m->action[r]);
         if (m->sent) free(m->sent[r]);
     }
-    free(m->event);
+    free(m->action);
     free(m->sent);
     free(m->count);
     free(m->at);
@@ -88,14 +98,14 @@ static void meeting_fini(struct meeting *m) {
 static int meeting_init(struct meeting *m, const struct estimator *e, const struct stage_class *c, enum step_kind kind,
                         size_t n, struct diag *d) {
     size_t size = (size_t)c->size;
-    *m = (struct meeting){.size = c->size, .tier = c->tier, .net = &e->c->net};
-    m->event = calloc(size, sizeof *m->event);
+    *m = (struct meeting){.size = c->size, .net = &e->c->net};
+    m->action = calloc(size, sizeof *m->action);
     m->sent = calloc(size, sizeof *m->sent);
     m->count = calloc(size, sizeof *m->count);
     m->at = calloc(size, sizeof *m->at);
     m->seen = calloc(size * size, sizeof *m->seen);
     m->clock = calloc(size, sizeof *m->clock);
-    int rc = m->event && m->sent && m->count && m->at && m->seen && m->clock
+    int rc = m->action && m->sent && m->count && m->at && m->seen && m->clock
                  ? 0
                  : diag_set(d, ERR_MEMORY, "no memory for a collective of %d ranks", c->size);
     for (int r = 0; r < c->size && !rc; r++)
@@ -137,13 +147,23 @@ static void take_ends(const struct meeting *m, struct net_stamp *out, int late) 
 static uint64_t busiest_port(const struct meeting *m, int rank) {
     uint64_t busy[NET_MAX_TIERS] = {0}, most = 0;
     for (int i = 0; i < m->count[rank]; i++) {
-        const struct coll_event *e = &m->event[rank][i];
-        if (e->doing != COLL_SENDS) continue;
-        int tier = m->tier[rank * m->size + e->peer];
-        busy[tier] += port_ps(&m->net->tier[tier].link, e->amount);
-        if (busy[tier] > most) most = busy[tier];
+        const struct action *a = &m->action[rank][i];
+        if (a->doing != COLL_SENDS) continue;
+        busy[a->tier] += port_ps(&m->net->tier[a->tier].link, a->ps);
+        if (busy[a->tier] > most) most = busy[a->tier];
     }
     return most;
+}
+
+int estimate_coll_same(const struct estimator *e, const struct stage_class *c, enum step_kind a, enum step_kind b,
+                       size_t n, struct diag *d) {
+    const struct coll_event *of_a = NULL, *of_b = NULL;
+    int n_a = 0, n_b = 0, same = 1;
+    for (int r = 0; r < c->size && same; r++)
+        same = !plan_events(e->p, c->first + r, a, n, &of_a, &n_a, d) &&
+               !plan_events(e->p, c->first + r, b, n, &of_b, &n_b, d) && n_a == n_b &&
+               !memcmp(of_a, of_b, (size_t)n_a * sizeof *of_a);
+    return same;
 }
 
 int estimate_coll(const struct estimator *e, const struct stage_class *c, enum step_kind kind, size_t n,
