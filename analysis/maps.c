@@ -42,6 +42,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     int rc = open_cluster(&m);
     if (!rc) rc = maps_grids(&m);
     if (!rc) rc = maps_boundaries(&m);
+    if (!rc) rc = maps_elasticities(&m);
     for (int i = 0; i < MAPS_JOBS; i++)
         maps_close(&m.grid[i].set);
     free(m.grid);

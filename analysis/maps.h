@@ -72,6 +72,16 @@ struct maps_split {
 /* *ratio: best of [at, end) over best of [0, at). ERR_RANGE where one side has no plan. Local. */
 int maps_ratio(void *split, const struct cluster *c, double *ratio, struct diag *d);
 
+/* What memory bandwidth, link bandwidth, link latency and compute do to a job (maps_elasticities.c). */
+enum { MAPS_NUMBERS = 4 };
+struct maps_elasticity {
+    double exact[MAPS_WANTS]; /* d ln(value) / d ln(number) */
+    double secant[MAPS_WANTS], simulated[MAPS_WANTS]; /* of 1.5 times as much: with the path as it is; simulated */
+};
+/* *v: the job itself. Local. */
+int maps_elasticity(struct maps_elasticity out[MAPS_NUMBERS], struct virtual_summary *v, const struct case_plan *p,
+                    const struct cluster *c, struct diag *d);
+
 /* ---- the report ---- */
 
 /* Strategies of eight cards, by the size of their tensor-parallel groups; and those that leave cards without work. */
@@ -107,5 +117,7 @@ enum net_share maps_binds(const struct maps_value *v); /* the greatest share */
 
 int maps_grids(struct maps *m); /* who wins where, and what binds */
 int maps_boundaries(struct maps *m); /* where one strategy follows another, and how sure that is */
+int maps_elasticities(struct maps *m);
+int maps_reach(struct maps *m); /* how far links may fall; how low GPUs get */
 
 #endif

@@ -204,14 +204,15 @@ static int draw(struct maps *m, const struct find *f, struct maps_set *pair, str
     return rc;
 }
 
-/* Between columns k and k + 1 of a row. */
-static int find_one(struct maps *m, struct maps_grid *g, int k, int draws, struct boundary *b) {
+/* Between columns k and k + 1 of a row, the families from `at` on against those before it. */
+static int find_one(struct maps *m, struct maps_grid *g, int k, int at, int draws, struct boundary *b) {
     struct maps_set pair;
-    int at = b->from > b->to ? b->from : b->to;
     struct find f = {.split = {&g->set, b->want, at, MAPS_SAME, b->want == MAPS_TIME ? MAPS_TIMES : MAPS_ESTIMATES},
                      .base = maps_cluster(m, b->memory, 1),
                      .d = m->d};
+    double before = b->x;
     refine(&f, log(g->link[k]), log(g->link[k + 1]), 1e-6, &b->x);
+    if (fabs(b->x / before - 1) < 1e-4) b->x = NAN; /* strategies that are never the best lie in between */
     if (f.rc || isnan(b->x)) return f.rc;
     int rc = meet(&pair, &f, b);
     return rc || !draws ? rc : draw(m, &f, &pair, b);
@@ -268,27 +269,46 @@ static void tell(char *text, size_t cap, const struct maps *m, const struct maps
         snprintf(text + n, cap - n, " (%d of %d draws have none)", b->none, b->draws);
 }
 
-static int find_row(struct maps *m, struct maps_grid *g, int row, enum maps_want w, struct frame *t) {
-    char text[512] = "";
-    int rc = 0;
-    for (int k = 0; k + 1 < g->columns && !rc; k++) {
-        struct boundary b = {.users = g->users,
-                             .want = w,
-                             .memory = g->memory[row],
-                             .from = maps_winner(&g->look[row][k], w, 0, MAPS_SAME),
-                             .to = maps_winner(&g->look[row][k + 1], w, 0, MAPS_SAME),
-                             .x = NAN,
+struct row {
+    struct maps_grid *g;
+    struct frame *table;
+    int row;
+    enum maps_want want;
+    char text[768];
+};
+
+/* All boundaries between two neighbouring cells, from one winner to the other. */
+static int find_between(struct maps *m, struct row *r, int k, int from, int to) {
+    int step = from < to ? 1 : -1, draws = m->app->spec.quick || r->row % DRAWN_ROWS == 0, rc = 0;
+    double last = NAN;
+    for (int f = from; f != to && !rc; f += step) {
+        struct boundary b = {.users = r->g->users,
+                             .want = r->want,
+                             .memory = r->g->memory[r->row],
+                             .from = f,
+                             .to = f + step,
+                             .x = last,
                              .in = {NAN, NAN}};
-        if (b.from == b.to) continue;
-        rc = find_one(m, g, k, m->app->spec.quick || row % DRAWN_ROWS == 0, &b);
-        if (!rc && !isnan(b.x)) add(t, m, g, &b);
-        if (!rc && !isnan(b.x)) tell(text, sizeof text, m, g, &b);
+        rc = find_one(m, r->g, k, step > 0 ? f + 1 : f, draws, &b);
+        if (rc || isnan(b.x)) continue;
+        last = b.x;
+        add(r->table, m, r->g, &b);
+        tell(r->text, sizeof r->text, m, r->g, &b);
     }
-    if (!rc && g->memory[row] == 1 && text[0])
+    return rc;
+}
+
+static int find_row(struct maps *m, struct row *r) {
+    const struct maps_grid *g = r->g;
+    int rc = 0;
+    for (int k = 0; k + 1 < g->columns && !rc; k++)
+        rc = find_between(m, r, k, maps_winner(&g->look[r->row][k], r->want, 0, MAPS_SAME),
+                          maps_winner(&g->look[r->row][k + 1], r->want, 0, MAPS_SAME));
+    if (!rc && g->memory[r->row] == 1 && r->text[0])
         report_say(m->page,
                    "Least %s, %d user%s, memory as described (%.0f GB/s), as links get faster: %s (roots of estimates, "
                    "simulated there too; intervals: 95 %% of %d draws of the inputs).",
-                   w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps, text,
+                   r->want == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps, r->text,
                    m->app->spec.quick ? QUICK_DRAWS : DRAWS);
     return rc;
 }
@@ -309,7 +329,7 @@ int maps_boundaries(struct maps *m) {
     for (int w = 0; w < MAPS_WANTS; w++)
         for (int j = 0; j < MAPS_JOBS; j++)
             for (int r = 0; r < m->grid[j].rows && !rc; r++)
-                rc = find_row(m, &m->grid[j], r, (enum maps_want)w, t);
+                rc = find_row(m, &(struct row){&m->grid[j], t, r, (enum maps_want)w, ""});
     gsl_set_error_handler(before);
     return rc;
 }
