@@ -43,6 +43,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     if (!rc) rc = maps_grids(&m);
     if (!rc) rc = maps_boundaries(&m);
     if (!rc) rc = maps_elasticities(&m);
+    if (!rc) rc = maps_reach(&m);
     for (int i = 0; i < MAPS_JOBS; i++)
         maps_close(&m.grid[i].set);
     free(m.grid);
@@ -58,4 +59,5 @@ const struct report report_maps = {
         "deterministic (n = 1) where nothing else is said; energy is modelled; intervals are about inputs that are\n"
         "known as ranges, not about noise.",
     .make = make,
+    .figures = maps_figures,
 };

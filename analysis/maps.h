@@ -23,6 +23,8 @@ struct maps_value {
     double share[NET_SHARES]; /* of the critical path, sum 1 */
 };
 
+void maps_value_of(struct maps_value *out, const struct virtual_summary *v);
+
 struct maps_plan {
     int family, micro;
     const char *algo; /* of its all-reduces; "": it has none */
@@ -119,5 +121,6 @@ int maps_grids(struct maps *m); /* who wins where, and what binds */
 int maps_boundaries(struct maps *m); /* where one strategy follows another, and how sure that is */
 int maps_elasticities(struct maps *m);
 int maps_reach(struct maps *m); /* how far links may fall; how low GPUs get */
+extern const struct report_figure maps_figures[];
 
 #endif

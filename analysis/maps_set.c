@@ -74,16 +74,19 @@ void maps_close(struct maps_set *s) {
 
 /* ---- looking ---- */
 
+void maps_value_of(struct maps_value *out, const struct virtual_summary *v) {
+    out->want[MAPS_TIME] = v->latency_ms;
+    out->want[MAPS_ENERGY] = 1e3 * virtual_energy_sum(&v->energy) / (double)v->tokens;
+    for (int i = 0; i < NET_SHARES; i++)
+        out->share[i] = (double)v->critical.share[i] / (double)v->critical.ps;
+}
+
 static int value_of(struct maps_value *out, const struct maps_plan *p, const struct cluster *c, int estimate,
                     struct diag *d) {
     struct virtual_summary v;
     int rc = case_summarize(&v, p->at, c, estimate, d);
-    if (rc) return rc;
-    out->want[MAPS_TIME] = v.latency_ms;
-    out->want[MAPS_ENERGY] = 1e3 * virtual_energy_sum(&v.energy) / (double)v.tokens;
-    for (int i = 0; i < NET_SHARES; i++)
-        out->share[i] = (double)v.critical.share[i] / (double)v.critical.ps;
-    return 0;
+    if (!rc) maps_value_of(out, &v);
+    return rc;
 }
 
 /* Adding up energy takes as long as estimating time. */
