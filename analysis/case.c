@@ -1,6 +1,7 @@
 #include "analysis/case.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analysis/data.h"
@@ -28,6 +29,7 @@ static void set_words(struct app *own, const struct study_case *c) {
     s->kv = c->kv;
     s->hidden = c->hidden;
     s->strategy = c->strategy;
+    if (c->allreduce) s->allreduce = c->allreduce;
     s->ranks = c->cards;
     s->batch = c->users;
     s->n_micro = c->micro;
@@ -39,20 +41,53 @@ static void set_words(struct app *own, const struct study_case *c) {
     s->tp = s->kvp = s->pp = s->dp = 0;
 }
 
-int case_use(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d) {
-    struct app own = *app;
+static int make(struct case_plan *p, const struct study_case *c, struct diag *d) {
     struct model m = {0};
-    struct plan *p = NULL;
-    struct trace *trace = NULL;
-    own.cluster = *c->cluster;
-    own.net = c->cluster->net;
-    set_words(&own, c);
+    p->app.cluster = *c->cluster;
+    p->app.net = c->cluster->net;
+    set_words(&p->app, c);
     int rc = set_shape(&m.shape, c, d);
-    if (!rc) rc = sim_job_make(&p, &own, &m, c->prompt, d);
-    if (!rc) rc = sim_job_traces(&trace, &own, p, c->prompt, d);
-    if (!rc) rc = use(user, &own, p, trace, d);
-    if (p) sim_job_traces_free(trace, p->strategy.dp);
-    plan_free(p);
+    if (!rc) rc = sim_job_make(&p->plan, &p->app, &m, c->prompt, d);
+    return rc ? rc : sim_job_traces(&p->trace, &p->app, p->plan, c->prompt, d);
+}
+
+int case_open(struct case_plan **out, const struct study_case *c, const struct app *app, struct diag *d) {
+    struct case_plan *p = calloc(1, sizeof *p);
+    *out = NULL;
+    if (!p) return diag_set(d, ERR_MEMORY, "no memory for a plan");
+    p->app = *app;
+    int rc = make(p, c, d);
+    if (rc) {
+        case_close(p);
+        return rc;
+    }
+    *out = p;
+    return 0;
+}
+
+void case_close(struct case_plan *p) {
+    if (p && p->plan) sim_job_traces_free(p->trace, p->plan->strategy.dp);
+    if (p) plan_free(p->plan);
+    free(p);
+}
+
+int case_use(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d) {
+    struct case_plan *p;
+    int rc = case_open(&p, c, app, d);
+    if (!rc) rc = use(user, &p->app, p->plan, p->trace, d);
+    case_close(p);
+    return rc;
+}
+
+int case_summarize(struct virtual_summary *out, const struct case_plan *p, const struct cluster *c, int estimate,
+                   struct diag *d) {
+    struct simulation sim;
+    int users = (int)p->app.spec.batch;
+    if (estimate) return virtual_estimate(out, p->plan, c, users, (int)p->app.spec.chunk, p->trace, d);
+    int rc = simulate(&sim, p->plan, c, p->trace, d);
+    if (rc) return rc;
+    rc = virtual_summarize(out, "simulated", p->plan, c, users, p->trace, sim.taken, d);
+    simulation_fini(&sim);
     return rc;
 }
 

@@ -46,6 +46,7 @@ static int run(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"report northpole", ""},
     {"report memory-wall", "measure repeat threads ctx bind"},
+    {"report maps", ""},
     {0},
 };
 
@@ -58,10 +59,11 @@ static int mode(const struct run_spec *s) {
 const struct cmd cmd_report = {
     .name = "report",
     .summary = "publications beside the model: what is input, fitted, identity, prediction",
-    .usage =
-        "northpole [--quick] [--out FOLDER] [--json]\n"
-        "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--quick] [--out FOLDER]\n"
-        "                                      [--json]",
+    .usage = "northpole [--quick] [--out FOLDER] [--json]\n"
+             "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--quick] [--out "
+             "FOLDER]\n"
+             "                                      [--json]\n"
+             "       northwall report maps [--quick] [--out FOLDER] [--json]",
     .options = "out quick json",
     .modes = modes,
     .mode = mode,
@@ -71,6 +73,9 @@ const struct cmd cmd_report = {
         "memory-wall fits the points of AI and Memory Wall (2021, 2024) beside the printed rates, counts operations\n"
         "and bytes of BERT and GPT-2, checks what is said to help, and goes on for ten years. --measure runs the\n"
         "three models too, texts of up to --ctx tokens (4096): minutes.\n\n"
+        "maps finds which of pipeline, tensor and hybrid sharding is best over memory x link bandwidth, for time and "
+        "for\n"
+        "energy a token, what binds there, and how sure the boundaries are.\n\n"
         "--out writes each table as CSV and draws the figures.",
     .max_args = 1,
     .run = run,

@@ -1,0 +1,328 @@
+/* Who wins where: a job on every pair of bandwidths, and what binds each strategy there. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "maps.h"
+
+static const char *const families[MAPS_FAMILIES] = {"pp8", "tp2xpp4", "tp4xpp2", "tp8", "1", "tp2", "tp4"};
+static const char family_letter[MAPS_SAME] = {'P', 'h', 'H', 'T'};
+static const int users_of[MAPS_JOBS] = {1, 8};
+
+/* Verdicts nearer than this are told as ties. */
+#define TIE 0.01
+
+/* ---- looking ---- */
+
+static struct study_case job(const struct maps *m, int users) {
+    return (struct study_case){.cluster = &m->described,
+                               .model = "llama3-8b",
+                               .quant = "Q4_0",
+                               .mode = "a16",
+                               .users = users,
+                               .prompt = 128,
+                               .generate = 128};
+}
+
+/* Steps of a factor of two, or of eight; the same range. */
+static void set_axes(struct maps_grid *g, int step) {
+    g->rows = g->columns = 0;
+    for (int e = -6; e <= 3; e += step)
+        g->memory[g->rows++] = exp2(e);
+    for (int e = -13; e <= 2; e += step)
+        g->link[g->columns++] = exp2(e);
+}
+
+/* What `auto` makes of the winner's plan on these links. */
+static int look_auto(const struct maps *m, struct maps_grid *g, const struct cluster *c, const struct maps_look *l,
+                     double *over) {
+    int f = maps_winner(l, MAPS_TIME, 0, MAPS_SAME);
+    const struct maps_pick *best = &l->pick[MAPS_TIME][f];
+    struct study_case on = job(m, g->users);
+    struct case_plan *p;
+    struct virtual_summary v;
+    *over = NAN;
+    if (!g->set.plan[best->plan].algo[0]) return 0;
+    on.cluster = c;
+    on.strategy = families[f];
+    on.cards = c->n_cards;
+    on.micro = g->set.plan[best->plan].micro;
+    int rc = case_open(&p, &on, m->app, m->d);
+    if (!rc) rc = case_summarize(&v, p, c, 0, m->d);
+    if (!rc) *over = v.latency_ms / best->is.want[MAPS_TIME];
+    case_close(p);
+    return rc;
+}
+
+static void keep(struct maps_set *s, int plan) {
+    if (plan >= 0) s->plan[plan].left_out = 0;
+}
+
+/* Plans that are the best of their family in no cell are looked at no more. */
+static void leave_out(struct maps_grid *g) {
+    for (int i = 0; i < g->set.n; i++)
+        g->set.plan[i].left_out = 1;
+    for (int i = 0; i < g->rows * g->columns; i++)
+        for (int w = 0; w < MAPS_WANTS; w++) {
+            const struct maps_look *l = &g->look[i / g->columns][i % g->columns];
+            keep(&g->set, l->other[w].plan);
+            for (int f = 0; f < MAPS_FAMILIES; f++)
+                keep(&g->set, l->pick[w][f].plan);
+        }
+}
+
+static int look_all(struct maps *m, struct maps_grid *g, enum maps_how how) {
+    int rc = 0;
+    for (int r = 0; r < g->rows; r++)
+        for (int k = 0; k < g->columns && !rc; k++) {
+            struct cluster c = maps_cluster(m, g->memory[r], g->link[k]);
+            rc = maps_look(&g->look[r][k], &g->set, &c, how, m->d);
+            if (!rc && how == MAPS_SIMULATES) rc = look_auto(m, g, &c, &g->look[r][k], &g->auto_over[r][k]);
+        }
+    return rc;
+}
+
+/* All plans are estimated in steps of eight; those that are somewhere the best go on. */
+static int look(struct maps *m, struct maps_grid *g) {
+    struct study_case on = job(m, g->users);
+    int rc = maps_open(&g->set, &on, families, MAPS_FAMILIES, 0, m->app, m->d);
+    set_axes(g, 3);
+    if (!rc) rc = look_all(m, g, MAPS_ESTIMATES);
+    leave_out(g);
+    if (!m->app->spec.quick) set_axes(g, 1);
+    return rc ? rc : look_all(m, g, MAPS_SIMULATES);
+}
+
+/* ---- as maps ---- */
+
+static const struct maps_value *winner(const struct maps_grid *g, const struct maps_look *l, enum maps_want w,
+                                       const struct maps_plan **plan) {
+    const struct maps_pick *p = &l->pick[w][maps_winner(l, w, 0, MAPS_SAME)];
+    *plan = &g->set.plan[p->plan];
+    return &p->is;
+}
+
+/* The best of the other families over the winner. */
+static double lead(const struct maps_look *l, enum maps_want w, int *second) {
+    int f = maps_winner(l, w, 0, MAPS_SAME), before = maps_winner(l, w, 0, f),
+        behind = maps_winner(l, w, f + 1, MAPS_SAME);
+    *second = before < 0                                                       ? behind
+              : behind < 0                                                     ? before
+              : l->pick[w][before].is.want[w] <= l->pick[w][behind].is.want[w] ? before
+                                                                               : behind;
+    return l->pick[w][*second].is.want[w] / l->pick[w][f].is.want[w];
+}
+
+static void axes_columns(const struct maps *m, const struct maps_grid *g, struct frame *t) {
+    char name[32], unit[32];
+    frame_column(t, "memory", "GB/s", 4);
+    for (int k = 0; k < g->columns; k++) {
+        snprintf(name, sizeof name, "%.3g", m->link_GBps * g->link[k]);
+        snprintf(unit, sizeof unit, "x 2^%.0f", log2(g->link[k]));
+        frame_column(t, name, unit, 0);
+    }
+}
+
+static void add_map(struct maps *m, const struct maps_grid *g, enum maps_want w) {
+    char name[48], title[160];
+    snprintf(name, sizeof name, "map_%s_%d", maps_want_name[w], g->users);
+    snprintf(title, sizeof title,
+             "Least %s a token, llama3-8b (Q4_0) on 8 cards, %d user%s: rows memory, columns links in GB/s",
+             w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "");
+    struct frame *t = report_table(m->page, name, title,
+                                   "Simulated, n = 1. P pp8, h tp2xpp4, H tp4xpp2, T tp8; then the all-reduce (1 "
+                                   "oneshot, 2 twoshot, t tree: the table\n"
+                                   "of plans has all) or a pipeline's micro-batches; after the dot what binds: m "
+                                   "memory, c compute, b link bandwidth,\n"
+                                   "l link latency, o overhead. =: another strategy is within 1 %.");
+    axes_columns(m, g, t);
+    for (int r = g->rows - 1; r >= 0; r--) {
+        frame_number(t, m->memory_GBps * g->memory[r]);
+        for (int k = 0; k < g->columns; k++) {
+            const struct maps_plan *p;
+            int second;
+            const struct maps_value *v = winner(g, &g->look[r][k], w, &p);
+            frame_text(t, "%c%c.%c%s", family_letter[p->family], p->mark, maps_share_letter[maps_binds(v)],
+                       lead(&g->look[r][k], w, &second) < 1 + TIE ? "=" : "");
+        }
+        frame_end_row(t);
+    }
+}
+
+static void add_regimes(struct maps *m, const struct maps_grid *g) {
+    char name[48], title[160];
+    snprintf(name, sizeof name, "map_regimes_%d", g->users);
+    snprintf(title, sizeof title, "What binds each strategy, %d user%s: rows memory, columns links in GB/s", g->users,
+             g->users > 1 ? "s" : "");
+    struct frame *t = report_table(m->page, name, title,
+                                   "The greatest share of the critical path of its fastest plan, with its percent; "
+                                   "simulated, n = 1. Letters as above.");
+    frame_column(t, "strategy", "", 0);
+    axes_columns(m, g, t);
+    for (int i = 0; i < MAPS_SAME * g->rows; i++) {
+        int f = i / g->rows, r = g->rows - 1 - i % g->rows;
+        frame_text(t, "%s", families[f]);
+        frame_number(t, m->memory_GBps * g->memory[r]);
+        for (int k = 0; k < g->columns; k++) {
+            const struct maps_value *v = &g->look[r][k].pick[MAPS_TIME][f].is;
+            frame_text(t, "%c%.0f", maps_share_letter[maps_binds(v)], 100 * v->share[maps_binds(v)]);
+        }
+        frame_end_row(t);
+    }
+}
+
+/* ---- as rows ---- */
+
+static void cell_columns(struct frame *t) {
+    frame_column(t, "users", "", 3);
+    frame_column(t, "least", "", 0);
+    frame_column(t, "memory", "x", 5);
+    frame_column(t, "memory", "GB/s", 5);
+    frame_column(t, "links", "x", 5);
+    frame_column(t, "links", "GB/s", 5);
+    frame_column(t, "strategy", "", 0);
+    frame_column(t, "number", "", 1);
+    frame_column(t, "all-reduce", "", 0);
+    frame_column(t, "micro-batches", "", 2);
+    frame_column(t, "latency", "ms/token", 4);
+    frame_column(t, "energy", "mJ/token", 4);
+    frame_column(t, "binds", "", 0);
+    frame_column(t, "share", "%", 3);
+    frame_column(t, "second", "", 0);
+    frame_column(t, "over the best", "x", 4);
+    frame_column(t, "fewer cards", "", 0);
+    frame_column(t, "over the best", "x", 4);
+    frame_column(t, "other sums", "", 0);
+    frame_column(t, "over the best", "x", 4);
+}
+
+static void add_cell(struct frame *t, const struct maps *m, const struct maps_grid *g, int i, enum maps_want w) {
+    int r = i / g->columns, k = i % g->columns, second;
+    const struct maps_look *l = &g->look[r][k];
+    const struct maps_plan *p;
+    const struct maps_value *v = winner(g, l, w, &p);
+    double over = lead(l, w, &second);
+    int fewer = maps_winner(l, w, MAPS_ONE, MAPS_FAMILIES);
+    frame_number(t, g->users);
+    frame_text(t, "%s", maps_want_name[w]);
+    frame_number(t, g->memory[r]);
+    frame_number(t, m->memory_GBps * g->memory[r]);
+    frame_number(t, g->link[k]);
+    frame_number(t, m->link_GBps * g->link[k]);
+    frame_text(t, "%s", families[p->family]);
+    frame_number(t, p->family);
+    frame_text(t, "%s", p->algo);
+    frame_number(t, p->micro);
+    frame_number(t, v->want[MAPS_TIME]);
+    frame_number(t, v->want[MAPS_ENERGY]);
+    frame_text(t, "%s", maps_share_name[maps_binds(v)]);
+    frame_number(t, 100 * v->share[maps_binds(v)]);
+    frame_text(t, "%s", families[second]);
+    frame_number(t, over);
+    frame_text(t, "%s", families[fewer]);
+    frame_number(t, l->pick[w][fewer].is.want[w] / v->want[w]);
+    frame_text(t, "%s", l->other[w].plan < 0 ? "" : g->set.plan[l->other[w].plan].algo);
+    frame_number(t, l->other[w].plan < 0 ? NAN : l->other[w].is.want[w] / v->want[w]);
+    frame_end_row(t);
+}
+
+static void add_binds(struct frame *t, const struct maps *m, const struct maps_grid *g, int i, int f) {
+    const struct maps_value *v = &g->look[i / g->columns][i % g->columns].pick[MAPS_TIME][f].is;
+    frame_number(t, g->users);
+    frame_text(t, "%s", families[f]);
+    frame_number(t, m->memory_GBps * g->memory[i / g->columns]);
+    frame_number(t, m->link_GBps * g->link[i % g->columns]);
+    frame_text(t, "%s", maps_share_name[maps_binds(v)]);
+    frame_number(t, maps_binds(v));
+    for (int k = 0; k < NET_SHARES; k++)
+        frame_number(t, 100 * v->share[k]);
+    frame_number(t, v->want[MAPS_TIME]);
+    frame_end_row(t);
+}
+
+static void list_cells(struct maps *m) {
+    struct frame *t =
+        report_table(m->page, "cells", "Each cell of the maps",
+                     "Simulated, n = 1; energy is modelled. Fewer cards: 1, tp2 or tp4, the others off. Other sums "
+                     "(estimated): the best "
+                     "all-reduce\nwhose sums are of another order, exact to rounding, under any of the strategies.");
+    struct frame *b = report_table(m->page, "regimes", "What each strategy's time is made of in each cell",
+                                   "Of its fastest plan there; simulated, n = 1.");
+    cell_columns(t);
+    frame_column(b, "users", "", 3);
+    frame_column(b, "strategy", "", 0);
+    frame_column(b, "memory", "GB/s", 4);
+    frame_column(b, "links", "GB/s", 4);
+    frame_column(b, "binds", "", 0);
+    frame_column(b, "number", "", 1);
+    for (int k = 0; k < NET_SHARES; k++)
+        frame_column(b, maps_share_name[k], "%", 3);
+    frame_column(b, "latency", "ms/token", 4);
+    for (int j = 0; j < MAPS_JOBS; j++)
+        for (int i = 0; i < m->grid[j].rows * m->grid[j].columns; i++) {
+            for (enum maps_want w = 0; w < MAPS_WANTS; w++)
+                add_cell(t, m, &m->grid[j], i, w);
+            for (int f = 0; f < MAPS_SAME; f++)
+                add_binds(b, m, &m->grid[j], i, f);
+        }
+}
+
+/* ---- in words ---- */
+
+/* What all cells of a map say. */
+struct tally {
+    int n, wins[MAPS_SAME], ties, fewer, simulated;
+    double other; /* the most that sums of another order save, of 1 */
+    double auto_over, error; /* most */
+};
+
+static struct tally count(const struct maps_grid *g, enum maps_want w) {
+    struct tally t = {.n = g->rows * g->columns, .auto_over = 1};
+    for (int i = 0; i < t.n; i++) {
+        const struct maps_look *l = &g->look[i / g->columns][i % g->columns];
+        int second, f = maps_winner(l, w, 0, MAPS_SAME), few = maps_winner(l, w, MAPS_ONE, MAPS_FAMILIES);
+        double best = l->pick[w][f].is.want[w], over = g->auto_over[i / g->columns][i % g->columns];
+        t.wins[f]++;
+        t.ties += lead(l, w, &second) < 1 + TIE;
+        t.fewer += l->pick[w][few].is.want[w] < best;
+        t.simulated += l->simulated;
+        t.error = fmax(t.error, l->error);
+        if (l->other[w].plan >= 0) t.other = fmax(t.other, 1 - l->other[w].is.want[w] / best);
+        if (over > t.auto_over) t.auto_over = over;
+    }
+    return t;
+}
+
+static void say(struct maps *m, const struct maps_grid *g) {
+    struct tally t[MAPS_WANTS] = {count(g, MAPS_TIME), count(g, MAPS_ENERGY)};
+    for (int w = 0; w < MAPS_WANTS; w++)
+        report_say(
+            m->page,
+            "Least %s, %d user%s, all 8 cards at work: of %d cells pp8 takes %d, tp2xpp4 %d, tp4xpp2 %d, tp8 %d (%d "
+            "within 1 %%); in %d fewer cards are better still (simulated, n = 1%s).",
+            w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", t[w].n, t[w].wins[MAPS_TP1],
+            t[w].wins[MAPS_TP2], t[w].wins[MAPS_TP4], t[w].wins[MAPS_TP8], t[w].ties, t[w].fewer,
+            w == MAPS_TIME ? "" : "; modelled");
+    report_say(
+        m->page,
+        "%d user%s: sums that keep their bits cost at most %.1f %% of the time (estimated); the all-reduce that a plan "
+        "chooses by itself is at most %.1f %% off the best; estimates are at most %.3f %% off the %d simulations.",
+        g->users, g->users > 1 ? "s" : "", 100 * t[MAPS_TIME].other, 100 * (t[MAPS_TIME].auto_over - 1),
+        100 * t[MAPS_TIME].error, t[MAPS_TIME].simulated);
+}
+
+int maps_grids(struct maps *m) {
+    int rc = 0;
+    for (int j = 0; j < MAPS_JOBS && !rc; j++) {
+        m->grid[j].users = users_of[j];
+        rc = look(m, &m->grid[j]);
+    }
+    for (int w = 0; w < MAPS_WANTS * MAPS_JOBS && !rc; w++)
+        add_map(m, &m->grid[w % MAPS_JOBS], (enum maps_want)(w / MAPS_JOBS));
+    for (int j = 0; j < MAPS_JOBS && !rc; j++) {
+        add_regimes(m, &m->grid[j]);
+        say(m, &m->grid[j]);
+    }
+    if (!rc) list_cells(m);
+    return rc;
+}
