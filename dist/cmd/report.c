@@ -46,6 +46,7 @@ static int run(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"report northpole", ""},
     {"report memory-wall", "measure repeat threads ctx bind"},
+    {"report scaling", ""},
     {0},
 };
 
