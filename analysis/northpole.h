@@ -33,6 +33,8 @@ struct northpole {
 
 /* The paper's run on a cluster. */
 struct study_case northpole_case(const struct cluster *c);
+/* The same model on GPUs, as serving computes it: 4-bit weights and 16-bit activations. */
+struct study_case northpole_serving(const struct cluster *c, int cards, int batch);
 /* A row of a table: a quantity of one case on the described cluster and on all fitted ones. */
 enum northpole_quantity { NORTHPOLE_LATENCY, NORTHPOLE_DECODE, NORTHPOLE_THROUGHPUT };
 struct northpole_ask {

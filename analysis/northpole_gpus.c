@@ -55,8 +55,8 @@ static int open_gpus(struct gpus *g) {
     return rc;
 }
 
-/* The same model with 4-bit weights and 16-bit activations; 4.5 bits a weight stand for groups of 128 with 4.16. */
-static struct study_case serving(const struct cluster *c, int cards, int batch) {
+/* 4.5 bits a weight stand for groups of 128 with 4.16. */
+struct study_case northpole_serving(const struct cluster *c, int cards, int batch) {
     return (struct study_case){.cluster = c,
                                .model = "granite-3b-northpole",
                                .quant = "Q4_0",
@@ -85,7 +85,7 @@ struct asked {
 
 static int tok_s_card(void *user, const struct cluster *c, double *out, struct diag *d) {
     const struct asked *a = user;
-    struct study_case on = serving(c, a->point->cards, a->point->batch);
+    struct study_case on = northpole_serving(c, a->point->cards, a->point->batch);
     struct virtual_summary s;
     int rc = case_simulate(&s, &on, a->n->app, d);
     if (!rc) *out = s.throughput / a->point->cards;
@@ -247,7 +247,7 @@ static void add_curve_point(struct frame *t, const char *name, int cards, int ba
 static int add_curve(struct gpus *g, struct frame *t, const struct gpu *u, int cards) {
     static const int batch[] = {1, 2, 4, 8, 16, 32, 64, 128};
     for (int i = 0; i < 8; i++) {
-        struct study_case on = serving(&u->served, cards, batch[i]);
+        struct study_case on = northpole_serving(&u->served, cards, batch[i]);
         struct virtual_summary s;
         struct diag own = {0};
         int rc = case_simulate(&s, &on, g->n->app, &own);
