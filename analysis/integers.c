@@ -28,8 +28,8 @@ static int sign(double x) {
 static void keep(struct integer_roots *out, const struct seen *a, const struct seen *b) {
     double from = log((double)a->n), step = log((double)b->n) - from;
     if (out->n < INTEGER_MOST)
-        out->at[out->n++] = (struct integer_root){a->n, exp(from + step * a->value / (a->value - b->value)),
-                                                  b->value > 0};
+        out->at[out->n++] =
+            (struct integer_root){a->n, exp(from + step * a->value / (a->value - b->value)), b->value > 0};
 }
 
 /* Halves the range until a and b are neighbours. */

@@ -10,7 +10,7 @@
 
 #include "northpole.h"
 
-enum { N_GPUS = 4 };
+enum { N_GPUS = NORTHPOLE_GPUS };
 
 struct gpu {
     const char *name, *file; /* cluster-configs/FILE.yaml */
@@ -284,6 +284,18 @@ static int show_curves(struct gpus *g) {
     for (int c = 0; c < 4; c++)
         for (int i = 0; i < N_GPUS && !rc; i++)
             rc = add_curve(g, t, &g->gpu[i], cards[c]);
+    return rc;
+}
+
+int northpole_served(struct northpole *n, struct cluster served[NORTHPOLE_GPUS]) {
+    struct gpus *g = calloc(1, sizeof *g);
+    if (!g) return diag_set(n->d, ERR_MEMORY, "no memory for the GPUs of the report");
+    g->n = n;
+    int rc = open_gpus(g);
+    if (!rc) rc = fit_host(g, 1);
+    for (int i = 0; i < N_GPUS; i++)
+        served[i] = g->gpu[i].served;
+    free(g);
     return rc;
 }
 

@@ -20,9 +20,9 @@ struct study_case scaling_case(const struct scaling_machine *m, const char *mode
 
 static int open_machines(struct scaling *s) {
     static const struct scaling_machine known[SCALING_MACHINES] = {
-        [SCALING_H100] = {.file = "h100-sxm", .text = "H100 SXM, 8 a server", .mode = "a16", .server = 8},
-        [SCALING_L4] = {.file = "l4", .text = "L4 on PCIe, 4 a server", .mode = "a16", .server = 4},
-        [SCALING_BOARDS] = {.file = "boards-1gbe", .text = "Raspberry Pi 5 on 1 GbE", .server = 1},
+        [SCALING_H100] = {.file = "h100-sxm", .text = "H100 SXM", .mode = "a16", .server = 8},
+        [SCALING_L4] = {.file = "l4", .text = "L4", .mode = "a16", .server = 4},
+        [SCALING_BOARDS] = {.file = "boards-1gbe", .text = "Raspberry Pi 5", .server = 1},
     };
     int rc = 0;
     for (int i = 0; i < SCALING_MACHINES && !rc; i++) {
@@ -41,6 +41,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     if (!rc) rc = scaling_strong(s);
     if (!rc) rc = scaling_weak(s);
     if (!rc) rc = scaling_load(s);
+    if (!rc) rc = scaling_even(s);
     free(s);
     return rc;
 }
@@ -50,7 +51,9 @@ const struct report report_scaling = {
     .summary = "more cards, more work, fewer users: time, energy, fits, break-even batches",
     .text = "Scaling of described machines. Times are simulated and energy is modelled, both deterministic (n = 1):\n"
             "an interval here is of a fitted form that the numbers do not follow exactly, not of noise. Nothing is in\n"
-            "them that the cluster files leave out, such as overheads of software: all times are bounds.",
+            "them that the cluster files leave out, such as overheads of software: all times are bounds. H100 SXM: "
+            "eight a\n"
+            "server, servers on InfiniBand; L4: four a server on PCIe; Raspberry Pi 5 on 1 GbE.",
     .make = make,
     .figures = scaling_figures,
 };

@@ -41,5 +41,6 @@ struct scaling_series {
 };
 void scaling_fit_tables(struct scaling *s);
 int scaling_fit(struct scaling *s, struct scaling_series *series, struct fit *best, int *found);
+double scaling_largest_residual(const struct fit *f, const struct fit_data *data); /* relative */
 
 #endif

@@ -49,7 +49,7 @@ static int models_of(const char *words, const struct fit_model **out) {
     return n;
 }
 
-static double largest_residual(const struct fit *f, const struct fit_data *data) {
+double scaling_largest_residual(const struct fit *f, const struct fit_data *data) {
     double most = 0;
     for (int i = 0; i < data->n; i++)
         most = fmax(most, fabs(fit_residual(f, &data->x[i * data->n_x], data->y[i])));
@@ -66,7 +66,7 @@ static void put_fit(struct frame *t, const struct scaling_series *series, const 
     frame_text(t, "%s", next ? next->shape.text : "-");
     frame_number(t, next ? next->aicc - f->aicc : NAN);
     frame_number(t, 100 * f->sigma);
-    frame_number(t, 100 * largest_residual(f, &series->data));
+    frame_number(t, 100 * scaling_largest_residual(f, &series->data));
     frame_number(t, f->condition);
     frame_text(t, "%s%s%s", next && next->aicc - f->aicc < STAT_DISTINCT ? "not distinguishable from the next; " : "",
                f->condition > FIT_COLLINEAR ? "collinear: parameters are known only together; " : "",

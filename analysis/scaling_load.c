@@ -6,7 +6,7 @@
 #include "northpole.h"
 #include "scaling.h"
 
-enum { MOST_POINTS = 24, MOST_USERS = 1024 };
+enum { MOST_USERS = 1024 };
 
 struct machine {
     const char *text, *file;
@@ -18,7 +18,8 @@ struct machine {
 };
 
 /* The model of the HPEC 2024 paper on its cards, and on GPUs as serving computes it. */
-static struct study_case case_of(const struct machine *m, int users) {
+static struct study_case case_of(const void *user, int users) {
+    const struct machine *m = user;
     struct study_case c = m->cards == 16 ? northpole_case(&m->c) : northpole_serving(&m->c, m->cards, users);
     c.users = users;
     if (m->cards == 16) c.micro = (users + 1) / 2;
@@ -65,8 +66,7 @@ static int next_users(const struct scaling *s, int users, int most) {
 
 static int run_machine(struct scaling *s, struct machine *m, struct frame *t, double *least_W) {
     struct study_figures f;
-    struct study_case full = case_of(m, 1);
-    int rc = study_most_users(&m->most, &full, MOST_USERS, &s->st);
+    int rc = study_most_users(&m->most, case_of, m, MOST_USERS, &s->st);
     if (!rc) rc = efficiency(s, m, m->most, &f);
     if (rc) return rc;
     m->full = 1 / f.J;

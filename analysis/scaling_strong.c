@@ -6,7 +6,7 @@
 
 #include "scaling.h"
 
-enum { MANY_USERS = 64, MOST_CARDS = 64, MOST_POINTS = 16 };
+enum { MANY_USERS = 64, MOST_CARDS = 64, MOST_POINTS = 16, MOST_TP = 16 };
 
 static const char *const models[] = {"llama3-8b", "llama3-70b"};
 static const char *const kinds[] = {"tp", "pp", "best"};
@@ -28,14 +28,14 @@ struct curve {
 
 /* ---- the best product ---- */
 
-/* Of all tp x pp x dp of so many cards, powers of two, with one micro-batch a stage or two, the one that is first done
- * with the job, in closed form. */
+/* Of all tp x pp x dp of so many cards, powers of two and at most MOST_TP, with one micro-batch a stage or two, the one
+ * that is first done with the job, in closed form. */
 static int find_best(const struct scaling *s, const struct study_case *base, char best[64], int *best_micro) {
     uint64_t least = UINT64_MAX;
     int rc = 0;
     best[0] = 0;
     for (int dp = 1; dp <= base->cards && dp <= base->users; dp *= 2)
-        for (int tp = 1; tp * dp <= base->cards && tp <= 32; tp *= 2) {
+        for (int tp = 1; tp * dp <= base->cards && tp <= MOST_TP; tp *= 2) {
             int pp = base->cards / dp / tp;
             for (int times = 1; times <= (base->users > 1 && pp > 1 ? 2 : 1) && !rc; times++) {
                 struct study_case c = *base;
@@ -77,7 +77,7 @@ static int add_point(const struct scaling *s, struct curve *c, int cards) {
 
 /* Tensor parallelism also where heads do not divide: it has the more points for fits. */
 static int run_curve(const struct scaling *s, struct curve *c) {
-    static const int cards[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64};
+    static const int cards[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 64};
     int rc = 0, most = s->st.quick ? 16 : MOST_CARDS;
     for (size_t i = 0; i < sizeof cards / sizeof *cards && !rc; i++) {
         int power = !(cards[i] & (cards[i] - 1));
@@ -149,27 +149,52 @@ static const struct point *fastest(const struct curve *c) {
     return best;
 }
 
-static void say_curve(const struct scaling *s, const struct curve *tp, const struct curve *pp,
-                      const struct curve *best) {
+static void say_curves(const struct scaling *s, const struct curve *tp, const struct curve *best) {
     char binds[64];
-    if (!tp->n || !pp->n || !best->n) return;
-    const struct point *f = fastest(tp), *last = &best->at[best->n - 1], *end = &pp->at[pp->n - 1];
-    report_say(s->st.page,
-               "%s on %s, one user: tensor parallelism is fastest on %d cards, %.3g ms a token, %.2f times as fast as "
-               "on %d: %.0f %% of what so many cards could give; %s of the time there binds (simulated, n = 1).",
-               tp->model, tp->m->text, f->cards, f->one.s.decode_ms, speed_up(tp, f), tp->at[0].cards,
-               100 * speed_up(tp, f) * tp->at[0].cards / f->cards, study_binds_text(&f->one.s, binds));
-    report_say(s->st.page,
-               "The same with 64 users: on %d cards the best product, %s, gives %.0f tok/s, %.0f %% of %d times what %d "
-               "give, at %.3g mJ a token (modelled) against %.3g there; a pipeline keeps %.0f %% on %d cards "
-               "(simulated, n = 1).",
-               last->cards, last->strategy[1], last->many.s.throughput,
-               100 * last->many.s.throughput / best->at[0].many.s.throughput * best->at[0].cards / last->cards,
-               last->cards / best->at[0].cards, best->at[0].cards, 1e3 * last->many.J, 1e3 * best->at[0].many.J,
-               100 * end->many.s.throughput / pp->at[0].many.s.throughput * pp->at[0].cards / end->cards, end->cards);
+    if (!tp->n || !best->n) return;
+    const struct point *f = fastest(tp), *last = &best->at[best->n - 1];
+    report_say(
+        s->st.page,
+        "%s on %s: one user is fastest on %d cards of tensor parallelism, %.3g ms a token, %.3g times as fast as "
+        "on %d: %.0f %% of what so many could give; there %s of the time binds. With 64 users %d cards in the "
+        "best product (%s) give %.0f %% of what so many could, at %.2g times the energy a token (simulated, n = "
+        "1; energy modelled).",
+        tp->model, tp->m->text, f->cards, f->one.s.decode_ms, speed_up(tp, f), tp->at[0].cards,
+        100 * speed_up(tp, f) * tp->at[0].cards / f->cards, study_binds_text(&f->one.s, binds), last->cards,
+        last->strategy[1],
+        100 * last->many.s.throughput / best->at[0].many.s.throughput * best->at[0].cards / last->cards,
+        last->many.J / best->at[0].many.J);
+}
+
+/* How far the time of one user falls with the cards: the exponent from the fewest cards to the fastest. */
+struct sublinear {
+    double least, most;
+    int n;
+};
+
+static void add_exponent(struct sublinear *x, const struct curve *tp) {
+    const struct point *f = fastest(tp);
+    if (tp->n < 2 || f == &tp->at[0]) return;
+    double e = log(speed_up(tp, f)) / log((double)f->cards / tp->at[0].cards);
+    x->least = x->n ? fmin(x->least, e) : e;
+    x->most = x->n++ ? fmax(x->most, e) : e;
 }
 
 /* ---- fits ---- */
+
+/* Beyond which number of cards more of them slow it down. */
+static void say_peak(const struct scaling *s, const char *name, const struct fit *f, const struct point *fastest) {
+    struct fit_number number[FIT_MOST_PARAMETERS];
+    int n = fit_t_intervals(number, f, NULL, 0), i = 0;
+    while (i < n && strcmp(number[i].parameter.name, "peak"))
+        i++;
+    if (i < n)
+        report_say(
+            s->st.page,
+            "%s: by the universal scalability law more cards slow one user down beyond %.3g [%.3g, %.3g] (95 %%, "
+            "misfit of the form, whose residuals have a standard error of %.0f %%); as simulated beyond %d.",
+            name, number[i].parameter.value, number[i].t.low, number[i].t.high, 100 * f->sigma, fastest->cards);
+}
 
 /* The time of one user, or its inverse, up to so many cards. */
 static int fit_curve(struct scaling *s, const struct curve *c, const char *words, int rate, int most,
@@ -190,6 +215,7 @@ static int fit_curve(struct scaling *s, const struct curve *c, const char *words
     snprintf(name, sizeof name, "%s, %s, tp%s", c->m->text, c->model, most < MOST_CARDS ? " in a server" : "");
     series.described = (const double[]){NAN, NAN, NAN, rate ? f->cards : NAN};
     rc = scaling_fit(s, &series, &best, &found);
+    if (!rc && found && rate && most == MOST_CARDS) say_peak(s, name, &best, f);
     fit_data_free(&series.data);
     return rc;
 }
@@ -203,22 +229,36 @@ static int fit_curves(struct scaling *s, const struct curve *c) {
     return rc;
 }
 
+static int run_model(struct scaling *s, struct frame *t, int machine, const char *model, struct sublinear *x) {
+    struct curve curve[KINDS];
+    int rc = 0;
+    memset(curve, 0, sizeof curve);
+    for (int i = 0; i < KINDS && !rc; i++) {
+        curve[i].m = &s->machine[machine];
+        curve[i].model = model;
+        curve[i].kind = i;
+        rc = run_curve(s, &curve[i]);
+        put_curve(t, &curve[i]);
+    }
+    if (rc) return rc;
+    say_curves(s, &curve[TP], &curve[BEST]);
+    add_exponent(x, &curve[TP]);
+    return curve[TP].n ? fit_curves(s, &curve[TP]) : 0;
+}
+
 int scaling_strong(struct scaling *s) {
     struct frame *t = strong_table(s);
+    struct sublinear x = {0};
     int rc = 0;
     for (int m = 0; m < SCALING_MACHINES && !rc; m++)
-        for (int k = 0; k < 2 && !rc; k++) {
-            struct curve curve[KINDS];
-            memset(curve, 0, sizeof curve);
-            for (int i = 0; i < KINDS && !rc; i++) {
-                curve[i].m = &s->machine[m];
-                curve[i].model = models[k];
-                curve[i].kind = i;
-                rc = run_curve(s, &curve[i]);
-                put_curve(t, &curve[i]);
-            }
-            if (!rc) say_curve(s, &curve[TP], &curve[PP], &curve[BEST]);
-            if (!rc) rc = fit_curves(s, &curve[TP]);
-        }
+        for (int k = 0; k < 2 && !rc; k++)
+            rc = run_model(s, t, m, models[k], &x);
+    if (!rc && x.n)
+        report_say(
+            s->st.page,
+            "Card scaling is sublinear on all %d of these: up to the number of cards that is fastest, one user's "
+            "time falls with the cards to the power of -%.2f to -%.2f, where -1 would be linear (simulated, n = "
+            "1).",
+            x.n, x.least, x.most);
     return rc;
 }

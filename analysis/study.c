@@ -33,7 +33,8 @@ int study_figures(struct study_figures *out, const struct study_case *c, const s
 
 struct room {
     const struct study *st;
-    struct study_case c;
+    study_make *make;
+    const void *user;
 };
 
 static int use_nothing(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
@@ -48,14 +49,13 @@ static int use_nothing(void *user, const struct app *app, const struct plan *p, 
 
 static int has_room(void *user, int64_t users, int *holds, struct diag *d) {
     const struct room *r = user;
-    struct study_case c = r->c;
-    c.users = (int)users;
+    struct study_case c = r->make(r->user, (int)users);
     *holds = 0;
     return try_case(&c, r->st->app, use_nothing, holds, d);
 }
 
-int study_most_users(int *out, const struct study_case *c, int most, const struct study *st) {
-    struct room r = {st, *c};
+int study_most_users(int *out, study_make *make, const void *user, int most, const struct study *st) {
+    struct room r = {st, make, user};
     int64_t users = 0;
     int rc = integer_last(&users, 1, most, has_room, &r, st->d);
     *out = (int)users;

@@ -24,8 +24,10 @@ struct study_figures {
 };
 int study_figures(struct study_figures *out, const struct study_case *c, const struct study *st, int estimate);
 
-/* The most users, up to `most`, that fit a case; 0: not even one. By plans alone. */
-int study_most_users(int *out, const struct study_case *c, int most, const struct study *st);
+/* A case for so many users. */
+typedef struct study_case study_make(const void *user, int users);
+/* The most users, up to `most`, for which a case fits; 0: not even one. By plans alone. */
+int study_most_users(int *out, study_make *make, const void *user, int most, const struct study *st);
 
 /* What the time to the last token is mostly made of, and its part of it. */
 enum net_share study_binds(const struct virtual_summary *s, double *part);
