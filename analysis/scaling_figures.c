@@ -149,7 +149,7 @@ const struct report_figure scaling_figures[] = {
      "set title 'Fewer users than fit: tokens a joule over those of full load'\nset xlabel 'users'\n"
      "set ylabel '% of full load'\nset logscale x 2\nset yrange [0:105]\nplot \\\n"
      "  50 with lines lc rgb 'black' dt 3 title 'half', \\\n" LOAD("16 NorthPole", "1") ", \\\n" LOAD(
-         "16 NorthPole, idle at half the power", "2") ", \\\n" LOAD("H100 SXM", "3") ", \\\n" LOAD("L4", "4") "\n",
+         "16 NorthPole (idle at half the power)", "2") ", \\\n" LOAD("H100 SXM", "3") ", \\\n" LOAD("L4", "4") "\n",
      "Tokens a joule (simulated as described, n = 1; energy modelled, of the cards) by users, in percent of those with "
      "as many users as fit: the HPEC 2024 model with 2,048 positions a user."},
     {"scaling_even",

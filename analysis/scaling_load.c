@@ -147,7 +147,7 @@ static int fit_terms(struct scaling *s) {
 int scaling_load(struct scaling *s) {
     struct machine all[] = {
         {.text = "16 NorthPole", .file = "northpole-16", .cards = 16, .idle_W = NAN},
-        {.text = "16 NorthPole, idle at half the power", .file = "northpole-16", .cards = 16, .idle_W = 21},
+        {.text = "16 NorthPole (idle at half the power)", .file = "northpole-16", .cards = 16, .idle_W = 21},
         {.text = "H100 SXM", .file = "h100-sxm", .cards = 1, .idle_W = NAN},
         {.text = "L4", .file = "l4", .cards = 1, .idle_W = NAN},
     };

@@ -47,6 +47,7 @@ static const struct cmd_mode modes[] = {
     {"report northpole", ""},
     {"report memory-wall", "measure repeat threads ctx bind"},
     {"report scaling", ""},
+    {"report design", ""},
     {0},
 };
 
