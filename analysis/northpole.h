@@ -33,6 +33,13 @@ struct northpole {
 
 /* The paper's run on a cluster. */
 struct study_case northpole_case(const struct cluster *c);
+/* The same model on GPUs, as serving computes it: 4-bit weights and 16-bit activations. */
+struct study_case northpole_serving(const struct cluster *c, int cards, int batch);
+/* The value of a parameter that alone gives the published throughput. */
+int northpole_reach(struct northpole *n, const struct parameter *p, struct reached *out);
+/* L4, L40S, A100 and H100 with the time of the host that is fitted to two points, memory at its peak. */
+enum { NORTHPOLE_GPUS = 4 };
+int northpole_served(struct northpole *n, struct cluster served[NORTHPOLE_GPUS]);
 /* A row of a table: a quantity of one case on the described cluster and on all fitted ones. */
 enum northpole_quantity { NORTHPOLE_LATENCY, NORTHPOLE_DECODE, NORTHPOLE_THROUGHPUT };
 struct northpole_ask {

@@ -46,10 +46,14 @@ static int throughput(void *user, const struct cluster *c, double *out, struct d
     return rc;
 }
 
+int northpole_reach(struct northpole *n, const struct parameter *p, struct reached *out) {
+    return parameter_reach(out, p, &n->described, NORTHPOLE_TOK_S, REACH, throughput, n, n->d);
+}
+
 static int fit_one(struct northpole *n, const struct parameter *p, struct frame *t) {
     struct northpole_fit *f = &n->fit[n->n_fits];
     struct reached r;
-    int rc = parameter_reach(&r, p, &n->described, NORTHPOLE_TOK_S, REACH, throughput, n, n->d);
+    int rc = northpole_reach(n, p, &r);
     if (rc) return rc;
     frame_text(t, "%s", p->name);
     if (!r.found) {

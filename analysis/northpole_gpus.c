@@ -10,7 +10,7 @@
 
 #include "northpole.h"
 
-enum { N_GPUS = 4 };
+enum { N_GPUS = NORTHPOLE_GPUS };
 
 struct gpu {
     const char *name, *file; /* cluster-configs/FILE.yaml */
@@ -55,8 +55,8 @@ static int open_gpus(struct gpus *g) {
     return rc;
 }
 
-/* The same model with 4-bit weights and 16-bit activations; 4.5 bits a weight stand for groups of 128 with 4.16. */
-static struct study_case serving(const struct cluster *c, int cards, int batch) {
+/* 4.5 bits a weight stand for groups of 128 with 4.16. */
+struct study_case northpole_serving(const struct cluster *c, int cards, int batch) {
     return (struct study_case){.cluster = c,
                                .model = "granite-3b-northpole",
                                .quant = "Q4_0",
@@ -85,7 +85,7 @@ struct asked {
 
 static int tok_s_card(void *user, const struct cluster *c, double *out, struct diag *d) {
     const struct asked *a = user;
-    struct study_case on = serving(c, a->point->cards, a->point->batch);
+    struct study_case on = northpole_serving(c, a->point->cards, a->point->batch);
     struct virtual_summary s;
     int rc = case_simulate(&s, &on, a->n->app, d);
     if (!rc) *out = s.throughput / a->point->cards;
@@ -247,7 +247,7 @@ static void add_curve_point(struct frame *t, const char *name, int cards, int ba
 static int add_curve(struct gpus *g, struct frame *t, const struct gpu *u, int cards) {
     static const int batch[] = {1, 2, 4, 8, 16, 32, 64, 128};
     for (int i = 0; i < 8; i++) {
-        struct study_case on = serving(&u->served, cards, batch[i]);
+        struct study_case on = northpole_serving(&u->served, cards, batch[i]);
         struct virtual_summary s;
         struct diag own = {0};
         int rc = case_simulate(&s, &on, g->n->app, &own);
@@ -284,6 +284,18 @@ static int show_curves(struct gpus *g) {
     for (int c = 0; c < 4; c++)
         for (int i = 0; i < N_GPUS && !rc; i++)
             rc = add_curve(g, t, &g->gpu[i], cards[c]);
+    return rc;
+}
+
+int northpole_served(struct northpole *n, struct cluster served[NORTHPOLE_GPUS]) {
+    struct gpus *g = calloc(1, sizeof *g);
+    if (!g) return diag_set(n->d, ERR_MEMORY, "no memory for the GPUs of the report");
+    g->n = n;
+    int rc = open_gpus(g);
+    if (!rc) rc = fit_host(g, 1);
+    for (int i = 0; i < N_GPUS; i++)
+        served[i] = g->gpu[i].served;
+    free(g);
     return rc;
 }
 

@@ -47,6 +47,8 @@ static const struct cmd_mode modes[] = {
     {"report northpole", ""},
     {"report memory-wall", "measure repeat threads ctx bind"},
     {"report maps", ""},
+    {"report scaling", ""},
+    {"report design", ""},
     {0},
 };
 

@@ -1,0 +1,46 @@
+/* scaling.h - the parts of the report on scaling: more cards, more work, fewer users. */
+#ifndef ANALYSIS_SCALING_H
+#define ANALYSIS_SCALING_H
+
+#include "analysis/fit.h"
+#include "study.h"
+
+/* Machines of the report. */
+struct scaling_machine {
+    const char *file, *text, *mode; /* cluster-configs/FILE.yaml; what kernels compute in; NULL: 8 bits */
+    int server; /* cards that the nearest tier joins */
+    struct cluster c;
+};
+enum { SCALING_H100, SCALING_L4, SCALING_BOARDS, SCALING_MACHINES };
+
+struct scaling {
+    struct study st;
+    struct scaling_machine machine[SCALING_MACHINES];
+    struct frame *fits, *parameters; /* of all series that are fitted */
+};
+
+/* A case of the report: a model in 4 bits, 128 tokens in and 128 out. */
+struct study_case scaling_case(const struct scaling_machine *m, const char *model, const char *strategy, int cards,
+                               int users);
+
+int scaling_strong(struct scaling *s);
+int scaling_weak(struct scaling *s);
+int scaling_load(struct scaling *s);
+int scaling_even(struct scaling *s);
+extern const struct report_figure scaling_figures[];
+
+/* ---- fits ---- */
+
+/* Fits a list of models ("amdahl,pmnf") to a series; rows into the tables, the best into *best (NULL: nobody asks).
+ * `described`: what the described machine says of the best one's parameters, in their order; NULL: nothing. Too few
+ * rows for a model leave it out, and *found is 0 where no model is left. */
+struct scaling_series {
+    const char *name, *models;
+    struct fit_data data;
+    const double *described;
+};
+void scaling_fit_tables(struct scaling *s);
+int scaling_fit(struct scaling *s, struct scaling_series *series, struct fit *best, int *found);
+double scaling_largest_residual(const struct fit *f, const struct fit_data *data); /* relative */
+
+#endif

@@ -1,0 +1,80 @@
+#include "study.h"
+
+#include <stdio.h>
+
+#include "partition/estimate.h"
+
+static int use_all(void *user, const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d) {
+    struct study_figures *out = user;
+    struct simulation sim;
+    int rc = sim_summarize(&out->s, &sim, app, p, trace, d);
+    if (rc) return rc;
+    simulation_fini(&sim);
+    out->fits = 1;
+    out->J = virtual_energy_sum(&out->s.energy) / (double)out->s.tokens;
+    return 0;
+}
+
+/* A case that does not fit is a result. */
+static int try_case(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d) {
+    struct diag own = {0};
+    int rc = case_use(c, app, use, user, &own);
+    return rc && rc != ERR_PLAN ? diag_set(d, rc, "%s", own.text) : 0;
+}
+
+int study_figures(struct study_figures *out, const struct study_case *c, const struct study *st, int estimate) {
+    struct app own = *st->app;
+    own.spec.estimate = estimate;
+    *out = (struct study_figures){0};
+    return try_case(c, &own, use_all, out, st->d);
+}
+
+/* ---- users ---- */
+
+struct room {
+    const struct study *st;
+    study_make *make;
+    const void *user;
+};
+
+static int use_nothing(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
+                       struct diag *d) {
+    struct estimator *e = NULL;
+    int rc = estimator_new(&e, p, &app->cluster, d);
+    (void)trace;
+    estimator_free(e);
+    *(int *)user = !rc;
+    return rc;
+}
+
+static int has_room(void *user, int64_t users, int *holds, struct diag *d) {
+    const struct room *r = user;
+    struct study_case c = r->make(r->user, (int)users);
+    *holds = 0;
+    return try_case(&c, r->st->app, use_nothing, holds, d);
+}
+
+int study_most_users(int *out, study_make *make, const void *user, int most, const struct study *st) {
+    struct room r = {st, make, user};
+    int64_t users = 0;
+    int rc = integer_last(&users, 1, most, has_room, &r, st->d);
+    *out = (int)users;
+    return rc;
+}
+
+/* ---- what binds ---- */
+
+enum net_share study_binds(const struct virtual_summary *s, double *part) {
+    enum net_share most = NET_MEMORY;
+    for (int i = 0; i < NET_SHARES; i++)
+        if (s->critical.share[i] > s->critical.share[most]) most = (enum net_share)i;
+    *part = s->critical.ps ? (double)s->critical.share[most] / (double)s->critical.ps : 0;
+    return most;
+}
+
+const char *study_binds_text(const struct virtual_summary *s, char text[64]) {
+    double part;
+    enum net_share most = study_binds(s, &part);
+    snprintf(text, 64, "%s %.0f %%", record_share_name[most], 100 * part);
+    return text;
+}
