@@ -12,15 +12,30 @@ static void answer_init(struct claim_answer *a) {
     a->verdict = VERDICT_UNTOLD;
 }
 
-struct tally {
-    struct frame *claims, *criteria, *counts;
-    int number, by[VERDICTS], failed;
+enum { MOST_ANSWERS = 64 };
+
+struct asked {
+    const char *paper;
+    const struct claim *row;
+    struct claim_answer a;
 };
 
-static void add_claim(struct tally *t, const char *paper, const struct claim *row, const struct claim_answer *a) {
-    frame_number(t->claims, ++t->number);
-    frame_text(t->claims, "%s", paper);
-    frame_text(t->claims, "%s", a->subject[0] ? a->subject : row->text);
+struct tally {
+    struct frame *claims, *criteria, *counts;
+    struct asked asked[MOST_ANSWERS];
+    int n;
+};
+
+static const char *subject_of(const struct asked *q) {
+    return q->a.subject[0] ? q->a.subject : q->row->text;
+}
+
+static void show_asked(struct tally *t, const struct asked *q) {
+    const struct claim_answer *a = &q->a;
+    double number = (double)(q - t->asked) + 1;
+    frame_number(t->claims, number);
+    frame_text(t->claims, "%s", q->paper);
+    frame_text(t->claims, "%s", subject_of(q));
     frame_text(t->claims, "%s", verdict_name[a->verdict]);
     frame_number(t->claims, a->is);
     frame_number(t->claims, a->low);
@@ -29,49 +44,70 @@ static void add_claim(struct tally *t, const char *paper, const struct claim *ro
     frame_text(t->claims, "%s", a->range);
     frame_text(t->claims, "%s", a->kind);
     frame_end_row(t->claims);
-    frame_number(t->criteria, t->number);
-    frame_text(t->criteria, "%s", row->place);
-    frame_text(t->criteria, "%s", row->criterion);
+    frame_number(t->criteria, number);
+    frame_text(t->criteria, "%s", q->row->place);
+    frame_text(t->criteria, "%s", q->row->criterion);
     frame_text(t->criteria, "%s", a->why);
     frame_end_row(t->criteria);
-    t->by[a->verdict]++;
 }
+
+static void show_counts(struct tally *t, const char *paper, const struct asked *q, int n) {
+    int by[VERDICTS] = {0};
+    for (int i = 0; i < n; i++)
+        by[q[i].a.verdict]++;
+    frame_text(t->counts, "%s", paper);
+    for (int v = 0; v < VERDICTS; v++)
+        frame_number(t->counts, by[v]);
+    frame_number(t->counts, n);
+    frame_end_row(t->counts);
+}
+
+static int ask_paper(struct claims *c, struct tally *t, const char *paper, const struct claim *rows) {
+    int first = t->n;
+    for (const struct claim *row = rows; row->place; row++)
+        for (int i = 0; i < (row->n ? row->n : 1) && t->n < MOST_ANSWERS; i++) {
+            struct asked *q = &t->asked[t->n++];
+            q->paper = paper;
+            q->row = row;
+            answer_init(&q->a);
+            int rc = row->ask(c, i, &q->a);
+            if (rc) return rc;
+            show_asked(t, q);
+        }
+    show_counts(t, paper, &t->asked[first], t->n - first);
+    return 0;
+}
+
+/* ---- in words ---- */
 
 static const char *interval_text(const struct claim_answer *a, char *out, size_t cap) {
     out[0] = 0;
-    if (!isnan(a->low) && !isnan(a->high)) snprintf(out, cap, " [%.3g, %.3g] %s", a->low, a->high, a->range);
+    if (!isnan(a->low) && !isnan(a->high)) snprintf(out, cap, " [%.3g, %.3g: %s]", a->low, a->high, a->range);
     return out;
 }
 
-/* A finding for each claim that does not hold. */
-static void say_failed(struct claims *c, const char *paper, const struct claim *row, const struct claim_answer *a) {
-    char interval[96];
-    report_say(c->page, "Does not hold (%s): %s. Ours: %.3g%s %s (%s). %s", paper,
-               a->subject[0] ? a->subject : row->text, a->is, interval_text(a, interval, sizeof interval), a->unit,
-               a->kind, a->why);
+static void say_one(struct claims *c, const struct asked *q) {
+    const struct claim_answer *a = &q->a;
+    char interval[160], is[32] = "";
+    if (!isnan(a->is)) snprintf(is, sizeof is, "%.3g ", a->is);
+    report_say(c->page, "%s%s (%s): %s. Ours: %s%s%s (%s); %s.", a->verdict == VERDICT_FAILS ? "Does not hold" : "Holds",
+               a->verdict == VERDICT_FAILS ? "" : " under some conditions", q->paper, subject_of(q), is, a->unit,
+               interval_text(a, interval, sizeof interval), a->kind, a->why);
 }
 
-static int ask_paper(struct claims *c, struct tally *t, const char *paper, const struct claim *rows, int *by) {
-    memset(t->by, 0, sizeof t->by);
-    for (const struct claim *row = rows; row->place; row++)
-        for (int i = 0; i < (row->n ? row->n : 1); i++) {
-            struct claim_answer a;
-            answer_init(&a);
-            int rc = row->ask(c, i, &a);
-            if (rc) return rc;
-            add_claim(t, paper, row, &a);
-            if (a.verdict == VERDICT_FAILS) say_failed(c, paper, row, &a);
-        }
-    int all = 0;
-    frame_text(t->counts, "%s", paper);
-    for (int v = 0; v < VERDICTS; v++) {
-        frame_number(t->counts, t->by[v]);
-        all += t->by[v];
-        by[v] += t->by[v];
-    }
-    frame_number(t->counts, all);
-    frame_end_row(t->counts);
-    return 0;
+/* The count, then each claim that does not hold, then those that do here and there. */
+static void say_all(struct claims *c, const struct tally *t) {
+    static const enum verdict said[] = {VERDICT_FAILS, VERDICT_WHERE};
+    int by[VERDICTS] = {0};
+    for (int i = 0; i < t->n; i++)
+        by[t->asked[i].a.verdict]++;
+    report_say(c->page,
+               "Claims looked at: %d. Hold: %d; under some of the conditions looked at: %d; do not hold: %d; cannot be "
+               "told from what is known: %d. Each is judged by a criterion that is stated without its number.",
+               t->n, by[VERDICT_HOLDS], by[VERDICT_WHERE], by[VERDICT_FAILS], by[VERDICT_UNTOLD]);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < t->n; i++)
+            if (t->asked[i].a.verdict == said[k]) say_one(c, &t->asked[i]);
 }
 
 static void open_tables(struct claims *c, struct tally *t) {
@@ -104,17 +140,14 @@ static void open_tables(struct claims *c, struct tally *t) {
 }
 
 static int ask_all(struct claims *c) {
-    struct tally t = {0};
-    int by[VERDICTS] = {0}, rc = claims_decode(c);
-    if (rc) return rc;
-    open_tables(c, &t);
-    rc = ask_paper(c, &t, "AI and Memory Wall", claims_wall, by);
-    if (!rc) rc = ask_paper(c, &t, "NorthPole, HPEC 2024", claims_northpole, by);
-    if (!rc)
-        report_say(c->page,
-                   "Of %d claims %d hold, %d hold under some of the conditions looked at, %d do not hold and %d cannot "
-                   "be told from what is known; each by a criterion that is stated without its number.",
-                   t.number, by[VERDICT_HOLDS], by[VERDICT_WHERE], by[VERDICT_FAILS], by[VERDICT_UNTOLD]);
+    struct tally *t = calloc(1, sizeof *t);
+    if (!t) return diag_set(c->d, ERR_MEMORY, "no memory for claims");
+    open_tables(c, t);
+    int rc = claims_decode(c);
+    if (!rc) rc = ask_paper(c, t, "AI and Memory Wall", claims_wall);
+    if (!rc) rc = ask_paper(c, t, "NorthPole, HPEC 2024", claims_northpole);
+    if (!rc) say_all(c, t);
+    free(t);
     return rc;
 }
 

@@ -6,7 +6,7 @@
 #include "northpole.h"
 
 /* Decodes that several claims are judged by (claims_decode.c). */
-enum { CLAIM_DECODES = 8, CLAIM_SHARDED = 32 };
+enum { CLAIM_DECODES = 8, CLAIM_SHARDED = 40 };
 struct claim_decode { /* as the batch grows */
     char text[96];
     struct wall_decode alone; /* one user */
@@ -18,7 +18,7 @@ struct claim_sharded { /* one user on several cards */
     char text[96];
     int cards;
     double speedup; /* over one card */
-    double links; /* share of the path */
+    double messages; /* part of the time that goes where links take none */
 };
 
 struct claims {

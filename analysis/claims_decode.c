@@ -49,7 +49,7 @@ static struct study_case on_machine(const struct machine *m, const struct cluste
 static void machine_text(char *out, size_t cap, const struct machine *m) {
     char cards[16] = "";
     if (m->cards > 1) snprintf(cards, sizeof cards, "%d of ", m->cards);
-    snprintf(out, cap, "%s on %s%s%s", m->model, cards, m->file, m->served ? ", served as in 2024" : "");
+    snprintf(out, cap, "%s on %s%s%s", m->model, cards, m->file, m->served ? " served as in 2024" : "");
 }
 
 /* ---- by batch ---- */
@@ -120,31 +120,51 @@ static int show_batches(struct claims *c) {
 
 /* ---- by cards ---- */
 
+/* The same plan, with links and without. */
+struct with_and_without {
+    struct wall_decode with, without;
+};
+
+static int estimate_both(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
+                         struct diag *d) {
+    struct with_and_without *y = user;
+    struct cluster light = app->cluster;
+    int rc = wall_estimate(&y->with, app, p, &app->cluster, d);
+    (void)trace;
+    virtual_set_light(&light);
+    light.card = app->cluster.card;
+    return rc ? rc : wall_estimate(&y->without, app, p, &light, d);
+}
+
+static void add_sharded(struct claims *all, struct frame *t, const struct machine *m, double one_ms,
+                        const struct with_and_without *y) {
+    struct claim_sharded *s = &all->sharded[all->n_sharded++];
+    *s = (struct claim_sharded){
+        .cards = m->cards, .speedup = one_ms / y->with.ms, .messages = 1 - y->without.ms / y->with.ms};
+    machine_text(s->text, sizeof s->text, m);
+    frame_text(t, "%s", s->text);
+    frame_number(t, m->cards);
+    frame_number(t, y->with.ms);
+    frame_number(t, s->speedup);
+    frame_number(t, 100 * s->speedup / m->cards);
+    frame_number(t, 100 * s->messages);
+    frame_end_row(t);
+}
+
 static int shard(struct claims *all, const struct machine *on_one, int most, struct frame *t) {
     struct machine m = *on_one;
+    struct with_and_without y;
     struct cluster c;
     double one_ms = NAN;
     char strategy[16];
     int rc = open_machine(&c, all, &m);
     for (m.cards = 1; m.cards <= most && !rc; m.cards *= 2) {
-        struct claim_sharded *s = &all->sharded[all->n_sharded];
-        struct wall_decode y;
         snprintf(strategy, sizeof strategy, "tp%d", m.cards);
         m.strategy = m.cards > 1 ? strategy : "1";
         struct study_case on = on_machine(&m, &c, 1);
-        rc = wall_decode(&y, &on, all->app, all->d);
-        if (m.cards == 1) one_ms = y.ms;
-        if (rc || m.cards == 1 || all->n_sharded >= CLAIM_SHARDED) continue;
-        *s = (struct claim_sharded){.cards = m.cards, .speedup = one_ms / y.ms, .links = wall_link_share(&y)};
-        machine_text(s->text, sizeof s->text, &m);
-        frame_text(t, "%s", s->text);
-        frame_number(t, m.cards);
-        frame_number(t, y.ms);
-        frame_number(t, s->speedup);
-        frame_number(t, 100 * s->speedup / m.cards);
-        frame_number(t, 100 * s->links);
-        frame_end_row(t);
-        all->n_sharded++;
+        rc = case_use(&on, all->app, estimate_both, &y, all->d);
+        if (m.cards == 1) one_ms = y.with.ms;
+        if (!rc && m.cards > 1 && all->n_sharded < CLAIM_SHARDED) add_sharded(all, t, &m, one_ms, &y);
     }
     return rc;
 }
@@ -156,15 +176,15 @@ static int show_sharded(struct claims *c) {
     } on[] = {{"h100-sxm-8", "a16", 8}, {"l4-4", "a16", 4}, {"ib-cpu", NULL, 8}, {"boards-1gbe", NULL, 8}};
     static const char *const models[] = {"llama3-8b", "tinyllama-1.1b", "qwen2.5-0.5b"};
     struct frame *t = report_table(c->page, "sharded", "One user's decode on more cards: tensor parallelism",
-                                   "Estimated (n = 1), Q4_0, context from 1024 on. Links: their share of the critical "
-                                   "path, bandwidth and latency.");
+                                   "Estimated (n = 1), Q4_0, context from 1024 on. Messages: the part of the token "
+                                   "that goes where links take no time.");
     int rc = 0;
     frame_column(t, "case", "", 0);
     frame_column(t, "cards", "", 3);
     frame_column(t, "token", "ms", 4);
     frame_column(t, "speed-up", "x", 3);
     frame_column(t, "of the cards", "%", 3);
-    frame_column(t, "links", "%", 3);
+    frame_column(t, "messages", "%", 3);
     for (int i = 0; i < 4; i++)
         for (int k = 0; k < 3 && !rc; k++) {
             struct machine m = {models[k], "Q4_0", NULL, on[i].mode, on[i].file, "1", 1, 0};

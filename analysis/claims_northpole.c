@@ -91,25 +91,39 @@ static int ask_decoding(struct claims *c, int which, struct claim_answer *a) {
 
 /* ---- ratios to GPUs ---- */
 
-static int ask_ratio(struct claims *c, int which, struct claim_answer *a) {
-    const struct northpole_ratio *r = &c->ratio[which];
-    int digits = r->published >= 10 ? 3 : 2, fitted = !strcmp(r->role, "fitted");
-    snprintf(a->subject, sizeof a->subject, "%s: %g times better %s", r->against, r->published, r->metric);
+static void answer_identity(struct claim_answer *a, const struct northpole_ratio *r) {
+    a->is = r->agrees;
+    a->kind = "identity";
+    a->verdict = judge_printed(r->agrees, NAN, NAN, r->published, r->published >= 10 ? 3 : 2);
+    snprintf(a->why, sizeof a->why,
+             "follows from another ratio of this point, powers, transistors and batch: the paper's numbers agree with "
+             "each other; no model is asked");
+}
+
+static void answer_prediction(struct claim_answer *a, const struct northpole_ratio *r) {
     a->is = r->ours;
     a->low = r->low;
     a->high = r->high;
+    a->kind = "simulated";
+    a->range = "over the memory's share of its peak and the links";
+    a->verdict = judge_near(r->low, r->high, r->published, 0.1);
+    snprintf(a->why, sizeof a->why, "predicted with two host times that are fitted to other GPUs%s",
+             a->verdict == VERDICT_UNTOLD ? "; within 10 % only with links at one end of what is plausible" : "");
+}
+
+static int ask_ratio(struct claims *c, int which, struct claim_answer *a) {
+    const struct northpole_ratio *r = &c->ratio[which];
+    snprintf(a->subject, sizeof a->subject, "%s: %g times better %s", r->against, r->published, r->metric);
     a->unit = "x";
-    a->kind = fitted ? "identity" : "simulated";
-    a->range = "over the memory's share and the links";
-    a->verdict = fitted ? judge_printed(r->ours, r->low, r->high, r->published, digits)
-                        : judge_near(r->low, r->high, r->published, 0.1);
-    if (fitted)
-        snprintf(a->why, sizeof a->why,
-                 "the point is fitted to one of its ratios: that the others round to what is printed says that the "
-                 "paper's numbers agree with each other, not that the model does");
-    else
-        snprintf(a->why, sizeof a->why, "predicted with two host times that were fitted to other GPUs%s",
-                 a->verdict == VERDICT_UNTOLD ? "; part of the range is farther off: links of 1 us or of 40" : "");
+    if (!r->leads) {
+        answer_identity(a, r);
+    } else if (!strcmp(r->role, "prediction")) {
+        answer_prediction(a, r);
+    } else {
+        a->is = r->ours;
+        a->kind = "fitted";
+        snprintf(a->why, sizeof a->why, "what one of the host's two times is fitted to");
+    }
     return 0;
 }
 
@@ -125,25 +139,29 @@ static int ask_residency(struct claims *c, int which, struct claim_answer *a) {
     return rc;
 }
 
+/* Two readings of precision: what fewer bits do to bytes, rates and messages, or to the rates alone. */
 static int ask_bandwidth_first(struct claims *c, int which, struct claim_answer *a) {
-    double faster[NORTHPOLE_MOST_FITS], wide[NORTHPOLE_MOST_FITS];
+    static const char *const text[] = {"bandwidth first, precision second: 4 bits in place of 8",
+                                       "bandwidth first, precision second: rates of arithmetic alone"};
+    double faster[NORTHPOLE_MOST_FITS], other[NORTHPOLE_MOST_FITS], sign = which ? -1 : 1;
     struct claim_answer precision = *a;
     int as_claimed = 0, rc = change_over_fits(c, NORTHPOLE_MEMORY_X2, faster, a);
-    (void)which;
-    if (!rc) rc = change_over_fits(c, NORTHPOLE_8_BITS, wide, &precision);
-    a->is = 1 / (a->is * precision.is);
+    if (!rc) rc = change_over_fits(c, which ? NORTHPOLE_RATES_X2 : NORTHPOLE_8_BITS, other, &precision);
+    snprintf(a->subject, sizeof a->subject, "%s", text[which]);
+    a->is = 1 / (a->is * pow(precision.is, sign));
     a->low = INFINITY;
     a->high = -INFINITY;
     for (int i = 0; i < c->np.n_fits && !rc; i++) {
-        double x = 1 / (faster[i] * wide[i]);
+        double x = 1 / (faster[i] * pow(other[i], sign));
         as_claimed += x > 1;
         a->low = fmin(a->low, x);
         a->high = fmax(a->high, x);
     }
     a->unit = "x";
-    a->range = "gain of memory twice as fast over that of 4 bits in place of 8, over the fits";
+    a->range = "gain of memory twice as fast over that of precision, over the fits";
     a->verdict = judge_cases(as_claimed, c->np.n_fits, VERDICT_UNTOLD);
-    snprintf(a->why, sizeof a->why, "bandwidth gains more under %d of %d fits", as_claimed, c->np.n_fits);
+    snprintf(a->why, sizeof a->why, "bandwidth gains more under %d of %d fits%s", as_claimed, c->np.n_fits,
+             which ? "" : ": half the bits are half the bytes too, and half of the messages and operations beside them");
     return rc;
 }
 
@@ -206,12 +224,12 @@ const struct claim claims_northpole[] = {
     {"abstract", "under 1 ms between tokens", "decoding alone is below 1 ms under all fits", 0, ask_decoding},
     {"abstract", "672 W", "a prediction is within 10 %", 0, ask_power},
     {"comparison with GPUs", NULL,
-     "identity: rounds to the printed ratio; prediction: within 10 % over all that is not published", NORTHPOLE_RATIOS,
-     ask_ratio},
+     "identity: rounds to the printed ratio; prediction: within 10 % over all that is not published; fitted: cannot be "
+     "told", NORTHPOLE_RATIOS, ask_ratio},
     {"architecture", "weights on the chip are what makes it", "more than 10 times slower without, under all fits", 0,
      ask_residency},
-    {"architecture", "bandwidth first, precision second",
-     "memory twice as fast gains more than 4 bits in place of 8, under all fits", 0, ask_bandwidth_first},
+    {"architecture", NULL, "memory twice as fast gains more than precision twice as low, under all fits", 2,
+     ask_bandwidth_first},
     {"mapping", "as many micro-batches as stages are enough",
      "four times as many add less than 10 % of throughput, under all fits", 0, ask_micro_batches},
     {"comparison with GPUs", "sharding gains less than the number of cards",

@@ -110,17 +110,17 @@ static int ask_misses(struct claims *c, int which, struct claim_answer *a) {
 }
 
 static int ask_scale_out(struct claims *c, int which, struct claim_answer *a) {
-    double links[CLAIM_SHARDED], told;
+    double messages[CLAIM_SHARDED], told;
     int pays[CLAIM_SHARDED], n_pay = 0;
     (void)which;
     for (int i = 0; i < c->n_sharded; i++) {
-        links[i] = c->sharded[i].links;
+        messages[i] = c->sharded[i].messages;
         pays[i] = c->sharded[i].speedup > 1;
         n_pay += pays[i];
     }
-    a->verdict = judge_apart(links, pays, c->n_sharded, &a->is, &told);
+    a->verdict = judge_apart(messages, pays, c->n_sharded, &a->is, &told);
     a->is *= 100;
-    a->unit = "% of the path are links, at most";
+    a->unit = "% of a token are messages, at most";
     a->kind = "estimated";
     snprintf(a->why, sizeof a->why, "%d of %d cases are faster than one card; this limit tells %.0f %% of them right",
              n_pay, c->n_sharded, 100 * told);
@@ -315,7 +315,7 @@ const struct claim claims_wall[] = {
     {"arithmetic intensity", "GPT-2 is slower than BERT with fewer operations",
      "at each length, beside both encoders, on all cards looked at", 0, ask_slower},
     {"scaling out", "more cards pay only with little communication",
-     "all cases faster than one card spend less of their path on links than all that are not", 0, ask_scale_out},
+     "all cases faster than one card spend a smaller part of a token on messages than all that are not", 0, ask_scale_out},
     {"solutions", "rematerialisation: 5 times less activation memory for 20 % more computing",
      "more than 5 times less for at most 20 % more", 0, ask_remat},
     {"solutions", "ZeRO trains models 8 times larger on as many cards", "rounds to 8 times, on 8 to 1024 cards", 0,

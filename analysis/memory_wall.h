@@ -56,7 +56,10 @@ struct wall_decode {
     double ms;
     double share[NET_SHARES]; /* of its critical path, sum 1 */
 };
-/* On a case's own cluster; context from 1024 on. ERR_PLAN as case_use and plan_estimate. */
+/* Of a plan at hand, context from 1024 on. ERR_PLAN as plan_estimate. */
+int wall_estimate(struct wall_decode *out, const struct app *app, const struct plan *p, const struct cluster *c,
+                  struct diag *d);
+/* The same of a case, on its own cluster. ERR_PLAN as case_use too. */
 int wall_decode(struct wall_decode *out, const struct study_case *on, const struct app *app, struct diag *d);
 double wall_link_share(const struct wall_decode *y); /* bandwidth and latency */
 const char *wall_binds(const struct wall_decode *y); /* "memory", "compute", "link, latency", "link, bandwidth" */

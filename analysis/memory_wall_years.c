@@ -27,8 +27,8 @@ static const struct scenario scenarios[N_SCENARIOS] = {
 
 /* ---- one year ---- */
 
-static int estimate_decode(struct wall_decode *out, const struct app *app, const struct plan *p, const struct cluster *c,
-                           struct diag *d) {
+int wall_estimate(struct wall_decode *out, const struct app *app, const struct plan *p, const struct cluster *c,
+                  struct diag *d) {
     struct estimate e;
     struct estimate_job job = {.n_seqs = (int)app->spec.batch,
                                .prompt_len = 1024,
@@ -45,7 +45,7 @@ static int estimate_decode(struct wall_decode *out, const struct app *app, const
 static int estimate_case(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
                          struct diag *d) {
     (void)trace;
-    return estimate_decode(user, app, p, &app->cluster, d);
+    return wall_estimate(user, app, p, &app->cluster, d);
 }
 
 int wall_decode(struct wall_decode *out, const struct study_case *on, const struct app *app, struct diag *d) {
@@ -106,7 +106,7 @@ static double crossing(const struct wall_decode year[YEARS + 1]) {
 static int estimate_year(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
                          struct diag *d) {
     struct future *f = user;
-    int rc = estimate_decode(&f->year[f->k], app, p, &app->cluster, d);
+    int rc = wall_estimate(&f->year[f->k], app, p, &app->cluster, d);
     (void)trace;
     for (int n = 0; n < DRAWS && !rc; n++) {
         struct cluster c = *f->now;
@@ -114,7 +114,7 @@ static int estimate_year(void *user, const struct app *app, const struct plan *p
         for (int i = 0; i < WALL_RATES; i++) /* draws of different fits begin with the same seed: other places */
             slope[i] = f->w->rate[i].draw[(i * TREND_DRAWS / WALL_RATES + n) % TREND_DRAWS];
         grow(&c, f->s, slope, f->k);
-        rc = estimate_decode(&f->drawn[n][f->k], app, p, &c, d);
+        rc = wall_estimate(&f->drawn[n][f->k], app, p, &c, d);
     }
     return rc;
 }

@@ -71,8 +71,9 @@ struct northpole_ask northpole_rack(void);
  * of the memory's peak and the latency of links. */
 struct northpole_ratio {
     const char *against, *metric;
-    const char *role; /* "fitted": the point is fitted to one of its ratios, all of its are the same number; or
-                         "prediction" */
+    const char *role; /* of the point: "fitted" or "prediction" */
+    int leads; /* the point is reconstructed from this one: its others say nothing more of the model */
+    double agrees; /* by the reconstructed point: of those others, whether the paper's numbers agree with each other */
     double published, ours, low, high; /* ours: at the peak of memory, links as described */
 };
 enum { NORTHPOLE_RATIOS = 12 };

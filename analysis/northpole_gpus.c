@@ -18,19 +18,22 @@ struct gpu {
     struct cluster described, served; /* served: with the time of the host */
 };
 
+enum { LATENCY, ENERGY, SPACE, CARD, METRICS };
+
 /* A published point, by its ratios to NorthPole: latency, energy, space, throughput of a card; 0: not given. */
 struct point {
     const char *text, *role;
     int gpu, cards, batch;
-    double tok_s_card; /* reconstructed */
-    double ratio[4];
+    double tok_s_card; /* reconstructed from one of its ratios */
+    int from;
+    double ratio[METRICS];
 };
 
 static const struct point points[] = {
-    {"H100, lowest latency of a GPU", "fitted", 3, 1, 1, 406.3, {2.5, 72.7, 15.9, 0}},
-    {"A100, best space metric", "fitted", 2, 1, 64, 3192.9, {20.3, 5.3, 1.4, 0}},
-    {"L4, best energy metric", "prediction", 0, 1, 64, 1382.0, {46.9, 2.2, 2.1, 1.3}},
-    {"4 x L4, lowest latency of L4", "prediction", 0, 4, 1, 49.23, {5.1, 0, 0, 36.0}},
+    {"H100, lowest latency of a GPU", "fitted", 3, 1, 1, 406.3, ENERGY, {2.5, 72.7, 15.9, 0}},
+    {"A100, best space metric", "fitted", 2, 1, 64, 3192.9, LATENCY, {20.3, 5.3, 1.4, 0}},
+    {"L4, best energy metric", "prediction", 0, 1, 64, 1382.0, LATENCY, {46.9, 2.2, 2.1, 1.3}},
+    {"4 x L4, lowest latency of L4", "prediction", 0, 4, 1, 49.23, CARD, {5.1, 0, 0, 36.0}},
 };
 enum { N_POINTS = sizeof points / sizeof *points, H100_POINT = 0, A100_POINT = 1, L4_4_POINT = 3 };
 
@@ -205,23 +208,25 @@ static double ratio_of(const struct gpus *g, const struct point *p, double tok_s
     const struct gpu *u = &g->gpu[p->gpu];
     double own = NORTHPOLE_TOK_S / 16;
     switch (metric) {
-    case 0: return 1e3 * p->batch / (tok_s * p->cards) / (1e3 * NORTHPOLE_USERS / NORTHPOLE_TOK_S);
-    case 1: return own / NORTHPOLE_CARD_W / (tok_s / u->tdp_W);
-    case 2: return own / NORTHPOLE_TRANSISTORS / (tok_s / u->transistors);
+    case LATENCY: return 1e3 * p->batch / (tok_s * p->cards) / (1e3 * NORTHPOLE_USERS / NORTHPOLE_TOK_S);
+    case ENERGY: return own / NORTHPOLE_CARD_W / (tok_s / u->tdp_W);
+    case SPACE: return own / NORTHPOLE_TRANSISTORS / (tok_s / u->transistors);
     default: return own / tok_s;
     }
 }
 
 static void set_ratios(const struct gpus *g, struct northpole_ratio *out) {
-    static const char *const metric[] = {"latency", "energy", "space", "throughput of a card"};
+    static const char *const metric[METRICS] = {"latency", "energy", "space", "throughput of a card"};
     for (int i = 0; i < N_POINTS; i++)
-        for (int m = 0; m < 4; m++) {
+        for (int m = 0; m < METRICS; m++) {
             const struct point *p = &points[i];
             if (p->ratio[m] == 0) continue;
             *out++ = (struct northpole_ratio){.against = p->text,
                                               .metric = metric[m],
                                               .role = p->role,
+                                              .leads = m == p->from,
                                               .published = p->ratio[m],
+                                              .agrees = ratio_of(g, p, p->tok_s_card, m),
                                               .ours = ratio_of(g, p, g->tok_s[i].is, m),
                                               .low = ratio_of(g, p, g->tok_s[i].high, m),
                                               .high = ratio_of(g, p, g->tok_s[i].low, m)};
