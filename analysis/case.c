@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/data.h"
-
 static int set_shape(struct model_shape *s, const struct study_case *c, struct diag *d) {
     const struct preset *p = preset_find(c->model);
     int rc = preset_shape(s, c->model, c->quant, 0, d);
@@ -103,11 +101,4 @@ static int use_times(void *user, const struct app *app, const struct plan *p, co
 
 int case_simulate(struct virtual_summary *out, const struct study_case *c, const struct app *app, struct diag *d) {
     return case_use(c, app, use_times, out, d);
-}
-
-int case_cluster(struct cluster *out, const char *name, struct diag *d) {
-    char file[128], path[4096];
-    snprintf(file, sizeof file, "cluster-configs/%s.yaml", name);
-    int rc = data_path(path, sizeof path, file, d);
-    return rc ? rc : cluster_read(out, path, d);
 }

@@ -36,15 +36,7 @@ int wall_fit(const struct memory_wall *w, const struct wall_points *which, struc
 
 /* ---- what is printed ---- */
 
-struct printed {
-    const char *text, *version;
-    struct wall_points points;
-    double in_2; /* times in two years, as printed, with `digits` digits that count */
-    int digits;
-    double in_20; /* with one; 0: not printed */
-};
-
-static const struct printed printed[] = {
+const struct wall_printed wall_printed[WALL_PRINTED] = {
     {"peak FLOP/s", "2024", {.series = "peak", .version = "2024"}, 3.0, 2, 60000},
     {"peak FLOP/s", "2021", {.series = "peak", .version = "2021"}, 3.1, 2, 90000},
     {"DRAM bandwidth", "2024", {.series = "dram", .version = "2024"}, 1.6, 2, 100},
@@ -58,19 +50,19 @@ static const struct printed printed[] = {
     {"memory of an accelerator", "2024", {.series = "memory", .version = "2024"}, 2, 1, 0},
     {"memory of an accelerator", "2021", {.series = "memory", .version = "2021"}, 2, 1, 0},
 };
-enum { N_PRINTED = sizeof printed / sizeof *printed };
 
-static double rounded(double x, int digits) {
-    double unit = pow(10, floor(log10(x)) + 1 - digits);
-    return unit * nearbyint(x / unit);
+enum verdict wall_judge(const struct trend *t, double years, double is, int digits) {
+    const struct trend_slope *s = &t->least;
+    return judge_printed(trend_growth(s->is, years), trend_growth(s->low, years), trend_growth(s->high, years), is,
+                         digits);
 }
 
 /* What the fit says of a printed rate. */
 static const char *verdict(const struct trend *t, double years, double is, int digits) {
-    if (is == 0) return "-";
-    if (fabs(rounded(trend_growth(t->least.is, years), digits) / is - 1) < 1e-9) return "rounds to it";
-    if (is >= trend_growth(t->least.low, years) && is <= trend_growth(t->least.high, years)) return "in the interval";
-    return "does not agree";
+    static const char *const text[VERDICTS] = {[VERDICT_HOLDS] = "rounds to it",
+                                               [VERDICT_UNTOLD] = "in the interval",
+                                               [VERDICT_FAILS] = "does not agree"};
+    return text[wall_judge(t, years, is, digits)];
 }
 
 static void add_slope(struct frame *t, const struct trend_slope *s, double years) {
@@ -88,7 +80,7 @@ static void slope_columns(struct frame *t, const char *name) {
     }
 }
 
-static void add_two_years(struct frame *t, const struct printed *p, const struct trend *fit) {
+static void add_two_years(struct frame *t, const struct wall_printed *p, const struct trend *fit) {
     frame_text(t, "%s", p->text);
     frame_text(t, "%s", p->version);
     frame_number(t, fit->n);
@@ -103,7 +95,7 @@ static void add_two_years(struct frame *t, const struct printed *p, const struct
     frame_end_row(t);
 }
 
-static void add_twenty_years(struct frame *t, const struct printed *p, const struct trend *fit) {
+static void add_twenty_years(struct frame *t, const struct wall_printed *p, const struct trend *fit) {
     if (!p->in_20) return;
     frame_text(t, "%s", p->text);
     frame_text(t, "%s", p->version);
@@ -143,12 +135,12 @@ static int show_printed(struct memory_wall *w) {
     frame_column(twenty, "boot high", "x", 3);
     frame_column(twenty, "the printed rate", "", 0);
     int rc = 0;
-    for (int i = 0; i < N_PRINTED && !rc; i++) {
+    for (int i = 0; i < WALL_PRINTED && !rc; i++) {
         struct trend fit;
-        rc = wall_fit(w, &printed[i].points, &fit);
+        rc = wall_fit(w, &wall_printed[i].points, &fit);
         if (rc) break;
-        add_two_years(two, &printed[i], &fit);
-        add_twenty_years(twenty, &printed[i], &fit);
+        add_two_years(two, &wall_printed[i], &fit);
+        add_twenty_years(twenty, &wall_printed[i], &fit);
     }
     return rc;
 }
@@ -253,12 +245,7 @@ static int show_mixes(struct memory_wall *w) {
 
 /* ---- gaps ---- */
 
-struct gap {
-    const char *text;
-    struct wall_points fast, slow;
-};
-
-static const struct gap gaps[] = {
+const struct wall_gap wall_gaps[WALL_GAPS] = {
     {"FLOP/s over DRAM, 2024", {.series = "peak", .version = "2024"}, {.series = "dram", .version = "2024"}},
     {"FLOP/s over DRAM, 2021", {.series = "peak", .version = "2021"}, {.series = "dram", .version = "2021"}},
     {"FLOP/s over links (a lane), 2024", {.series = "peak", .version = "2024"}, {.series = "link", .version = "2024"}},
@@ -268,7 +255,13 @@ static const struct gap gaps[] = {
     {"DRAM over links (a device)", {.series = "dram", .version = "2024"}, {.series = "link-device"}},
     {"model size over memory, 2024", {.series = "size", .version = "2024"}, {.series = "memory", .version = "2024"}},
 };
-enum { N_GAPS = sizeof gaps / sizeof *gaps };
+int wall_gap(const struct memory_wall *w, int i, struct trend_slope *out) {
+    struct trend fast, slow;
+    int rc = wall_fit(w, &wall_gaps[i].fast, &fast);
+    if (!rc) rc = wall_fit(w, &wall_gaps[i].slow, &slow);
+    if (!rc) *out = trend_gap(&fast, &slow, 2);
+    return rc;
+}
 
 static int show_gaps(struct memory_wall *w) {
     struct frame *t = report_table(w->page, "gaps", "How the gaps grow in two years",
@@ -280,13 +273,11 @@ static int show_gaps(struct memory_wall *w) {
     slope_columns(t, "grows");
     frame_column(t, "doubles in", "months", 3);
     frame_column(t, "told from none", "", 0);
-    for (int i = 0; i < N_GAPS && !rc; i++) {
-        struct trend fast, slow;
-        rc = wall_fit(w, &gaps[i].fast, &fast);
-        if (!rc) rc = wall_fit(w, &gaps[i].slow, &slow);
+    for (int i = 0; i < WALL_GAPS && !rc; i++) {
+        struct trend_slope g;
+        rc = wall_gap(w, i, &g);
         if (rc) break;
-        struct trend_slope g = trend_gap(&fast, &slow, 2);
-        frame_text(t, "%s", gaps[i].text);
+        frame_text(t, "%s", wall_gaps[i].text);
         frame_number(t, g.is);
         frame_number(t, g.low);
         frame_number(t, g.high);

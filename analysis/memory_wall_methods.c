@@ -74,13 +74,18 @@ static double remat_gain(const struct model_shape *s, int tokens, double most_mo
     return s->n_layers * all / (s->n_layers * best + all - best);
 }
 
-static int add_remat(struct memory_wall *w, struct frame *t) {
+int wall_remat(double most_more, double *gain, double *more, struct diag *d) {
     struct model_shape s;
-    double more = 0;
+    int rc = preset_shape(&s, "bert-large", NULL, 512, d);
+    if (!rc) *gain = remat_gain(&s, 512, most_more, more);
+    return rc;
+}
+
+static int add_remat(struct memory_wall *w, struct frame *t) {
+    double more = 0, gain = 0;
     char text[160];
-    int rc = preset_shape(&s, "bert-large", NULL, 512, w->d);
+    int rc = wall_remat(0.2, &gain, &more, w->d);
     if (rc) return rc;
-    double gain = remat_gain(&s, 512, 0.2, &more);
     snprintf(
         text, sizeof text,
         "bert-large, 512 tokens, 16 bits: least kept of a layer (arXiv 2205.05198) for %.0f %% more computing, one "
@@ -88,16 +93,16 @@ static int add_remat(struct memory_wall *w, struct frame *t) {
         100 * more);
     add_claim(t, &(struct claim){"rematerialisation: activations of training", "5x less for 20 % more", gain, "x less",
                                  text});
-    gain = remat_gain(&s, 512, 0.05, &more);
+    rc = wall_remat(0.05, &gain, &more, w->d);
     snprintf(text, sizeof text, "the same for %.1f %% more", 100 * more);
     add_claim(t, &(struct claim){"the same, hardly more computing", "-", gain, "x less", text});
-    return 0;
+    return rc;
 }
 
 /* ---- ZeRO ---- */
 
 /* Rajbhandari et al. 2020 (arXiv 1910.02054), table 1: Adam in mixed precision keeps 2 + 2 + 12 bytes a parameter. */
-static double zero_gain(int stage, double cards) {
+double wall_zero(int stage, double cards) {
     const double weights = 2, gradients = 2, optimizer = 12;
     double kept = optimizer / cards + gradients / (stage > 1 ? cards : 1) + weights / (stage > 2 ? cards : 1);
     return (weights + gradients + optimizer) / kept;
@@ -107,10 +112,10 @@ static void add_zero(struct frame *t) {
     const char *formula = "16 bytes a parameter over what stays: 2 + 14/N, N cards (arXiv 1910.02054); activations not "
                           "counted";
     const struct claim claims[] = {
-        {"ZeRO, optimizer and gradients shared, 8 cards", "8x larger models", zero_gain(2, 8), "x larger", formula},
-        {"the same, 64 cards", "8x larger models", zero_gain(2, 64), "x larger", formula},
-        {"the same, its limit", "8x larger models", zero_gain(2, INFINITY), "x larger", formula},
-        {"ZeRO, weights shared too, 64 cards", "-", zero_gain(3, 64), "x larger",
+        {"ZeRO, optimizer and gradients shared, 8 cards", "8x larger models", wall_zero(2, 8), "x larger", formula},
+        {"the same, 64 cards", "8x larger models", wall_zero(2, 64), "x larger", formula},
+        {"the same, its limit", "8x larger models", wall_zero(2, INFINITY), "x larger", formula},
+        {"ZeRO, weights shared too, 64 cards", "-", wall_zero(3, 64), "x larger",
          "16/N; weights are sent as often as they are used"},
     };
     for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
@@ -119,12 +124,20 @@ static void add_zero(struct frame *t) {
 
 /* ---- few bits, few weights ---- */
 
-static int weight_bytes(const struct memory_wall *w, const char *storage, double *out) {
+static int weight_bytes(const char *storage, double *out, struct diag *d) {
     struct model_shape s;
-    int rc = preset_shape(&s, "llama3-8b", storage, 0, w->d);
+    int rc = preset_shape(&s, "llama3-8b", storage, 0, d);
     *out = 0;
     for (int i = 0; i < ROLE_COUNT && !rc; i++)
         *out += (double)s.role_bytes[i];
+    return rc;
+}
+
+int wall_quant(const char *wide, const char *narrow, double *gain, struct diag *d) {
+    double from, to;
+    int rc = weight_bytes(wide, &from, d);
+    if (!rc) rc = weight_bytes(narrow, &to, d);
+    if (!rc) *gain = from / to;
     return rc;
 }
 
@@ -138,18 +151,17 @@ static int add_quant(struct memory_wall *w, struct frame *t) {
         {"Q4_0 against FP16, a step for 32", "F16", "Q4_0", "4x"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        double wide, narrow;
-        int rc = weight_bytes(w, rows[i].wide, &wide);
-        if (!rc) rc = weight_bytes(w, rows[i].narrow, &narrow);
+        double gain;
+        int rc = wall_quant(rows[i].wide, rows[i].narrow, &gain, w->d);
         if (rc) return rc;
-        add_claim(t, &(struct claim){rows[i].text, rows[i].published, wide / narrow, "x fewer bytes",
+        add_claim(t, &(struct claim){rows[i].text, rows[i].published, gain, "x fewer bytes",
                                      "llama3-8b, matrices as this program stores them, steps included"});
     }
     return 0;
 }
 
 /* A mask of one bit a weight tells which are left. */
-static double sparse_gain(double left, double bits) {
+double wall_sparse(double left, double bits) {
     return bits / (left * bits + 1);
 }
 
@@ -157,10 +169,10 @@ static void add_pruning(struct frame *t) {
     const struct claim claims[] = {
         {"structured pruning of 30 %", "30 % fewer weights", 1 / 0.7, "x fewer bytes",
          "whole rows: nothing tells which; the same for any width"},
-        {"unstructured pruning of 80 %, 16-bit weights", "80 % fewer weights", sparse_gain(0.2, 16), "x fewer bytes",
+        {"unstructured pruning of 80 %, 16-bit weights", "80 % fewer weights", wall_sparse(0.2, 16), "x fewer bytes",
          "a mask of 1 bit a weight; 5x without it"},
-        {"the same, 8-bit weights", "80 % fewer weights", sparse_gain(0.2, 8), "x fewer bytes", "the same"},
-        {"the same, 4-bit weights", "80 % fewer weights", sparse_gain(0.2, 4), "x fewer bytes",
+        {"the same, 8-bit weights", "80 % fewer weights", wall_sparse(0.2, 8), "x fewer bytes", "the same"},
+        {"the same, 4-bit weights", "80 % fewer weights", wall_sparse(0.2, 4), "x fewer bytes",
          "the same: the mask is more than half of what is left"},
         {"the least left that pays, 4-bit weights", "-", 100 * (4 - 1.0) / 4, "% left",
          "below, mask and weights are fewer bytes than all weights"},

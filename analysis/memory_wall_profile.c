@@ -12,24 +12,20 @@
 #include "dist/engine.h"
 #include "memory_wall.h"
 
-enum { LENGTHS = 6, MODELS = 3 };
-static const int lengths[LENGTHS] = {128, 256, 512, 1024, 2048, 4096};
-static const char *const models[MODELS] = {"bert-base", "bert-large", "gpt2"};
+enum { LENGTHS = WALL_LENGTHS, MODELS = WALL_MODELS };
+const int wall_lengths[LENGTHS] = {128, 256, 512, 1024, 2048, 4096};
+const char *const wall_models[MODELS] = {"bert-base", "bert-large", "gpt2"};
 
 /* ---- counts ---- */
 
-struct counts {
-    double operations, bytes;
-};
-
 /* A product of [rows][inner] and [inner][columns]. */
-static void add_product(struct counts *c, double rows, double inner, double columns) {
+static void add_product(struct wall_counts *c, double rows, double inner, double columns) {
     c->operations += 2 * rows * inner * columns;
     c->bytes += rows * inner + inner * columns + rows * columns;
 }
 
 /* One layer of a pass of so many tokens, each of which sees ctx positions. */
-static void add_layer(struct counts *c, const struct model_shape *s, double tokens, double ctx) {
+static void add_layer(struct wall_counts *c, const struct model_shape *s, double tokens, double ctx) {
     for (int i = 0; i < 4; i++) /* q, k, v, output */
         add_product(c, tokens, s->d_model, s->d_model);
     for (int h = 0; h < s->n_heads; h++) {
@@ -41,8 +37,8 @@ static void add_layer(struct counts *c, const struct model_shape *s, double toke
 }
 
 /* As the survey counts. */
-static struct counts by_rule(const struct model_shape *s, int tokens) {
-    struct counts c = {0};
+static struct wall_counts by_rule(const struct model_shape *s, int tokens) {
+    struct wall_counts c = {0};
     if (s->causal)
         for (int t = 1; t <= tokens; t++)
             add_layer(&c, s, 1, t);
@@ -53,12 +49,12 @@ static struct counts by_rule(const struct model_shape *s, int tokens) {
     return c;
 }
 
-static struct counts by_plan(const struct plan *p, int tokens) {
+struct wall_counts wall_counts(const struct plan *p, int tokens) {
     struct plan_totals step[STEP_COUNT];
     int64_t n = tokens, seen = n * (n + 1) / 2;
     struct plan_work one_pass = {.passes = 1, .tokens = n, .ctx_sum = n * n, .ctx_read = n};
     struct plan_work one_by_one = {.passes = n, .tokens = n, .ctx_sum = seen, .ctx_read = seen};
-    struct counts c = {0};
+    struct wall_counts c = {0};
     plan_step_totals(p, 0, p->shape.causal ? &one_by_one : &one_pass, step);
     for (int k = 0; k < STEP_COUNT; k++) {
         c.bytes += step[k].weight_bytes + step[k].kv_bytes;
@@ -70,16 +66,16 @@ static struct counts by_plan(const struct plan *p, int tokens) {
 
 static double published(const struct memory_wall *w, int model, int length, const char *column) {
     for (int i = 0; i < w->profile.n_rows; i++)
-        if (!strcmp(data_text(&w->profile, i, "model"), models[model]) &&
-            data_number(&w->profile, i, "tokens") == lengths[length])
+        if (!strcmp(data_text(&w->profile, i, "model"), wall_models[model]) &&
+            data_number(&w->profile, i, "tokens") == wall_lengths[length])
             return data_number(&w->profile, i, column);
     return NAN;
 }
 
-static void add_counts(struct frame *t, const struct memory_wall *w, int m, int i, struct counts rule,
-                       struct counts plan) {
-    frame_text(t, "%s", models[m]);
-    frame_number(t, lengths[i]);
+static void add_counts(struct frame *t, const struct memory_wall *w, int m, int i, struct wall_counts rule,
+                       struct wall_counts plan) {
+    frame_text(t, "%s", wall_models[m]);
+    frame_number(t, wall_lengths[i]);
     frame_number(t, published(w, m, i, "GFLOP"));
     frame_number(t, 1e-9 * rule.operations);
     frame_number(t, 1e-9 * plan.operations);
@@ -111,8 +107,8 @@ static int show_counts(struct memory_wall *w) {
     for (int m = 0; m < MODELS; m++)
         for (int i = 0; i < LENGTHS && !rc; i++) {
             struct plan *p = NULL;
-            rc = wall_plan(&p, models[m], NULL, lengths[i], 1, w->d);
-            if (!rc) add_counts(t, w, m, i, by_rule(&p->shape, lengths[i]), by_plan(p, lengths[i]));
+            rc = wall_plan(&p, wall_models[m], NULL, wall_lengths[i], 1, w->d);
+            if (!rc) add_counts(t, w, m, i, by_rule(&p->shape, wall_lengths[i]), wall_counts(p, wall_lengths[i]));
             plan_free(p);
         }
     return rc;
@@ -129,13 +125,13 @@ static void note_token(void *user, int seq, int index, int id) {
     (void)seq;
     (void)id;
     for (int i = 0; i < LENGTHS; i++)
-        if (index + 1 == lengths[i]) c->at_s[i] = engine_now() - c->start_s;
+        if (index + 1 == wall_lengths[i]) c->at_s[i] = engine_now() - c->start_s;
 }
 
 /* One run of a model: an encoder of that many tokens; gpt2 until that many, which gives the shorter times too. Adds to
  * *hash what it computed. */
 static int run_once(struct engine *e, const struct plan *p, int length, double *at_s, uint64_t *hash, struct diag *d) {
-    int tokens = lengths[length], n_prompt = p->shape.causal ? 1 : tokens;
+    int tokens = wall_lengths[length], n_prompt = p->shape.causal ? 1 : tokens;
     int *prompt = malloc((size_t)n_prompt * sizeof *prompt);
     struct clock_of clock = {engine_now(), at_s};
     struct engine_result r;
@@ -174,7 +170,7 @@ struct runs {
 /* The longest text: --ctx, else all. */
 static int last_length(const struct app *app) {
     int last = LENGTHS - 1;
-    while (last > 0 && app->spec.ctx && lengths[last] > app->spec.ctx)
+    while (last > 0 && app->spec.ctx && wall_lengths[last] > app->spec.ctx)
         last--;
     return last;
 }
@@ -187,7 +183,7 @@ static int run_model(struct runs *r, int m, int run, struct diag *d) {
         uint64_t hash;
         rc = run_once(r->engine[m], r->plan[m], i, at_s, &hash, d);
         if (!rc && run >= 0 && hash != r->hash[m][i])
-            rc = diag_set(d, ERR_MISMATCH, "%s: run %d computed other values than the first", models[m], run + 1);
+            rc = diag_set(d, ERR_MISMATCH, "%s: run %d computed other values than the first", wall_models[m], run + 1);
         r->hash[m][i] = hash;
         for (int k = generates ? 0 : i; k <= i && run >= 0; k++)
             r->s[m][k][run] = at_s[k];
@@ -199,7 +195,7 @@ static int run_model(struct runs *r, int m, int run, struct diag *d) {
 static int measure(struct memory_wall *w, struct runs *r) {
     int rc = 0;
     for (int m = 0; m < MODELS && !rc; m++) {
-        rc = wall_plan(&r->plan[m], models[m], NULL, lengths[r->last], app_threads(&w->app->spec), w->d);
+        rc = wall_plan(&r->plan[m], wall_models[m], NULL, wall_lengths[r->last], app_threads(&w->app->spec), w->d);
         if (!rc) rc = engine_init(&r->engine[m], r->plan[m], NULL, w->app->world, -1, w->d);
     }
     for (int run = -1; run < r->n && !rc; run++)
@@ -231,8 +227,8 @@ static void add_latency(struct frame *t, const struct memory_wall *w, int m, int
     int n = r && i <= r->last ? r->n : 0;
     for (int run = 0; run < n; run++)
         ratio[run] = r->s[m][i][run] / r->s[0][0][run];
-    frame_text(t, "%s", models[m]);
-    frame_number(t, lengths[i]);
+    frame_text(t, "%s", wall_models[m]);
+    frame_number(t, wall_lengths[i]);
     frame_number(t, published(w, m, i, "latency"));
     add_median(t, ratio, n, 1);
     add_median(t, r ? r->s[m][i] : NULL, n, 1e3);

@@ -27,13 +27,8 @@ static const struct scenario scenarios[N_SCENARIOS] = {
 
 /* ---- one year ---- */
 
-struct decode {
-    double ms; /* a token */
-    double share[NET_SHARES]; /* of it, sum 1 */
-};
-
-static int estimate_decode(struct decode *out, const struct app *app, const struct plan *p, const struct cluster *c,
-                           struct diag *d) {
+int wall_estimate(struct wall_decode *out, const struct app *app, const struct plan *p, const struct cluster *c,
+                  struct diag *d) {
     struct estimate e;
     struct estimate_job job = {.n_seqs = (int)app->spec.batch,
                                .prompt_len = 1024,
@@ -45,6 +40,16 @@ static int estimate_decode(struct decode *out, const struct app *app, const stru
     for (int i = 0; i < NET_SHARES; i++)
         out->share[i] = (double)(e.total.share[i] - e.prefill.share[i]) / (double)e.decode_ps;
     return 0;
+}
+
+static int estimate_case(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
+                         struct diag *d) {
+    (void)trace;
+    return wall_estimate(user, app, p, &app->cluster, d);
+}
+
+int wall_decode(struct wall_decode *out, const struct study_case *on, const struct app *app, struct diag *d) {
+    return case_use(on, app, estimate_case, out, d);
 }
 
 static uint64_t shrunk(uint64_t ps, double x) {
@@ -64,12 +69,12 @@ static void grow(struct cluster *c, const struct scenario *s, const double slope
     }
 }
 
-static double share_of_links(const struct decode *y) {
+double wall_link_share(const struct wall_decode *y) {
     return y->share[NET_BANDWIDTH] + y->share[NET_LATENCY];
 }
 
-static const char *binds(const struct decode *y) {
-    double link = share_of_links(y), memory = y->share[NET_MEMORY], compute = y->share[NET_COMPUTE];
+const char *wall_binds(const struct wall_decode *y) {
+    double link = wall_link_share(y), memory = y->share[NET_MEMORY], compute = y->share[NET_COMPUTE];
     if (memory >= link && memory >= compute) return "memory";
     if (compute >= link) return "compute";
     return y->share[NET_LATENCY] >= y->share[NET_BANDWIDTH] ? "link, latency" : "link, bandwidth";
@@ -82,15 +87,15 @@ struct future {
     const struct cluster *now;
     const struct scenario *s;
     int k; /* the year that is made */
-    struct decode year[YEARS + 1], drawn[DRAWS][YEARS + 1];
+    struct wall_decode year[YEARS + 1], drawn[DRAWS][YEARS + 1];
 };
 
 /* The first year, between whole ones by their logarithms, in which the link takes longer than memory; INFINITY: none of
  * these. */
-static double crossing(const struct decode year[YEARS + 1]) {
+static double crossing(const struct wall_decode year[YEARS + 1]) {
     double before = 0;
     for (int k = 0; k <= YEARS; k++) {
-        double ahead = log(share_of_links(&year[k]) / year[k].share[NET_MEMORY]);
+        double ahead = log(wall_link_share(&year[k]) / year[k].share[NET_MEMORY]);
         if (ahead >= 0) return k == 0 ? 0 : k - ahead / (ahead - before);
         before = ahead;
     }
@@ -101,7 +106,7 @@ static double crossing(const struct decode year[YEARS + 1]) {
 static int estimate_year(void *user, const struct app *app, const struct plan *p, const struct trace *trace,
                          struct diag *d) {
     struct future *f = user;
-    int rc = estimate_decode(&f->year[f->k], app, p, &app->cluster, d);
+    int rc = wall_estimate(&f->year[f->k], app, p, &app->cluster, d);
     (void)trace;
     for (int n = 0; n < DRAWS && !rc; n++) {
         struct cluster c = *f->now;
@@ -109,7 +114,7 @@ static int estimate_year(void *user, const struct app *app, const struct plan *p
         for (int i = 0; i < WALL_RATES; i++) /* draws of different fits begin with the same seed: other places */
             slope[i] = f->w->rate[i].draw[(i * TREND_DRAWS / WALL_RATES + n) % TREND_DRAWS];
         grow(&c, f->s, slope, f->k);
-        rc = estimate_decode(&f->drawn[n][f->k], app, p, &c, d);
+        rc = wall_estimate(&f->drawn[n][f->k], app, p, &c, d);
     }
     return rc;
 }
@@ -142,7 +147,7 @@ static int run_scenario(struct future *f) {
 
 static void add_years(struct frame *t, const struct future *f) {
     for (int k = 0; k <= YEARS; k++) {
-        const struct decode *y = &f->year[k];
+        const struct wall_decode *y = &f->year[k];
         double drawn[DRAWS];
         for (int n = 0; n < DRAWS; n++)
             drawn[n] = f->drawn[n][k].ms;
@@ -155,7 +160,7 @@ static void add_years(struct frame *t, const struct future *f) {
         frame_number(t, k ? ms.high : NAN);
         for (int i = 0; i < NET_SHARES; i++)
             frame_number(t, 100 * y->share[i]);
-        frame_text(t, "%s", binds(y));
+        frame_text(t, "%s", wall_binds(y));
         frame_text(t, k ? "extrapolated" : "estimated");
         frame_end_row(t);
     }

@@ -18,19 +18,26 @@ static double quantity_of(const struct virtual_summary *s, enum northpole_quanti
     return what == NORTHPOLE_LATENCY ? s->latency_ms : what == NORTHPOLE_DECODE ? s->decode_ms : s->throughput;
 }
 
-int northpole_row(struct northpole *n, struct frame *t, const struct northpole_ask *ask, int *fits) {
+int northpole_answer(struct northpole *n, const struct northpole_ask *ask, int i, double *out) {
+    const struct virtual_summary *own = i < 0 ? &n->at : &n->fit[i].at;
+    struct cluster c = i < 0 ? n->described : n->fit[i].cluster;
+    struct study_case on = ask->on;
+    struct virtual_summary s;
+    struct diag d = {0};
+    if (ask->change) ask->change(&c, ask->x);
+    on.cluster = &c;
+    int rc = case_simulate(&s, &on, n->app, &d);
+    if (rc && rc != ERR_PLAN) return diag_set(n->d, rc, "%s", d.text);
+    *out = rc ? NAN : quantity_of(&s, ask->what) / (ask->relative ? quantity_of(own, ask->what) : 1);
+    return 0;
+}
+
+int northpole_row(struct northpole *n, struct frame *t, const struct northpole_ask *ask) {
     for (int i = -1; i < n->n_fits; i++) {
-        const struct virtual_summary *own = i < 0 ? &n->at : &n->fit[i].at;
-        struct cluster c = i < 0 ? n->described : n->fit[i].cluster;
-        struct study_case on = ask->on;
-        struct virtual_summary s;
-        struct diag d = {0};
-        if (ask->change) ask->change(&c, ask->x);
-        on.cluster = &c;
-        int rc = case_simulate(&s, &on, n->app, &d);
-        if (rc && rc != ERR_PLAN) return diag_set(n->d, rc, "%s", d.text);
-        if (i < 0 && fits) *fits = !rc;
-        frame_number(t, rc ? NAN : quantity_of(&s, ask->what) / (ask->relative ? quantity_of(own, ask->what) : 1));
+        double x;
+        int rc = northpole_answer(n, ask, i, &x);
+        if (rc) return rc;
+        frame_number(t, x);
     }
     return 0;
 }
@@ -197,7 +204,7 @@ static void more_cards(struct cluster *c, double x) {
 static int add_case(struct northpole *n, struct frame *t, const char *text, struct study_case c) {
     frame_text(t, "%s", text);
     int rc =
-        northpole_row(n, t, &(struct northpole_ask){.on = c, .change = more_cards, .what = NORTHPOLE_LATENCY}, NULL);
+        northpole_row(n, t, &(struct northpole_ask){.on = c, .change = more_cards, .what = NORTHPOLE_LATENCY});
     frame_end_row(t);
     return rc;
 }
@@ -273,6 +280,10 @@ static struct study_case rack_case(int users) {
                                .generate = 1024};
 }
 
+struct northpole_ask northpole_rack(void) {
+    return (struct northpole_ask){rack_case(NORTHPOLE_USERS), two_cards_a_layer, 0, NORTHPOLE_DECODE, 0};
+}
+
 static int show_rack(struct northpole *n) {
     struct frame *t = report_table(
         n->page, "rack", "Predicted and not fitted: Granite 3.3 8B on the rack of 2025, 28 users, decoding",
@@ -285,22 +296,26 @@ static int show_rack(struct northpole *n) {
     frame_column(t, "run", "", 0);
     frame_column(t, "published", "ms/token", 3);
     northpole_columns(n, t, "ms/token");
-    struct northpole_ask ask = {rack_case(28), two_cards_a_layer, 0, NORTHPOLE_DECODE, 0};
+    struct northpole_ask ask = northpole_rack();
     frame_text(t, "28 users, 28 micro-batches");
-    frame_number(t, 2.8);
-    int rc = northpole_row(n, t, &ask, NULL);
+    frame_number(t, NORTHPOLE_RACK_MS);
+    int rc = northpole_row(n, t, &ask);
     frame_end_row(t);
     return rc;
 }
 
-int northpole_fit(struct northpole *n) {
+int northpole_missing(struct northpole *n) {
     struct study_case on = northpole_case(&n->described);
+    int rc = case_simulate(&n->at, &on, n->app, n->d);
+    return rc ? rc : fit_all(n);
+}
+
+int northpole_fit(struct northpole *n) {
     struct frame *figures = report_table(
         n->page, "figures", "The published figures, and what the model says",
         "As described: cluster-configs/northpole-16.yaml alone, a bound, as it has no overheads. Fits: the least and\n"
         "most of the next table. Latency a token is prompt and generation over the tokens generated for a user.");
-    int rc = case_simulate(&n->at, &on, n->app, n->d);
-    if (!rc) rc = fit_all(n);
+    int rc = northpole_missing(n);
     if (!rc) print_figures(n, figures);
     if (!rc) rc = show_parting(n);
     return rc ? rc : show_rack(n);

@@ -18,19 +18,22 @@ struct gpu {
     struct cluster described, served; /* served: with the time of the host */
 };
 
+enum { LATENCY, ENERGY, SPACE, CARD, METRICS };
+
 /* A published point, by its ratios to NorthPole: latency, energy, space, throughput of a card; 0: not given. */
 struct point {
     const char *text, *role;
     int gpu, cards, batch;
-    double tok_s_card; /* reconstructed */
-    double ratio[4];
+    double tok_s_card; /* reconstructed from one of its ratios */
+    int from;
+    double ratio[METRICS];
 };
 
 static const struct point points[] = {
-    {"H100, lowest latency of a GPU", "fitted", 3, 1, 1, 406.3, {2.5, 72.7, 15.9, 0}},
-    {"A100, best space metric", "fitted", 2, 1, 64, 3192.9, {20.3, 5.3, 1.4, 0}},
-    {"L4, best energy metric", "prediction", 0, 1, 64, 1382.0, {46.9, 2.2, 2.1, 1.3}},
-    {"4 x L4, lowest latency of L4", "prediction", 0, 4, 1, 49.23, {5.1, 0, 0, 36.0}},
+    {"H100, lowest latency of a GPU", "fitted", 3, 1, 1, 406.3, ENERGY, {2.5, 72.7, 15.9, 0}},
+    {"A100, best space metric", "fitted", 2, 1, 64, 3192.9, LATENCY, {20.3, 5.3, 1.4, 0}},
+    {"L4, best energy metric", "prediction", 0, 1, 64, 1382.0, LATENCY, {46.9, 2.2, 2.1, 1.3}},
+    {"4 x L4, lowest latency of L4", "prediction", 0, 4, 1, 49.23, CARD, {5.1, 0, 0, 36.0}},
 };
 enum { N_POINTS = sizeof points / sizeof *points, H100_POINT = 0, A100_POINT = 1, L4_4_POINT = 3 };
 
@@ -39,6 +42,9 @@ struct gpus {
     struct gpu gpu[N_GPUS];
     double memory; /* the share of its peak bandwidth that memory gives */
     double pass_s, sequence_s; /* fitted time of the host, with that share */
+    struct {
+        double is, low, high; /* of a card, tok/s: at the peak of memory with links as described; of all rows */
+    } tok_s[N_POINTS];
 };
 
 static int open_gpus(struct gpus *g) {
@@ -130,13 +136,18 @@ static int fit_host(struct gpus *g, double memory) {
 /* ---- the points ---- */
 
 /* latency_us: of the links among its cards; below 0: as described. */
-static int add_point(struct gpus *g, struct frame *t, const struct point *p, double latency_us, double *tok_s) {
+static int add_point(struct gpus *g, struct frame *t, int i, double latency_us) {
+    const struct point *p = &points[i];
     struct asked a = {g->n, p};
     struct cluster c = g->gpu[p->gpu].served;
     uint64_t *L_ps = &c.net.tier[0].link.L_ps;
+    double tok_s;
     if (latency_us >= 0) *L_ps = (uint64_t)(1e6 * latency_us);
-    int rc = tok_s_card(&a, &c, tok_s, g->n->d);
+    int rc = tok_s_card(&a, &c, &tok_s, g->n->d);
     if (rc) return rc;
+    if (latency_us < 0) g->tok_s[i].is = tok_s;
+    g->tok_s[i].low = g->tok_s[i].low > 0 ? fmin(g->tok_s[i].low, tok_s) : tok_s;
+    g->tok_s[i].high = fmax(g->tok_s[i].high, tok_s);
     frame_text(t, "%s", p->text);
     frame_text(t, "%s", p->role);
     frame_number(t, g->memory);
@@ -144,27 +155,26 @@ static int add_point(struct gpus *g, struct frame *t, const struct point *p, dou
     frame_number(t, 1e6 * g->sequence_s);
     frame_number(t, p->cards > 1 ? 1e-6 * (double)*L_ps : NAN);
     frame_number(t, p->tok_s_card);
-    frame_number(t, *tok_s);
-    frame_number(t, 100 * (*tok_s / p->tok_s_card - 1));
-    frame_number(t, 1e3 * p->batch / (*tok_s * p->cards));
+    frame_number(t, tok_s);
+    frame_number(t, 100 * (tok_s / p->tok_s_card - 1));
+    frame_number(t, 1e3 * p->batch / (tok_s * p->cards));
     frame_end_row(t);
     return 0;
 }
 
-/* All points with one share of the memory's peak; tok_s[N_POINTS] with links as described. */
-static int add_points(struct gpus *g, struct frame *t, double memory, double *tok_s) {
+/* All points with one share of the memory's peak. */
+static int add_points(struct gpus *g, struct frame *t, double memory) {
     static const double latency_us[] = {1, 10, 20, 40};
-    double ignored;
     int rc = fit_host(g, memory);
     for (int i = 0; i < N_POINTS && !rc; i++)
-        rc = add_point(g, t, &points[i], -1, &tok_s[i]);
+        rc = add_point(g, t, i, -1);
     for (int i = 0; i < 4 && !rc; i++)
-        rc = add_point(g, t, &points[L4_4_POINT], latency_us[i], &ignored);
+        rc = add_point(g, t, L4_4_POINT, latency_us[i]);
     return rc;
 }
 
 /* What the sources leave open, and last what the curves are drawn with: the peaks of the data sheets. */
-static int show_points(struct gpus *g, double *tok_s) {
+static int show_points(struct gpus *g) {
     static const double memory[] = {0.8, 0.9, 1};
     struct frame *t = report_table(g->n->page, "gpu_points", "GPUs under the serving software of 2024",
                                    "Two numbers are fitted, the same for all: the time of the host for a pass and for "
@@ -187,7 +197,7 @@ static int show_points(struct gpus *g, double *tok_s) {
     frame_column(t, "off by", "%", 2);
     frame_column(t, "model", "ms/token", 4);
     for (int i = 0; i < 3 && !rc; i++)
-        rc = add_points(g, t, memory[i], tok_s);
+        rc = add_points(g, t, memory[i]);
     return rc;
 }
 
@@ -198,15 +208,32 @@ static double ratio_of(const struct gpus *g, const struct point *p, double tok_s
     const struct gpu *u = &g->gpu[p->gpu];
     double own = NORTHPOLE_TOK_S / 16;
     switch (metric) {
-    case 0: return 1e3 * p->batch / (tok_s * p->cards) / (1e3 * NORTHPOLE_USERS / NORTHPOLE_TOK_S);
-    case 1: return own / NORTHPOLE_CARD_W / (tok_s / u->tdp_W);
-    case 2: return own / NORTHPOLE_TRANSISTORS / (tok_s / u->transistors);
+    case LATENCY: return 1e3 * p->batch / (tok_s * p->cards) / (1e3 * NORTHPOLE_USERS / NORTHPOLE_TOK_S);
+    case ENERGY: return own / NORTHPOLE_CARD_W / (tok_s / u->tdp_W);
+    case SPACE: return own / NORTHPOLE_TRANSISTORS / (tok_s / u->transistors);
     default: return own / tok_s;
     }
 }
 
-static void show_claims(const struct gpus *g, const double *tok_s) {
-    static const char *const metric[] = {"latency", "energy", "space", "throughput of a card"};
+static void set_ratios(const struct gpus *g, struct northpole_ratio *out) {
+    static const char *const metric[METRICS] = {"latency", "energy", "space", "throughput of a card"};
+    for (int i = 0; i < N_POINTS; i++)
+        for (int m = 0; m < METRICS; m++) {
+            const struct point *p = &points[i];
+            if (p->ratio[m] == 0) continue;
+            *out++ = (struct northpole_ratio){.against = p->text,
+                                              .metric = metric[m],
+                                              .role = p->role,
+                                              .leads = m == p->from,
+                                              .published = p->ratio[m],
+                                              .agrees = ratio_of(g, p, p->tok_s_card, m),
+                                              .ours = ratio_of(g, p, g->tok_s[i].is, m),
+                                              .low = ratio_of(g, p, g->tok_s[i].high, m),
+                                              .high = ratio_of(g, p, g->tok_s[i].low, m)};
+        }
+}
+
+static void show_ratios(const struct gpus *g, const struct northpole_ratio *r) {
     struct frame *t = report_table(
         g->n->page, "claims", "Times better than GPUs: the paper's ratios and ours",
         "Power is a card's TDP at every batch, as the paper has it, and 42 W for NorthPole "
@@ -216,16 +243,14 @@ static void show_claims(const struct gpus *g, const double *tok_s) {
     frame_column(t, "role", "", 0);
     frame_column(t, "published", "x", 3);
     frame_column(t, "ours", "x", 4);
-    for (int i = 0; i < N_POINTS; i++)
-        for (int m = 0; m < 4; m++) {
-            if (points[i].ratio[m] == 0) continue;
-            frame_text(t, "%s", points[i].text);
-            frame_text(t, "%s", metric[m]);
-            frame_text(t, "%s", points[i].role);
-            frame_number(t, points[i].ratio[m]);
-            frame_number(t, ratio_of(g, &points[i], tok_s[i], m));
-            frame_end_row(t);
-        }
+    for (int i = 0; i < NORTHPOLE_RATIOS; i++) {
+        frame_text(t, "%s", r[i].against);
+        frame_text(t, "%s", r[i].metric);
+        frame_text(t, "%s", r[i].role);
+        frame_number(t, r[i].published);
+        frame_number(t, r[i].ours);
+        frame_end_row(t);
+    }
 }
 
 /* ---- figure 2 ---- */
@@ -299,15 +324,28 @@ int northpole_served(struct northpole *n, struct cluster served[NORTHPOLE_GPUS])
     return rc;
 }
 
-int northpole_gpus(struct northpole *n) {
+static int with_gpus(struct northpole *n, struct northpole_ratio *r, double *pass_s, double *sequence_s, int curves) {
     struct gpus *g = calloc(1, sizeof *g);
-    double tok_s[N_POINTS];
     if (!g) return diag_set(n->d, ERR_MEMORY, "no memory for the GPUs of the report");
     g->n = n;
     int rc = open_gpus(g);
-    if (!rc) rc = show_points(g, tok_s);
-    if (!rc) show_claims(g, tok_s);
-    if (!rc) rc = show_curves(g);
+    if (!rc) rc = show_points(g);
+    if (!rc) set_ratios(g, r);
+    if (!rc) show_ratios(g, r);
+    if (!rc && curves) rc = show_curves(g);
+    *pass_s = g->pass_s;
+    *sequence_s = g->sequence_s;
     free(g);
     return rc;
+}
+
+int northpole_gpu_points(struct northpole *n, struct northpole_ratio out[NORTHPOLE_RATIOS], double *pass_s,
+                         double *sequence_s) {
+    return with_gpus(n, out, pass_s, sequence_s, 0);
+}
+
+int northpole_gpus(struct northpole *n) {
+    struct northpole_ratio ratio[NORTHPOLE_RATIOS];
+    double pass_s, sequence_s;
+    return with_gpus(n, ratio, &pass_s, &sequence_s, 1);
 }

@@ -37,40 +37,65 @@ static void not_resident(struct cluster *c, double x) {
 
 /* ---- tables ---- */
 
-static int judge(struct northpole *n) {
+static struct study_case in_8_bits(void) {
+    struct study_case c = northpole_case(NULL);
+    c.quant = "I8";
+    c.mode = "w8a8";
+    c.kv = "int8";
+    return c;
+}
+
+struct northpole_ask northpole_change(enum northpole_change what) {
     const double mib = 1048576;
-    struct study_case base = northpole_case(&n->described), wide = base;
+    struct study_case base = northpole_case(NULL);
+    const struct northpole_ask all[NORTHPOLE_CHANGES] = {
+        [NORTHPOLE_MEMORY_X2] = {base, faster_memory, 2, NORTHPOLE_LATENCY, 1},
+        [NORTHPOLE_MEMORY_HALF] = {base, faster_memory, 0.5, NORTHPOLE_LATENCY, 1},
+        [NORTHPOLE_RATES_X2] = {base, faster_rates, 2, NORTHPOLE_LATENCY, 1},
+        [NORTHPOLE_RATES_HALF] = {base, faster_rates, 0.5, NORTHPOLE_LATENCY, 1},
+        [NORTHPOLE_8_BITS] = {in_8_bits(), no_limit, 0, NORTHPOLE_LATENCY, 1},
+        [NORTHPOLE_LINKS_X2] = {base, faster_links, 2, NORTHPOLE_LATENCY, 1},
+        [NORTHPOLE_LINKS_HALF] = {base, faster_links, 0.5, NORTHPOLE_LATENCY, 1},
+        [NORTHPOLE_NOT_RESIDENT] = {base, not_resident, 103 * mib, NORTHPOLE_LATENCY, 1},
+    };
+    return all[what];
+}
+
+static int judge(struct northpole *n) {
+    static const char *const text[NORTHPOLE_CHANGES] = {
+        [NORTHPOLE_MEMORY_X2] = "memory twice as fast",
+        [NORTHPOLE_MEMORY_HALF] = "memory half as fast",
+        [NORTHPOLE_RATES_X2] = "arithmetic twice as fast",
+        [NORTHPOLE_RATES_HALF] = "arithmetic half as fast",
+        [NORTHPOLE_8_BITS] = "8-bit weights, cache and activations",
+        [NORTHPOLE_LINKS_X2] = "links twice as fast (Gen4)",
+        [NORTHPOLE_LINKS_HALF] = "links half as fast (Gen2)",
+        [NORTHPOLE_NOT_RESIDENT] = "weights not resident",
+    };
     struct frame *t =
         report_table(n->page, "judge",
                      "Bandwidth first, precision second? Latency when one thing changes, over that of the paper's run",
                      "8-bit rows have a card without a limit of memory, as they would not fit. Not resident: a layer's "
                      "104 MiB come\n"
                      "from the host's memory over the card's own link in each pass.");
-    wide.quant = "I8";
-    wide.mode = "w8a8";
-    wide.kv = "int8";
-    const struct {
-        const char *text;
-        struct northpole_ask ask;
-    } rows[] = {
-        {"memory twice as fast", {base, faster_memory, 2, NORTHPOLE_LATENCY, 1}},
-        {"memory half as fast", {base, faster_memory, 0.5, NORTHPOLE_LATENCY, 1}},
-        {"arithmetic twice as fast", {base, faster_rates, 2, NORTHPOLE_LATENCY, 1}},
-        {"arithmetic half as fast", {base, faster_rates, 0.5, NORTHPOLE_LATENCY, 1}},
-        {"8-bit weights, cache and activations", {wide, no_limit, 0, NORTHPOLE_LATENCY, 1}},
-        {"links twice as fast (Gen4)", {base, faster_links, 2, NORTHPOLE_LATENCY, 1}},
-        {"links half as fast (Gen2)", {base, faster_links, 0.5, NORTHPOLE_LATENCY, 1}},
-        {"weights not resident", {base, not_resident, 103 * mib, NORTHPOLE_LATENCY, 1}},
-    };
     int rc = 0;
     frame_column(t, "change", "", 0);
     northpole_columns(n, t, "x");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows && !rc; i++) {
-        frame_text(t, "%s", rows[i].text);
-        rc = northpole_row(n, t, &rows[i].ask, NULL);
+    for (int i = 0; i < NORTHPOLE_CHANGES && !rc; i++) {
+        struct northpole_ask ask = northpole_change((enum northpole_change)i);
+        frame_text(t, "%s", text[i]);
+        rc = northpole_row(n, t, &ask);
         frame_end_row(t);
     }
     return rc;
+}
+
+struct northpole_ask northpole_micro_batches(int micro) {
+    struct northpole_ask ask = {.on = northpole_case(NULL), .what = NORTHPOLE_THROUGHPUT};
+    ask.on.micro = micro;
+    ask.on.users = 2 * micro;
+    ask.on.prompt = ask.on.generate = 64;
+    return ask;
 }
 
 /* The paper: as many micro-batches as stages are enough for inference. */
@@ -83,13 +108,10 @@ static int sweep_micro(struct northpole *n) {
     frame_column(t, "over stages", "", 2);
     northpole_columns(n, t, "tok/s");
     for (size_t i = 0; i < sizeof micro / sizeof *micro && !rc; i++) {
-        struct northpole_ask ask = {.on = northpole_case(NULL), .what = NORTHPOLE_THROUGHPUT};
-        ask.on.micro = micro[i];
-        ask.on.users = 2 * micro[i];
-        ask.on.prompt = ask.on.generate = 64;
+        struct northpole_ask ask = northpole_micro_batches(micro[i]);
         frame_number(t, micro[i]);
-        frame_number(t, micro[i] / 15.0);
-        rc = northpole_row(n, t, &ask, NULL);
+        frame_number(t, micro[i] / (double)NORTHPOLE_STAGES);
+        rc = northpole_row(n, t, &ask);
         frame_end_row(t);
     }
     return rc;
@@ -131,7 +153,7 @@ static int sweep_users(struct northpole *n) {
         ask.on.micro = (users[i] + 1) / 2;
         frame_number(t, users[i]);
         frame_number(t, ask.on.micro);
-        rc = northpole_row(n, t, &ask, NULL);
+        rc = northpole_row(n, t, &ask);
         frame_end_row(t);
     }
     return rc;
@@ -152,7 +174,7 @@ static int sweep_change(struct northpole *n, struct frame *t, void (*change)(str
         struct northpole_ask ask = {northpole_case(NULL), change, step[i].x, NORTHPOLE_LATENCY, 0};
         frame_text(t, "%s", step[i].text);
         frame_number(t, step[i].x);
-        rc = northpole_row(n, t, &ask, NULL);
+        rc = northpole_row(n, t, &ask);
         frame_end_row(t);
     }
     return rc;
@@ -192,7 +214,7 @@ static int sweep_cliff(struct northpole *n) {
         if (!resident) ask.change = host_behind;
         frame_number(t, context[i]);
         frame_text(t, resident ? "on the card" : "not all");
-        rc = northpole_row(n, t, &ask, NULL);
+        rc = northpole_row(n, t, &ask);
         frame_end_row(t);
     }
     return rc;

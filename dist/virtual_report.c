@@ -98,7 +98,7 @@ void virtual_last_pass(struct virtual_window *out, const struct plan *p, const s
 }
 
 /* Links that take no time, cards without overheads. */
-static void set_light(struct cluster *c) {
+void virtual_set_light(struct cluster *c) {
     const struct pico_rate no_time = {0, 1};
     for (int i = 0; i < c->net.n_tiers; i++)
         c->net.tier[i].link = (struct net_link){.G = no_time};
@@ -114,7 +114,7 @@ int virtual_light(struct virtual_summary *s, const struct plan *p, const struct 
     struct cluster light = *c;
     struct simulation sim;
     struct virtual_summary other;
-    set_light(&light);
+    virtual_set_light(&light);
     int rc = simulate(&sim, p, &light, trace, d);
     if (rc) return rc;
     virtual_times(&other, s->kind, p, s->users, trace, sim.taken);

@@ -36,6 +36,8 @@ int virtual_summarize(struct virtual_summary *out, const char *kind, const struc
 /* The same in closed form, of a job of equal lengths (sim_job). ERR_MEMORY, or as estimator_new. Local. */
 int virtual_estimate(struct virtual_summary *out, const struct plan *p, const struct cluster *c, int users, int chunk,
                      const struct trace *trace, struct diag *d);
+/* Makes links and overheads of a cluster take no time. Local. */
+void virtual_set_light(struct cluster *c);
 /* Fills in light_ms by a simulation. Local. */
 int virtual_light(struct virtual_summary *s, const struct plan *p, const struct cluster *c, const struct trace *trace,
                   struct diag *d);

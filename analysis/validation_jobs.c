@@ -1,0 +1,220 @@
+/* What is run for the report: this program once more, under mpirun. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analysis/data.h"
+#include "analysis/job.h"
+#include "analysis/random_cluster.h"
+#include "partition/plan.h"
+#include "validation.h"
+
+/* A job of these words. */
+#define JOB(out, ranks, d, ...)                                                                                        \
+    job_json(out, ranks, (int)(sizeof(const char *const[]){__VA_ARGS__} / sizeof(char *)),                             \
+             (const char *const[]){__VA_ARGS__}, d)
+
+enum { RANKS = 2 }; /* of what is measured: one for each core of the smallest machine */
+
+static double number_at(const json_t *o, const char *key) {
+    const json_t *x = json_object_get(o, key);
+    return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
+/* ---- emulated ---- */
+
+struct emulation {
+    const char *strategy, *cluster;
+    char file[4096], model[4096], chunk[16], generate[16];
+};
+
+static void choose(struct emulation *e, int number) {
+    static const char *const strategies[] = {"tp2", "pp2", "tp2xpp2", "dp2", "tp3", "kvp2", "1", "stages:1,2"};
+    static const char *const clusters[] = {"h100-sxm-8", "ib-cpu", "boards-1gbe", "l4-4", "northpole-16", "h200-8"};
+    uint64_t key = (uint64_t)number + 9000, n = 0;
+    e->strategy = strategies[number % 8];
+    e->cluster = clusters[random_below(key, &n, 6)];
+    snprintf(e->chunk, sizeof e->chunk, "%d", 1 + (int)random_below(key, &n, 8));
+    snprintf(e->generate, sizeof e->generate, "%d", 2 + (int)random_below(key, &n, 12));
+}
+
+static int run_emulation(const struct emulation *e, json_t **o, struct diag *d) {
+    struct strategy st;
+    int rc = strategy_parse(&st, e->strategy, d);
+    if (rc) return rc;
+    return JOB(o, strategy_ranks(&st), d, "run", "--model", e->model, "--strategy", e->strategy, "--cluster", e->file,
+               "--clock", "virtual", "--prompt", "In the beginning God", "-n", e->generate, "--chunk", e->chunk,
+               "--ignore-eos", "--json", "-q");
+}
+
+static int simulate_same(const struct emulation *e, double prompt_tokens, json_t **o, struct diag *d) {
+    char prompt[16];
+    snprintf(prompt, sizeof prompt, "%.0f", prompt_tokens);
+    return JOB(o, 0, d, "simulate", "--model", e->model, "--strategy", e->strategy, "--cluster", e->file, "--users",
+               "1", "--prompt", prompt, "--generate", e->generate, "--chunk", e->chunk, "--json");
+}
+
+static int emulate_one(struct validation *v, int number, struct diag *d) {
+    struct emulation e;
+    json_t *run = NULL, *sim = NULL;
+    char file[64];
+    choose(&e, number);
+    snprintf(file, sizeof file, "cluster-configs/%s.yaml", e.cluster);
+    int rc = data_path(e.file, sizeof e.file, file, d);
+    if (!rc) rc = data_path(e.model, sizeof e.model, "models/bundled/kjv-3m-q8_0.gguf", d);
+    if (!rc) rc = run_emulation(&e, &run, d);
+    const json_t *emulated = json_object_get(run, "emulated");
+    if (!rc) rc = simulate_same(&e, number_at(emulated, "prompt_tokens"), &sim, d);
+    if (!rc) {
+        struct validation_point p = {.group = VALIDATION_EMULATED,
+                                     .is = 1e-9 * number_at(emulated, "total_ps"),
+                                     .said = 1e-9 * number_at(sim, "total_ps"),
+                                     .low = NAN,
+                                     .high = NAN,
+                                     .unit = "ms",
+                                     .n = 1,
+                                     .oversubscribed = -1};
+        snprintf(p.what, sizeof p.what, "kjv-3m, %s on %s, %s tokens, chunks of %s", e.strategy, e.cluster, e.generate,
+                 e.chunk);
+        validation_add(v, &p);
+    }
+    json_decref(run);
+    json_decref(sim);
+    return rc;
+}
+
+/* The first that fails ends them: without mpirun all do. */
+int validation_emulated(struct validation *v) {
+    int n = v->app->spec.quick ? 2 : 8;
+    for (int i = 0; i < n; i++) {
+        struct diag d = {0};
+        if (!emulate_one(v, i, &d)) continue;
+        validation_leave_out(v, "emulated runs", d.text);
+        break;
+    }
+    return 0;
+}
+
+/* ---- measured ---- */
+
+/* A folder of its own for the cluster that describes this machine. */
+struct here {
+    char folder[64], cluster[96];
+    struct validation *v;
+};
+
+static int calibrate_here(struct here *h, struct diag *d) {
+    snprintf(h->folder, sizeof h->folder, "/tmp/northwall-validation-XXXXXX");
+    if (!mkdtemp(h->folder)) return diag_set(d, ERR_IO, "no folder in /tmp");
+    snprintf(h->cluster, sizeof h->cluster, "%s/here.yaml", h->folder);
+    return JOB(NULL, RANKS, d, "calibrate", "--out", h->cluster, "--budget", "8", "--threads", "1");
+}
+
+static void leave(struct here *h) {
+    if (h->cluster[0]) unlink(h->cluster);
+    if (h->folder[0]) rmdir(h->folder);
+}
+
+struct measured_model {
+    const char *name, *file, *quant; /* file: one that comes with the program, in place of a preset and its storage */
+};
+
+/* A rate of `bench` as a time for `tokens`, with its interval. */
+static void set_measured(struct validation_point *p, const json_t *o, const char *key, double tokens) {
+    char low[48], high[48];
+    snprintf(low, sizeof low, "%s_low", key);
+    snprintf(high, sizeof high, "%s_high", key);
+    p->is = 1e3 * tokens / number_at(o, key);
+    p->low = 1e3 * tokens / number_at(o, high);
+    p->high = 1e3 * tokens / number_at(o, low);
+    p->unit = "ms";
+    p->n = (int)number_at(o, "n");
+    p->oversubscribed = json_is_true(json_object_get(o, "oversubscribed"));
+}
+
+static void add_bench(struct validation *v, const char *what, const json_t *bench, const json_t *sim) {
+    struct validation_point decode = {.group = VALIDATION_DECODE, .said = number_at(sim, "decode_ms_per_tok")};
+    struct validation_point prefill = {.group = VALIDATION_PREFILL, .said = number_at(sim, "prefill_ms")};
+    snprintf(decode.what, sizeof decode.what, "%s, a token", what);
+    snprintf(prefill.what, sizeof prefill.what, "%s, a prompt of 32", what);
+    set_measured(&decode, bench, "decode_tok_per_s", 1);
+    set_measured(&prefill, bench, "prefill_tok_per_s", 32);
+    validation_add(v, &decode);
+    validation_add(v, &prefill);
+}
+
+static int bench_one(struct here *h, const struct measured_model *m, const char *strategy, struct diag *d) {
+    enum { LAST = 2 }; /* words that a file goes without */
+    char path[4096], what[80];
+    json_t *bench = NULL, *sim = NULL;
+    const char *model = m->file ? path : m->name;
+    int ranks = strcmp(strategy, "1") ? RANKS : 1, rc = m->file ? data_path(path, sizeof path, m->file, d) : 0;
+    const char *const measured[] = {"bench",       "--model", model,          "--strategy", strategy,    "--threads",
+                                    "1",           "-n",      "16",           "--n-prompt", "32",        "--repeat",
+                                    "7",           "--json",  "--no-verify",  "-q",         "--quant",   m->quant};
+    const char *const said[] = {"simulate", "--model",  model, "--strategy", strategy, "--cluster", h->cluster, "--users",
+                                "1",        "--prompt", "32",  "--generate", "16",     "--json",    "--quant",  m->quant};
+    int less = m->file ? LAST : 0;
+    if (!rc) rc = job_json(&bench, ranks, (int)(sizeof measured / sizeof *measured) - less, measured, d);
+    if (!rc) rc = job_json(&sim, 0, (int)(sizeof said / sizeof *said) - less, said, d);
+    snprintf(what, sizeof what, "%s, %s", m->name, strategy);
+    if (!rc) add_bench(h->v, what, bench, sim);
+    json_decref(bench);
+    json_decref(sim);
+    return rc;
+}
+
+static int bench_all(struct here *h, struct diag *d) {
+    static const struct measured_model models[] = {
+        {"kjv-3m", "models/bundled/kjv-3m-q8_0.gguf", NULL}, {"smollm-135m", NULL, "Q8_0"}};
+    static const char *const strategies[] = {"1", "tp2", "pp2"};
+    int rc = 0;
+    for (int m = 0; m < 2; m++)
+        for (int s = 0; s < 3 && !rc; s++)
+            rc = bench_one(h, &models[m], strategies[s], d);
+    return rc;
+}
+
+static void add_collective(struct validation *v, const json_t *row, int oversubscribed) {
+    struct validation_point p = {.group = VALIDATION_COLLECTIVES,
+                                 .is = number_at(row, "time_us_p50"),
+                                 .low = number_at(row, "time_us_p50_low"),
+                                 .high = number_at(row, "time_us_p50_high"),
+                                 .said = number_at(row, "predicted_us"),
+                                 .unit = "us",
+                                 .n = (int)number_at(row, "n"),
+                                 .oversubscribed = oversubscribed};
+    snprintf(p.what, sizeof p.what, "%s of %.0f B by %s", json_string_value(json_object_get(row, "algo")),
+             number_at(row, "bytes"), json_string_value(json_object_get(row, "transport")));
+    if (!isnan(p.said)) validation_add(v, &p);
+}
+
+static int collectives(struct here *h, const char *transport, struct diag *d) {
+    json_t *o = NULL, *row;
+    size_t i;
+    int rc = JOB(&o, RANKS, d, "coll", "--algo", "tree,oneshot,twoshot,ring", "-b", "1K", "-e", "256K", "-f", "16",
+                 "--in-place", "-n", "100", "--transport", transport, "--net", h->cluster, "--json", "-q");
+    json_array_foreach(json_object_get(o, "rows"), i, row)
+        add_collective(h->v, row, json_is_true(json_object_get(o, "oversubscribed")));
+    json_decref(o);
+    return rc;
+}
+
+int validation_measured(struct validation *v) {
+    struct here h = {.v = v};
+    struct diag d = {0};
+    if (v->app->spec.quick) {
+        validation_leave_out(v, "everything measured on this machine", "--quick");
+        return 0;
+    }
+    if (calibrate_here(&h, &d)) {
+        validation_leave_out(v, "everything measured on this machine", d.text);
+    } else {
+        if (bench_all(&h, &d)) validation_leave_out(v, "measured times of a model", d.text);
+        if (collectives(&h, "shm", &d)) validation_leave_out(v, "measured all-reduces through shared memory", d.text);
+        if (collectives(&h, "link", &d)) validation_leave_out(v, "measured all-reduces by messages", d.text);
+    }
+    leave(&h);
+    return 0;
+}
