@@ -2,11 +2,9 @@
 #include <gsl/gsl_version.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "analysis/job.h"
+#include "analysis/provenance.h"
 #include "analysis/sweep_run.h"
 #include "dist/sim_job.h"
 #include "dist/virtual_report.h"
@@ -45,39 +43,6 @@ char *sweep_command(const struct sweep_point *p) {
     return fclose(out) ? NULL : text;
 }
 
-static const char *compiler(void) {
-#ifdef __clang__
-    return "clang " __clang_version__;
-#else
-    return "gcc " __VERSION__;
-#endif
-}
-
-/* "AMD EPYC 7B13, 2 CPUs" */
-static const char *machine(void) {
-    static char text[128];
-    char line[256];
-    struct utsname u;
-    FILE *f = text[0] ? NULL : fopen("/proc/cpuinfo", "r");
-    while (f && !text[0] && fgets(line, sizeof line, f))
-        if (!strncmp(line, "model name", 10) && strchr(line, ':'))
-            snprintf(text, sizeof text, "%.*s", (int)strcspn(strchr(line, ':') + 2, "\n"), strchr(line, ':') + 2);
-    if (f) fclose(f);
-    if (!text[0]) snprintf(text, sizeof text, "%s", uname(&u) ? "unknown" : u.machine);
-    if (!strstr(text, " CPUs"))
-        snprintf(text + strlen(text), sizeof text - strlen(text), ", %ld CPUs", sysconf(_SC_NPROCESSORS_ONLN));
-    return text;
-}
-
-/* The first line of `mpirun --version`. */
-static const char *mpi(void) {
-    static char text[96];
-    FILE *f = text[0] ? NULL : popen("mpirun --version 2>/dev/null", "r");
-    if (f && fgets(text, sizeof text, f)) text[strcspn(text, "\n")] = 0;
-    if (f) pclose(f);
-    return text[0] ? text : "unknown";
-}
-
 static void set_hash(json_t *row, const char *name, uint64_t hash) {
     char text[20];
     snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
@@ -90,22 +55,19 @@ static void set_text(json_t *row, const char *name, const char *text) {
 
 static json_t *new_row(const struct sweep_point *p) {
     char now[32];
-    time_t t = time(NULL);
-    struct tm tm;
     static const char *const kinds[] = {"estimated", "simulated", "measured"}; /* enum sweep_engine */
     json_t *row = json_pack("{s:s, s:s, s:{}, s:{}}", "status", "ok", "kind", kinds[p->engine], "parameters", "values");
     char *command = sweep_command(p);
-    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
     set_hash(row, "point", p->hash);
-    set_text(row, "time", now);
+    set_text(row, "time", provenance_time(now, sizeof now));
     set_text(row, "command", command ? command : "");
     set_hash(row, "cluster_hash", p->cluster_hash);
     set_text(row, "program", "northwall " NW_VERSION);
-    set_text(row, "compiler", compiler());
+    set_text(row, "compiler", provenance_compiler());
     set_text(row, "sqlite", results_library());
     set_text(row, "gsl", gsl_version);
-    set_text(row, "machine", machine());
-    if (p->engine == SWEEP_RUN) set_text(row, "mpi", mpi());
+    set_text(row, "machine", provenance_machine());
+    if (p->engine == SWEEP_RUN) set_text(row, "mpi", provenance_mpi());
     for (int i = 0; i < p->n; i++)
         set_text(json_object_get(row, "parameters"), p->at[i].name, p->at[i].value);
     free(command);
