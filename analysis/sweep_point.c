@@ -11,15 +11,6 @@
 
 /* ---- what all results have ---- */
 
-static int put_shell_word(FILE *out, const char *word) {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./=:,+@%";
-    if (*word && strspn(word, plain) == strlen(word)) return fputs(word, out);
-    fputc('\'', out);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, 0}, out);
-    return fputc('\'', out);
-}
-
 /* mpirun -n: --cards, or what the strategy takes; 0: neither says. */
 static int ranks_of(const struct sweep_point *p) {
     struct strategy st;
@@ -30,17 +21,8 @@ static int ranks_of(const struct sweep_point *p) {
 }
 
 char *sweep_command(const struct sweep_point *p) {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) return NULL;
-    if (p->engine == SWEEP_RUN) fprintf(out, "mpirun -n %d ", ranks_of(p) ? ranks_of(p) : 1);
-    fputs("northwall", out);
-    for (int i = 0; i < p->n_words; i++) {
-        fputc(' ', out);
-        put_shell_word(out, p->word[i]);
-    }
-    return fclose(out) ? NULL : text;
+    int ranks = p->engine == SWEEP_RUN ? (ranks_of(p) ? ranks_of(p) : 1) : 0;
+    return job_command(ranks, p->n_words, p->word);
 }
 
 static void set_hash(json_t *row, const char *name, uint64_t hash) {
