@@ -309,7 +309,7 @@ static const struct report_figure figures[] = {
     {"collectives",
      FIGURE_STYLE
      "set title 'All-reduce of two ranks on this machine (measured)'\nset xlabel 'bytes of a rank'\n"
-     "set ylabel 'us'\nset logscale xy\nset xrange [48:1400000]\nset key inside left top\n"
+     "set ylabel 'us'\nset logscale xy\nset xrange [48:1400000]\nset key inside left top\nset datafile missing NaN\n"
      "names = \"'oneshot shm' 'twoshot shm' 'oneshot link' 'twoshot link' mpi\"\n"
      "plot for [i=1:5] 'collectives.csv' skip 1 using (strcol(1) eq word(names, i) ? $2 : NaN):3:4:5 \\\n"
      "  with yerrorlines lc rgb color(i) pt 2*i dt i title word(names, i), \\\n"

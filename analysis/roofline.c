@@ -23,16 +23,19 @@ static const char *text_of(const json_t *o, const char *key) {
     return text ? text : "-";
 }
 
-/* Which of the phase's steps with a place on the figure it is, by its share of the time; NaN: too small for a label. */
+static int has_place(const json_t *s) {
+    return job_number(s, "bytes_per_pass") > 0 && operations(s) > 0;
+}
+
+/* Which of the phase's steps with a place on the figure it is, by its share of the time; NaN: none that is labelled. */
 static double label_of(const json_t *steps, const json_t *s) {
     const json_t *other;
     double share = job_number(s, "share_of_time"), place = 0;
     size_t i;
     json_array_foreach(steps, i, other) {
-        int shown = job_number(other, "bytes_per_pass") > 0 && operations(other) > 0;
-        place += shown && job_number(other, "share_of_time") > share;
+        place += has_place(other) && job_number(other, "share_of_time") > share;
     }
-    return share >= 0.02 && share < 1 ? place : NAN;
+    return has_place(s) && share >= 0.02 && share < 1 ? place : NAN;
 }
 
 static void add_step(struct frame *t, const char *strategy, const char *phase, const json_t *steps, const json_t *s) {
@@ -40,8 +43,8 @@ static void add_step(struct frame *t, const char *strategy, const char *phase, c
     frame_text(t, "%s", strategy);
     frame_text(t, "%s", phase);
     frame_text(t, "%s", text_of(s, "step"));
-    frame_number(t, bytes > 0 && ops > 0 ? ops / bytes : NAN);
-    frame_number(t, bytes > 0 && ops > 0 ? 1e-6 * ops / ms : NAN);
+    frame_number(t, has_place(s) ? ops / bytes : NAN);
+    frame_number(t, has_place(s) ? 1e-6 * ops / ms : NAN);
     frame_number(t, 100 * job_number(s, "share_of_time"));
     frame_text(t, "%s", text_of(s, "bound_by"));
     measured_cells(t, s, "fraction_of_bound", 1);
@@ -172,13 +175,13 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     STEPS OF(phase, "$4") ":5:(0.8+0.25*sqrt($6)) with points pt " mark " ps variable lc rgb color(" i                 \
                           ") lw 1.5 title '" phase "', \\\n" STEPS OF(phase, x) ":" LABEL_Y ":($4-" x ")"              \
                           ":($5-" LABEL_Y ") with vectors nohead lc rgb '#bbbbbb' notitle, \\\n" STEPS OF(phase, x)    \
-                          ":" LABEL_Y ":3 with labels noenhanced left font ',12' tc rgb color(" i ") notitle"
+                          ":" LABEL_Y ":3 with labels left font ',12' tc rgb color(" i ") notitle"
 
 static const struct report_figure figures[] = {
     {"roofline",
      FIGURE_STYLE
      "set title 'GPT-2 on one core: each kind of step beside what the machine allows (measured)'\n"
-     "set xlabel 'operations a byte of memory'\nset ylabel '10^9 operations a second'\nset logscale xy\n"
+     "set xlabel 'operations a byte of memory'\nset ylabel 'GOP/s'\nset termoption noenhanced\nset logscale xy\n"
      "set key inside left top\n"
      "stats 'roofs.csv' skip 1 using (strcol(1) eq '1' && strcol(2) eq 'decode' ? $3 : NaN) name 'read' nooutput\n"
      "stats 'roofs.csv' skip 1 using (strcol(1) eq '1' && strcol(2) eq 'decode' ? $6 : NaN) name 'int8' nooutput\n"
@@ -187,7 +190,7 @@ static const struct report_figure figures[] = {
      "plot (read_max*x < int8_max ? read_max*x : int8_max) with lines lc rgb 'black' lw 1.5 title 'int8 roof', \\\n"
      "  (read_max*x < f32_max ? read_max*x : f32_max) with lines lc rgb 'black' dt 2 lw 1.5 title 'F32 roof', \\\n"
      POINTS("decode", "1", "7", "4") ", \\\n" POINTS("prefill", "2", "4", "230") "\n",
-     "Operations a second of each kind of step against its operations a byte, one rank (measured, medians). Lines: what "
+     "10^9 operations a second (GOP/s) of each kind of step against its operations a byte, one rank (measured, medians). Lines: what "
      "the probed read bandwidth and the peaks of the kernel set's instructions allow. Size: share of the phase's time; "
      "those of at least 2 % are named."},
     {0}};
