@@ -152,15 +152,9 @@ static void put_head(const struct page *p, FILE *out) {
     fputs(p->app->spec.quick ? ", with <code>--quick</code>: fewer points.</p>\n" : ".</p>\n", out);
     fputs("<p class=\"note\">Kinds of number: <b>measured</b> on this machine (medians with an interval and n); "
           "<b>emulated</b> and <b>simulated</b> on described hardware, deterministic, so without an interval; "
-          "<b>estimated</b> in closed form or by a fit. Energy is modelled. Lists of files lie beside this page.</p>\n"
-          "</header>\n<nav aria-label=\"Contents\"><h2>Contents</h2><ol>\n<li><a href=\"#summary\">Summary</a></li>\n",
+          "<b>estimated</b> in closed form or by a fit. Energy is modelled. The files lie beside this page, in a folder for each section.</p>\n"
+          "</header>\n<main>\n",
           out);
-    for (int i = 0; i < p->n; i++) {
-        fprintf(out, "<li><a href=\"#%s\">%s</a>: ", p->section[i].report->name, p->section[i].report->name);
-        html_text(out, p->section[i].report->summary);
-        fputs("</li>\n", out);
-    }
-    fputs("<li><a href=\"#provenance\">Provenance</a></li>\n</ol></nav>\n<main>\n", out);
 }
 
 static void put_failure(const struct told *t, FILE *out) {
@@ -180,6 +174,16 @@ static void put_summary(const struct page *p, FILE *out) {
         fputs("</li>\n", out);
     }
     fputs("</ul></section>\n", out);
+}
+
+static void put_contents(const struct page *p, FILE *out) {
+    fputs("<nav aria-label=\"Contents\"><h2>Contents</h2><ol>\n", out);
+    for (int i = 0; i < p->n; i++) {
+        fprintf(out, "<li><a href=\"#%s\">%s</a>: ", p->section[i].report->name, p->section[i].report->name);
+        html_text(out, p->section[i].report->summary);
+        fputs("</li>\n", out);
+    }
+    fputs("<li><a href=\"#provenance\">Provenance</a></li>\n</ol></nav>\n", out);
 }
 
 static void put_body(const struct section *s, FILE *out) {
@@ -282,6 +286,7 @@ static void put_page(void *user, FILE *out) {
     const struct page *p = user;
     put_head(p, out);
     put_summary(p, out);
+    put_contents(p, out);
     for (int i = 0; i < p->n; i++)
         put_section(p, &p->section[i], out);
     put_foot(p, out);
