@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "html.h"
 
 enum { MOST_COLUMNS = 256 };
 
@@ -217,6 +218,54 @@ int frame_csv(const struct frame *t, FILE *out, struct diag *d) {
     }
     if (!rc) fputs("\r\n", out);
     return rc;
+}
+
+static void put_heads(const struct frame *t, FILE *out) {
+    fputs("<thead><tr>", out);
+    for (int i = 0; i < t->n_columns; i++) {
+        fputs(is_text(t, i) ? "<th scope=\"col\" class=\"text\">" : "<th scope=\"col\">", out);
+        html_text(out, t->column[i].name);
+        if (t->column[i].unit[0]) fputs("<br><small>", out);
+        html_text(out, t->column[i].unit);
+        fputs(t->column[i].unit[0] ? "</small></th>" : "</th>", out);
+    }
+    fputs("</tr></thead>\n<tbody>\n", out);
+}
+
+static void put_row(const struct frame *t, int row, FILE *out) {
+    char buf[64];
+    fputs("<tr>", out);
+    for (int i = 0; i < t->n_columns; i++) {
+        fputs(is_text(t, i) ? "<td class=\"text\">" : "<td>", out);
+        html_text(out, cell_text(t, row, i, buf, sizeof buf));
+        fputs("</td>", out);
+    }
+    fputs("</tr>\n", out);
+}
+
+int frame_html(const struct frame *t, int most_rows, const char *csv, FILE *out, struct diag *d) {
+    int rc = check(t, d);
+    if (rc) return rc;
+    fputs("<h3>", out);
+    html_text(out, t->title);
+    fputs(t->note[0] ? "</h3>\n<p class=\"note\">" : "</h3>\n", out);
+    html_text(out, t->note);
+    fputs(t->note[0] ? "</p>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\""
+                     : "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"",
+          out);
+    html_text(out, t->title);
+    fputs("\"><table>\n", out);
+    put_heads(t, out);
+    for (int r = 0; r < t->n_rows && r < most_rows; r++)
+        put_row(t, r, out);
+    fputs("</tbody></table></div>\n<p class=\"files\">", out);
+    if (t->n_rows > most_rows) fprintf(out, "The first %d of %d rows. All: ", most_rows, t->n_rows);
+    fputs("<a href=\"", out);
+    html_address(out, csv);
+    fputs("\">", out);
+    html_text(out, t->name);
+    fputs(".csv</a></p>\n", out);
+    return 0;
 }
 
 int frame_json(const struct frame *t, json_t **out, struct diag *d) {

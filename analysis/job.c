@@ -1,5 +1,6 @@
 #include "analysis/job.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,7 +31,6 @@ static void become(int ranks, int n_words, const char *const *words, int out, FI
 static void first_words(FILE *err, int status, char *out, size_t cap) {
     char line[512];
     snprintf(out, cap, "ended with status %d without a word", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) snprintf(out, cap, "mpirun is not there");
     rewind(err);
     for (int first = 1; fgets(line, sizeof line, err);) {
         int own = !strncmp(line, "northwall: ", 11) && strncmp(line, "northwall: note", 15);
@@ -54,7 +54,11 @@ static int run(json_t **o, int ranks, int n_words, const char *const *words, int
     if (in) fclose(in);
     if (pid > 0) waitpid(pid, &status, 0);
     if (pid > 0 && status == 0 && (!o || *o)) return 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        return diag_set(d, ERR_UNSUPPORTED, "mpirun is not there: install Open MPI, or add it to PATH");
     first_words(err, status, why, sizeof why);
+    if (strstr(why, "run as root"))
+        return diag_set(d, ERR_INTERNAL, "mpirun refuses root: eval \"$(./quickstart env)\" in the source folder lets it");
     return diag_set(d, ERR_INTERNAL, "%s", why);
 }
 
@@ -67,4 +71,27 @@ int job_json(json_t **out, int ranks, int n_words, const char *const *words, str
     int rc = pipe(pair) ? diag_set(d, ERR_IO, "no pipe") : run(out, ranks, n_words, words, pair, err, d);
     fclose(err);
     return rc;
+}
+
+char *job_command(int ranks, int n_words, const char *const *words) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./=:,+@%";
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return NULL;
+    if (ranks) fprintf(out, "mpirun -n %d ", ranks);
+    fputs("northwall", out);
+    for (int i = 0; i < n_words; i++) {
+        int quoted = !words[i][0] || words[i][strspn(words[i], plain)];
+        fputs(quoted ? " '" : " ", out);
+        for (const char *c = words[i]; *c; c++)
+            fputs(*c == '\'' ? "'\\''" : (char[]){*c, 0}, out);
+        if (quoted) fputc('\'', out);
+    }
+    return fclose(out) ? NULL : text;
+}
+
+double job_number(const json_t *o, const char *key) {
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
 }

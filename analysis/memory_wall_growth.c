@@ -263,6 +263,15 @@ int wall_gap(const struct memory_wall *w, int i, struct trend_slope *out) {
     return rc;
 }
 
+/* Of FLOP/s over DRAM, 2024; and DRAM over links a lane. */
+static void say_gap(struct memory_wall *w, int i, const struct trend_slope *g) {
+    if (i != 0 && i != 5) return;
+    report_say(w->page, "%s: the gap grows %.2f times in two years [%.2f, %.2f]%s (fit of the published points, 95 %% by "
+                        "bootstrap).",
+               wall_gaps[i].text, g->is, g->low, g->high,
+               g->low > 1 || g->high < 1 ? "" : ", which these points do not tell from none");
+}
+
 static int show_gaps(struct memory_wall *w) {
     struct frame *t = report_table(w->page, "gaps", "How the gaps grow in two years",
                                    "Ratio of the two growths; 95 % by bootstrap of the difference of slopes (2,000 "
@@ -284,6 +293,7 @@ static int show_gaps(struct memory_wall *w) {
         frame_number(t, g.is > 1 ? 24 * log(2) / log(g.is) : NAN);
         frame_text(t, "%s", g.low > 1 || g.high < 1 ? "yes" : "no");
         frame_end_row(t);
+        say_gap(w, i, &g);
     }
     return rc;
 }

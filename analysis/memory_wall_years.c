@@ -182,13 +182,14 @@ static void year_columns(struct frame *t) {
     frame_column(t, "kind", "", 0);
 }
 
-static void frame_year(struct frame *t, double years) {
+static const char *year_text(char *buf, size_t cap, double years) {
     if (years == 0)
-        frame_text(t, "already");
+        snprintf(buf, cap, "already");
     else if (isinf(years))
-        frame_text(t, "after %d", FIRST_YEAR + YEARS);
+        snprintf(buf, cap, "after %d", FIRST_YEAR + YEARS);
     else
-        frame_text(t, "%.1f", FIRST_YEAR + years);
+        snprintf(buf, cap, "%.1f", FIRST_YEAR + years);
+    return buf;
 }
 
 static int compare(const void *a, const void *b) {
@@ -199,6 +200,7 @@ static int compare(const void *a, const void *b) {
 /* By order statistics: some draws have no year. */
 static void add_crossing(struct frame *t, const struct future *f) {
     double years[DRAWS];
+    char when[16], low[16], high[16];
     int within = 0;
     for (int n = 0; n < DRAWS; n++) {
         years[n] = crossing(f->drawn[n]);
@@ -207,11 +209,16 @@ static void add_crossing(struct frame *t, const struct future *f) {
     qsort(years, DRAWS, sizeof *years, compare);
     frame_text(t, "%s", f->s->text);
     frame_number(t, f->s->users);
-    frame_year(t, crossing(f->year));
-    frame_year(t, years[DRAWS / 40]);
-    frame_year(t, years[DRAWS - 1 - DRAWS / 40]);
+    frame_text(t, "%s", year_text(when, sizeof when, crossing(f->year)));
+    frame_text(t, "%s", year_text(low, sizeof low, years[DRAWS / 40]));
+    frame_text(t, "%s", year_text(high, sizeof high, years[DRAWS - 1 - DRAWS / 40]));
     frame_number(t, 100.0 * within / DRAWS);
     frame_end_row(t);
+    if (f->s->links == WALL_DEVICE_LINK && !f->s->latency)
+        report_say(f->w->page, "Should cards and links go on to grow as fitted, links take longer than memory in a token "
+                               "of llama3-70b on eight H100 (tp8, users: %d) in: %s [%s, %s] (extrapolated; 95 %% of %d "
+                               "draws).",
+                   f->s->users, when, low, high, DRAWS);
 }
 
 int wall_years(struct memory_wall *w) {

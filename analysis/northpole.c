@@ -21,6 +21,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     n->app = app;
     n->page = page;
     n->d = d;
+    n->step = app->spec.quick ? 2 : 1;
     int rc = case_cluster(&n->described, "northpole-16", d);
     if (!rc) rc = northpole_fit(n);
     if (!rc) rc = northpole_sweep(n);

@@ -30,6 +30,7 @@ struct northpole {
     struct virtual_summary at;
     struct northpole_fit fit[NORTHPOLE_MOST_FITS];
     int n_fits;
+    int step; /* through the points of a sweep: 1, with --quick 2 */
 };
 
 /* The paper's run on a cluster. */

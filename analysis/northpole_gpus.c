@@ -196,7 +196,7 @@ static int show_points(struct gpus *g) {
     frame_column(t, "model", "tok/s/card", 5);
     frame_column(t, "off by", "%", 2);
     frame_column(t, "model", "ms/token", 4);
-    for (int i = 0; i < 3 && !rc; i++)
+    for (int i = g->n->step > 1 ? 2 : 0; i < 3 && !rc; i++)
         rc = add_points(g, t, memory[i]);
     return rc;
 }
@@ -271,7 +271,7 @@ static void add_curve_point(struct frame *t, const char *name, int cards, int ba
 
 static int add_curve(struct gpus *g, struct frame *t, const struct gpu *u, int cards) {
     static const int batch[] = {1, 2, 4, 8, 16, 32, 64, 128};
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i += g->n->step) {
         struct study_case on = northpole_serving(&u->served, cards, batch[i]);
         struct virtual_summary s;
         struct diag own = {0};

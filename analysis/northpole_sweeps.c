@@ -107,7 +107,7 @@ static int sweep_micro(struct northpole *n) {
     frame_column(t, "micro-batches", "", 3);
     frame_column(t, "over stages", "", 2);
     northpole_columns(n, t, "tok/s");
-    for (size_t i = 0; i < sizeof micro / sizeof *micro && !rc; i++) {
+    for (size_t i = 0; i < sizeof micro / sizeof *micro && !rc; i += (size_t)n->step) {
         struct northpole_ask ask = northpole_micro_batches(micro[i]);
         frame_number(t, micro[i]);
         frame_number(t, micro[i] / (double)NORTHPOLE_STAGES);
@@ -146,7 +146,7 @@ static int sweep_users(struct northpole *n) {
     frame_column(t, "users", "", 4);
     frame_column(t, "micro-batches", "", 4);
     northpole_columns(n, t, "ms/token");
-    for (size_t i = 0; i < sizeof users / sizeof *users && !rc; i++) {
+    for (size_t i = 0; i < sizeof users / sizeof *users && !rc; i += (size_t)n->step) {
         struct northpole_ask ask = {.on = northpole_case(NULL), .what = NORTHPOLE_LATENCY};
         if (i && users[i] == users[i - 1]) continue;
         ask.on.users = users[i];
@@ -170,7 +170,7 @@ static int sweep_change(struct northpole *n, struct frame *t, void (*change)(str
     frame_column(t, "change", "", 0);
     frame_column(t, "factor", "", 4);
     northpole_columns(n, t, "ms/token");
-    for (int i = 0; i < n_steps && !rc; i++) {
+    for (int i = 0; i < n_steps && !rc; i += n->step) {
         struct northpole_ask ask = {northpole_case(NULL), change, step[i].x, NORTHPOLE_LATENCY, 0};
         frame_text(t, "%s", step[i].text);
         frame_number(t, step[i].x);
@@ -205,7 +205,7 @@ static int sweep_cliff(struct northpole *n) {
     frame_column(t, "context", "", 4);
     frame_column(t, "layer and caches", "", 0);
     northpole_columns(n, t, "ms/token");
-    for (size_t i = 0; i < sizeof context / sizeof *context && !rc; i++) {
+    for (size_t i = 0; i < (n->step > 1 ? 5 : sizeof context / sizeof *context) && !rc; i += (size_t)n->step) {
         struct northpole_ask ask = {.on = northpole_case(NULL), .what = NORTHPOLE_LATENCY};
         struct study_case alone = northpole_case(&n->described);
         struct virtual_summary s;

@@ -109,51 +109,104 @@ int report_folder(const char *folder, struct diag *d) {
                     strerror(errno == EEXIST ? ENOTDIR : errno));
 }
 
-/* The commands name files of the folder without it: gnuplot gets a `cd` in front. */
-static char *with_folder(const char *folder, const char *commands) {
-    char *text = NULL, quoted[1024];
-    size_t n = 0;
-    for (const char *c = folder; *c && n + 2 < sizeof quoted; c++) {
-        if (*c == '\'') quoted[n++] = '\'';
-        quoted[n++] = *c;
-    }
-    quoted[n] = 0;
-    return asprintf(&text, "cd '%s'\nset terminal svg size 900,600 font 'sans,14' background 'white'\n%s", quoted,
-                    commands) < 0
-               ? NULL
-               : text;
+static const struct terminal {
+    const char *ending, *set;
+} terminals[] = {{"svg", "svg size 900,600 font 'sans,14' background 'white'"},
+                 {"pdf", "pdfcairo size 9in,6in font 'sans,14'"},
+                 {"png", "pngcairo size 1350,900 font 'sans,16'"}};
+enum { TERMINALS = sizeof terminals / sizeof *terminals };
+
+/* The commands name files of the folder without it: gnuplot gets a `cd` in front. NULL: no temporary file. */
+static FILE *commands_for(const char *folder, const char *terminal, const char *commands) {
+    FILE *out = tmpfile();
+    if (!out) return NULL;
+    fputs("cd '", out);
+    for (const char *c = folder; *c; c++)
+        fputs(*c == '\'' ? "''" : (char[]){*c, 0}, out);
+    fprintf(out, "'\nset terminal %s\n%s", terminal, commands);
+    rewind(out);
+    return out;
 }
 
-static int write_figure(const struct report_figure *f, const char *folder, int *drawn, struct diag *d) {
+/* gnuplot may be without a terminal, or not be there. */
+static int can_draw(const struct terminal *t) {
+    FILE *commands = commands_for(".", t->set, "");
+    int rc = commands ? gnuplot_run(commands, NULL) : -1;
+    if (commands) fclose(commands);
+    return rc == 0;
+}
+
+static int draw(const struct report_figure *f, const char *folder, const struct terminal *t, struct diag *d) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s.gp", folder, f->name);
-    int rc = text_write_file(path, put_text, (void *)(uintptr_t)f->commands, d);
-    if (rc || gnuplot_run(NULL, NULL) != 0) return rc;
-    struct picture p = {tmpfile(), 0};
-    char *text = with_folder(folder, f->commands);
-    if (!p.commands || !text || fputs(text, p.commands) == EOF)
-        rc = diag_set(d, ERR_IO, "%.200s: no temporary file for gnuplot", path);
-    snprintf(path, sizeof path, "%s/%s.svg", folder, f->name);
-    if (!rc) rc = text_write_file(path, put_picture, &p, d);
+    struct picture p = {commands_for(folder, t->set, f->commands), 0};
+    snprintf(path, sizeof path, "%s/%s.%s", folder, f->name, t->ending);
+    int rc = p.commands ? text_write_file(path, put_picture, &p, d)
+                        : diag_set(d, ERR_IO, "%.200s: no temporary file for gnuplot", path);
     if (!rc && p.failed) rc = diag_set(d, ERR_INTERNAL, "%.200s: gnuplot did not draw it", path);
-    *drawn += !rc;
-    free(text);
     if (p.commands) fclose(p.commands);
     return rc;
 }
 
-int report_write(const struct report *r, const struct report_page *page, const char *folder, int *drawn,
-                 struct diag *d) {
+static int write_figures(const struct report *r, const char *folder, int *drawn, struct diag *d) {
+    char path[4096];
+    int can[TERMINALS], rc = 0;
+    for (int i = 0; i < TERMINALS && r->figures; i++)
+        can[i] = can_draw(&terminals[i]);
+    for (const struct report_figure *f = r->figures; f && f->name && !rc; f++) {
+        snprintf(path, sizeof path, "%s/%s.gp", folder, f->name);
+        rc = text_write_file(path, put_text, (void *)(uintptr_t)f->commands, d);
+        for (int i = 0; i < TERMINALS && !rc; i++)
+            if (can[i]) rc = draw(f, folder, &terminals[i], d);
+        *drawn += !rc && can[0];
+    }
+    return rc;
+}
+
+static int write_tables(const struct report_page *page, const char *folder, struct diag *d) {
     char path[4096];
     int rc = check(page, d);
-    *drawn = 0;
     for (int i = 0; i < page->n && !rc; i++) {
         struct csv csv = {page->table[i], 0, d};
         snprintf(path, sizeof path, "%s/%s.csv", folder, frame_name(page->table[i]));
         rc = text_write_file(path, put_csv, &csv, d);
         if (!rc) rc = csv.rc;
     }
+    return rc;
+}
+
+int report_write(const struct report *r, const struct report_page *page, const char *folder, int *drawn,
+                 struct diag *d) {
+    int rc = write_tables(page, folder, d);
+    *drawn = 0;
+    return rc ? rc : write_figures(r, folder, drawn, d);
+}
+
+/* ---- in letters ---- */
+
+static int draw_letters(const struct report_figure *f, const char *folder, int columns, FILE *out, struct diag *d) {
+    char terminal[64];
+    snprintf(terminal, sizeof terminal, "dumb nofeed mono size %d,%d", columns, columns < 100 ? 30 : 36);
+    FILE *commands = commands_for(folder, terminal, f->commands);
+    if (!commands) return diag_set(d, ERR_IO, "%s: no temporary file for gnuplot", f->name);
+    fprintf(out, "\n%s: %s\n", f->name, f->caption ? f->caption : "");
+    fflush(out);
+    int rc = gnuplot_run(commands, out) ? diag_set(d, ERR_INTERNAL, "%s: gnuplot did not draw it", f->name) : 0;
+    fclose(commands);
+    return rc;
+}
+
+int report_plot(const struct report *r, const struct report_page *page, int columns, FILE *out, struct diag *d) {
+    char folder[] = "/tmp/northwall-XXXXXX", path[4096];
+    if (gnuplot_run(NULL, NULL))
+        return diag_set(d, ERR_UNSUPPORTED, "--plot: gnuplot is not installed: the tables above have the numbers");
+    if (!mkdtemp(folder)) return diag_set(d, ERR_IO, "--plot: no temporary folder: %s", strerror(errno));
+    int rc = write_tables(page, folder, d);
     for (const struct report_figure *f = r->figures; f && f->name && !rc; f++)
-        rc = write_figure(f, folder, drawn, d);
+        rc = draw_letters(f, folder, columns, out, d);
+    for (int i = 0; i < page->n; i++) {
+        snprintf(path, sizeof path, "%s/%s.csv", folder, frame_name(page->table[i]));
+        unlink(path);
+    }
+    rmdir(folder);
     return rc;
 }

@@ -4,27 +4,16 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "analysis/job.h"
 #include "analysis/parameter.h"
+#include "analysis/provenance.h"
 #include "analysis/sweep_run.h"
 #include "dist/setup.h"
 #include "dist/sim_job.h"
 #include "dist/virtual_report.h"
 
 /* ---- what all results have ---- */
-
-static int put_shell_word(FILE *out, const char *word) {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./=:,+@%";
-    if (*word && strspn(word, plain) == strlen(word)) return fputs(word, out);
-    fputc('\'', out);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, 0}, out);
-    return fputc('\'', out);
-}
 
 /* mpirun -n: --cards, or what the strategy takes; 0: neither says. */
 static int ranks_of(const struct sweep_point *p) {
@@ -40,50 +29,8 @@ int sweep_is_job(const struct sweep_point *p) {
 }
 
 char *sweep_command(const struct sweep_point *p) {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) return NULL;
-    if (sweep_is_job(p)) fprintf(out, "mpirun -n %d ", ranks_of(p) ? ranks_of(p) : 1);
-    fputs("northwall", out);
-    for (int i = 0; i < p->n_words; i++) {
-        fputc(' ', out);
-        put_shell_word(out, p->word[i]);
-    }
-    return fclose(out) ? NULL : text;
-}
-
-static const char *compiler(void) {
-#ifdef __clang__
-    return "clang " __clang_version__;
-#else
-    return "gcc " __VERSION__;
-#endif
-}
-
-/* "AMD EPYC 7B13, 2 CPUs" */
-static const char *machine(void) {
-    static char text[128];
-    char line[256];
-    struct utsname u;
-    FILE *f = text[0] ? NULL : fopen("/proc/cpuinfo", "r");
-    while (f && !text[0] && fgets(line, sizeof line, f))
-        if (!strncmp(line, "model name", 10) && strchr(line, ':'))
-            snprintf(text, sizeof text, "%.*s", (int)strcspn(strchr(line, ':') + 2, "\n"), strchr(line, ':') + 2);
-    if (f) fclose(f);
-    if (!text[0]) snprintf(text, sizeof text, "%s", uname(&u) ? "unknown" : u.machine);
-    if (!strstr(text, " CPUs"))
-        snprintf(text + strlen(text), sizeof text - strlen(text), ", %ld CPUs", sysconf(_SC_NPROCESSORS_ONLN));
-    return text;
-}
-
-/* The first line of `mpirun --version`. */
-static const char *mpi(void) {
-    static char text[96];
-    FILE *f = text[0] ? NULL : popen("mpirun --version 2>/dev/null", "r");
-    if (f && fgets(text, sizeof text, f)) text[strcspn(text, "\n")] = 0;
-    if (f) pclose(f);
-    return text[0] ? text : "unknown";
+    int ranks = ranks_of(p) ? ranks_of(p) : 1;
+    return job_command(sweep_is_job(p) ? ranks : 0, p->n_words, p->word);
 }
 
 /* ---- values ---- */
@@ -422,11 +369,8 @@ int sweep_keep(struct results *r, const struct sweep_point *p, const struct swee
     static const char *const kinds[] = {"estimated", "simulated", "measured", "emulated"}; /* enum sweep_engine */
     static const char equal[] = "tokens and logits equal those of one rank";
     char now[32], hash[3][20], *command = sweep_command(p);
-    time_t t = time(NULL);
-    struct tm tm;
-    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
     struct result row = {.text = {[RESULT_POINT] = hash_text(hash[0], p->hash),
-                                  [RESULT_TIME] = now,
+                                  [RESULT_TIME] = provenance_time(now, sizeof now),
                                   [RESULT_STATUS] = o->reason[0] ? "failed" : "ok",
                                   [RESULT_REASON] = o->reason[0] ? o->reason : NULL,
                                   [RESULT_KIND] = kinds[p->engine],
@@ -435,11 +379,11 @@ int sweep_keep(struct results *r, const struct sweep_point *p, const struct swee
                                   [RESULT_PLAN_HASH] = hash_text(hash[2], o->plan_hash),
                                   [RESULT_VERIFIED] = o->verified ? equal : NULL,
                                   [RESULT_PROGRAM] = "northwall " NW_VERSION,
-                                  [RESULT_COMPILER] = compiler(),
-                                  [RESULT_MPI] = sweep_is_job(p) ? mpi() : NULL,
+                                  [RESULT_COMPILER] = provenance_compiler(),
+                                  [RESULT_MPI] = sweep_is_job(p) ? provenance_mpi() : NULL,
                                   [RESULT_SQLITE] = results_library(),
                                   [RESULT_GSL] = gsl_version,
-                                  [RESULT_MACHINE] = machine()},
+                                  [RESULT_MACHINE] = provenance_machine()},
                          .oversubscription = o->oversubscription};
     int rc = command ? add_outcome(r, &row, p, o, added, d) : diag_set(d, ERR_MEMORY, "no memory for a result");
     free(command);

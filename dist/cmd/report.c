@@ -2,6 +2,8 @@
 #include "analysis/report.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -11,15 +13,22 @@ static const struct report *find(const char *name) {
     return NULL;
 }
 
+static int plot(const struct app *app, const struct report *r, const struct report_page *page, struct diag *d) {
+    struct winsize w;
+    int columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || w.ws_col < 40 ? 100 : w.ws_col;
+    return opts_given(&app->spec, "plot") ? report_plot(r, page, columns, stdout, d) : 0;
+}
+
 static int make(const struct app *app, const struct report *r, struct diag *d) {
     struct report_page page = {0};
     int drawn = 0, rc = app->spec.out ? report_folder(app->spec.out, d) : 0;
     if (!rc) rc = r->make(&page, app, d);
     if (!rc && app->spec.out) rc = report_write(r, &page, app->spec.out, &drawn, d);
     if (!rc) rc = report_print(r, &page, stdout, app->spec.json, d);
+    if (!rc) rc = plot(app, r, &page, d);
     if (!rc && app->spec.out)
         fprintf(app->spec.json ? stderr : stdout, "\n%s: %d tables (CSV), %d figures%s\n", app->spec.out, page.n, drawn,
-                drawn ? " (SVG)" : ": gnuplot is not installed; their commands are the .gp files");
+                drawn ? " (SVG, PDF, PNG)" : ": gnuplot is not installed; their commands are the .gp files");
     report_page_fini(&page);
     return rc;
 }
@@ -32,53 +41,63 @@ static int check_measure(struct app *app, struct diag *d) {
     return app_bind(app, d);
 }
 
+/* One page of all. */
+static int make_all(const struct app *app, struct diag *d) {
+    if (!app->spec.out) return diag_set(d, ERR_USAGE, "report of everything: where to? Give --out FOLDER, or a name");
+    if (app->size > 1) return diag_set(d, ERR_USAGE, "report starts its ranks itself: run it without mpirun");
+    return report_all(app, d);
+}
+
 static int run(struct app *app, struct diag *d) {
-    char known[128];
-    const char *name = app->spec.n_args ? app->spec.args[0] : NULL;
-    const struct report *r = find(name);
+    char known[256];
+    const struct report *r = find(app->spec.args[0]);
+    if (!app->spec.n_args) return make_all(app, d);
     if (!r)
-        return diag_set(d, ERR_USAGE, "report %.40s: there are %s", name ? name : "what?",
+        return diag_set(d, ERR_USAGE, "report %.40s: there are %s", app->spec.args[0],
                         text_names(known, sizeof known, (const void *const *)reports));
+    if (app->spec.plot && app->spec.plot[0])
+        return diag_set(d, ERR_USAGE, "report --plot %.40s: draws to the terminal; files: --out FOLDER",
+                        app->spec.plot);
+    if (r->measures && app->size > 1)
+        return diag_set(d, ERR_USAGE, "report %s starts its ranks itself: run it without mpirun", r->name);
     int rc = check_measure(app, d);
     return rc || app->rank ? rc : make(app, r, d);
 }
 
 static const struct cmd_mode modes[] = {
-    {"report northpole", ""},
-    {"report memory-wall", "measure repeat threads ctx bind"},
-    {"report maps", ""},
-    {"report scaling", ""},
-    {"report design", ""},
+    {"report", "jobs"},
+    {"report NAME", "plot json"},
+    {"report memory-wall", "plot json measure repeat threads ctx bind"},
     {0},
 };
 
 static int mode(const struct run_spec *s) {
-    for (int i = 0; s->n_args && modes[i].name; i++)
-        if (!strcmp(modes[i].name + strlen("report "), s->args[0])) return i;
-    return -1;
+    return !s->n_args ? 0 : strcmp(s->args[0], "memory-wall") ? 1 : 2;
 }
 
 const struct cmd cmd_report = {
     .name = "report",
-    .summary = "publications beside the model: what is input, fitted, identity, prediction",
-    .usage = "northpole [--quick] [--out FOLDER] [--json]\n"
-             "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--quick] [--out "
-             "FOLDER]\n"
-             "                                      [--json]\n"
-             "       northwall report maps [--quick] [--out FOLDER] [--json]",
-    .options = "out quick json",
+    .summary = "what the studies found: a page of all, or one beside the publications it is about",
+    .usage = "--out FOLDER [--quick] [--jobs N]\n"
+             "       northwall report NAME [--quick] [--out FOLDER] [--plot] [--json]\n"
+             "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] ...",
+    .options = "out quick",
     .modes = modes,
     .mode = mode,
+    .bare = "plot",
     .notes =
+        "Without a name: every report (northwall list), each into FOLDER/NAME, and FOLDER/index.html, one page of all\n"
+        "that needs no other file. Those that measure run first and alone (they start mpirun themselves), the others\n"
+        "--jobs at once. A report that fails leaves a section that says why; the exit status is that of the first,\n"
+        "except where something is merely not installed (mpirun).\n\n"
         "northpole simulates the system of the HPEC 2024 paper, fits each number that is not published alone to the\n"
         "throughput, and shows where the fits part; then the GPUs it is compared with.\n\n"
         "memory-wall fits the points of AI and Memory Wall (2021, 2024) beside the printed rates, counts operations\n"
         "and bytes of BERT and GPT-2, checks what is said to help, and goes on for ten years. --measure runs the\n"
         "three models too, texts of up to --ctx tokens (4096): minutes.\n\n"
-        "maps finds which of pipeline, tensor and hybrid sharding is best over memory x link bandwidth, for time and "
-        "for\n"
-        "energy a token, what binds there, and how sure the boundaries are.\n\n"
-        "--out writes each table as CSV and draws the figures.",
+        "maps finds which of pipeline, tensor and hybrid sharding is best over memory x link bandwidth, for time and\n"
+        "for energy a token, what binds there, and how sure the boundaries are.\n\n"
+        "--out writes each table as CSV and draws the figures; --plot draws them in letters, on the terminal.",
     .max_args = 1,
     .run = run,
 };

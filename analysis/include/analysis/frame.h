@@ -1,11 +1,11 @@
-/* frame.h - data frames: results as rows: the same for a terminal, as CSV, and as JSON.
+/* frame.h - data frames: results as rows: the same for a terminal, as CSV, as JSON, and as HTML.
  *
  *   struct frame *t = frame_new("gpus", "GPUs of the 2024 serving stack", "");
  *   frame_column(t, "latency", "ms/token", 3);
  *   frame_text(t, "L4"); frame_number(t, 46.3); frame_end_row(t);
  *
- * Cells are added from left to right. A failure (no memory) is remembered, and told by frame_print, frame_csv and
- * frame_json. All functions are local. */
+ * Cells are added from left to right. A failure (no memory) is remembered, and told by what prints or writes. All
+ * functions are local. */
 #ifndef ANALYSIS_FRAME_H
 #define ANALYSIS_FRAME_H
 
@@ -33,6 +33,8 @@ const char *frame_name(const struct frame *t);
 /* All return 0, or ERR_MEMORY where a cell was lost. */
 int frame_print(const struct frame *t, int most_rows, FILE *out, struct diag *d); /* says how many it leaves out */
 int frame_csv(const struct frame *t, FILE *out, struct diag *d); /* RFC 4180; the header is "name [unit]" */
+/* Title, note, and the first rows in a box of their own that scrolls; csv: the file that has all, as an address. */
+int frame_html(const struct frame *t, int most_rows, const char *csv, FILE *out, struct diag *d);
 int frame_json(const struct frame *t, json_t **out,
                struct diag *d); /* {"title", "note", "rows": [{"name unit": ...}]} */
 

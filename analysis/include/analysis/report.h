@@ -24,6 +24,7 @@ struct report_page {
 struct report {
     const char *name; /* "northpole" */
     const char *summary, *text; /* a line; what stands above the tables */
+    int measures; /* times of this machine: nothing else may run meanwhile */
     /* Fills in the page, whose tables the caller frees. Local. */
     int (*make)(struct report_page *page, const struct app *app, struct diag *d);
     /* Figures, as gnuplot commands that read the CSV files of the page's tables; ended by a row without name. NULL:
@@ -44,10 +45,21 @@ void report_say(struct report_page *page, const char *fmt, ...) __attribute__((f
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d);
 /* Makes the folder of --out, if it is not there. ERR_IO. */
 int report_folder(const char *folder, struct diag *d);
-/* Writes NAME.csv for each table, NAME.gp and, where gnuplot is installed, NAME.svg for each figure into a folder.
- * *drawn: pictures written. ERR_IO. */
+/* Writes NAME.csv for each table, and for each figure NAME.gp and, where gnuplot is installed, NAME.svg (with its Cairo
+ * terminals also NAME.pdf and NAME.png) into a folder. *drawn: figures drawn. ERR_IO. */
 int report_write(const struct report *r, const struct report_page *page, const char *folder, int *drawn,
                  struct diag *d);
+/* Draws the figures in letters, for a terminal of so many columns. ERR_UNSUPPORTED: gnuplot is not installed. */
+int report_plot(const struct report *r, const struct report_page *page, int columns, FILE *out, struct diag *d);
+/* The report as a section of an HTML page beside the folder NAME that report_write has filled; folder: its path. */
+int report_section(const struct report *r, const struct report_page *page, const char *folder, FILE *out,
+                   struct diag *d);
 void report_page_fini(struct report_page *page);
+
+/* Makes all reports: --out/NAME/ with the files of each, and --out/index.html, a page of all that needs no other file.
+ * Reports that measure come first, one at a time; the others --jobs at once. Each is made by a process of its own: one
+ * that fails leaves a section that says why, and its error is returned once the page is written; not so what is merely
+ * not installed (ERR_UNSUPPORTED). ERR_INTERRUPTED: without a page. Progress goes to stderr. Local. */
+int report_all(const struct app *app, struct diag *d);
 
 #endif
