@@ -119,25 +119,39 @@ static int read_peer(struct timer *t, int r, struct ref operand, uint64_t k) {
     return 1;
 }
 
-void coll_spend(const struct coll *c, const struct work *w, struct net_clock *clock, const struct net *net) {
+/* 0 bytes: none. */
+static struct coll_event own_work(const struct coll *c, const struct work *w) {
     uint64_t bytes = w->count * c->sizes.elem;
     switch (w->op) {
-    case INST_REDUCE: net_reduce(clock, net, bytes); break;
+    case INST_REDUCE: return (struct coll_event){COLL_REDUCES, 0, bytes};
     case INST_COPY:
-    case INST_COPY_CODE: net_copy(clock, net, w->count); break;
-    case INST_FILL: net_copy(clock, net, bytes); break;
-    case INST_ACCUMULATE:
-        net_codec(clock, net, bytes);
-        net_reduce(clock, net, bytes);
-        break;
+    case INST_COPY_CODE: return (struct coll_event){COLL_COPIES, 0, w->count};
+    case INST_FILL: return (struct coll_event){COLL_COPIES, 0, bytes};
+    case INST_ACCUMULATE: return (struct coll_event){COLL_ACCUMULATES, 0, bytes};
     case INST_ENCODE:
-    case INST_DECODE: net_codec(clock, net, bytes); break;
+    case INST_DECODE: return (struct coll_event){COLL_CODES, 0, bytes};
     case INST_SEND:
-    case INST_RECV:
-        if (w->a.area == AREA_STAGE) net_copy(clock, net, w->count);
-        break;
-    default: break;
+    case INST_RECV: return (struct coll_event){COLL_COPIES, 0, w->a.area == AREA_STAGE ? w->count : 0};
+    default: return (struct coll_event){COLL_COPIES, 0, 0};
     }
+}
+
+uint64_t coll_event_ps(const struct coll_event *e, const struct net *net, enum net_share *share) {
+    *share = e->doing == COLL_COPIES ? NET_MEMORY : NET_COMPUTE;
+    switch (e->doing) {
+    case COLL_REDUCES: return pico_of(e->bytes, net->gamma);
+    case COLL_COPIES: return pico_of(e->bytes, net->copy);
+    case COLL_CODES: return pico_of(e->bytes, net->codec);
+    case COLL_ACCUMULATES: return pico_add(pico_of(e->bytes, net->codec), pico_of(e->bytes, net->gamma));
+    default: return 0;
+    }
+}
+
+void coll_spend(const struct coll *c, const struct work *w, struct net_clock *clock, const struct net *net) {
+    struct coll_event e = own_work(c, w);
+    enum net_share share;
+    uint64_t ps = coll_event_ps(&e, net, &share);
+    net_spend(clock, share, ps);
 }
 
 /* What lies with peers is read in place; such a copy is that reading. */
@@ -265,22 +279,15 @@ int sched_price(const struct sched *ranks, const struct coll_shape *shape, const
 
 /* ---- one rank's part ---- */
 
-static void add_spent(struct coll_event **at, const struct coll *c, const struct work *w, const struct net *net) {
-    struct net_clock clock = {0};
-    coll_spend(c, w, &clock, net);
-    for (int s = 0; s < NET_SHARES; s++)
-        if (clock.now.share[s]) *(*at)++ = (struct coll_event){COLL_SPENDS, (enum net_share)s, 0, clock.now.share[s]};
-}
-
 /* Staging is before a send, and behind a receive. */
-static void add_events(struct coll_event **at, const struct coll *c, const struct work *w, const struct net *net) {
-    if (w->op == INST_RECV) *(*at)++ = (struct coll_event){COLL_RECEIVES, 0, w->peer, w->count};
-    add_spent(at, c, w, net);
-    if (w->op == INST_SEND) *(*at)++ = (struct coll_event){COLL_SENDS, 0, w->peer, w->count};
+static void add_events(struct coll_event **at, const struct coll *c, const struct work *w) {
+    const struct coll_event own = own_work(c, w);
+    if (w->op == INST_RECV) *(*at)++ = (struct coll_event){COLL_RECEIVES, w->peer, w->count};
+    if (own.bytes) *(*at)++ = own;
+    if (w->op == INST_SEND) *(*at)++ = (struct coll_event){COLL_SENDS, w->peer, w->count};
 }
 
-int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct net *net, struct coll_event **out,
-                int *count, struct diag *d) {
+int coll_events(const struct coll_spec *spec, int rank, size_t n, struct coll_event **out, int *count, struct diag *d) {
     struct coll c = {0};
     struct sched s = {0};
     struct coll_choice choice;
@@ -290,12 +297,12 @@ int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct n
     if (code == 0) code = sched_build(&s, &choice, spec->kind, &spec->shape, rank, d);
     if (code == 0 && spec->wire) code = sched_make_lossy(&s, &choice, d);
     if (code == 0) code = dry_init(&c, &s, NULL, NULL, &sizes, d);
-    struct coll_event *at = code ? NULL : malloc((3 * (size_t)c.n_work + 1) * sizeof *at);
+    struct coll_event *at = code ? NULL : malloc((2 * (size_t)c.n_work + 1) * sizeof *at);
     if (code == 0 && !at) code = diag_set(d, ERR_MEMORY, "no memory for the events of a collective");
     if (code == 0) {
         *out = at;
         for (int i = 0; i < c.n_work; i++)
-            add_events(&at, &c, &c.work[i], net);
+            add_events(&at, &c, &c.work[i]);
         *count = (int)(at - *out);
     }
     dry_fini(&c);
@@ -311,10 +318,10 @@ int coll_gather_events(int rank, int size, size_t bytes, struct coll_event *out)
         int head = size - rank < count ? size - rank : count;
         int their_head = size - theirs < count ? size - theirs : count;
         int to = (rank - have + size) % size;
-        out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)head * bytes};
-        if (head < count) out[n++] = (struct coll_event){COLL_SENDS, 0, to, (uint64_t)(count - head) * bytes};
-        out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
-        if (their_head < count) out[n++] = (struct coll_event){COLL_RECEIVES, 0, theirs, 0};
+        out[n++] = (struct coll_event){COLL_SENDS, to, (uint64_t)head * bytes};
+        if (head < count) out[n++] = (struct coll_event){COLL_SENDS, to, (uint64_t)(count - head) * bytes};
+        out[n++] = (struct coll_event){COLL_RECEIVES, theirs, 0};
+        if (their_head < count) out[n++] = (struct coll_event){COLL_RECEIVES, theirs, 0};
     }
     return n;
 }

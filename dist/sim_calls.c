@@ -2,67 +2,14 @@
 
 #include <stdlib.h>
 
-/* ---- events ---- */
-
-static int make_events(const struct sim_calls *c, int rank, struct sim_events *e, struct diag *d) {
-    static const enum step_kind step[QUEUE_KINDS] = {
-        [Q_ATTN] = STEP_ATTN_REDUCE, [Q_FFN] = STEP_FFN_REDUCE, [Q_MERGE] = STEP_ATTN_MERGE};
-    const struct plan_rank *me = &c->p->ranks[rank];
-    if (e->kind == Q_GATHER) {
-        e->event = malloc(COLL_GATHER_EVENTS * sizeof *e->event);
-        if (!e->event) return diag_set(d, ERR_MEMORY, "no memory for an all-gather");
-        e->count = coll_gather_events(me->tp_index, c->p->stages[me->stage].size, e->n, e->event);
-        return 0;
-    }
-    struct coll_spec spec;
-    plan_coll(c->p, rank, step[e->kind], &spec);
-    int at = e->kind == Q_MERGE ? me->tp_index % c->p->strategy.kvp : me->tp_index;
-    return coll_events(&spec, at, e->n, c->net, &e->event, &e->count, d);
-}
-
-/* The last one used is the first. */
-int sim_calls_find(struct sim_calls *c, int rank, enum queue_kind kind, size_t n, const struct sim_events **out,
+int sim_call_begin(struct sim_call *out, const struct plan *p, int rank, enum queue_kind kind, size_t n,
                    struct diag *d) {
-    const struct plan_rank *me = &c->p->ranks[rank];
-    struct sim_events **first = &c->events[c->stage_like[me->stage] + me->tp_index], **at = first, *e;
-    while ((e = *at) && (e->kind != kind || e->n != n))
-        at = &e->next;
-    int known = e != NULL;
-    if (known)
-        *at = e->next;
-    else
-        e = calloc(1, sizeof *e);
-    *out = e;
-    if (!e) return diag_set(d, ERR_MEMORY, "no memory for the events of a collective");
-    if (!known) *e = (struct sim_events){.kind = kind, .n = n};
-    e->next = *first;
-    *first = e;
-    return known ? 0 : make_events(c, rank, e, d);
-}
-
-int sim_calls_init(struct sim_calls *c, const struct plan *p, const struct net *net, struct diag *d) {
-    *c = (struct sim_calls){.p = p, .net = net};
-    c->events = calloc((size_t)p->n_ranks, sizeof *c->events);
-    c->stage_like = calloc((size_t)p->n_stages, sizeof *c->stage_like);
-    if (!c->events || !c->stage_like)
-        return diag_set(d, ERR_MEMORY, "no memory for the collectives of %d simulated ranks", p->n_ranks);
-    for (int i = 0, k; i < p->n_stages; i++) {
-        for (k = 0; p->stages[k].size != p->stages[i].size; k++)
-            continue;
-        c->stage_like[i] = p->stages[k].first;
-    }
-    return 0;
-}
-
-void sim_calls_fini(struct sim_calls *c) {
-    for (int r = 0; c->events && r < c->p->n_ranks; r++)
-        for (struct sim_events *e = c->events[r], *next; e; e = next) {
-            next = e->next;
-            free(e->event);
-            free(e);
-        }
-    free(c->events);
-    free(c->stage_like);
+    static const enum step_kind step[QUEUE_KINDS] = {[Q_ATTN] = STEP_ATTN_REDUCE,
+                                                     [Q_FFN] = STEP_FFN_REDUCE,
+                                                     [Q_MERGE] = STEP_ATTN_MERGE,
+                                                     [Q_GATHER] = STEP_SAMPLE};
+    out->at = 0;
+    return plan_events(p, rank, step[kind], n, &out->event, &out->count, d);
 }
 
 /* ---- stamps ---- */

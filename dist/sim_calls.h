@@ -9,25 +9,12 @@
 enum queue_kind { Q_HIDDEN, Q_TOKEN, Q_ATTN, Q_FFN, Q_MERGE, Q_GATHER, QUEUE_KINDS };
 enum { NO_QUEUE = -1 };
 
-/* The events of one rank of a stage in a collective of so many elements (bytes, for the all-gather). */
-struct sim_events {
-    enum queue_kind kind;
-    size_t n;
-    struct coll_event *event;
-    int count;
-    struct sim_events *next;
+/* A rank in a collective: what comes next. */
+struct sim_call {
+    const struct coll_event *event;
+    int count, at;
 };
-
-struct sim_calls {
-    const struct plan *p;
-    const struct net *net;
-    struct sim_events **events; /* [n_ranks] of the first stage of each size; others look there */
-    int *stage_like; /* [n_stages]: first rank, in replica 0, of the first stage of the same size */
-};
-
-int sim_calls_init(struct sim_calls *c, const struct plan *p, const struct net *net, struct diag *d);
-void sim_calls_fini(struct sim_calls *c);
-int sim_calls_find(struct sim_calls *c, int rank, enum queue_kind kind, size_t n, const struct sim_events **out,
+int sim_call_begin(struct sim_call *out, const struct plan *p, int rank, enum queue_kind kind, size_t n,
                    struct diag *d);
 
 /* Stamps in the order of sending: all zero at first. */

@@ -19,8 +19,7 @@ struct raw {
 struct list {
     struct raw *raw;
     int n, cap;
-    const struct sim_events *call[QUEUE_KINDS]; /* under way */
-    int at[QUEUE_KINDS]; /* how far */
+    struct sim_call call[QUEUE_KINDS]; /* under way */
 };
 
 struct maker {
@@ -86,24 +85,24 @@ static int add_spend(struct maker *m, enum net_share share, uint64_t ps) {
 
 /* Goes on with a collective; `start`: up to its first receive. */
 static int add_call(struct maker *m, enum queue_kind kind, int start) {
-    struct list *l = &m->list[m->rank];
+    struct sim_call *call = &m->list[m->rank].call[kind];
     int kvp = m->s->p->strategy.kvp, base = kind == Q_MERGE ? m->rank / kvp * kvp : 0, rc = 0;
-    for (; l->call[kind] && l->at[kind] < l->call[kind]->count && !rc; l->at[kind]++) {
-        const struct coll_event *e = &l->call[kind]->event[l->at[kind]];
+    for (; call->at < call->count && !rc; call->at++) {
+        const struct coll_event *e = &call->event[call->at];
         int peer = base + e->peer;
+        enum net_share share;
+        uint64_t ps = coll_event_ps(e, &m->s->c->net, &share);
         if (e->doing == COLL_RECEIVES && start) break;
         if (e->doing == COLL_RECEIVES) rc = add_receive(m, kind, peer);
-        if (e->doing == COLL_SENDS) rc = add_send(m, m->class->first + peer, 0, e->amount, kind, peer);
-        if (e->doing == COLL_SPENDS) rc = add_spend(m, e->share, e->amount);
-        m->code->events += e->doing == COLL_SPENDS;
+        if (e->doing == COLL_SENDS) rc = add_send(m, m->class->first + peer, 0, e->bytes, kind, peer);
+        if (ps) rc = add_spend(m, share, ps);
+        m->code->events += ps > 0;
     }
     return rc;
 }
 
 static int start_call(struct maker *m, enum queue_kind kind, size_t n) {
-    struct list *l = &m->list[m->rank];
-    int rc = sim_calls_find(&m->s->calls, world_rank(m), kind, n, &l->call[kind], m->s->d);
-    l->at[kind] = 0;
+    int rc = sim_call_begin(&m->list[m->rank].call[kind], m->s->p, world_rank(m), kind, n, m->s->d);
     return rc ? rc : add_call(m, kind, 1);
 }
 
@@ -463,5 +462,4 @@ void sim_codes_fini(struct sim *s) {
         next = c->next;
         class_fini(c);
     }
-    sim_calls_fini(&s->calls);
 }

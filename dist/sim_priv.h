@@ -88,7 +88,6 @@ struct sim {
     int *from_tier; /* [n_ranks] that hidden states, or on stage 0 tokens, come by */
     struct sim_part **part; /* [dp * n_stages], each ended by a NULL class */
     struct sim_class *classes;
-    struct sim_calls calls;
     struct sim_times times[SIM_TIMES];
     uint64_t n_times, n_codes;
     /* what running needs, for the largest class */

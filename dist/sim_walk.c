@@ -11,12 +11,6 @@
 
 /* ---- messages ---- */
 
-/* A collective under way. */
-struct call {
-    const struct coll_event *event;
-    int n, at;
-};
-
 /* What a rank has sent to one that receives its hidden states, as far as it knows. */
 struct room {
     uint64_t used;
@@ -40,7 +34,7 @@ struct walker {
     int pass, layer, step;
     enum phase phase;
     int in_step; /* 1: the step's time has been spent */
-    struct call call[QUEUE_KINDS];
+    struct sim_call call[QUEUE_KINDS];
     int *last_pass; /* stage 0: [n_micro] pass whose tokens are due, or -1 */
 };
 
@@ -49,7 +43,6 @@ struct sim {
     const struct cluster *c;
     uint64_t frame; /* virtual_frame */
     struct walker *rank;
-    struct sim_calls calls;
     int *ready, n_ready;
     struct media media;
     struct simulation *out;
@@ -129,34 +122,25 @@ static void send(struct sim *s, int from, int to, int tier, int at, int64_t byte
 
 /* Goes on with a collective; `start`: up to its first receive. Nonzero: at the end. */
 static int call_on(struct sim *s, struct walker *w, enum queue_kind kind, int start) {
-    struct call *call = &w->call[kind];
+    struct sim_call *call = &w->call[kind];
     int me = (int)(w - s->rank), base = kind == Q_MERGE ? w->me->tp_index / s->p->strategy.kvp * s->p->strategy.kvp : 0;
-    for (; call->at < call->n && !s->failed; call->at++) {
+    for (; call->at < call->count && !s->failed; call->at++) {
         const struct coll_event *e = &call->event[call->at];
-        int peer = base + e->peer;
-        switch (e->doing) {
-        case COLL_SPENDS:
-            net_spend(&w->v.clock, e->share, e->amount);
-            s->out->events++;
-            break;
-        case COLL_SENDS: {
-            int to = me - w->me->tp_index + peer;
-            send(s, me, to, w->tier[peer], queue_from(&s->rank[to], kind, w->me->tp_index), (int64_t)e->amount);
-            break;
-        }
-        case COLL_RECEIVES:
-            if (start || !receive(s, w, queue_from(w, kind, peer), w->tier[peer])) return 0;
-        }
+        int peer = base + e->peer, to = me - w->me->tp_index + peer;
+        enum net_share share;
+        uint64_t ps = coll_event_ps(e, &s->c->net, &share);
+        net_spend(&w->v.clock, share, ps);
+        s->out->events += ps > 0;
+        if (e->doing == COLL_SENDS)
+            send(s, me, to, w->tier[peer], queue_from(&s->rank[to], kind, w->me->tp_index), (int64_t)e->bytes);
+        if (e->doing == COLL_RECEIVES && (start || !receive(s, w, queue_from(w, kind, peer), w->tier[peer]))) return 0;
     }
     return 1;
 }
 
 static void call_start(struct sim *s, struct walker *w, enum queue_kind kind, size_t n) {
-    const struct sim_events *e;
-    s->failed = sim_calls_find(&s->calls, (int)(w - s->rank), kind, n, &e, s->d);
-    if (s->failed) return;
-    w->call[kind] = (struct call){e->event, e->count, 0};
-    call_on(s, w, kind, 1);
+    s->failed = sim_call_begin(&w->call[kind], s->p, (int)(w - s->rank), kind, n, s->d);
+    if (!s->failed) call_on(s, w, kind, 1);
 }
 
 /* ---- steps ---- */
@@ -366,8 +350,7 @@ static int init(struct sim *s, const struct trace *trace) {
         out->taken[i] = calloc((size_t)trace[i].n + 1, sizeof **out->taken);
         if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", trace[i].n);
     }
-    rc = sim_calls_init(&s->calls, s->p, &s->c->net, s->d);
-    if (!rc) rc = virtual_frame(&s->frame, s->c, s->p, s->d);
+    rc = virtual_frame(&s->frame, s->c, s->p, s->d);
     if (!rc) rc = media_init(&s->media, &s->c->net, virtual_media(s->c, s->p), n, s->d);
     for (int r = 0; r < n && !rc; r++)
         rc = walker_init(s, r, trace);
@@ -387,7 +370,6 @@ static int stuck(struct sim *s) {
 static void fini(struct sim *s) {
     for (int r = 0; r < s->p->n_ranks && s->rank; r++)
         walker_fini(&s->rank[r]);
-    sim_calls_fini(&s->calls);
     free(s->rank);
     free(s->ready);
     media_fini(&s->media);

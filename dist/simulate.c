@@ -200,8 +200,7 @@ static int init(struct sim *s) {
         out->taken[i] = calloc((size_t)s->trace[i].n + 1, sizeof **out->taken);
         if (!out->taken[i]) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated passes", s->trace[i].n);
     }
-    int rc = sim_calls_init(&s->calls, p, &s->c->net, s->d);
-    if (!rc) rc = virtual_frame(&s->frame, s->c, p, s->d);
+    int rc = virtual_frame(&s->frame, s->c, p, s->d);
     return rc ? rc : init_ranks(s);
 }
 

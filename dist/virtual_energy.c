@@ -152,21 +152,18 @@ static double sent_J(const struct meter *m, int from, int to, double bytes) {
 static double events_J(const struct meter *m, int rank, int first, const struct coll_event *event, int n) {
     double J = 0;
     for (int i = 0; i < n; i++)
-        if (event[i].doing == COLL_SENDS) J += sent_J(m, rank, first + event[i].peer, (double)event[i].amount);
+        if (event[i].doing == COLL_SENDS) J += sent_J(m, rank, first + event[i].peer, (double)event[i].bytes);
     return J;
 }
 
 /* One call of a collective of n elements by a rank. */
 static int add_coll(const struct meter *m, int rank, enum step_kind kind, size_t n, double *J) {
     const struct plan_rank *r = &m->p->ranks[rank];
-    struct coll_event *event = NULL;
-    struct coll_spec spec;
+    const struct coll_event *event = NULL;
     int merge = kind == STEP_ATTN_MERGE, kvp = m->p->strategy.kvp, count = 0;
     int at = merge ? r->tp_index % kvp : r->tp_index;
-    plan_coll(m->p, rank, kind, &spec);
-    int rc = coll_events(&spec, at, n, &m->c->net, &event, &count, m->d);
+    int rc = plan_events(m->p, rank, kind, n, &event, &count, m->d);
     if (!rc) *J += events_J(m, rank, rank - at, event, count);
-    free(event);
     return rc;
 }
 

@@ -14,21 +14,26 @@ static uint64_t port_ps(const struct net_link *link, uint64_t bytes) {
 
 /* All ranks' events of one collective, walked from clocks at 0. */
 struct meeting {
-    int size;
+    int size, group; /* group: so many ranks meet, from a multiple of it on */
     const uint8_t *tier; /* [size][size] */
     const struct net *net;
-    struct coll_event **event; /* [size] */
+    const struct coll_event **event; /* [size] */
     struct net_stamp **sent; /* [size][count] */
     int *count, *at, *seen; /* [size], [size], and [size][size]: events of a rank up to what a peer has taken */
     struct net_clock *clock;
 };
+
+/* Of the stage. */
+static int peer_of(const struct meeting *m, int rank, const struct coll_event *e) {
+    return rank / m->group * m->group + e->peer;
+}
 
 /* The next message from a peer if it has been sent. */
 static const struct net_stamp *next_from(struct meeting *m, int rank, int peer) {
     int *at = &m->seen[rank * m->size + peer];
     for (; *at < m->at[peer]; ++*at) {
         const struct coll_event *e = &m->event[peer][*at];
-        if (e->doing == COLL_SENDS && e->peer == rank) return &m->sent[peer][(*at)++];
+        if (e->doing == COLL_SENDS && peer_of(m, peer, e) == rank) return &m->sent[peer][(*at)++];
     }
     return NULL;
 }
@@ -39,15 +44,17 @@ static int meet(struct meeting *m, int rank) {
     int *at = &m->at[rank], from = *at;
     for (; *at < m->count[rank]; ++*at) {
         const struct coll_event *e = &m->event[rank][*at];
-        int tier = m->tier[rank * m->size + e->peer];
-        if (e->doing == COLL_SPENDS) {
-            net_spend(clock, e->share, e->amount);
-        } else if (e->doing == COLL_SENDS) {
-            m->sent[rank][*at] = net_send(clock, m->net, tier, e->amount);
-        } else {
-            const struct net_stamp *stamp = next_from(m, rank, e->peer);
+        int peer = peer_of(m, rank, e), tier = m->tier[rank * m->size + peer];
+        if (e->doing == COLL_SENDS) {
+            m->sent[rank][*at] = net_send(clock, m->net, tier, e->bytes);
+        } else if (e->doing == COLL_RECEIVES) {
+            const struct net_stamp *stamp = next_from(m, rank, peer);
             if (!stamp) break;
             net_recv(clock, m->net, tier, stamp);
+        } else {
+            enum net_share share;
+            uint64_t ps = coll_event_ps(e, m->net, &share);
+            net_spend(clock, share, ps);
         }
     }
     return *at - from;
@@ -55,28 +62,14 @@ static int meet(struct meeting *m, int rank) {
 
 static int meeting_events(struct meeting *m, const struct estimator *e, const struct stage_class *c,
                           enum step_kind kind, size_t n, int rank, struct diag *d) {
-    struct coll_spec spec;
-    int rc = 0, base = 0, kvp = e->p->strategy.kvp;
-    if (kind == STEP_SAMPLE) {
-        m->event[rank] = malloc(COLL_GATHER_EVENTS * sizeof **m->event);
-        if (!m->event[rank]) return diag_set(d, ERR_MEMORY, "no memory for an all-gather");
-        m->count[rank] = coll_gather_events(rank, c->size, n, m->event[rank]);
-    } else {
-        plan_coll(e->p, c->first + rank, kind, &spec);
-        if (kind == STEP_ATTN_MERGE) base = rank / kvp * kvp;
-        rc = coll_events(&spec, rank - base, n, m->net, &m->event[rank], &m->count[rank], d);
-    }
-    for (int i = 0; i < m->count[rank] && !rc; i++)
-        m->event[rank][i].peer += m->event[rank][i].doing == COLL_SPENDS ? 0 : base;
+    int rc = plan_events(e->p, c->first + rank, kind, n, &m->event[rank], &m->count[rank], d);
     m->sent[rank] = rc ? NULL : calloc((size_t)m->count[rank] + 1, sizeof **m->sent);
     return rc || m->sent[rank] ? rc : diag_set(d, ERR_MEMORY, "no memory for a collective");
 }
 
 static void meeting_fini(struct meeting *m) {
-    for (int r = 0; r < m->size; r++) {
-        if (m->event) free(m->event[r]);
-        if (m->sent) free(m->sent[r]);
-    }
+    for (int r = 0; r < m->size && m->sent; r++)
+        free(m->sent[r]);
     free(m->event);
     free(m->sent);
     free(m->count);
@@ -88,7 +81,8 @@ static void meeting_fini(struct meeting *m) {
 static int meeting_init(struct meeting *m, const struct estimator *e, const struct stage_class *c, enum step_kind kind,
                         size_t n, struct diag *d) {
     size_t size = (size_t)c->size;
-    *m = (struct meeting){.size = c->size, .tier = c->tier, .net = &e->c->net};
+    int group = kind == STEP_ATTN_MERGE ? e->p->strategy.kvp : c->size;
+    *m = (struct meeting){.size = c->size, .group = group, .tier = c->tier, .net = &e->c->net};
     m->event = calloc(size, sizeof *m->event);
     m->sent = calloc(size, sizeof *m->sent);
     m->count = calloc(size, sizeof *m->count);
@@ -139,8 +133,8 @@ static uint64_t busiest_port(const struct meeting *m, int rank) {
     for (int i = 0; i < m->count[rank]; i++) {
         const struct coll_event *e = &m->event[rank][i];
         if (e->doing != COLL_SENDS) continue;
-        int tier = m->tier[rank * m->size + e->peer];
-        busy[tier] += port_ps(&m->net->tier[tier].link, e->amount);
+        int tier = m->tier[rank * m->size + peer_of(m, rank, e)];
+        busy[tier] += port_ps(&m->net->tier[tier].link, e->bytes);
         if (busy[tier] > most) most = busy[tier];
     }
     return most;

@@ -39,6 +39,16 @@ struct plan_group {
     struct plan_algo attn_algo, ffn_algo;
     int joined; /* both sums of a layer meet in one all-reduce, counted as the FFN's; attn is zero */
     const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
+    struct plan_call **calls; /* [size] plan_events' */
+};
+
+/* The events of one rank of a group in a collective. */
+struct plan_call {
+    enum step_kind kind;
+    size_t n;
+    struct coll_event *event;
+    int count;
+    struct plan_call *next;
 };
 
 struct plan_store {
@@ -55,7 +65,9 @@ struct plan_store {
 };
 
 /* n zeroed items that live as long as the plan; NULL without memory. */
-void *plan_alloc(struct plan *p, size_t n, size_t item);
+void *plan_alloc(const struct plan *p, size_t n, size_t item);
+/* The same of what malloc gave; freed, and NULL, without memory. */
+void *plan_keep(const struct plan *p, void *at);
 /* The plan's copy of a block, one for all equal ones; NULL without memory. */
 const struct plan_block *plan_intern(struct plan *p, const struct plan_block *b);
 int plan_block_index(const struct plan *p, const struct plan_block *b);

@@ -114,6 +114,43 @@ const char *plan_coll_why(const struct plan *p, int rank, enum step_kind kind) {
     return algo_of(p, rank, kind)->why;
 }
 
+static int make_events(const struct plan *p, int rank, struct plan_call *c, struct diag *d) {
+    const struct plan_rank *r = &p->ranks[rank];
+    struct coll_spec spec;
+    int rc = 0;
+    if (c->kind == STEP_SAMPLE) {
+        c->event = malloc(COLL_GATHER_EVENTS * sizeof *c->event);
+        if (c->event) c->count = coll_gather_events(r->tp_index, p->stages[r->stage].size, c->n, c->event);
+    } else {
+        plan_coll(p, rank, c->kind, &spec);
+        rc = coll_events(&spec, r->tp_index % spec.shape.size, c->n, &c->event, &c->count, d);
+    }
+    c->event = plan_keep(p, c->event);
+    return rc || c->event ? rc : no_memory(d);
+}
+
+/* The last one asked for is the first. */
+int plan_events(const struct plan *p, int rank, enum step_kind kind, size_t n, const struct coll_event **event,
+                int *count, struct diag *d) {
+    const struct plan_rank *r = &p->ranks[rank];
+    struct plan_call **first = &plan_group_of(p, p->stages[r->stage].size)->calls[r->tp_index], **at = first, *c;
+    while ((c = *at) && (c->kind != kind || c->n != n))
+        at = &c->next;
+    if (c) {
+        *at = c->next;
+    } else {
+        if (!(c = plan_alloc(p, 1, sizeof *c))) return no_memory(d);
+        *c = (struct plan_call){.kind = kind, .n = n};
+        int rc = make_events(p, rank, c, d);
+        if (rc) return rc;
+    }
+    c->next = *first;
+    *first = c;
+    *event = c->event;
+    *count = c->count;
+    return 0;
+}
+
 int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sched *out, struct diag *d) {
     struct coll_spec spec;
     struct coll_choice choice;
@@ -194,8 +231,29 @@ static int count_merge(const struct plan *p, int heads, int rank, struct plan_re
     return 0;
 }
 
+static struct plan_stage stage_like(const struct plan_group *g) {
+    return (struct plan_stage){.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
+}
+
+static int suits(const struct plan *p, const struct plan_group *g, enum step_kind kind, const struct plan_algo *now) {
+    const struct plan_stage like = stage_like(g);
+    struct plan_algo again = {{0}, {0}, 0};
+    return !choose_algo(p, &like, kind, &again, NULL) && !strcmp(again.name, now->name);
+}
+
+int plan_suits_net(const struct plan *p) {
+    int same = 1;
+    if (p->opts.allreduce && strcmp(p->opts.allreduce, "auto")) return 1;
+    for (int i = 0; i < p->store->n_groups && same; i++) {
+        const struct plan_group *g = p->store->groups[i];
+        same = suits(p, g, STEP_FFN_REDUCE, &g->ffn_algo) &&
+               (g->joined || suits(p, g, STEP_ATTN_REDUCE, &g->attn_algo));
+    }
+    return same;
+}
+
 static int count_reduces(struct plan *p, struct plan_group *g, struct diag *d) {
-    struct plan_stage like = {.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
+    struct plan_stage like = stage_like(g);
     g->joined = sync_joins(p, &like);
     int kvp = p->strategy.kvp, rc = choose_algo(p, &like, STEP_FFN_REDUCE, &g->ffn_algo, d);
     if (g->joined)
@@ -219,7 +277,9 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     g->ffn = plan_alloc(p, n, sizeof *g->ffn);
     g->merge = plan_alloc(p, n, sizeof *g->merge);
     g->layer = plan_alloc(p, n * (size_t)p->store->n_kinds, sizeof *g->layer);
-    if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->merge || !g->layer) return no_memory(d);
+    g->calls = plan_alloc(p, n, sizeof(struct plan_call *));
+    if (!g->head_begin || !g->ffn_begin || !g->attn || !g->ffn || !g->merge || !g->layer || !g->calls)
+        return no_memory(d);
     if (split_heads(&p->shape, size, p->strategy.kvp, g->head_begin))
         return diag_set(d, ERR_PLAN,
                         "strategy %s: tp %d deals the %d heads of %s to shards that are no multiples of %d, the ranks "

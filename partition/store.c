@@ -4,18 +4,24 @@
 
 #include "parts.h"
 
-void *plan_alloc(struct plan *p, size_t n, size_t item) {
+void *plan_keep(const struct plan *p, void *at) {
     struct plan_store *s = p->store;
-    if (s->n_mem == s->cap_mem) {
+    if (at && s->n_mem == s->cap_mem) {
         int cap = s->cap_mem ? 2 * s->cap_mem : 64;
         void **mem = realloc(s->mem, (size_t)cap * sizeof *mem);
-        if (!mem) return NULL;
+        if (!mem) {
+            free(at);
+            return NULL;
+        }
         s->mem = mem;
         s->cap_mem = cap;
     }
-    void *at = calloc(n ? n : 1, item);
     if (at) s->mem[s->n_mem++] = at;
     return at;
+}
+
+void *plan_alloc(const struct plan *p, size_t n, size_t item) {
+    return plan_keep(p, calloc(n ? n : 1, item));
 }
 
 int plan_block_index(const struct plan *p, const struct plan_block *b) {

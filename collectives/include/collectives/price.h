@@ -115,18 +115,18 @@ int sched_price(const struct sched *ranks, const struct coll_shape *shape, const
                 struct net_clock *clocks, struct diag *d);
 
 /* What one rank does in a call with n elements that is all messages, in order: what sched_price and the executor on a
- * timed link (link_time.h) do to its clock. *out is malloc'ed; spec's shape is borrowed and its algorithm no library's.
- * Local. */
+ * timed link (link_time.h) do to its clock, on any links. *out is malloc'ed; spec's shape is borrowed and its algorithm
+ * no library's. Local. */
 struct coll_spec;
-enum coll_doing { COLL_SPENDS, COLL_SENDS, COLL_RECEIVES };
+enum coll_doing { COLL_SENDS, COLL_RECEIVES, COLL_REDUCES, COLL_COPIES, COLL_CODES, COLL_ACCUMULATES };
 struct coll_event {
-    enum coll_doing doing;
-    enum net_share share; /* SPENDS: of what */
+    enum coll_doing doing; /* ACCUMULATES: decodes and reduces */
     int peer; /* SENDS, RECEIVES: rank of the group */
-    uint64_t amount; /* ps, or bytes */
+    uint64_t bytes;
 };
-int coll_events(const struct coll_spec *spec, int rank, size_t n, const struct net *net, struct coll_event **out,
-                int *count, struct diag *d);
+int coll_events(const struct coll_spec *spec, int rank, size_t n, struct coll_event **out, int *count, struct diag *d);
+/* What the rank's own work takes, and of which share; 0 of messages. */
+uint64_t coll_event_ps(const struct coll_event *e, const struct net *net, enum net_share *share);
 /* The same of agree_allgather (agree.h) with so many bytes of each rank. Returns the number of events, at most
  * COLL_GATHER_EVENTS. */
 enum { COLL_GATHER_EVENTS = 4 * 32 }; /* 4 a round */
