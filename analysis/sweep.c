@@ -23,35 +23,46 @@ enum key_kind { TEXT, WHOLE, FILE_NAME, ENGINE };
 struct key {
     const char *name;
     enum key_kind kind;
-    const char *simulate, *bench;
+    const char *simulate, *bench, *run;
 };
 
-static const struct key keys[] = {{"engine", ENGINE, "", ""},
-                                  {"model", FILE_NAME, "--model", "--model"},
-                                  {"cluster", FILE_NAME, "--cluster", NULL},
-                                  {"quant", TEXT, "--quant", "--quant"},
-                                  {"strategy", TEXT, "--strategy", "--strategy"},
-                                  {"cards", WHOLE, "--ranks", ""},
-                                  {"users", WHOLE, "--users", "--batch"},
-                                  {"prompt", WHOLE, "--prompt", "--n-prompt"},
-                                  {"generate", WHOLE, "--generate", "--n-predict"},
-                                  {"context", WHOLE, "--ctx", "--ctx"},
-                                  {"chunk", WHOLE, "--chunk", "--chunk"},
-                                  {"micro-batches", WHOLE, "--micro-batches", "--micro-batches"},
-                                  {"mode", TEXT, "--mode", "--mode"},
-                                  {"kv", TEXT, "--kv", "--kv"},
-                                  {"hidden", TEXT, "--hidden", "--hidden"},
-                                  {"allreduce", TEXT, "--allreduce", "--allreduce"},
-                                  {"wire", TEXT, "--wire", "--wire"},
-                                  {"drop-sync", TEXT, "--drop-sync", "--drop-sync"},
-                                  {"straggler", TEXT, "--straggler", NULL},
-                                  {"threads", WHOLE, NULL, "--threads"},
-                                  {"transport", TEXT, NULL, "--transport"},
-                                  {"repeat", WHOLE, NULL, "--repeat"},
+static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
+                                  {"model", FILE_NAME, "--model", "--model", "--model"},
+                                  {"cluster", FILE_NAME, "--cluster", NULL, "--cluster"},
+                                  {"quant", TEXT, "--quant", "--quant", "--quant"},
+                                  {"strategy", TEXT, "--strategy", "--strategy", "--strategy"},
+                                  {"cards", WHOLE, "--ranks", "", ""},
+                                  {"users", WHOLE, "--users", "--batch", "--batch"},
+                                  {"prompt", WHOLE, "--prompt", "--n-prompt", "--n-prompt"},
+                                  {"generate", WHOLE, "--generate", "--n-predict", "--n-predict"},
+                                  {"context", WHOLE, "--ctx", "--ctx", "--ctx"},
+                                  {"chunk", WHOLE, "--chunk", "--chunk", "--chunk"},
+                                  {"micro-batches", WHOLE, "--micro-batches", "--micro-batches", "--micro-batches"},
+                                  {"mode", TEXT, "--mode", "--mode", "--mode"},
+                                  {"kv", TEXT, "--kv", "--kv", "--kv"},
+                                  {"hidden", TEXT, "--hidden", "--hidden", "--hidden"},
+                                  {"allreduce", TEXT, "--allreduce", "--allreduce", "--allreduce"},
+                                  {"wire", TEXT, "--wire", "--wire", "--wire"},
+                                  {"drop-sync", TEXT, "--drop-sync", "--drop-sync", "--drop-sync"},
+                                  {"straggler", TEXT, "--straggler", NULL, "--straggler"},
+                                  {"threads", WHOLE, NULL, "--threads", "--threads"},
+                                  {"transport", TEXT, NULL, "--transport", NULL},
+                                  {"repeat", WHOLE, NULL, "--repeat", NULL},
                                   {0}};
 
-static const char *const engines[] = {"estimate", "simulate", "run"}; /* enum sweep_engine */
+/* enum sweep_engine: its name, the command that it is, and words of that command. */
+static const struct {
+    const char *name, *command, *words[6];
+} engines[] = {{"estimate", "simulate", {"--estimate", "--json"}},
+               {"simulate", "simulate", {"--json"}},
+               {"run", "bench", {"--json", "--quiet"}},
+               {"emulate", "run", {"--clock", "virtual", "--ignore-eos", "--json", "--quiet"}}};
 enum { N_ENGINES = sizeof engines / sizeof *engines };
+static const char engine_names[] = "valid are estimate, simulate, emulate, run";
+
+static const char *option_of(const struct key *k, enum sweep_engine e) {
+    return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE ? k->run : k->simulate;
+}
 
 /* ---- a sweep ---- */
 
@@ -83,12 +94,12 @@ struct reader {
 };
 
 static int takes(const struct axis *a, enum sweep_engine e) {
-    return a->parameter ? e != SWEEP_RUN : (e == SWEEP_RUN ? a->key->bench : a->key->simulate) != NULL;
+    return a->parameter ? e != SWEEP_RUN : option_of(a->key, e) != NULL;
 }
 
 static enum sweep_engine engine_of(const char *word) {
     int i = 0;
-    while (i < N_ENGINES && strcmp(engines[i], word))
+    while (i < N_ENGINES && strcmp(engines[i].name, word))
         i++;
     return (enum sweep_engine)i;
 }
@@ -149,7 +160,7 @@ static int set_value(struct reader *r, const yaml_node_t *n, const struct axis *
     else if (a->key->kind == FILE_NAME)
         rc = set_file(r, n, a, v, text);
     else if (a->key->kind == ENGINE && (int)engine_of(text) == N_ENGINES)
-        rc = yaml_text_fail(&r->yaml, n, a->name, text, "valid are estimate, simulate, run");
+        rc = yaml_text_fail(&r->yaml, n, a->name, text, engine_names);
     if (!v->hash) v->hash = hash_bytes(v->text, strlen(v->text), 0);
     return rc;
 }
@@ -331,12 +342,12 @@ static int check(struct reader *r, const yaml_node_t *root) {
     char why[128];
     for (int e = 0; e < N_ENGINES; e++)
         for (int i = 0; i < s->n_axes && uses(s, (enum sweep_engine)e); i++) {
-            snprintf(why, sizeof why, "engine %s does not take it", engines[e]);
+            snprintf(why, sizeof why, "engine %s does not take it", engines[e].name);
             if (!s->axis[i].base && !takes(&s->axis[i], (enum sweep_engine)e))
                 return yaml_text_fail(&r->yaml, root, "axis", s->axis[i].name, why);
         }
     if (!has(s, "model")) return yaml_text_fail(&r->yaml, root, "base", NULL, "the key model is missing");
-    if (!has(s, "cluster") && (uses(s, SWEEP_ESTIMATE) || uses(s, SWEEP_SIMULATE)))
+    if (!has(s, "cluster") && (uses(s, SWEEP_ESTIMATE) || uses(s, SWEEP_SIMULATE) || uses(s, SWEEP_EMULATE)))
         return yaml_text_fail(&r->yaml, root, "base", NULL, "the key cluster is missing: of which cards?");
     if (!s->sobol != !s->n_sobol)
         return yaml_text_fail(&r->yaml, root, "sobol", NULL,
@@ -436,23 +447,21 @@ int sweep_timeout_s(const struct sweep *s) {
 /* The words' text grows in out->text, which has room for all axes. */
 static const char *keep(struct sweep_point *p, size_t *used, const char *a, const char *b, const char *c) {
     char *at = p->text + *used;
-    int n = snprintf(at, sizeof p->text - *used, "%s%s%s", a, b, c);
-    *used += n > 0 ? (size_t)n + 1 : 0;
+    *used += (size_t)(stpcpy(stpcpy(stpcpy(at, a), b), c) - at) + 1;
     return at;
 }
 
 static void add_words(struct sweep_point *p, size_t *used, const struct axis *a, const char *text, const char *path) {
-    const char *option = a->parameter ? "--set" : p->engine == SWEEP_RUN ? a->key->bench : a->key->simulate;
-    if (!strcmp(a->name, "cards") && p->engine == SWEEP_RUN) p->ranks = atoi(text);
+    const char *option = a->parameter ? "--set" : option_of(a->key, p->engine);
+    if (!*option && !strcmp(a->name, "cards")) p->ranks = atoi(text);
     if (!*option) return;
     p->word[p->n_words++] = option;
     if (a->parameter) {
-        const char *value = keep(p, used, a->name, "=", text);
+        p->word[p->n_words++] = keep(p, used, a->name, "=", text);
         if (a->parameter->kind == PARAMETER_TIME) {
             --*used; /* over the end of the text: its unit */
             keep(p, used, "s", "", "");
         }
-        p->word[p->n_words++] = value;
     } else {
         p->word[p->n_words++] = path ? path : keep(p, used, text, "", "");
     }
@@ -461,7 +470,7 @@ static void add_words(struct sweep_point *p, size_t *used, const struct axis *a,
 static void add_axis(struct sweep_point *p, size_t *used, const struct axis *a, const struct value *v) {
     uint64_t hash = hash_bytes(a->name, strlen(a->name), v->hash);
     p->at[p->n].name = a->name;
-    snprintf(p->at[p->n++].value, SWEEP_TEXT, "%s", v->text);
+    strcpy(p->at[p->n++].value, v->text);
     p->hash += hash_mix(hash); /* the order of axes does not count */
     if (!strcmp(a->name, "cluster")) {
         p->cluster = v->path;
@@ -480,23 +489,27 @@ static struct value drawn(const struct sweep *s, const struct axis *a, long row)
 void sweep_point(struct sweep_point *p, const struct sweep *s, long i) {
     size_t used = 0;
     long index[SWEEP_AXES];
-    *p = (struct sweep_point){.engine = SWEEP_SIMULATE, .hash = hash_bytes(NW_VERSION, strlen(NW_VERSION), 0)};
+    p->engine = SWEEP_SIMULATE; /* the rest need not be zeroed, which would take longer than all below */
+    p->hash = hash_bytes(NW_VERSION, strlen(NW_VERSION), 0);
+    p->cluster_hash = 0;
+    p->n = p->n_words = p->ranks = 0;
+    p->cluster = NULL;
     for (int k = s->n_axes - 1; k >= 0; k--) {
         index[k] = s->axis[k].sobol ? 0 : i % s->axis[k].n;
         i = s->axis[k].sobol ? i : i / s->axis[k].n;
     }
     if (s->engine) p->engine = engine_of(s->engine->value[index[s->engine - s->axis]].text);
-    p->word[p->n_words++] = p->engine == SWEEP_RUN ? "bench" : "simulate";
+    p->word[p->n_words++] = engines[p->engine].command;
     p->at[p->n].name = "engine";
-    snprintf(p->at[p->n++].value, SWEEP_TEXT, "%s", engines[p->engine]);
+    strcpy(p->at[p->n++].value, engines[p->engine].name);
     for (int k = 0; k < s->n_axes; k++) {
         const struct axis *a = &s->axis[k];
         if (a == s->engine || !takes(a, p->engine)) continue;
-        struct value v = a->sobol ? drawn(s, a, i) : a->value[index[k]];
-        add_axis(p, &used, a, &v);
+        struct value v;
+        if (a->sobol) v = drawn(s, a, i);
+        add_axis(p, &used, a, a->sobol ? &v : &a->value[index[k]]);
     }
-    if (p->engine == SWEEP_ESTIMATE) p->word[p->n_words++] = "--estimate";
-    p->word[p->n_words++] = "--json";
-    if (p->engine == SWEEP_RUN) p->word[p->n_words++] = "--quiet";
+    for (const char *const *word = engines[p->engine].words; *word; word++)
+        p->word[p->n_words++] = *word;
     p->hash = hash_mix(p->hash + (uint64_t)p->engine);
 }

@@ -1,5 +1,7 @@
 /* sweep_point.c - one point of a sweep, done, as a result. */
 #include <gsl/gsl_version.h>
+#include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -7,7 +9,9 @@
 #include <unistd.h>
 
 #include "analysis/job.h"
+#include "analysis/parameter.h"
 #include "analysis/sweep_run.h"
+#include "dist/setup.h"
 #include "dist/sim_job.h"
 #include "dist/virtual_report.h"
 
@@ -31,12 +35,16 @@ static int ranks_of(const struct sweep_point *p) {
     return p->ranks;
 }
 
+int sweep_is_job(const struct sweep_point *p) {
+    return p->engine == SWEEP_RUN || p->engine == SWEEP_EMULATE;
+}
+
 char *sweep_command(const struct sweep_point *p) {
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
-    if (p->engine == SWEEP_RUN) fprintf(out, "mpirun -n %d ", ranks_of(p) ? ranks_of(p) : 1);
+    if (sweep_is_job(p)) fprintf(out, "mpirun -n %d ", ranks_of(p) ? ranks_of(p) : 1);
     fputs("northwall", out);
     for (int i = 0; i < p->n_words; i++) {
         fputc(' ', out);
@@ -78,113 +86,80 @@ static const char *mpi(void) {
     return text[0] ? text : "unknown";
 }
 
-static void set_hash(json_t *row, const char *name, uint64_t hash) {
-    char text[20];
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
-    if (hash) json_object_set_new(row, name, json_string(text));
-}
-
-static void set_text(json_t *row, const char *name, const char *text) {
-    json_object_set_new(row, name, json_string(text));
-}
-
-static json_t *new_row(const struct sweep_point *p) {
-    char now[32];
-    time_t t = time(NULL);
-    struct tm tm;
-    static const char *const kinds[] = {"estimated", "simulated", "measured"}; /* enum sweep_engine */
-    json_t *row = json_pack("{s:s, s:s, s:{}, s:{}}", "status", "ok", "kind", kinds[p->engine], "parameters", "values");
-    char *command = sweep_command(p);
-    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-    set_hash(row, "point", p->hash);
-    set_text(row, "time", now);
-    set_text(row, "command", command ? command : "");
-    set_hash(row, "cluster_hash", p->cluster_hash);
-    set_text(row, "program", "northwall " NW_VERSION);
-    set_text(row, "compiler", compiler());
-    set_text(row, "sqlite", results_library());
-    set_text(row, "gsl", gsl_version);
-    set_text(row, "machine", machine());
-    if (p->engine == SWEEP_RUN) set_text(row, "mpi", mpi());
-    for (int i = 0; i < p->n; i++)
-        set_text(json_object_get(row, "parameters"), p->at[i].name, p->at[i].value);
-    free(command);
-    return row;
-}
-
-static void set_failed(json_t *row, const char *reason) {
-    set_text(row, "status", "failed");
-    set_text(row, "reason", reason);
-    json_object_clear(json_object_get(row, "values"));
-}
-
-json_t *sweep_failure(const struct sweep_point *p, const char *reason) {
-    json_t *row = new_row(p);
-    set_failed(row, reason);
-    return row;
-}
-
 /* ---- values ---- */
 
-/* Of what the commands print with --json; of an object, all its numbers, named KEY.MEMBER. */
+/* Of what the commands print with --json: a number, or that of an object's member. */
 static const struct quantity {
-    const char *key, *unit, *kind; /* kind NULL: the result's */
-} quantities[] = {{"latency_ms_per_tok", "ms/token", NULL},
-                  {"decode_ms_per_tok", "ms/token", NULL},
-                  {"throughput_tok_per_s", "token/s", NULL},
-                  {"energy_mJ_per_tok", "mJ/token", "modelled"},
-                  {"prefill_ms", "ms", NULL},
-                  {"power_W", "W", "modelled"},
-                  {"energy_mJ_per_tok_with_host", "mJ/token", "modelled"},
-                  {"memory_bytes_per_card", "B", NULL},
-                  {"critical_path", "1", NULL},
-                  {"energy_terms_mJ_per_tok", "mJ/token", "modelled"},
-                  {"prefill_tok_per_s", "token/s", NULL},
-                  {"decode_tok_per_s", "token/s", NULL},
-                  {"read_GBps", "GB/s", NULL},
-                  {"achieved_GBps", "GB/s", NULL},
-                  {"energy_J_per_tok", "J/token", NULL},
-                  {0}};
+    const char *name, *unit, *kind; /* kind NULL: the result's */
+    const char *key, *member; /* member NULL: the name is the key */
+} quantities[] = {
+    {"latency_ms_per_tok", "ms/token", NULL, NULL, NULL},
+    {"decode_ms_per_tok", "ms/token", NULL, NULL, NULL},
+    {"throughput_tok_per_s", "token/s", NULL, NULL, NULL},
+    {"energy_mJ_per_tok", "mJ/token", "modelled", NULL, NULL},
+    {"prefill_ms", "ms", NULL, NULL, NULL},
+    {"power_W", "W", "modelled", NULL, NULL},
+    {"energy_mJ_per_tok_with_host", "mJ/token", "modelled", NULL, NULL},
+    {"memory_bytes_per_card", "B", NULL, NULL, NULL},
+#define MEMBER(key, member, unit, kind) {key "." member, unit, kind, key, member}
+    MEMBER("critical_path", "memory", "1", NULL),
+    MEMBER("critical_path", "compute", "1", NULL),
+    MEMBER("critical_path", "link_bandwidth", "1", NULL),
+    MEMBER("critical_path", "link_latency", "1", NULL),
+    MEMBER("critical_path", "overhead", "1", NULL),
+    MEMBER("energy_terms_mJ_per_tok", "idle", "mJ/token", "modelled"),
+    MEMBER("energy_terms_mJ_per_tok", "active", "mJ/token", "modelled"),
+    MEMBER("energy_terms_mJ_per_tok", "weights", "mJ/token", "modelled"),
+    MEMBER("energy_terms_mJ_per_tok", "cache", "mJ/token", "modelled"),
+    MEMBER("energy_terms_mJ_per_tok", "operations", "mJ/token", "modelled"),
+    MEMBER("energy_terms_mJ_per_tok", "links", "mJ/token", "modelled"),
+#undef MEMBER
+    {"prefill_tok_per_s", "token/s", NULL, NULL, NULL},
+    {"decode_tok_per_s", "token/s", NULL, NULL, NULL},
+    {"read_GBps", "GB/s", NULL, NULL, NULL},
+    {"achieved_GBps", "GB/s", NULL, NULL, NULL},
+    {"energy_J_per_tok", "J/token", NULL, NULL, NULL}};
+enum { N_QUANTITIES = sizeof quantities / sizeof *quantities };
+_Static_assert((int)N_QUANTITIES <= (int)SWEEP_VALUES, "an outcome has room for each quantity");
+#define INTERVAL "of the median, at least 95 %, binomial ranks"
 
 /* low and high stand beside a measured value. */
-static void add_interval(json_t *o, const json_t *from, const char *key) {
+static double beside(const json_t *from, const char *key, const char *what) {
     char name[80];
-    json_t *low, *high;
-    snprintf(name, sizeof name, "%s_low", key);
-    low = json_object_get(from, name);
-    snprintf(name, sizeof name, "%s_high", key);
-    high = json_object_get(from, name);
-    if (json_is_number(json_object_get(from, "n"))) json_object_set(o, "n", json_object_get(from, "n"));
-    if (!json_is_number(low) || !json_is_number(high)) return;
-    json_object_set(o, "low", low);
-    json_object_set(o, "high", high);
-    set_text(o, "interval", "of the median, at least 95 %, binomial ranks");
+    snprintf(name, sizeof name, "%s_%s", key, what);
+    const json_t *v = json_object_get(from, name);
+    return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
-static void add_value(json_t *values, const json_t *from, const char *key, const char *name, const struct quantity *q) {
-    json_t *v = json_object_get(from, key);
-    if (!json_is_number(v)) return;
-    json_t *o = json_pack("{s:O, s:s}", "value", v, "unit", q->unit);
-    if (q->kind) set_text(o, "kind", q->kind);
-    add_interval(o, from, key);
-    json_object_set_new(values, name, o);
-}
-
-static void add_values(json_t *row, json_t *from) {
-    json_t *values = json_object_get(row, "values"), *v;
-    char name[64];
-    const char *member;
-    for (const struct quantity *q = quantities; q->key; q++) {
-        json_t *inner = json_object_get(from, q->key);
-        add_value(values, from, q->key, q->key, q);
-        json_object_foreach(inner, member, v) {
-            snprintf(name, sizeof name, "%s.%s", q->key, member);
-            add_value(values, inner, member, name, q);
-        }
+static void add_values(struct sweep_outcome *out, const json_t *from, int measured) {
+    for (int i = 0; i < N_QUANTITIES; i++) {
+        const struct quantity *q = &quantities[i];
+        const json_t *v = json_object_get(q->key ? json_object_get(from, q->key) : from, q->key ? q->member : q->name);
+        if (!json_is_number(v)) continue;
+        struct sweep_value *to = &out->value[out->n++];
+        *to = (struct sweep_value){i, 0, json_number_value(v), NAN, NAN};
+        if (!measured) continue;
+        to->n = (int)json_number_value(json_object_get(from, "n"));
+        to->low = beside(from, q->name, "low");
+        to->high = beside(from, q->name, "high");
+        if (isnan(to->low) || isnan(to->high)) to->low = to->high = NAN;
     }
 }
 
 /* ---- estimated and simulated ---- */
+
+/* What points have in common that differ only in rates and times of the cluster, which no plan reads but to choose
+ * all-reduces (plan_suits_net). */
+struct prepared {
+    size_t len; /* of the words, each ended by a 0 */
+    char *words;
+    struct run_spec spec; /* of them */
+    struct plan *plan;
+    struct trace *trace;
+    struct prepared *next;
+};
+
+enum { MOST_PREPARED = 64 };
 
 struct sweep_cache {
     struct app app;
@@ -195,6 +170,8 @@ struct sweep_cache {
     long ctx;
     int open;
     struct model model;
+    struct prepared *prepared; /* the last one used first */
+    int n_prepared;
 };
 
 struct sweep_cache *sweep_cache_new(const struct app *app) {
@@ -206,17 +183,59 @@ struct sweep_cache *sweep_cache_new(const struct app *app) {
     return c;
 }
 
-static int set_cluster(struct sweep_cache *c, const struct sweep_point *p, struct diag *d) {
-    int rc = 0;
-    if (c->cluster_path != p->cluster) {
-        c->cluster_path = NULL;
-        rc = cluster_read(&c->cluster, p->cluster, d);
-        if (!rc && !cluster_has_card(&c->cluster))
-            rc = diag_set(d, ERR_FORMAT, "%.200s: describes links but no card", p->cluster);
-        if (!rc) c->cluster_path = p->cluster;
+static void prepared_free(struct prepared *f) {
+    if (f->plan) sim_job_traces_free(f->trace, f->plan->strategy.dp);
+    plan_free(f->plan);
+    free(f->words);
+    free(f);
+}
+
+void sweep_cache_free(struct sweep_cache *c) {
+    for (struct prepared *f = c ? c->prepared : NULL, *next; f; f = next) {
+        next = f->next;
+        prepared_free(f);
     }
-    c->app.cluster = c->cluster;
-    return rc ? rc : app_change_cluster(&c->app, d);
+    if (c && c->open) model_close(&c->model);
+    free(c);
+}
+
+static int read_cluster(struct sweep_cache *c, const struct sweep_point *p, struct diag *d) {
+    if (c->cluster_path == p->cluster) return 0;
+    c->cluster_path = NULL;
+    int rc = cluster_read(&c->cluster, p->cluster, d);
+    if (!rc && !cluster_has_card(&c->cluster))
+        rc = diag_set(d, ERR_FORMAT, "%.200s: describes links but no card", p->cluster);
+    if (!rc) c->cluster_path = p->cluster;
+    return rc;
+}
+
+/* Words that change a rate or a time: no plan depends on them. A capacity says what fits. */
+static int is_change(const struct sweep_point *p, int i) {
+    const struct parameter *of = NULL;
+    char name[64];
+    if (strcmp(p->word[i], "--set")) return 0;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(p->word[i + 1], "="), p->word[i + 1]);
+    of = parameter_find(name);
+    return of != NULL;
+}
+
+/* The other words, one after the other; all --set into the list. *n: words. */
+static int split_words(const struct sweep_point *p, char *out, size_t *len, int *n, struct opt_list *changes,
+                       struct diag *d) {
+    *len = 0;
+    *n = changes->n = 0;
+    for (int i = 1; i < p->n_words; i++) {
+        int set = !strcmp(p->word[i], "--set"), pair = set || (i + 1 < p->n_words && p->word[i + 1][0] != '-');
+        if (set && changes->n == OPT_LIST_MOST)
+            return diag_set(d, ERR_USAGE, "more than %d numbers of a cluster are changed", OPT_LIST_MOST);
+        if (set) changes->value[changes->n++] = p->word[i + 1];
+        for (int k = 0; k <= pair && !is_change(p, i); k++, ++*n) {
+            strcpy(out + *len, p->word[i + k]);
+            *len += strlen(p->word[i + k]) + 1;
+        }
+        i += pair;
+    }
+    return 0;
 }
 
 static int set_model(struct sweep_cache *c, int *tokens, struct diag *d) {
@@ -235,63 +254,195 @@ static int set_model(struct sweep_cache *c, int *tokens, struct diag *d) {
     return 0;
 }
 
-static int summarize(struct sweep_cache *c, json_t *row, const struct plan *p, const struct trace *trace,
-                     struct diag *d) {
+/* The cluster with its numbers changed. */
+static int change(struct sweep_cache *c, const struct opt_list *changes, struct diag *d) {
+    c->app.cluster = c->cluster;
+    c->app.spec.changes = *changes;
+    return app_change_cluster(&c->app, d);
+}
+
+/* With room for one more. */
+static void forget_last(struct sweep_cache *c) {
+    struct prepared **at = &c->prepared;
+    if (c->n_prepared < MOST_PREPARED) return;
+    while ((*at)->next)
+        at = &(*at)->next;
+    prepared_free(*at);
+    *at = NULL;
+    c->n_prepared--;
+}
+
+static int prepare(struct sweep_cache *c, const char *words, size_t len, int n_words, const struct opt_list *changes,
+                   struct diag *d) {
+    char *word[SWEEP_WORDS];
+    int tokens = 0;
+    struct prepared *f = calloc(1, sizeof *f);
+    if (f) f->words = malloc(len + 1);
+    if (!f || !f->words) {
+        free(f);
+        return diag_set(d, ERR_MEMORY, "no memory for a point");
+    }
+    f->len = len;
+    memcpy(f->words, words, len);
+    for (int i = 0; i < n_words; i++)
+        word[i] = i ? word[i - 1] + strlen(word[i - 1]) + 1 : f->words;
+    int rc = opts_parse(&c->app.spec, c->simulate, n_words, word, d);
+    if (!rc) rc = change(c, changes, d);
+    if (!rc) rc = set_model(c, &tokens, d);
+    if (!rc) rc = sim_job_make(&f->plan, &c->app, &c->model, tokens, d);
+    if (!rc) rc = sim_job_traces(&f->trace, &c->app, f->plan, tokens, d);
+    if (rc) {
+        prepared_free(f);
+        return rc;
+    }
+    f->spec = c->app.spec;
+    forget_last(c);
+    f->next = c->prepared;
+    c->prepared = f;
+    c->n_prepared++;
+    return 0;
+}
+
+/* Moves what suits a point to the front, and sets the app up for it; 0: there is none. */
+static int find_prepared(struct sweep_cache *c, const char *words, size_t len, const struct opt_list *changes,
+                         struct diag *d) {
+    for (struct prepared **at = &c->prepared, *f; (f = *at); at = &f->next) {
+        if (f->len != len || memcmp(f->words, words, len) != 0) continue;
+        c->app.spec = f->spec;
+        if (change(c, changes, d)) return 0; /* prepare says it again */
+        if (!plan_suits_net(f->plan)) continue;
+        *at = f->next;
+        f->next = c->prepared;
+        c->prepared = f;
+        return 1;
+    }
+    return 0;
+}
+
+static int do_virtual(struct sweep_cache *c, const struct sweep_point *p, struct sweep_outcome *out, struct diag *d) {
+    char words[sizeof p->text + SWEEP_WORDS * 32 + 2 * PATH_MAX];
+    struct opt_list changes;
     struct virtual_summary s;
     struct simulation sim;
-    int rc = sim_summarize(&s, &sim, &c->app, p, trace, d);
+    size_t len;
+    int n, rc = read_cluster(c, p, d);
+    if (!rc) rc = split_words(p, words, &len, &n, &changes, d);
+    if (!rc && !find_prepared(c, words, len, &changes, d)) rc = prepare(c, words, len, n, &changes, d);
+    if (!rc) rc = sim_summarize(&s, &sim, &c->app, c->prepared->plan, c->prepared->trace, d);
     if (rc) return rc;
-    json_t *o = virtual_json(&s, p, &c->app.cluster);
-    add_values(row, o);
-    set_hash(row, "plan_hash", p->hash);
+    json_t *o = virtual_json(&s, c->prepared->plan, &c->app.cluster);
+    add_values(out, o, 0);
+    out->plan_hash = c->prepared->plan->hash;
     json_decref(o);
     simulation_fini(&sim);
     return 0;
 }
 
-static int do_virtual(struct sweep_cache *c, const struct sweep_point *p, json_t *row, struct diag *d) {
-    struct plan *plan = NULL;
-    struct trace *trace = NULL;
-    char *words[SWEEP_WORDS];
-    int tokens = 0;
-    for (int i = 1; i < p->n_words; i++)
-        words[i - 1] = (char *)(uintptr_t)p->word[i]; /* not written to */
-    int rc = opts_parse(&c->app.spec, c->simulate, p->n_words - 1, words, d);
-    if (!rc) rc = set_cluster(c, p, d);
-    if (!rc) rc = set_model(c, &tokens, d);
-    if (!rc) rc = sim_job_make(&plan, &c->app, &c->model, tokens, d);
-    if (!rc) rc = sim_job_traces(&trace, &c->app, plan, tokens, d);
-    if (!rc) rc = summarize(c, row, plan, trace, d);
-    if (plan) sim_job_traces_free(trace, plan->strategy.dp);
-    plan_free(plan);
+/* ---- under mpirun ---- */
+
+/* Where cards share links, one rank more. */
+static int set_job(struct sweep_cache *c, const struct sweep_point *p, int *ranks, struct diag *d) {
+    *ranks = ranks_of(p);
+    if (!*ranks) return diag_set(d, ERR_USAGE, "how many ranks? Give cards, or a strategy that says it (tp2)");
+    if (p->engine == SWEEP_RUN) return 0;
+    int rc = read_cluster(c, p, d);
+    c->app.cluster = c->cluster;
+    *ranks += rc ? 0 : setup_arbiters(&c->app);
     return rc;
 }
 
-/* ---- measured ---- */
-
-static void add_measured(json_t *row, json_t *o) {
+static void set_measured(struct sweep_outcome *out, const json_t *o) {
     double ranks = json_number_value(json_object_get(o, "ranks"));
     double threads = json_number_value(json_object_get(o, "threads_per_rank"));
     double cores = json_number_value(json_object_get(o, "cores"));
-    add_values(row, o);
-    if (cores > 0) json_object_set_new(row, "oversubscription", json_real(ranks * threads / cores));
-    if (json_is_true(json_object_get(o, "tokens_verified")))
-        set_text(row, "verified", "tokens and logits equal those of one rank");
+    add_values(out, o, 1);
+    if (cores > 0) out->oversubscription = ranks * threads / cores;
+    out->verified = json_is_true(json_object_get(o, "tokens_verified"));
 }
 
-static int do_run(const struct sweep_point *p, json_t *row, struct diag *d) {
+static void set_emulated(struct sweep_outcome *out, const json_t *o) {
+    const char *hash = json_string_value(json_object_get(o, "plan_hash"));
+    add_values(out, json_object_get(o, "emulated"), 0);
+    out->plan_hash = hash ? strtoull(hash, NULL, 16) : 0;
+}
+
+static int do_job(struct sweep_cache *c, const struct sweep_point *p, struct sweep_outcome *out, struct diag *d) {
     json_t *o = NULL;
-    if (!ranks_of(p)) return diag_set(d, ERR_USAGE, "how many ranks? Give cards, or a strategy that says it (tp2)");
-    int rc = job_json(&o, ranks_of(p), p->n_words, p->word, d);
-    if (!rc) add_measured(row, o);
+    int ranks = 0, rc = set_job(c, p, &ranks, d);
+    if (!rc) rc = job_json(&o, ranks, p->n_words, p->word, d);
+    if (!rc && p->engine == SWEEP_RUN) set_measured(out, o);
+    if (!rc && p->engine == SWEEP_EMULATE) set_emulated(out, o);
     json_decref(o);
     return rc;
 }
 
-json_t *sweep_do(struct sweep_cache *cache, const struct sweep_point *p) {
-    json_t *row = new_row(p);
-    struct diag d = {0};
-    int rc = p->engine == SWEEP_RUN ? do_run(p, row, &d) : do_virtual(cache, p, row, &d);
-    if (rc) set_failed(row, d.text[0] ? d.text : err_text(rc));
-    return row;
+/* ---- outcomes ---- */
+
+void sweep_failed(struct sweep_outcome *out, const char *reason) {
+    *out = (struct sweep_outcome){.oversubscription = NAN};
+    snprintf(out->reason, sizeof out->reason, "%s", reason);
 }
+
+void sweep_do(struct sweep_outcome *out, struct sweep_cache *cache, const struct sweep_point *p) {
+    struct diag d = {0};
+    *out = (struct sweep_outcome){.oversubscription = NAN};
+    int rc = sweep_is_job(p) ? do_job(cache, p, out, &d) : do_virtual(cache, p, out, &d);
+    if (rc) sweep_failed(out, d.text[0] ? d.text : err_text(rc));
+}
+
+/* ---- as results ---- */
+
+static const char *hash_text(char *out, uint64_t hash) {
+    snprintf(out, 20, "%016llx", (unsigned long long)hash);
+    return hash ? out : NULL;
+}
+
+/* Its values' names and units are static. */
+static int add_outcome(struct results *r, struct result *row, const struct sweep_point *p,
+                       const struct sweep_outcome *o, int *added, struct diag *d) {
+    struct result_parameter parameter[SWEEP_AXES];
+    struct result_value value[SWEEP_VALUES];
+    for (int i = 0; i < p->n; i++)
+        parameter[i] = (struct result_parameter){p->at[i].name, p->at[i].value};
+    for (int i = 0; i < o->n; i++) {
+        const struct sweep_value *v = &o->value[i];
+        const struct quantity *q = &quantities[v->quantity];
+        value[i] = (struct result_value){q->name, q->unit, q->kind, isnan(v->low) ? NULL : INTERVAL, v->value,
+                                         v->low,  v->high, v->n};
+    }
+    row->parameter = parameter;
+    row->value = value;
+    row->n_parameters = p->n;
+    row->n_values = o->n;
+    return results_keep(r, row, added, d);
+}
+
+int sweep_keep(struct results *r, const struct sweep_point *p, const struct sweep_outcome *o, int *added,
+               struct diag *d) {
+    static const char *const kinds[] = {"estimated", "simulated", "measured", "emulated"}; /* enum sweep_engine */
+    static const char equal[] = "tokens and logits equal those of one rank";
+    char now[32], hash[3][20], *command = sweep_command(p);
+    time_t t = time(NULL);
+    struct tm tm;
+    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+    struct result row = {.text = {[RESULT_POINT] = hash_text(hash[0], p->hash),
+                                  [RESULT_TIME] = now,
+                                  [RESULT_STATUS] = o->reason[0] ? "failed" : "ok",
+                                  [RESULT_REASON] = o->reason[0] ? o->reason : NULL,
+                                  [RESULT_KIND] = kinds[p->engine],
+                                  [RESULT_COMMAND] = command,
+                                  [RESULT_CLUSTER_HASH] = hash_text(hash[1], p->cluster_hash),
+                                  [RESULT_PLAN_HASH] = hash_text(hash[2], o->plan_hash),
+                                  [RESULT_VERIFIED] = o->verified ? equal : NULL,
+                                  [RESULT_PROGRAM] = "northwall " NW_VERSION,
+                                  [RESULT_COMPILER] = compiler(),
+                                  [RESULT_MPI] = sweep_is_job(p) ? mpi() : NULL,
+                                  [RESULT_SQLITE] = results_library(),
+                                  [RESULT_GSL] = gsl_version,
+                                  [RESULT_MACHINE] = machine()},
+                         .oversubscription = o->oversubscription};
+    int rc = command ? add_outcome(r, &row, p, o, added, d) : diag_set(d, ERR_MEMORY, "no memory for a result");
+    free(command);
+    return rc;
+}
+

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include "dist/engine.h"
 
 enum { MOST_JOBS = 256, DEEP = 32 /* points that a process has before it */, READ_AT_ONCE = 1 << 16 };
+#define HEAD offsetof(struct sweep_outcome, value) /* what is sent of an outcome before its values */
 
 struct worker {
     pid_t pid; /* 0: none */
@@ -20,8 +22,8 @@ struct worker {
     double since; /* its first point began */
     long queue[DEEP]; /* its points, the first under way */
     int n;
-    char *line; /* what came of the next result */
-    size_t len, cap;
+    char *got; /* of its next outcomes */
+    size_t len;
 };
 
 struct runner {
@@ -34,7 +36,9 @@ struct runner {
     long n_missing, next;
     struct worker worker[MOST_JOBS];
     int jobs;
-    int alone; /* measured points: each is committed */
+    int alone; /* jobs under mpirun: each is committed */
+    int retry;
+    struct sweep_point *point; /* space for one */
     double begun, committed, shown;
     long uncommitted;
     int terminal;
@@ -52,16 +56,25 @@ static int read_all(int fd, void *at, size_t n) {
     return 0;
 }
 
+static int write_all(int fd, const void *at, size_t n) {
+    for (const char *p = at; n;) {
+        ssize_t put = write(fd, p, n);
+        if (put < 0 && errno != EINTR) return -1;
+        p += put > 0 ? put : 0;
+        n -= put > 0 ? (size_t)put : 0;
+    }
+    return 0;
+}
+
+/* Each outcome is sent at once: what its process has not sent when it crashes is the point that crashed. */
 static void work(const struct runner *run, int in, int out) {
     struct sweep_cache *cache = sweep_cache_new(run->app);
-    struct sweep_point *p = malloc(sizeof *p);
-    FILE *to = fdopen(out, "w");
+    struct sweep_outcome o;
     long i;
-    while (cache && p && to && !read_all(in, &i, sizeof i)) {
-        sweep_point(p, run->s, i);
-        json_t *row = sweep_do(cache, p);
-        if (!row || json_dumpf(row, to, JSON_COMPACT) || fputc('\n', to) == EOF || fflush(to)) break;
-        json_decref(row);
+    while (cache && !read_all(in, &i, sizeof i)) {
+        sweep_point(run->point, run->s, i);
+        sweep_do(&o, cache, run->point);
+        if (write_all(out, &o, HEAD + (size_t)o.n * sizeof *o.value)) break;
     }
     _exit(0);
 }
@@ -119,6 +132,11 @@ static void stop(struct worker *w, int kill_it, int *status) {
 
 /* ---- results ---- */
 
+static char *point_text(char *out, uint64_t hash) {
+    snprintf(out, 20, "%016llx", (unsigned long long)hash);
+    return out;
+}
+
 static int commit(struct runner *run) {
     int rc = results_commit(run->r, run->d);
     if (!rc) run->uncommitted = 0;
@@ -126,24 +144,23 @@ static int commit(struct runner *run) {
     return rc;
 }
 
-static int keep(struct runner *run, const json_t *row) {
-    int added = 0, rc = results_add(run->r, row, &added, run->d);
+static int keep(struct runner *run, long i, const struct sweep_outcome *o) {
+    char point[20];
+    int added = 0, rc = 0;
+    sweep_point(run->point, run->s, i);
+    if (run->retry) rc = results_drop_failed(run->r, point_text(point, run->point->hash), run->d);
+    if (!rc) rc = sweep_keep(run->r, run->point, o, &added, run->d);
     if (rc) return rc;
     run->counts->done++;
-    run->counts->failed += strcmp(json_string_value(json_object_get(row, "status")), "ok") != 0;
+    run->counts->failed += o->reason[0] != 0;
     run->uncommitted++;
     return run->alone ? commit(run) : 0;
 }
 
 static int keep_failure(struct runner *run, long i, const char *reason) {
-    struct sweep_point *p = malloc(sizeof *p);
-    if (!p) return diag_set(run->d, ERR_MEMORY, "no memory for a point");
-    sweep_point(p, run->s, i);
-    json_t *row = sweep_failure(p, reason);
-    int rc = keep(run, row);
-    json_decref(row);
-    free(p);
-    return rc;
+    struct sweep_outcome o;
+    sweep_failed(&o, reason);
+    return keep(run, i, &o);
 }
 
 /* A process's first point is done. */
@@ -152,17 +169,20 @@ static void next_point(struct worker *w) {
     w->since = engine_now();
 }
 
-static int take_lines(struct runner *run, struct worker *w) {
+static int take_outcomes(struct runner *run, struct worker *w) {
+    struct sweep_outcome o;
     size_t at = 0;
     int rc = 0;
-    for (char *end; !rc && w->n && (end = memchr(w->line + at, '\n', w->len - at)); at = (size_t)(end - w->line) + 1) {
-        json_error_t e;
-        json_t *row = json_loadb(w->line + at, (size_t)(end - w->line) - at, 0, &e);
-        rc = row ? keep(run, row) : keep_failure(run, w->queue[0], "its process sent no result");
-        json_decref(row);
+    while (!rc && w->n && w->len - at >= HEAD) {
+        memcpy(&o, w->got + at, HEAD);
+        size_t values = (size_t)o.n * sizeof *o.value;
+        if (w->len - at < HEAD + values) break;
+        memcpy(o.value, w->got + at + HEAD, values);
+        at += HEAD + values;
+        rc = keep(run, w->queue[0], &o);
         next_point(w);
     }
-    memmove(w->line, w->line + at, w->len - at);
+    memmove(w->got, w->got + at, w->len - at);
     w->len -= at;
     return rc;
 }
@@ -188,17 +208,13 @@ static int lose(struct runner *run, struct worker *w, int late) {
 }
 
 static int receive(struct runner *run, struct worker *w) {
-    if (w->cap - w->len < READ_AT_ONCE) {
-        char *bigger = realloc(w->line, w->cap + 2 * READ_AT_ONCE);
-        if (!bigger) return diag_set(run->d, ERR_MEMORY, "no memory for results");
-        w->line = bigger;
-        w->cap += 2 * READ_AT_ONCE;
-    }
-    ssize_t got = read(w->from, w->line + w->len, READ_AT_ONCE);
+    if (!w->got) w->got = malloc(READ_AT_ONCE + sizeof(struct sweep_outcome)); /* less than one is left of a read */
+    if (!w->got) return diag_set(run->d, ERR_MEMORY, "no memory for results");
+    ssize_t got = read(w->from, w->got + w->len, READ_AT_ONCE);
     if (got < 0 && errno == EINTR) return 0;
     if (got <= 0) return lose(run, w, 0);
     w->len += (size_t)got;
-    return take_lines(run, w);
+    return take_outcomes(run, w);
 }
 
 /* ---- progress ---- */
@@ -298,7 +314,7 @@ static int phase(struct runner *run, long end, int jobs) {
 struct named {
     uint64_t hash;
     long i;
-    int measured;
+    int job; /* under mpirun */
 };
 
 static int by_hash(const void *a, const void *b) {
@@ -308,23 +324,23 @@ static int by_hash(const void *a, const void *b) {
 
 static int by_turn(const void *a, const void *b) {
     const struct named *x = a, *y = b;
-    return x->measured != y->measured ? x->measured - y->measured : (x->i > y->i) - (x->i < y->i);
+    return x->job != y->job ? x->job - y->job : (x->i > y->i) - (x->i < y->i);
 }
 
 /* 1: in the file, -1: it cannot be read. */
-static int is_done(struct results *r, uint64_t hash) {
+static int is_done(struct results *r, uint64_t hash, int retry) {
     char text[20];
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
-    return r ? results_has(r, text) : 0;
+    enum result_state state = r ? results_has(r, point_text(text, hash)) : RESULT_NONE;
+    return state == RESULT_UNREADABLE ? -1 : state == RESULT_OK || (state == RESULT_FAILED && !retry);
 }
 
 /* Drops those that are there already, or twice. */
-static int drop(struct named *v, long *n, struct results *r, struct sweep_counts *counts, struct diag *d) {
+static int drop(struct named *v, long *n, struct results *r, int retry, struct sweep_counts *counts, struct diag *d) {
     long kept = 0;
     qsort(v, (size_t)*n, sizeof *v, by_hash);
     for (long i = 0; i < *n; i++) {
         if (i && v[i].hash == v[i - 1].hash) continue;
-        int done = is_done(r, v[i].hash);
+        int done = is_done(r, v[i].hash, retry);
         if (done < 0) return diag_set(d, ERR_IO, "the file of results cannot be read");
         counts->points++;
         counts->before += done;
@@ -335,9 +351,9 @@ static int drop(struct named *v, long *n, struct results *r, struct sweep_counts
     return 0;
 }
 
-/* What is to do: measured points last, otherwise by number. malloc'ed; *virtual_: how many are not measured. */
+/* What is to do: jobs under mpirun last, otherwise by number. malloc'ed; *virtual_: how many are none. */
 static int find_missing(long **out, long *n, long *virtual_, struct sweep_counts *counts, const struct sweep *s,
-                        struct results *r, struct diag *d) {
+                        struct results *r, int retry, struct diag *d) {
     *n = sweep_points(s);
     struct named *v = calloc((size_t)*n + 1, sizeof *v);
     struct sweep_point *p = malloc(sizeof *p);
@@ -346,22 +362,23 @@ static int find_missing(long **out, long *n, long *virtual_, struct sweep_counts
     int rc = v && p && *out ? 0 : diag_set(d, ERR_MEMORY, "no memory for %ld points", *n);
     for (long i = 0; i < *n && !rc; i++) {
         sweep_point(p, s, i);
-        v[i] = (struct named){p->hash, i, p->engine == SWEEP_RUN};
+        v[i] = (struct named){p->hash, i, sweep_is_job(p)};
     }
-    if (!rc) rc = drop(v, n, r, counts, d);
+    if (!rc) rc = drop(v, n, r, retry, counts, d);
     for (long i = *virtual_ = 0; i < *n && !rc; i++) {
         (*out)[i] = v[i].i;
-        *virtual_ += !v[i].measured;
+        *virtual_ += !v[i].job;
     }
     free(v);
     free(p);
     return rc;
 }
 
-int sweep_list(struct sweep_counts *counts, const struct sweep *s, struct results *r, FILE *out, struct diag *d) {
-    long *missing, n, not_measured;
+int sweep_list(struct sweep_counts *counts, const struct sweep *s, struct results *r, int retry, FILE *out,
+               struct diag *d) {
+    long *missing, n, virtual_;
     struct sweep_point *p = malloc(sizeof *p);
-    int rc = find_missing(&missing, &n, &not_measured, counts, s, r, d);
+    int rc = find_missing(&missing, &n, &virtual_, counts, s, r, retry, d);
     if (!p) rc = diag_set(d, ERR_MEMORY, "no memory for a point");
     for (long i = 0; i < n && !rc; i++) {
         sweep_point(p, s, missing[i]);
@@ -375,14 +392,21 @@ int sweep_list(struct sweep_counts *counts, const struct sweep *s, struct result
 }
 
 int sweep_run(struct sweep_counts *counts, const struct sweep *s, struct results *r, const struct app *app, int jobs,
-              struct diag *d) {
+              int retry, struct diag *d) {
     struct runner *run = calloc(1, sizeof *run);
-    long not_measured = 0;
-    if (!run) return diag_set(d, ERR_MEMORY, "no memory for a sweep");
+    struct sweep_point *point = malloc(sizeof *point);
+    long virtual_ = 0;
+    if (!run || !point) {
+        free(run);
+        free(point);
+        return diag_set(d, ERR_MEMORY, "no memory for a sweep");
+    }
     *run = (struct runner){.s = s, .r = r, .app = app, .counts = counts, .d = d, .terminal = isatty(STDERR_FILENO)};
+    run->retry = retry;
+    run->point = point;
     run->begun = run->committed = run->shown = engine_now();
-    int rc = find_missing(&run->missing, &run->n_missing, &not_measured, counts, s, r, d);
-    if (!rc) rc = phase(run, not_measured, jobs < MOST_JOBS ? jobs : MOST_JOBS);
+    int rc = find_missing(&run->missing, &run->n_missing, &virtual_, counts, s, r, retry, d);
+    if (!rc) rc = phase(run, virtual_, jobs < MOST_JOBS ? jobs : MOST_JOBS);
     if (!rc) rc = phase(run, run->n_missing, 0);
     if (!rc) rc = commit(run);
     show(run, 1);
@@ -390,8 +414,9 @@ int sweep_run(struct sweep_counts *counts, const struct sweep *s, struct results
         rc = diag_set(d, ERR_INTERRUPTED, "interrupted: %ld of %ld points are done; the same command goes on",
                       counts->before + counts->done, counts->points);
     for (int i = 0; i < MOST_JOBS; i++)
-        free(run->worker[i].line);
+        free(run->worker[i].got);
     free(run->missing);
+    free(point);
     free(run);
     return rc;
 }

@@ -148,6 +148,7 @@ static const struct opt table[] = {
     {"db", NULL, "FILE", OPT_STR, FIELD(db), 0, 0, NULL, "file of results (SQLite), made where there is none"},
     {"jobs", NULL, "N", OPT_INT, FIELD(jobs), 1, 256, "0",
      "processes that estimate and simulate at once (default: one a core)"},
+    {"retry", NULL, NULL, OPT_FLAG, FIELD(retry), 0, 0, NULL, "do the points that failed again"},
     {"dry-run", NULL, NULL, OPT_FLAG, FIELD(dry_run), 0, 0, NULL, "only print the command line of each point to do"},
     {"where", NULL, "NAME=VALUE", OPT_LIST, FIELD(where), 0, 0, NULL,
      "only results with this parameter, status, kind, machine or program; may be given several times"},

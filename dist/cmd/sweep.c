@@ -6,7 +6,8 @@
 static int make(const struct app *app, const struct sweep *s, struct results *r, struct diag *d) {
     struct sweep_counts c;
     int jobs = app->spec.jobs ? (int)app->spec.jobs : app->cores;
-    int rc = app->spec.dry_run ? sweep_list(&c, s, r, stdout, d) : sweep_run(&c, s, r, app, jobs, d);
+    int retry = app->spec.retry, rc = app->spec.dry_run ? sweep_list(&c, s, r, retry, stdout, d)
+                                                         : sweep_run(&c, s, r, app, jobs, retry, d);
     if (rc) return rc;
     FILE *out = app->spec.dry_run ? stderr : stdout;
     fprintf(out, "%ld points, %ld of them there before", c.points, c.before);
@@ -36,13 +37,13 @@ static int run(struct app *app, struct diag *d) {
 const struct cmd cmd_sweep = {
     .name = "sweep",
     .summary = "a study's points, estimated, simulated or measured, into a file of results",
-    .usage = "SPEC.yaml --db FILE [--jobs N] [--dry-run]",
-    .options = "db jobs dry-run quiet",
+    .usage = "SPEC.yaml --db FILE [--jobs N] [--retry] [--dry-run]",
+    .options = "db jobs retry dry-run quiet",
     .notes =
         "Combines the axes of SPEC.yaml (docs/SWEEPS.md), or draws from them, and does what FILE lacks: estimates and\n"
-        "simulations in --jobs processes, measurements under mpirun one at a time. Ended at any moment, the same\n"
-        "command goes on; a point that fails is a result with its reason. --dry-run prints the command line of each\n"
-        "point.",
+        "simulations in --jobs processes, emulations and measurements under mpirun one at a time. Ended at any\n"
+        "moment, the same command goes on; a point that fails is a result with its reason, and done again with\n"
+        "--retry. --dry-run prints the command line of each point.",
     .max_args = 1,
     .run = run,
 };

@@ -35,7 +35,7 @@ static const struct {
     {HEAD "base: {model: gpt2}\n", "spec.yaml:1: base: the key cluster is missing"},
     {HEAD "base:\n  model: gpt2\n  cluster: none.yaml\n", "spec.yaml:5: cluster 'none.yaml': no such file"},
     {HEAD "base:\n  model: none.gguf\n", "spec.yaml:4: model 'none.gguf': no such file"},
-    {HEAD "base:\n  engine: guess\n", "spec.yaml:4: engine 'guess': valid are estimate, simulate, run"},
+    {HEAD "base:\n  engine: guess\n", "spec.yaml:4: engine 'guess': valid are estimate, simulate, emulate, run"},
     {BASE "  users: many\n", "spec.yaml:6: users: "},
     {BASE "  users: 0\n", "spec.yaml:6: users: "},
     {BASE "  users: [1]\n", "spec.yaml:6: users '': a value of 1 to 127 characters"},

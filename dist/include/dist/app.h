@@ -45,7 +45,7 @@ struct run_spec {
     const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
     long factor, warmup, flip_operand;
     int osu, verify, crossover, in_place, search, approximate;
-    int measure, quick, estimate, dry_run;
+    int measure, quick, estimate, dry_run, retry;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
     int n_args;
