@@ -116,6 +116,7 @@ struct results {
     int lock; /* of FILE.writer, or -1 */
     int begun; /* a transaction */
     int n_names;
+    unsigned next_name;
     struct kept_name name[NAMES_KEPT];
     struct { /* the last one */
         sqlite3_int64 id;
@@ -302,12 +303,14 @@ static int find_or_add(struct results *r, enum statement find, enum statement ad
 static int name_id(struct results *r, const struct result_value *v, sqlite3_int64 *id, struct diag *d) {
     const char *const text[] = {v->name, v->unit, v->kind ? v->kind : "", v->interval ? v->interval : ""};
     struct kept_name k;
-    for (int i = 0; i < r->n_names; i++)
-        if (!strcmp(r->name[i].text, text[0]) && !strcmp(r->name[i].unit, text[1]) &&
-            !strcmp(r->name[i].kind, text[2]) && !strcmp(r->name[i].interval, text[3])) {
-            *id = r->name[i].id;
+    for (int i = 0; i < r->n_names; i++) { /* results name the same things in the same order */
+        const struct kept_name *next = &r->name[r->next_name++ % (unsigned)r->n_names];
+        if (!strcmp(next->text, text[0]) && !strcmp(next->unit, text[1]) && !strcmp(next->kind, text[2]) &&
+            !strcmp(next->interval, text[3])) {
+            *id = next->id;
             return 0;
         }
+    }
     if (!*text[0] || strlen(text[0]) >= sizeof k.text || strlen(text[1]) >= sizeof k.unit ||
         strlen(text[2]) >= sizeof k.kind || strlen(text[3]) >= sizeof k.interval)
         return diag_set(d, ERR_FORMAT, "name '%.80s', unit '%.40s', kind '%.40s', interval '%.80s': empty or too long",

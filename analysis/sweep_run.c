@@ -274,6 +274,8 @@ static int turn(struct runner *run, long end) {
         busy += run->worker[i].n > 0;
     }
     if (rc || !busy) return rc;
+    /* a nap, so that results come several at a time: processes have work for longer before them */
+    if (!run->alone) usleep(500);
     if (poll(p, (nfds_t)run->jobs, 100) < 0) memset(p, 0, sizeof p);
     for (int i = 0; i < run->jobs && !rc; i++) {
         struct worker *w = &run->worker[i];

@@ -42,7 +42,7 @@ static const struct opt table[] = {
      "one prompt a line, empty lines skipped: as many sequences at once"},
     {"n-predict", "n", "N", OPT_INT, FIELD(n_predict), 1, 1 << 24, "128", "most tokens to generate"},
     {"n-prompt", NULL, "N", OPT_INT, FIELD(n_prompt), 1, 1 << 20, "128",
-     "prompt tokens where no prompt is given (ids by the seed)"},
+     "prompt tokens where no prompt is given, ids by the seed (run: else a begin token)"},
     {"ctx", "c", "N", OPT_INT, FIELD(ctx), 1, 1 << 24, "0",
      "context positions of each sequence (default: what the prompts and -n need)"},
     {"chunk", NULL, "N", OPT_INT, FIELD(chunk), 1, 65536, "64",

@@ -32,6 +32,7 @@ struct meter {
     struct virtual_energy *out;
     struct virtual_energy *ranks;
     struct busy busy;
+    struct virtual_energy steps; /* of the rank before, without messages */
     struct diag *d;
 };
 
@@ -221,17 +222,27 @@ static int add_messages(const struct meter *m, int rank, const struct work *w, d
 
 /* ---- ranks ---- */
 
-static int add_rank(struct meter *m, int rank, const struct work *w, uint64_t total_ps) {
+/* All but messages. */
+static int own_steps(struct virtual_energy *own, struct meter *m, int rank, const struct work *w, uint64_t total_ps) {
     const struct plan_rank *r = &m->p->ranks[rank];
-    struct virtual_energy own = {0};
     struct virtual_rank v;
     int rc = virtual_rank_init(&v, m->c, m->p, rank, m->d);
+    *own = (struct virtual_energy){0};
     if (rc) return rc;
-    own.idle_J = 1e-12 * v.card->idle_W * (double)total_ps;
+    own->idle_J = 1e-12 * v.card->idle_W * (double)total_ps;
     double extra_W = v.card->active_W - v.card->idle_W;
-    if (extra_W != 0) own.active_J = 1e-12 * extra_W * (double)busy_ps(m, &v, r, w);
-    add_blocks(&own, &v, r, w);
-    rc = add_messages(m, rank, w, &own.links_J);
+    if (extra_W != 0) own->active_J = 1e-12 * extra_W * (double)busy_ps(m, &v, r, w);
+    add_blocks(own, &v, r, w);
+    return 0;
+}
+
+static int add_rank(struct meter *m, int rank, const struct work *w, uint64_t total_ps) {
+    const struct plan_rank *r = &m->p->ranks[rank];
+    int like = r->tp_index && virtual_rank_same(m->c, m->p, rank - 1, rank);
+    int rc = like ? 0 : own_steps(&m->steps, m, rank, w, total_ps);
+    struct virtual_energy own = m->steps;
+    if (!rc) rc = add_messages(m, rank, w, &own.links_J);
+    if (rc) return rc;
     if (m->ranks) m->ranks[rank] = own;
     if (r->role == RANK_HOST) {
         m->out->host_J += virtual_energy_sum(&own);

@@ -7,33 +7,34 @@
 #define LONG_AGO (UINT64_C(1) << 50) /* ps: by which a walk's one late rank is late */
 
 /* How long a message keeps its port. */
-static uint64_t port_ps(const struct net_link *link, uint64_t bytes) {
-    uint64_t words = pico_of(bytes, link->G);
+static uint64_t port_ps(const struct net_link *link, uint64_t words) {
     return link->pull ? 0 : words > link->g_ps ? words : link->g_ps;
 }
 
+/* An event with what it takes: all walks have the same links. */
+struct action {
+    enum coll_doing doing;
+    enum net_share share; /* of own work */
+    int peer, tier; /* of the stage */
+    uint64_t ps; /* own work; words of a message */
+};
+
 /* All ranks' events of one collective, walked from clocks at 0. */
 struct meeting {
-    int size, group; /* group: so many ranks meet, from a multiple of it on */
-    const uint8_t *tier; /* [size][size] */
+    int size;
     const struct net *net;
-    const struct coll_event **event; /* [size] */
+    struct action **action; /* [size] */
     struct net_stamp **sent; /* [size][count] */
     int *count, *at, *seen; /* [size], [size], and [size][size]: events of a rank up to what a peer has taken */
     struct net_clock *clock;
 };
 
-/* Of the stage. */
-static int peer_of(const struct meeting *m, int rank, const struct coll_event *e) {
-    return rank / m->group * m->group + e->peer;
-}
-
 /* The next message from a peer if it has been sent. */
 static const struct net_stamp *next_from(struct meeting *m, int rank, int peer) {
     int *at = &m->seen[rank * m->size + peer];
     for (; *at < m->at[peer]; ++*at) {
-        const struct coll_event *e = &m->event[peer][*at];
-        if (e->doing == COLL_SENDS && peer_of(m, peer, e) == rank) return &m->sent[peer][(*at)++];
+        const struct action *a = &m->action[peer][*at];
+        if (a->doing == COLL_SENDS && a->peer == rank) return &m->sent[peer][(*at)++];
     }
     return NULL;
 }
@@ -43,34 +44,50 @@ static int meet(struct meeting *m, int rank) {
     struct net_clock *clock = &m->clock[rank];
     int *at = &m->at[rank], from = *at;
     for (; *at < m->count[rank]; ++*at) {
-        const struct coll_event *e = &m->event[rank][*at];
-        int peer = peer_of(m, rank, e), tier = m->tier[rank * m->size + peer];
-        if (e->doing == COLL_SENDS) {
-            m->sent[rank][*at] = net_send(clock, m->net, tier, e->bytes);
-        } else if (e->doing == COLL_RECEIVES) {
-            const struct net_stamp *stamp = next_from(m, rank, peer);
+        const struct action *a = &m->action[rank][*at];
+        if (a->doing == COLL_SENDS) {
+            net_send_words(clock, m->net, a->tier, a->ps, &m->sent[rank][*at]);
+        } else if (a->doing == COLL_RECEIVES) {
+            const struct net_stamp *stamp = next_from(m, rank, a->peer);
             if (!stamp) break;
-            net_recv(clock, m->net, tier, stamp);
+            net_recv(clock, m->net, a->tier, stamp);
         } else {
-            enum net_share share;
-            uint64_t ps = coll_event_ps(e, m->net, &share);
-            net_spend(clock, share, ps);
+            net_spend(clock, a->share, a->ps);
         }
     }
     return *at - from;
 }
 
+/* base: rank of the stage that is the collective's first. */
+static struct action action_of(const struct meeting *m, const struct stage_class *c, const struct coll_event *e,
+                               int rank, int base) {
+    int tier = c->tier[rank * c->size + base + e->peer];
+    struct action a = {e->doing, NET_MEMORY, base + e->peer, tier, 0};
+    a.ps = e->doing == COLL_SENDS ? pico_of(e->bytes, m->net->tier[tier].link.G)
+                                  : coll_event_ps(e, m->net, &a.share);
+    return a;
+}
+
 static int meeting_events(struct meeting *m, const struct estimator *e, const struct stage_class *c,
                           enum step_kind kind, size_t n, int rank, struct diag *d) {
-    int rc = plan_events(e->p, c->first + rank, kind, n, &m->event[rank], &m->count[rank], d);
-    m->sent[rank] = rc ? NULL : calloc((size_t)m->count[rank] + 1, sizeof **m->sent);
-    return rc || m->sent[rank] ? rc : diag_set(d, ERR_MEMORY, "no memory for a collective");
+    const struct coll_event *event = NULL;
+    int kvp = e->p->strategy.kvp, base = kind == STEP_ATTN_MERGE ? rank / kvp * kvp : 0;
+    int rc = plan_events(e->p, c->first + rank, kind, n, &event, &m->count[rank], d);
+    size_t count = (size_t)m->count[rank] + 1;
+    m->sent[rank] = rc ? NULL : calloc(count, sizeof **m->sent);
+    m->action[rank] = rc ? NULL : malloc(count * sizeof **m->action);
+    if (rc || !m->sent[rank] || !m->action[rank]) return rc ? rc : diag_set(d, ERR_MEMORY, "no memory for a collective");
+    for (int i = 0; i < m->count[rank]; i++)
+        m->action[rank][i] = action_of(m, c, &event[i], rank, base);
+    return 0;
 }
 
 static void meeting_fini(struct meeting *m) {
-    for (int r = 0; r < m->size && m->sent; r++)
-        free(m->sent[r]);
-    free(m->event);
+    for (int r = 0; r < m->size; r++) {
+        if (m->action) free(m->action[r]);
+        if (m->sent) free(m->sent[r]);
+    }
+    free(m->action);
     free(m->sent);
     free(m->count);
     free(m->at);
@@ -81,15 +98,14 @@ static void meeting_fini(struct meeting *m) {
 static int meeting_init(struct meeting *m, const struct estimator *e, const struct stage_class *c, enum step_kind kind,
                         size_t n, struct diag *d) {
     size_t size = (size_t)c->size;
-    int group = kind == STEP_ATTN_MERGE ? e->p->strategy.kvp : c->size;
-    *m = (struct meeting){.size = c->size, .group = group, .tier = c->tier, .net = &e->c->net};
-    m->event = calloc(size, sizeof *m->event);
+    *m = (struct meeting){.size = c->size, .net = &e->c->net};
+    m->action = calloc(size, sizeof *m->action);
     m->sent = calloc(size, sizeof *m->sent);
     m->count = calloc(size, sizeof *m->count);
     m->at = calloc(size, sizeof *m->at);
     m->seen = calloc(size * size, sizeof *m->seen);
     m->clock = calloc(size, sizeof *m->clock);
-    int rc = m->event && m->sent && m->count && m->at && m->seen && m->clock
+    int rc = m->action && m->sent && m->count && m->at && m->seen && m->clock
                  ? 0
                  : diag_set(d, ERR_MEMORY, "no memory for a collective of %d ranks", c->size);
     for (int r = 0; r < c->size && !rc; r++)
@@ -131,13 +147,23 @@ static void take_ends(const struct meeting *m, struct net_stamp *out, int late) 
 static uint64_t busiest_port(const struct meeting *m, int rank) {
     uint64_t busy[NET_MAX_TIERS] = {0}, most = 0;
     for (int i = 0; i < m->count[rank]; i++) {
-        const struct coll_event *e = &m->event[rank][i];
-        if (e->doing != COLL_SENDS) continue;
-        int tier = m->tier[rank * m->size + peer_of(m, rank, e)];
-        busy[tier] += port_ps(&m->net->tier[tier].link, e->bytes);
-        if (busy[tier] > most) most = busy[tier];
+        const struct action *a = &m->action[rank][i];
+        if (a->doing != COLL_SENDS) continue;
+        busy[a->tier] += port_ps(&m->net->tier[a->tier].link, a->ps);
+        if (busy[a->tier] > most) most = busy[a->tier];
     }
     return most;
+}
+
+int estimate_coll_same(const struct estimator *e, const struct stage_class *c, enum step_kind a, enum step_kind b,
+                       size_t n, struct diag *d) {
+    const struct coll_event *of_a = NULL, *of_b = NULL;
+    int n_a = 0, n_b = 0, same = 1;
+    for (int r = 0; r < c->size && same; r++)
+        same = !plan_events(e->p, c->first + r, a, n, &of_a, &n_a, d) &&
+               !plan_events(e->p, c->first + r, b, n, &of_b, &n_b, d) && n_a == n_b &&
+               !memcmp(of_a, of_b, (size_t)n_a * sizeof *of_a);
+    return same;
 }
 
 int estimate_coll(const struct estimator *e, const struct stage_class *c, enum step_kind kind, size_t n,

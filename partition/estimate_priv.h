@@ -116,6 +116,10 @@ struct estimator {
 int estimate_coll(const struct estimator *e, const struct stage_class *c, enum step_kind kind, size_t n,
                   struct net_stamp *out, uint64_t *port, struct diag *d);
 
+/* Whether two all-reduces of n elements are the same messages and work in each rank: 1 or 0, d set where memory is short. */
+int estimate_coll_same(const struct estimator *e, const struct stage_class *c, enum step_kind a, enum step_kind b,
+                       size_t n, struct diag *d);
+
 /* A pass of a stage. */
 int estimate_turn(const struct estimator *e, struct stage_class *c, const struct card_pass *pass, struct turn *out,
                   struct diag *d);

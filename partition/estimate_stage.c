@@ -72,10 +72,18 @@ static int cost_colls(const struct estimator *e, const struct stage_class *c, st
         enum step_kind kind = ch->block[0]->step[i].kind;
         int at = coll_of(c, kind);
         if (at < 0 || costs->coll[at] || (at == AT_GATHER && !costs->wanted)) continue;
-        costs->coll[at] = calloc((size_t)c->size * (size_t)(c->size <= MAX_PAIRS ? c->size : 1), sizeof **costs->coll);
-        costs->port[at] = calloc((size_t)c->size, sizeof **costs->port);
+        size_t pairs = (size_t)c->size * (size_t)(c->size <= MAX_PAIRS ? c->size : 1), ranks = (size_t)c->size;
+        size_t n = coll_elems(e, c, costs, kind, ch->layer);
+        costs->coll[at] = calloc(pairs, sizeof **costs->coll);
+        costs->port[at] = calloc(ranks, sizeof **costs->port);
         if (!costs->coll[at] || !costs->port[at]) return diag_set(d, ERR_MEMORY, "no memory for a collective");
-        rc = estimate_coll(e, c, kind, coll_elems(e, c, costs, kind, ch->layer), costs->coll[at], costs->port[at], d);
+        if (at == AT_FFN && costs->coll[AT_ATTN] && n == coll_elems(e, c, costs, STEP_ATTN_REDUCE, ch->layer) &&
+            estimate_coll_same(e, c, STEP_ATTN_REDUCE, kind, n, d)) {
+            memcpy(costs->coll[at], costs->coll[AT_ATTN], pairs * sizeof **costs->coll);
+            memcpy(costs->port[at], costs->port[AT_ATTN], ranks * sizeof **costs->port);
+        } else {
+            rc = estimate_coll(e, c, kind, n, costs->coll[at], costs->port[at], d);
+        }
     }
     return rc;
 }
@@ -431,6 +439,10 @@ int estimate_class_make(struct stage_class **out, const struct estimator *e, int
     if (!c->place || !c->tier || !c->to_tier || !c->chain) return diag_set(d, ERR_MEMORY, "no memory for a stage");
     for (int r = 0; r < c->size && !rc; r++) {
         struct virtual_rank v;
+        if (r && virtual_rank_same(e->c, p, c->first + r - 1, c->first + r)) {
+            c->place[r] = c->place[r - 1];
+            continue;
+        }
         rc = virtual_rank_init(&v, e->c, p, c->first + r, d);
         c->place[r] = v.place;
         c->card = v.card;

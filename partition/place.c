@@ -80,6 +80,21 @@ int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const str
     return rc;
 }
 
+int virtual_rank_same(const struct cluster *c, const struct plan *p, int a, int b) {
+    const struct plan_rank *x = &p->ranks[a], *y = &p->ranks[b];
+    const struct shard_spec *s = &x->shard, *t = &y->shard;
+    struct pico_rate slow_a, slow_b;
+    if (x->role != y->role || s->layer0 != t->layer0 || s->layer1 != t->layer1 || x->prologue != y->prologue ||
+        x->epilogue != y->epilogue || x->engine_bytes != y->engine_bytes ||
+        memcmp(&x->bytes, &y->bytes, sizeof x->bytes) != 0 ||
+        memcmp(x->layers, y->layers, (size_t)(s->layer1 - s->layer0) * sizeof(struct plan_block *)) != 0)
+        return 0;
+    if (x->role == RANK_HOST) return 1;
+    slow_a = cluster_slow(c, virtual_card(p, a));
+    slow_b = cluster_slow(c, virtual_card(p, b));
+    return slow_a.num == slow_b.num && slow_a.den == slow_b.den;
+}
+
 static int no_room(const struct cluster *c, uint64_t need, const char *of, const char *remedy, struct diag *d) {
     char bytes[24], room[24];
     return diag_set(d, ERR_PLAN, "%s %s, and the frame buffer of %s holds %s: use %s", of,

@@ -340,7 +340,7 @@ static int run(struct app *app, struct diag *d) {
     if (!rc) rc = check_files(app, &ask, d);
     if (!rc) rc = model_open(&m, app, d);
     if (rc) return rc;
-    rc = prompts_load(&p, app, &m, 0, d);
+    rc = prompts_load(&p, app, &m, opts_given(&app->spec, "n-prompt") ? (int)app->spec.n_prompt : 0, d);
     if (!rc) {
         int ranks = app->size > setup_arbiters(app) ? app->size - setup_arbiters(app) : 1;
         rc = err_agree(app->world, app_strategy(&st, app, &m.shape, ranks, why, sizeof why, d), d);
@@ -364,10 +364,10 @@ const struct cmd cmd_run = {
     .summary = "generate text with a model split over the ranks",
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
     .options =
-        "model quant strategy tp kvp pp dp prompt prompts n-predict ctx chunk micro-batches batch threads bind mode "
+        "model quant strategy tp kvp pp dp prompt prompts n-predict n-prompt ctx chunk micro-batches batch threads bind mode "
         "kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout "
-        "mem weights-cache kernels json quiet flip-weight net cluster straggler clock trace timeline operations log",
+        "mem weights-cache kernels json quiet flip-weight net cluster straggler set clock trace timeline operations log",
     .bare = "timeline",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"

@@ -19,6 +19,9 @@ struct virtual_rank {
  * the MPI library's own, whose messages cannot be seen. c outlives v. */
 int virtual_rank_init(struct virtual_rank *v, const struct cluster *c, const struct plan *p, int rank, struct diag *d);
 
+/* Whether b's place is a's, and its steps take as long: as in a stage whose ranks share layers evenly. */
+int virtual_rank_same(const struct cluster *c, const struct plan *p, int a, int b);
+
 /* The card of a rank, counted from 0; a host is -1. */
 int virtual_card(const struct plan *p, int rank);
 /* The tier between two cards, and the shared medium that messages between them take, one for each group of cards that
