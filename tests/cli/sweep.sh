@@ -46,6 +46,17 @@ ok "Extra-P: parameters" [ "$(grep -c ^PARAMETER "$tmp/extrap")" = 2 -a "$(grep 
 ok "Extra-P: as many data as points" [ "$(grep ^POINTS "$tmp/extrap" | tr -cd '(' | wc -c)" = 25 -a "$(grep -c ^DATA "$tmp/extrap")" = 25 ]
 fails "Extra-P: a text" 2 "strategy differs and is a text" 1 results "$db" --where engine=simulate --export extrap
 
+# ---- fits of a file of results: as of its CSV ----
+one=(--where engine=estimate --where strategy=tp4 --where link-latency=1e-05)
+"$northwall" results "$db" "${one[@]}" --export csv >"$tmp/fit.csv"
+fit() { "$northwall" fit hockney "$@" --x memory-bandwidth --y latency_ms_per_tok --json; }
+fit "$tmp/fit.csv" >"$tmp/of_csv" 2>/dev/null
+fit "$db" "${one[@]}" >"$tmp/of_db" 2>/dev/null
+ok "a fit of a file of results" [ -s "$tmp/of_db" ]
+ok "as of its CSV" diff <(grep -v "$tmp" "$tmp/of_csv") <(grep -v "$tmp" "$tmp/of_db")
+fails "--where of a CSV file" 2 "is no file of results" 1 fit hockney "$tmp/fit.csv" --where a=b --x a --y b
+fails "a fit of no result" 8 "no result that is ok is chosen" 1 fit hockney "$db" --where users=77 --x users --y users
+
 # ---- draws ----
 spec "$tmp/draw.yaml" "model: smollm-135m, cluster: $source/cluster-configs/l4-4.yaml, generate: 4" \
     "memory-bandwidth: {from: 0.1, to: 10, scale: log}, prompt: {from: 1, to: 64}, strategy: [1, pp2]" "sobol: 32"
@@ -106,7 +117,7 @@ db=$tmp/late.db
 ok "one that takes too long" [ "$(count)" = 2 -a "$(count --where status=ok --where generate=2)" = 1 ]
 ok "its reason" grep -q 'took longer than 1 s' <("$northwall" results "$db" --columns reason)
 spec "$tmp/crash.yaml" "model: smollm-135m, cluster: $source/cluster-configs/h200-8.yaml, strategy: pp4" \
-    "generate: [3000000, 2, 3]" "timeout: 60"
+    "generate: [1000000, 2, 3]" "timeout: 60"
 db=$tmp/crash.db
 "$northwall" sweep "$tmp/crash.yaml" --db "$db" --jobs 1 >/dev/null 2>&1 &
 job=$!
@@ -116,6 +127,20 @@ wait "$job"
 job=
 ok "one that crashes" [ "$(count --where status=ok)" = 2 -a "$(count --where status=failed)" = 1 ]
 ok "a crash has its reason" grep -q 'crashed: Segmentation fault' <("$northwall" results "$db" --columns reason)
+"$northwall" sweep "$tmp/crash.yaml" --db "$db" >"$tmp/out" 2>&1
+ok "what failed counts as done" grep -q '3 of them there before; 0 done' "$tmp/out"
+"$northwall" sweep "$tmp/crash.yaml" --db "$db" --retry >"$tmp/out" 2>&1
+ok "--retry: that alone again" grep -q '2 of them there before; 1 done, 0 of these failed' "$tmp/out"
+ok "--retry: in its place" [ "$(count)" = 3 -a "$(count --where status=ok)" = 3 ]
+
+# ---- emulated: the times of a simulation ----
+spec "$tmp/emulate.yaml" "model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 9, generate: 3, users: 3, cluster: $source/cluster-configs/l4-4.yaml" \
+    "engine: [simulate, emulate], strategy: [tp2, frob], link-latency: [7 us]"
+db=$tmp/emulate.db
+PATH=$(dirname "$mpiexec"):$PATH "$northwall" sweep "$tmp/emulate.yaml" --db "$db" >/dev/null 2>&1
+values() { "$northwall" results "$db" --where strategy=tp2 --where engine="$1" --export jsonl | grep -o '"plan_hash":"[^"]*\|"values":.*'; }
+ok "emulated and simulated: the same plan and numbers" [ -n "$(values emulate)" -a "$(values emulate)" = "$(values simulate)" ]
+ok "emulated: failed" [ "$(count --where status=failed --where engine=emulate)" = 1 ]
 
 # ---- measured ----
 spec "$tmp/run.yaml" "engine: run, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 8, generate: 4, repeat: 6, cluster: $source/cluster-configs/l4.yaml" \

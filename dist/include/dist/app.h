@@ -32,7 +32,7 @@ struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
         *drop_sync, *log, *cluster, *clock, *pace, *trace, *timeline, *operations, *db, *columns, *export, *import, *x, *y,
-        *at;
+        *at, *runs;
     struct opt_list where; /* "NAME=VALUE" */
     long jobs;
     struct opt_list stragglers; /* "CARD=FACTOR" */
@@ -40,7 +40,7 @@ struct run_spec {
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
-    double temperature, top_p, budget, reach;
+    double temperature, top_p, budget, reach, precision;
     /* of coll */
     const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
     long factor, warmup, flip_operand;
