@@ -184,7 +184,7 @@ static void tell_value(struct calibration_value *v, double place, double se, int
     struct stat_interval at = stat_t(place, se, dof);
     v->x = value_at(p, place);
     v->at_bound = place <= least_place(p) + 1e-3 || place >= most_place(p) - 1e-3;
-    if (!isfinite(se)) at = (struct stat_interval){NAN, NAN};
+    if (!isfinite(se) || (at.low <= least_place(p) && at.high >= most_place(p))) at = (struct stat_interval){NAN, NAN};
     v->x_at_95.low = isnan(at.low) ? NAN : value_at(p, at.low);
     v->x_at_95.high = isnan(at.high) ? NAN : value_at(p, at.high);
 }

@@ -487,7 +487,8 @@ static struct value drawn(const struct sweep *s, const struct axis *a, long row)
     return v;
 }
 
-void sweep_point(struct sweep_point *p, const struct sweep *s, long i) {
+/* engine: its own, or the one that is asked for. */
+static void set_point(struct sweep_point *p, const struct sweep *s, long i, const enum sweep_engine *engine) {
     size_t used = 0;
     long index[SWEEP_AXES];
     p->engine = SWEEP_SIMULATE; /* the rest need not be zeroed, which would take longer than all below */
@@ -500,6 +501,7 @@ void sweep_point(struct sweep_point *p, const struct sweep *s, long i) {
         i = s->axis[k].sobol ? i : i / s->axis[k].n;
     }
     if (s->engine) p->engine = engine_of(s->engine->value[index[s->engine - s->axis]].text);
+    if (engine) p->engine = *engine;
     p->word[p->n_words++] = engines[p->engine].command;
     p->at[p->n].name = "engine";
     strcpy(p->at[p->n++].value, engines[p->engine].name);
@@ -513,4 +515,12 @@ void sweep_point(struct sweep_point *p, const struct sweep *s, long i) {
     for (const char *const *word = engines[p->engine].words; *word; word++)
         p->word[p->n_words++] = *word;
     p->hash = hash_mix(p->hash + (uint64_t)p->engine);
+}
+
+void sweep_point(struct sweep_point *p, const struct sweep *s, long i) {
+    set_point(p, s, i, NULL);
+}
+
+void sweep_point_as(struct sweep_point *p, const struct sweep *s, long i, enum sweep_engine engine) {
+    set_point(p, s, i, &engine);
 }

@@ -158,6 +158,11 @@ static int read_cluster(struct sweep_cache *c, const struct sweep_point *p, stru
     return rc;
 }
 
+void sweep_cache_cluster(struct sweep_cache *c, const char *path, const struct cluster *as) {
+    c->cluster = *as;
+    c->cluster_path = path;
+}
+
 /* Words that change a rate or a time: no plan depends on them. A capacity says what fits. */
 static int is_change(const struct sweep_point *p, int i) {
     const struct parameter *of = NULL;
@@ -330,6 +335,12 @@ static int do_job(struct sweep_cache *c, const struct sweep_point *p, struct swe
 void sweep_failed(struct sweep_outcome *out, const char *reason) {
     *out = (struct sweep_outcome){.oversubscription = NAN};
     snprintf(out->reason, sizeof out->reason, "%s", reason);
+}
+
+double sweep_value(const struct sweep_outcome *o, const char *name) {
+    for (int i = 0; i < o->n; i++)
+        if (!strcmp(quantities[o->value[i].quantity].name, name)) return o->value[i].value;
+    return NAN;
 }
 
 void sweep_do(struct sweep_outcome *out, struct sweep_cache *cache, const struct sweep_point *p) {

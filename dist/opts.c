@@ -149,6 +149,7 @@ static const struct opt table[] = {
      "which number of the cluster, changed alone, would give this throughput: what a published one may mean"},
     {"operations", NULL, "FILE", OPT_STR, FIELD(operations), 0, 0, NULL,
      "write what each rank executed, for northwall replay"},
+    {"free", NULL, "NAME,...", OPT_STR, FIELD(free), 0, 0, NULL, "numbers of the cluster that are fitted"},
     {"db", NULL, "FILE", OPT_STR, FIELD(db), 0, 0, NULL, "file of results (SQLite), made where there is none"},
     {"jobs", NULL, "N", OPT_INT, FIELD(jobs), 1, 256, "0",
      "processes that estimate and simulate at once (default: one a core)"},

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../roofline.h"
+#include "analysis/calibration_report.h"
 #include "analysis/fit_report.h"
 #include "base/text.h"
 
@@ -105,7 +106,25 @@ static int make(const struct fit_request *r, const struct run_spec *s, struct di
     return rc;
 }
 
+static int is_calibration(const struct run_spec *s) {
+    return s->n_args && !strcmp(s->args[0], "calibration");
+}
+
+static int calibrate(const struct app *app, struct diag *d) {
+    const struct run_spec *s = &app->spec;
+    const struct report as = {.name = "calibration", .text = s->n_args > 1 ? s->args[1] : ""};
+    struct report_page page = {0};
+    if (s->n_args < 2 || !s->db || !s->free)
+        return diag_set(d, ERR_USAGE, "fit calibration: SPEC.yaml --db STUDY.db --free NAME[,NAME...] are needed");
+    struct calibration_ask ask = {s->args[1], s->db, s->free, (uint64_t)s->seed};
+    int rc = calibration_report(&page, &ask, app, d);
+    if (!rc) rc = report_print(&as, &page, stdout, s->json, d);
+    report_page_fini(&page);
+    return rc;
+}
+
 static int run(struct app *app, struct diag *d) {
+    if (is_calibration(&app->spec)) return app->rank == 0 ? calibrate(app, d) : 0;
     static struct fit_request r; /* large, and one a process */
     char *y = strdup(app->spec.y ? app->spec.y : "");
     if (!y) return diag_set(d, ERR_MEMORY, "no memory for the command line");
@@ -116,17 +135,29 @@ static int run(struct app *app, struct diag *d) {
     return rc;
 }
 
+static const struct cmd_mode modes[] = {
+    {"fit", "x y where runs at plot"},
+    {"fit calibration", "db free"},
+    {0},
+};
+
 const struct cmd cmd_fit = {
     .name = "fit",
     .summary = "curves through measured points: parameters with intervals, models compared, residuals",
-    .usage = "MODEL[,MODEL...] FILE.csv|STUDY.db --x COLUMN[,COLUMN] --y COLUMN [--where NAME=VALUE]... [--runs COLUMN]\n"
-             "       [--at X[,X...]] [--plot FILE] [--json]\n"
-             "       northwall fit crossover[,MODEL...] FILE --x COLUMN --y COLUMN,COLUMN",
-    .options = "x y where runs at seed plot json",
+    .usage =
+        "MODEL[,MODEL...] FILE.csv|STUDY.db --x COLUMN[,COLUMN] --y COLUMN [--where NAME=VALUE]... [--runs COLUMN]\n"
+        "       [--at X[,X...]] [--plot FILE] [--json]\n"
+        "       northwall fit crossover[,MODEL...] FILE --x COLUMN --y COLUMN,COLUMN\n"
+        "       northwall fit calibration SPEC.yaml --db STUDY.db --free NAME[,NAME...] [--json]",
+    .options = "seed json",
+    .modes = modes,
+    .mode = is_calibration,
     .notes =
         "Models (northwall list): the forms, their sources and what the tables say are in docs/FITS.md. A form is\n"
         "refused where rows are fewer than parameters and three; of forms less than 2 of AICc apart none is said\n"
-        "to be the better one; values beyond the data are called an extrapolation.",
+        "to be the better one; values beyond the data are called an extrapolation.\n\n"
+        "calibration fits numbers of a sweep's cluster (those of simulate --set) to the sweep's measured points, and\n"
+        "tells how well it predicts points that it was not fitted to.",
     .max_args = 2,
     .run = run,
 };

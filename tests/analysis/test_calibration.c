@@ -132,6 +132,18 @@ static void check_told_apart(struct job *job, const struct cluster *c, gsl_rng *
           cal.value[1].x);
 }
 
+/* What no point depends on has no interval. */
+static void check_unknown(struct job *job, const struct cluster *c, gsl_rng *g) {
+    static const char *const names_and_other[] = {"memory-bandwidth", "step-overhead", "link-latency", "compute"};
+    struct calibration_point point[POINTS] = {0};
+    struct calibration cal;
+    struct diag d = {0};
+    ask(&cal, point, 4, names_and_other);
+    measure(point, job, c, g, 0.01);
+    CHECK(!calibration_run(&cal, c, predict, job, &d), "%s", d.text);
+    CHECK(isnan(cal.value[3].x_at_95.low), "compute: [%g, %g]", cal.value[3].x_at_95.low, cal.value[3].x_at_95.high);
+}
+
 static void check_refused(struct job *job, const struct cluster *c) {
     struct calibration_point point[POINTS];
     struct calibration cal;
@@ -162,6 +174,7 @@ int main(void) {
     check_exact(job, &c, g);
     check_coverage(job, &c, g, DRAWS);
     check_told_apart(job, &c, g);
+    check_unknown(job, &c, g);
     check_refused(job, &c);
     gsl_rng_free(g);
     return check_report("calibration");

@@ -152,6 +152,20 @@ ok "measured, verified" grep -q '"kind":"measured".*"verified":"tokens and logit
 ok "measured: an interval" grep -qE '"latency_ms_per_tok":\{[^}]*"low":[^}]*"high":[^}]*"n":6,"interval":"of the median' "$tmp/row"
 ok "measured: failed" [ "$(count --where status=failed)" = 1 ]
 
+# ---- a cluster fitted to measured points ----
+spec "$tmp/cal.yaml" "engine: run, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 8, generate: 8, repeat: 1, cluster: $source/cluster-configs/boards-1gbe.yaml" \
+    "strategy: [1, tp2], users: [1, 2, 4]"
+PATH=$(dirname "$mpiexec"):$PATH "$northwall" sweep "$tmp/cal.yaml" --db "$tmp/cal.db" >/dev/null 2>&1
+"$northwall" fit calibration "$tmp/cal.yaml" --db "$tmp/cal.db" --free memory-bandwidth,step-overhead --json >"$tmp/fit"
+ok "calibration: two numbers" [ "$(grep -c '"folds: least"' "$tmp/fit")" = 2 ]
+ok "calibration: six points, each held out once" [ "$(grep -cE '"held out \[ms\]": [0-9]' "$tmp/fit")" = 6 ]
+ok "calibration: errors before and after" awk '/"median error \[%\]"/ { e[++n] = $4 + 0 } END { exit !(n == 3 && e[2] < e[1]) }' "$tmp/fit"
+fails "calibration of what" 2 "SPEC.yaml --db STUDY.db --free" 1 fit calibration "$tmp/cal.yaml" --free compute
+fails "calibration of a number that is none" 2 "--free frob: there are memory-bandwidth" 1 fit calibration "$tmp/cal.yaml" --db "$tmp/cal.db" --free frob
+fails "calibration to too few points" 8 "6 points for 4 parameters" 1 fit calibration "$tmp/cal.yaml" --db "$tmp/cal.db" \
+    --free memory-bandwidth,compute,step-overhead,pass-overhead
+fails "calibration to points of another sweep" 3 "no measured point of" 1 fit calibration "$tmp/cal.yaml" --db "$tmp/a.db" --free compute
+
 # ---- one writer, readers at any time; files that are none; no space ----
 db=$tmp/a.db
 exec 9>>"$db.writer"

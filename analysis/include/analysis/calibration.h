@@ -17,7 +17,7 @@
 #include "analysis/parameter.h"
 #include "analysis/stat.h"
 
-enum { CALIBRATION_MOST_FREE = 8, CALIBRATION_FOLDS = 4, CALIBRATION_STARTS = 6 };
+enum { CALIBRATION_MOST_FREE = 8, CALIBRATION_FOLDS = 4, CALIBRATION_STARTS = 4 };
 
 /* The time in s, above 0, of point i on a cluster. Nonzero ends the calibration. */
 typedef int calibration_predict(void *user, int i, const struct cluster *c, double *seconds, struct diag *d);
@@ -32,7 +32,7 @@ struct calibration_point {
 struct calibration_value {
     const struct parameter *parameter; /* in: one with set */
     double x; /* out, as parameter.h has it */
-    struct stat_interval x_at_95; /* NaN where a slope says nothing of it */
+    struct stat_interval x_at_95; /* NaN where the points say nothing of it */
     int at_bound; /* no time is added, or the end of its range: it would have gone on */
     double held_low, held_high; /* least and most of the folds' fits */
 };

@@ -58,5 +58,7 @@ struct sweep_point {
 };
 /* The i-th; out's pointers are good as long as it and the sweep are. */
 void sweep_point(struct sweep_point *out, const struct sweep *s, long i);
+/* The same job for another engine: what it does not take is left out. */
+void sweep_point_as(struct sweep_point *out, const struct sweep *s, long i, enum sweep_engine engine);
 
 #endif
