@@ -1,6 +1,7 @@
 /* The file of results: what goes in comes out, once; what is none is refused; what is not committed is lost. */
 #include "analysis/results.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,89 @@ static void check_csv(void) {
     results_close(r);
 }
 
+/* What failed can be taken out; what is ok cannot. */
+static void check_dropped(void) {
+    static const char *const failed[] = {"status=failed"};
+    struct diag d = {0};
+    struct results *r = open_it(RESULTS_WRITE);
+    json_t *row = example(50);
+    int added = 0;
+    json_object_set_new(row, "status", json_string("failed"));
+    CHECK(results_add(r, row, &added, &d) == 0 && added == 1, "%s", d.text);
+    CHECK(results_has(r, "0000000000000050") == RESULT_FAILED && results_has(r, "0000000000000002") == RESULT_OK, "has");
+    CHECK(results_drop_failed(r, "0000000000000002", &d) == 0 && count(r, NULL, 0, NULL) == 7, "an ok one stays");
+    CHECK(results_drop_failed(r, "0000000000000050", &d) == 0 && count(r, failed, 1, NULL) == 0, "%s", d.text);
+    add(r, 50, 1);
+    json_decref(row);
+    results_close(r); /* not committed */
+}
+
+/* ---- a file of version 1 ---- */
+
+static const char version_1[] =
+    "CREATE TABLE environment(id INTEGER PRIMARY KEY, program, compiler, mpi, sqlite, gsl, machine);"
+    "CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL, unit TEXT NOT NULL, UNIQUE(text, unit));"
+    "CREATE TABLE result(id INTEGER PRIMARY KEY, point TEXT NOT NULL UNIQUE, time TEXT NOT NULL, status TEXT NOT NULL,"
+    " reason TEXT, kind TEXT, command TEXT NOT NULL, cluster_hash TEXT, plan_hash TEXT, verified TEXT,"
+    " oversubscription REAL, environment INTEGER NOT NULL REFERENCES environment);"
+    "CREATE TABLE parameter(result INTEGER NOT NULL REFERENCES result, name INTEGER NOT NULL REFERENCES name, value,"
+    " PRIMARY KEY(result, name)) WITHOUT ROWID;"
+    "CREATE TABLE value(result INTEGER NOT NULL REFERENCES result, name INTEGER NOT NULL REFERENCES name, value REAL,"
+    " low REAL, high REAL, n INTEGER, interval TEXT, kind TEXT, PRIMARY KEY(result, name)) WITHOUT ROWID;"
+    "CREATE VIEW parameters AS SELECT result, text AS name, value FROM parameter JOIN name ON name.id = name;"
+    "CREATE VIEW quantities AS SELECT result, text AS name, unit, value.value, low, high, n, interval,"
+    " coalesce(value.kind, result.kind) AS kind"
+    " FROM value JOIN name ON name.id = name JOIN result ON result.id = result;"
+    "PRAGMA application_id = 1314349420; PRAGMA user_version = 1;"
+    "INSERT INTO environment VALUES(1, 'northwall 0', NULL, NULL, NULL, NULL, 'any');"
+    /* a value without unit has a parameter's name; energy is modelled in one result and measured in the other */
+    "INSERT INTO name VALUES(1, 'users', ''), (2, 'strategy', ''), (3, 'energy', 'J'), (4, 'time', 's'),"
+    " (5, 'unused', 's');"
+    "INSERT INTO result VALUES(7, 'aa', 't', 'ok', NULL, 'simulated', 'c 1', NULL, 'ff', NULL, NULL, 1),"
+    " (9, 'bb', 't', 'ok', NULL, 'measured', 'c 2', NULL, NULL, 'so', 1.5, 1), (10, 'cc', 't', 'failed', 'why', NULL,"
+    " 'c 3', NULL, NULL, NULL, NULL, 1);"
+    "INSERT INTO parameter VALUES(7, 1, 4), (7, 2, 'tp2'), (9, 1, 0.5), (10, 2, 'x');"
+    "INSERT INTO value VALUES(7, 3, 0.5, NULL, NULL, NULL, NULL, 'modelled'), (7, 4, 2, NULL, NULL, NULL, NULL, NULL),"
+    " (9, 3, 0.3, 0.2, 0.4, 7, 'ranks', NULL), (9, 4, 3, 2.5, 3.5, 9, 'ranks', NULL), (9, 1, 5, NULL, NULL, NULL, NULL,"
+    " NULL);";
+
+static char *lines(struct results *r) {
+    const struct results_select all = {.from = r};
+    struct diag d = {0};
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    CHECK(results_jsonl(&all, out, &d) == 0, "%s", d.text);
+    fclose(out);
+    return text;
+}
+
+/* It is read as it is; writing makes it version 2, which gives the same bytes. */
+static void check_version_1(void) {
+    sqlite3 *db = NULL;
+    char *error = NULL;
+    struct diag d = {0};
+    unlink(path);
+    CHECK(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, version_1, NULL, NULL, &error) == SQLITE_OK, "%s",
+          error ? error : "cannot open");
+    sqlite3_close(db);
+    struct results *r = open_it(RESULTS_READ);
+    char *before = lines(r);
+    results_close(r);
+    CHECK(strstr(before, "\"energy\":{\"unit\":\"J\",\"value\":0.5,\"kind\":\"modelled\"}") != NULL, "%s", before);
+    r = open_it(RESULTS_WRITE);
+    char *after = lines(r);
+    CHECK(!strcmp(before, after), "%sthen %s", before, after);
+    add(r, 60, 1);
+    CHECK(results_commit(r, &d) == 0 && count(r, NULL, 0, NULL) == 4, "%s", d.text);
+    results_close(r);
+    r = open_it(RESULTS_WRITE);
+    CHECK(count(r, NULL, 0, NULL) == 4, "once");
+    results_close(r);
+    free(before);
+    free(after);
+}
+
 int main(void) {
     char other[80];
     snprintf(path, sizeof path, "/tmp/northwall-results-%d.db", (int)getpid());
@@ -159,6 +243,8 @@ int main(void) {
     check_one_writer();
     check_refused();
     check_csv();
+    check_dropped();
+    check_version_1();
     unlink(path);
     snprintf(other, sizeof other, "%s.writer", path);
     unlink(other);

@@ -106,7 +106,7 @@ db=$tmp/late.db
 ok "one that takes too long" [ "$(count)" = 2 -a "$(count --where status=ok --where generate=2)" = 1 ]
 ok "its reason" grep -q 'took longer than 1 s' <("$northwall" results "$db" --columns reason)
 spec "$tmp/crash.yaml" "model: smollm-135m, cluster: $source/cluster-configs/h200-8.yaml, strategy: pp4" \
-    "generate: [3000000, 2, 3]" "timeout: 60"
+    "generate: [1000000, 2, 3]" "timeout: 60"
 db=$tmp/crash.db
 "$northwall" sweep "$tmp/crash.yaml" --db "$db" --jobs 1 >/dev/null 2>&1 &
 job=$!
@@ -116,6 +116,20 @@ wait "$job"
 job=
 ok "one that crashes" [ "$(count --where status=ok)" = 2 -a "$(count --where status=failed)" = 1 ]
 ok "a crash has its reason" grep -q 'crashed: Segmentation fault' <("$northwall" results "$db" --columns reason)
+"$northwall" sweep "$tmp/crash.yaml" --db "$db" >"$tmp/out" 2>&1
+ok "what failed counts as done" grep -q '3 of them there before; 0 done' "$tmp/out"
+"$northwall" sweep "$tmp/crash.yaml" --db "$db" --retry >"$tmp/out" 2>&1
+ok "--retry: that alone again" grep -q '2 of them there before; 1 done, 0 of these failed' "$tmp/out"
+ok "--retry: in its place" [ "$(count)" = 3 -a "$(count --where status=ok)" = 3 ]
+
+# ---- emulated: the times of a simulation ----
+spec "$tmp/emulate.yaml" "model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 9, generate: 3, users: 3, cluster: $source/cluster-configs/l4-4.yaml" \
+    "engine: [simulate, emulate], strategy: [tp2, frob], link-latency: [7 us]"
+db=$tmp/emulate.db
+PATH=$(dirname "$mpiexec"):$PATH "$northwall" sweep "$tmp/emulate.yaml" --db "$db" >/dev/null 2>&1
+values() { "$northwall" results "$db" --where strategy=tp2 --where engine="$1" --export jsonl | grep -o '"plan_hash":"[^"]*\|"values":.*'; }
+ok "emulated and simulated: the same plan and numbers" [ -n "$(values emulate)" -a "$(values emulate)" = "$(values simulate)" ]
+ok "emulated: failed" [ "$(count --where status=failed --where engine=emulate)" = 1 ]
 
 # ---- measured ----
 spec "$tmp/run.yaml" "engine: run, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 8, generate: 4, repeat: 6, cluster: $source/cluster-configs/l4.yaml" \
