@@ -73,19 +73,24 @@ static int pick(int n, uint64_t key, uint64_t *state) {
     return (int)(rng_u64(key, (*state)++) % (uint64_t)n);
 }
 
-/* Rows drawn with replacement, in order: how often each was drawn, then that often. */
+/* Rows, or runs with all their rows, drawn with replacement, in order: how often each was drawn, then that often. */
 static void draw_pairs(struct fit_data *out, const struct fit_data *data, uint64_t key, uint64_t *state) {
-    int at = 0;
-    memset(out->line, 0, (size_t)data->n * sizeof *out->line);
+    int n = data->run ? data->n_runs : data->n;
+    out->n = 0;
+    memset(out->line, 0, (size_t)n * sizeof *out->line);
+    for (int i = 0; i < n; i++)
+        out->line[pick(n, key, state)]++;
     for (int i = 0; i < data->n; i++)
-        out->line[pick(data->n, key, state)]++;
-    for (int i = data->n - 1, to = data->n; i >= 0; i--)
-        for (int times = out->line[i]; times > 0; times--) {
+        out->n += out->line[data->run ? data->run[i] : i];
+    for (int i = data->n - 1, to = out->n; i >= 0; i--)
+        for (int times = out->line[data->run ? data->run[i] : i]; times > 0; times--) {
             out->y[--to] = data->y[i];
             memcpy(&out->x[to * data->n_x], &data->x[i * data->n_x], (size_t)data->n_x * sizeof *data->x);
-            at++;
         }
-    out->n = at;
+}
+
+int fit_draw_rows(const struct fit_data *data) {
+    return data->run ? data->n_runs * data->most_run : data->n;
 }
 
 /* Residuals of a fit are smaller than errors by the degrees of freedom that it took. */
@@ -136,12 +141,14 @@ int fit_intervals(struct fit_intervals *out, const struct fit *f, const struct f
     out->draws = draws;
     double *draw = malloc((size_t)n * (size_t)draws * sizeof *draw);
     if (!draw) return diag_set(d, ERR_MEMORY, "no memory for %d draws", draws);
-    int rc = fit_data_init(&other, data->n, data->n_x, d);
+    int rc = fit_data_init(&other, fit_draw_rows(data), data->n_x, d);
     if (rc) {
         free(draw);
         return rc;
     }
-    for (int residuals = 0; residuals < 2; residuals++) {
+    for (int i = 0; i < n; i++)
+        if (data->run) out->number[i].t = out->number[i].residuals = (struct stat_interval){NAN, NAN};
+    for (int residuals = 0; residuals < (data->run ? 1 : 2); residuals++) {
         bootstrap(draw, draws, n, f, data, &other, at, n_at, residuals, hash_mix(seed + (uint64_t)residuals));
         for (int i = 0; i < n; i++)
             *(residuals ? &out->number[i].residuals : &out->number[i].pairs) = stat_percentile(draw + i * draws, draws);

@@ -12,7 +12,9 @@ int fit_curves_make(struct fit_curve *curve, const struct fit_request *r, struct
     int rc = 0;
     memset(curve, 0, FIT_MOST_CURVES * sizeof *curve);
     for (int i = 0; i < r->n_curves && !rc; i++) {
-        rc = fit_data_read(&curve[i].data, r->path, r->x, r->y[i], d);
+        struct fit_source from = r->from;
+        from.y = r->y[i];
+        rc = fit_data_read(&curve[i].data, &from, d);
         if (!rc) rc = fit_list_make(&curve[i].list, r->model, r->n_models, &curve[i].data, d);
     }
     if (rc) fit_curves_free(curve, r->n_curves);
@@ -46,10 +48,10 @@ static struct frame *table(struct report_page *page, const struct fit_request *r
 
 /* ---- candidates ---- */
 
-static const char *remark(const struct fit_list *l, int i) {
+static const char *remark(const struct fit_list *l, int i, int runs) {
     const struct fit *f = &l->fit[i];
     if (f->depends_x) return "residuals follow one another over x: another form";
-    if (f->depends_rows) return "neighbouring rows of the file depend: intervals are too narrow";
+    if (f->depends_rows && !runs) return "neighbouring rows of the file depend: intervals are too narrow";
     if (f->condition > FIT_COLLINEAR) return "columns nearly collinear: parameters are known only together";
     if (i && f->aicc - l->fit[0].aicc < STAT_DISTINCT) return "not distinguishable from the best";
     return i ? "" : "best";
@@ -106,7 +108,7 @@ static void add_candidates(struct report_page *page, const struct fit_request *r
         frame_number(t, f->aicc);
         frame_number(t, f->aicc - l->fit[0].aicc);
         frame_number(t, f->weight);
-        frame_text(t, "%s", remark(l, i));
+        frame_text(t, "%s", remark(l, i, c->data.run != NULL));
         frame_end_row(t);
     }
 }
@@ -175,12 +177,19 @@ static void put_values(struct frame *t, const struct fit *f, const struct fit_da
     }
 }
 
-static struct frame *parameter_table(struct report_page *page, const struct fit_request *r, int curve) {
-    char note[160];
-    snprintf(note, sizeof note,
-             "95 %% intervals: Student's t and covariance; bootstrap of pairs, of residuals (1000 draws, fewer of more "
-             "than 250 rows; seed %llu)",
-             (unsigned long long)r->seed);
+static struct frame *parameter_table(struct report_page *page, const struct fit_request *r, const struct fit_data *data,
+                                     int curve) {
+    char note[256];
+    if (data->run)
+        snprintf(note, sizeof note,
+                 "95 %% intervals: bootstrap of the %d runs that %.60s tells apart, with all their rows (1000 draws, fewer "
+                 "of more than 250 rows; seed %llu)",
+                 data->n_runs, r->from.runs, (unsigned long long)r->seed);
+    else
+        snprintf(note, sizeof note,
+                 "95 %% intervals: Student's t and covariance; bootstrap of pairs, of residuals (1000 draws, fewer of "
+                 "more than 250 rows; seed %llu)",
+                 (unsigned long long)r->seed);
     struct frame *t = table(page, r, curve, "parameters", "parameters of the best candidate of each model", note);
     frame_column(t, "model", "", 0);
     frame_column(t, "parameter", "", 0);
@@ -204,7 +213,7 @@ static struct frame *value_table(struct report_page *page, const struct fit_requ
 
 static int add_parameters(struct report_page *page, const struct fit_request *r, const struct fit_curve *c, int curve,
                           struct diag *d) {
-    struct frame *t = parameter_table(page, r, curve), *v = r->n_at ? value_table(page, r, &c->data, curve) : NULL;
+    struct frame *t = parameter_table(page, r, &c->data, curve), *v = r->n_at ? value_table(page, r, &c->data, curve) : NULL;
     int rc = 0;
     for (int i = 0; i < c->list.n && !rc; i++) {
         struct fit_intervals in;
@@ -251,9 +260,10 @@ static int add_crossover(struct report_page *page, const struct fit_request *r, 
     int rc = crossover_find(&x, a, &c[0].data, b, &c[1].data, r->seed, d);
     if (rc) return rc;
     snprintf(note, sizeof note,
-             "%s by %s, %s by %s, from %.6g to %.6g; 95 %% intervals by bootstrap of pairs (seed %llu): %.1f %% of %d "
+             "%s by %s, %s by %s, from %.6g to %.6g; 95 %% intervals by bootstrap of %s (seed %llu): %.1f %% of %d "
              "draws cross as often%s",
-             r->y[0], a->model->name, r->y[1], b->model->name, x.low, x.high, (unsigned long long)r->seed,
+             r->y[0], a->model->name, r->y[1], b->model->name, x.low, x.high, c[0].data.run ? "runs" : "pairs",
+             (unsigned long long)r->seed,
              100 * x.agree, x.draws, x.n ? "" : ": the curves do not cross");
     struct frame *t = report_table(page, "crossover", "where the curves cross (kind: estimated)", note);
     frame_column(t, c->data.x_column[0].name, c->data.x_column[0].unit, 6);

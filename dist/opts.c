@@ -167,6 +167,8 @@ static const struct opt table[] = {
      "draw the roofline, or the fit: FILE.svg or FILE.png by gnuplot, FILE.gp for its commands"},
     {"x", NULL, "COLUMN,...", OPT_STR, FIELD(x), 0, 0, NULL, "columns of the file that explain"},
     {"y", NULL, "COLUMN", OPT_STR, FIELD(y), 0, 0, NULL, "column that is explained; crossover: two"},
+    {"runs", NULL, "COLUMN", OPT_STR, FIELD(runs), 0, 0, NULL,
+     "rows with the same value there are of one run: intervals are by drawing whole runs"},
     {"at", NULL, "X,...", OPT_STR, FIELD(at), 0, 0, NULL,
      "tell the curves' values there (of several columns: 2:1024); beyond the data they are called an extrapolation"},
     {"search", NULL, NULL, OPT_FLAG, FIELD(search), 0, 0, NULL,

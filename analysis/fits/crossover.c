@@ -64,8 +64,8 @@ static int draw_all(double *draw, struct crossover *out, gsl_root_fsolver *solve
                     const struct fit_data *data_a, const struct fit_data *data_b, uint64_t seed, struct diag *d) {
     struct fit_data other_a = {0}, other_b = {0};
     uint64_t state = 0;
-    int same = 0, rc = fit_data_init(&other_a, data_a->n, 1, d);
-    if (!rc) rc = fit_data_init(&other_b, data_b->n, 1, d);
+    int same = 0, rc = fit_data_init(&other_a, fit_draw_rows(data_a), 1, d);
+    if (!rc) rc = fit_data_init(&other_b, fit_draw_rows(data_b), 1, d);
     for (int i = 0; i < DRAWS && !rc; i++) {
         struct fit a, b;
         double x[CROSSOVER_MOST];

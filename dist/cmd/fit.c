@@ -80,8 +80,7 @@ static int parse(struct fit_request *r, const struct run_spec *s, char *y, struc
                         text_names(known, sizeof known, (const void *const *)fit_models));
     if (!s->x || !s->y) return diag_set(d, ERR_USAGE, "fit: --x and --y name columns of %.200s", s->args[1]);
     if (columns(s->x) > FIT_MOST_X) return diag_set(d, ERR_USAGE, "--x: at most %d columns", FIT_MOST_X);
-    r->path = s->args[1];
-    r->x = s->x;
+    r->from = (struct fit_source){s->args[1], s->x, NULL, s->runs, s->where.value, s->where.n};
     r->seed = (uint64_t)s->seed;
     int rc = parse_models(r, s->args[0], d);
     if (!rc) rc = parse_y(r, y, d);
@@ -120,9 +119,10 @@ static int run(struct app *app, struct diag *d) {
 const struct cmd cmd_fit = {
     .name = "fit",
     .summary = "curves through measured points: parameters with intervals, models compared, residuals",
-    .usage = "MODEL[,MODEL...] FILE.csv --x COLUMN[,COLUMN] --y COLUMN [--at X[,X...]] [--plot FILE] [--json]\n"
-             "       northwall fit crossover[,MODEL...] FILE.csv --x COLUMN --y COLUMN,COLUMN",
-    .options = "x y at seed plot json",
+    .usage = "MODEL[,MODEL...] FILE.csv|STUDY.db --x COLUMN[,COLUMN] --y COLUMN [--where NAME=VALUE]... [--runs COLUMN]\n"
+             "       [--at X[,X...]] [--plot FILE] [--json]\n"
+             "       northwall fit crossover[,MODEL...] FILE --x COLUMN --y COLUMN,COLUMN",
+    .options = "x y where runs at seed plot json",
     .notes =
         "Models (northwall list): the forms, their sources and what the tables say are in docs/FITS.md. A form is\n"
         "refused where rows are fewer than parameters and three; of forms less than 2 of AICc apart none is said\n"

@@ -6,13 +6,15 @@
 #include "analysis/fit.h"
 #include "check.h"
 
+static const char *runs; /* column of read_text, or NULL */
+
 static int read_text(struct fit_data *out, const char *text, const char *x, const char *y, struct diag *d) {
     char path[] = "/tmp/nw-fit-XXXXXX";
     int file = mkstemp(path);
     CHECK(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text), "a file to read");
     close(file);
     *d = (struct diag){0};
-    int rc = fit_data_read(out, path, x, y, d);
+    int rc = fit_data_read(out, &(struct fit_source){.path = path, .x = x, .y = y, .runs = runs}, d);
     unlink(path);
     return rc;
 }
@@ -33,6 +35,21 @@ static void check_good(void) {
           data.line[0]);
     CHECK(data.x[4] == 300 && data.x[5] == 1 && data.y[2] == 3 && data.line[2] == 3, "the last: line %d", data.line[2]);
     fit_data_free(&data);
+}
+
+static void check_runs(void) {
+    struct fit_data data;
+    struct diag d;
+    runs = "day";
+    CHECK(read_text(&data, "day,n,t\nb,3,1\na,1,1\nb,2,1\nc,4,1\nd,5,1\n", "n", "t", &d) == 0, "%s", d.text);
+    CHECK(data.n_runs == 4 && data.most_run == 2 && data.run[0] == 1 && data.run[1] == 0 && data.run[2] == 0 &&
+              data.run[4] == 3 && fit_draw_rows(&data) == 8,
+          "%d runs, the longest of %d rows", data.n_runs, data.most_run);
+    fit_data_free(&data);
+    CHECK(read_text(&data, "day,n,t\nb,3,1\na,1,1\n", "n", "t", &d) == ERR_RANGE && strstr(d.text, "2 runs"), "%s",
+          d.text);
+    CHECK(read_text(&data, "n,t\n3,1\n", "n", "t", &d) == ERR_FORMAT && strstr(d.text, "no column 'day'"), "%s", d.text);
+    runs = NULL;
 }
 
 static void check_bad(void) {
@@ -85,6 +102,7 @@ static void check_refused(void) {
 
 int main(void) {
     check_good();
+    check_runs();
     check_bad();
     check_refused();
     return check_report("test_fit_data");

@@ -298,6 +298,44 @@ static void check_runs(void) {
     fit_data_free(&data);
 }
 
+/* Sizes of 12 runs, each with a speed of its own: drawing runs covers the latency and the slowness, drawing rows does
+ * not. */
+static void check_drawn_runs(int draws) {
+    enum { RUNS = 12 };
+    static struct fit_intervals in;
+    int covered[2][2] = {{0}}; /* by rows, by runs; of a, of b */
+    for (int b = 0; b < draws; b++) {
+        struct fit_data data;
+        struct fit f;
+        struct diag d = {0};
+        double speed[RUNS];
+        plant(&data, &rows[0], RUNS, 0.02, (uint64_t)b + 900);
+        for (uint64_t k = 0, state = 0; k < RUNS; k++)
+            for (int i = speed[k] = 0; i < 12; i++)
+                speed[k] += 0.2 * (rng_unit((uint64_t)b + 7000, state++) - 0.5);
+        int *run = calloc((size_t)data.n, sizeof *run);
+        for (int i = 0; i < data.n; i++)
+            data.y[i] *= exp(speed[run[i] = i % RUNS]);
+        data.n_runs = RUNS;
+        data.most_run = data.n / RUNS;
+        CHECK(!fit_solve(&f, model_of(&rows[0]), 0, &data, NULL), "draw %d", b);
+        for (int by_run = 0; by_run < 2; by_run++) {
+            data.run = by_run ? run : NULL;
+            CHECK(!fit_intervals(&in, &f, &data, NULL, 0, 1, &d), "%s", d.text);
+            for (int i = 0; i < 2; i++)
+                covered[by_run][i] += in.number[i].pairs.low <= rows[0].parameter[i] &&
+                                      rows[0].parameter[i] <= in.number[i].pairs.high;
+        }
+        CHECK(isnan(in.number[0].t.low) && isnan(in.number[0].residuals.low), "intervals that take rows for independent");
+        fit_data_free(&data);
+    }
+    printf("rows of %d runs, n = %d: 95 %% intervals cover %.1f %% and %.1f %% by rows, %.1f %% and %.1f %% by runs\n",
+           RUNS, draws, 100.0 * covered[0][0] / draws, 100.0 * covered[0][1] / draws, 100.0 * covered[1][0] / draws,
+           100.0 * covered[1][1] / draws);
+    for (int i = 0; i < 2; i++)
+        CHECK(covered[1][i] >= 0.7 * draws && covered[1][i] > covered[0][i], "parameter %d", i);
+}
+
 /* ---- crossings ---- */
 
 static double slow_start(const double *x) {
@@ -366,6 +404,7 @@ int main(int argc, char **argv) {
     check_wrong("exponential", "hockney");
     check_same();
     check_runs();
+    check_drawn_runs(draws / 20);
     check_bootstrap(&rows[0]);
     check_breaks(&rows[1], draws / 10);
     check_crossover(draws / 10);

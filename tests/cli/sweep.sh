@@ -46,6 +46,17 @@ ok "Extra-P: parameters" [ "$(grep -c ^PARAMETER "$tmp/extrap")" = 2 -a "$(grep 
 ok "Extra-P: as many data as points" [ "$(grep ^POINTS "$tmp/extrap" | tr -cd '(' | wc -c)" = 25 -a "$(grep -c ^DATA "$tmp/extrap")" = 25 ]
 fails "Extra-P: a text" 2 "strategy differs and is a text" 1 results "$db" --where engine=simulate --export extrap
 
+# ---- fits of a file of results: as of its CSV ----
+one=(--where engine=estimate --where strategy=tp4 --where link-latency=1e-05)
+"$northwall" results "$db" "${one[@]}" --export csv >"$tmp/fit.csv"
+fit() { "$northwall" fit hockney "$@" --x memory-bandwidth --y latency_ms_per_tok --json; }
+fit "$tmp/fit.csv" >"$tmp/of_csv" 2>/dev/null
+fit "$db" "${one[@]}" >"$tmp/of_db" 2>/dev/null
+ok "a fit of a file of results" [ -s "$tmp/of_db" ]
+ok "as of its CSV" diff <(grep -v "$tmp" "$tmp/of_csv") <(grep -v "$tmp" "$tmp/of_db")
+fails "--where of a CSV file" 2 "is no file of results" 1 fit hockney "$tmp/fit.csv" --where a=b --x a --y b
+fails "a fit of no result" 8 "no result that is ok is chosen" 1 fit hockney "$db" --where users=77 --x users --y users
+
 # ---- draws ----
 spec "$tmp/draw.yaml" "model: smollm-135m, cluster: $source/cluster-configs/l4-4.yaml, generate: 4" \
     "memory-bandwidth: {from: 0.1, to: 10, scale: log}, prompt: {from: 1, to: 64}, strategy: [1, pp2]" "sobol: 32"

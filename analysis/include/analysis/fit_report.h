@@ -11,7 +11,8 @@ enum { FIT_MOST_MODELS = 16, FIT_MOST_CURVES = 2 };
 struct fit_request {
     const struct fit_model *model[FIT_MOST_MODELS]; /* of curves */
     int n_models, crossover;
-    const char *path, *x, *y[FIT_MOST_CURVES];
+    struct fit_source from; /* of which y is not used */
+    const char *y[FIT_MOST_CURVES];
     int n_curves; /* y columns: two for a crossover, else one */
     double at[FIT_MOST_AT][FIT_MOST_X]; /* where values are wanted */
     int n_at;
