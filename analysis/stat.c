@@ -54,7 +54,11 @@ static struct stats_median median_of(const double *v, int n, double *copy) {
     return stats_median(copy, n);
 }
 
-static int is_narrow(const struct stats_median *s, double narrow) {
+int stat_looks(int n) {
+    return n >= STAT_LEAST && (n - STAT_LEAST) % STAT_BATCH == 0;
+}
+
+int stat_is_narrow(const struct stats_median *s, double narrow) {
     double most = narrow * fabs(s->median);
     return s->low <= s->high && s->high - s->median <= most && s->median - s->low <= most;
 }
@@ -67,9 +71,9 @@ int stat_repeat(struct stat_repeated *out, stat_sample *sample, void *user, doub
     if (!v) return diag_set(d, ERR_MEMORY, "no memory for %d repetitions", most);
     while (n < most && !out->reached && !rc) {
         rc = sample(user, &v[n], d);
-        if (rc || ++n < STAT_LEAST || ((n - STAT_LEAST) % STAT_BATCH && n < most)) continue;
+        if (rc || (!stat_looks(++n) && n < most)) continue;
         out->median = median_of(v, n, v + most);
-        out->reached = is_narrow(&out->median, narrow);
+        out->reached = stat_is_narrow(&out->median, narrow);
     }
     int low = rank_below(n, 0.5, 0.005), high = rank_above(n, 0.5, 0.005);
     if (!rc && low >= 0 && high < n) out->at_99 = (struct stat_interval){v[most + low], v[most + high]};

@@ -48,6 +48,7 @@ static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
                                   {"threads", WHOLE, NULL, "--threads", "--threads"},
                                   {"transport", TEXT, NULL, "--transport", NULL},
                                   {"repeat", WHOLE, NULL, "--repeat", NULL},
+                                  {"precision", TEXT, NULL, "--precision", NULL},
                                   {0}};
 
 /* enum sweep_engine: its name, the command that it is, and words of that command. */

@@ -65,7 +65,9 @@ static const struct quantity {
     {"decode_tok_per_s", "token/s", NULL, NULL, NULL},
     {"read_GBps", "GB/s", NULL, NULL, NULL},
     {"achieved_GBps", "GB/s", NULL, NULL, NULL},
-    {"energy_J_per_tok", "J/token", NULL, NULL, NULL}};
+    {"energy_J_per_tok", "J/token", NULL, NULL, NULL},
+    {"half_interval_percent", "%", NULL, NULL, NULL},
+    {"lag1_ms_per_tok", "1", NULL, NULL, NULL}};
 enum { N_QUANTITIES = sizeof quantities / sizeof *quantities };
 _Static_assert((int)N_QUANTITIES <= (int)SWEEP_VALUES, "an outcome has room for each quantity");
 #define INTERVAL "of the median, at least 95 %, binomial ranks"

@@ -38,11 +38,18 @@ struct bench {
     struct app *app;
     struct model model;
     struct prompts prompts;
-    int n_rows, repeat;
+    int n_rows, repeat; /* repeat: of at most; once measured, runs taken */
+    double precision; /* part of the median that its interval may reach to on either side; 0: any */
+    int reached;
     struct bench_row row[BENCH_MAX];
     struct topo_place *places; /* [ranks of the world] */
     int energy_domains; /* on all nodes; 0: not measurable */
 };
+
+/* ms/token of a row's runs so far: the median, and half its interval at most, in parts of it (NaN: none). */
+struct stats_median bench_ms(const struct bench *b, const struct bench_row *r, double *half);
+/* How far one run's ms/token goes with the next one's (stat_lag1); *depends: further than chance. */
+double bench_lag1(const struct bench *b, const struct bench_row *r, int *depends);
 
 /* Bytes a decode step of this row's plan reads per token over all ranks: weights (shared by the sequences of a pass)
  * and cache at the middle of the generation. */

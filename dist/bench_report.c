@@ -2,9 +2,11 @@
 #include "bench.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/stat.h"
 #include "dist/topo.h"
 
 /* ---- figures ---- */
@@ -75,6 +77,48 @@ static struct stats_median figure(const struct bench *b, const struct bench_row 
     for (int i = 0; i < n; i++)
         v[i] = figure_of(b, r, &r->samples[i], f);
     return stats_median(v, n);
+}
+
+struct stats_median bench_ms(const struct bench *b, const struct bench_row *r, double *half) {
+    struct stats_median s = figure(b, r, MS_PER_TOKEN);
+    *half = s.low <= s.high ? fmax(s.high - s.median, s.median - s.low) / s.median : NAN;
+    return s;
+}
+
+double bench_lag1(const struct bench *b, const struct bench_row *r, int *depends) {
+    double v[BENCH_MAX_REPEAT];
+    for (int i = 0; i < b->repeat; i++)
+        v[i] = figure_of(b, r, &r->samples[i], MS_PER_TOKEN);
+    *depends = stat_depends(v, b->repeat);
+    return stat_lag1(v, b->repeat);
+}
+
+/* ---- what the runs are worth ---- */
+
+static void print_precision(const struct bench *b) {
+    double widest = 0;
+    for (int i = 0; i < b->n_rows; i++) {
+        double half;
+        bench_ms(b, &b->row[i], &half);
+        widest = fmax(widest, isnan(half) ? INFINITY : half);
+    }
+    if (b->precision > 0 && b->reached)
+        printf("precision: after %d runs no interval of ms/token reaches further than %.2g %% from its median\n", b->repeat,
+               100 * b->precision);
+    else if (b->precision > 0)
+        printf("precision NOT REACHED: asked %.2g %%, after %d runs an interval of ms/token reaches %.2g %% from its "
+               "median\n",
+               100 * b->precision, b->repeat, 100 * widest);
+}
+
+static void print_lags(const struct bench *b) {
+    for (int i = 0; i < b->n_rows; i++) {
+        int depends;
+        double r1 = bench_lag1(b, &b->row[i], &depends);
+        if (depends)
+            printf("runs of %s follow one another (lag-1 %.2f, n = %d): intervals are too narrow\n",
+                   b->row[i].runner.strategy.text, r1, b->repeat);
+    }
 }
 
 struct traffic {
@@ -195,6 +239,8 @@ void bench_print_table(const struct bench *b) {
     printf(head, width, "", "", "tokens?", "logits?", covers, "tok/s", "/token", "/token", "waiting", "subscr.?");
     for (int i = 0; i < b->n_rows; i++)
         print_row(b, &b->row[i], width);
+    print_precision(b);
+    print_lags(b);
     print_legend(b);
     if (b->app->spec.draft) bench_print_draft_table(b, width);
 }
@@ -285,6 +331,8 @@ void bench_print_detail(const struct bench *b, const struct bench_row *r) {
     if (r->runner.plan->n_ranks > 1)
         printf("  waiting %.1f %% of the ranks' time; rank %d waited least: the others waited for it\n",
                100 * t.wait_share, t.waited_for);
+    print_precision(b);
+    print_lags(b);
     print_verified(r);
 }
 
@@ -377,6 +425,14 @@ static json_t *row_json(const struct bench *b, const struct bench_row *r) {
     double sure = figure(b, r, MS_PER_TOKEN).confidence;
     json_object_set_new(o, "n", json_integer(b->repeat));
     json_object_set_new(o, "interval_confidence", sure > 0 ? json_real(sure) : json_null());
+    double half;
+    int depends;
+    bench_ms(b, r, &half);
+    json_object_set_new(o, "lag1_ms_per_tok", json_real(bench_lag1(b, r, &depends)));
+    json_object_set_new(o, "runs_depend", json_boolean(depends));
+    json_object_set_new(o, "half_interval_percent", isnan(half) ? json_null() : json_real(100 * half));
+    json_object_set_new(o, "precision_percent", b->precision > 0 ? json_real(100 * b->precision) : json_null());
+    json_object_set_new(o, "precision_reached", b->precision > 0 ? json_boolean(b->reached) : json_null());
     json_object_set_new(o, "tokens_verified", flag(r->tokens_same < 0 ? -1 : r->tokens_same && r->logits_same));
     json_object_set_new(o, "tokens_identical", flag(r->tokens_same));
     json_object_set_new(o, "logits_identical", flag(r->logits_same));

@@ -85,6 +85,8 @@ static const struct opt table[] = {
      "storage type of embedding and output layer (default: the same)"},
     {"out", "o", "FILE", OPT_STR, FIELD(out), 0, 0, NULL, "file to write (appears when complete); report: a folder"},
     {"repeat", "r", "N", OPT_INT, FIELD(repeat), 1, BENCH_MAX_REPEAT, "7", "measurements of each figure"},
+    {"precision", NULL, "PERCENT", OPT_REAL, FIELD(precision), 0.01, 50, "0",
+     "repeat until the interval of each ms/token lies within PERCENT of its median, or --repeat (200) are done"},
     {"no-verify", NULL, NULL, OPT_FLAG, FIELD(no_verify), 0, 0, NULL,
      "do not compare with one rank (saves its memory)"},
     {"flip-weight", NULL, "RANK", OPT_INT, FIELD(flip), 0, 1048576, "-1",

@@ -6,10 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analysis/stat.h"
 #include "collectives/agree.h"
 #include "dist/energy.h"
 #include "dist/probe.h"
 #include "dist/topo.h"
+
+enum { MOST_RUNS = 200 /* with --precision, where --repeat is not given */ };
 
 /* Several times the last-level cache of a core. */
 size_t bench_probe_bytes(void) {
@@ -254,6 +257,22 @@ static int measure_row(struct bench *b, int i, int rep, const struct probe *prob
     return rc;
 }
 
+/* 1 once all rows' medians are known as well as --precision asks. Collective: rank 0 decides. */
+static int is_enough(struct bench *b, int runs) {
+    int most = b->repeat;
+    uint64_t narrow = b->app->rank == 0;
+    if (b->precision <= 0 || !stat_looks(runs)) return 0;
+    b->repeat = runs;
+    for (int i = 0; i < b->n_rows && narrow; i++) {
+        double half;
+        struct stats_median s = bench_ms(b, &b->row[i], &half);
+        narrow = stat_is_narrow(&s, b->precision);
+    }
+    b->reached = agree_sum(b->app->world, narrow) > 0;
+    if (!b->reached) b->repeat = most;
+    return b->reached;
+}
+
 /* Repetitions outside, strategies inside: neighbours in time are compared. */
 static int measure_all(struct bench *b, struct diag *d) {
     struct probe probe;
@@ -273,6 +292,7 @@ static int measure_all(struct bench *b, struct diag *d) {
                 fprintf(stderr, "\r%s %d/%d, strategy %d/%d  ", rep < 0 ? "warm-up" : "measuring",
                         rep < 0 ? 1 : rep + 1, rep < 0 ? 1 : b->repeat, i + 1, b->n_rows);
         }
+        if (!rc && is_enough(b, rep + 1)) break;
     }
     b->app->world->wait_limit_s = 0;
     if (b->app->rank == 0 && !b->app->spec.quiet && isatty(2)) fprintf(stderr, "\r%40s\r", "");
@@ -369,7 +389,8 @@ static int run_model(struct app *app, struct diag *d) {
     static struct bench b; /* large, and one a process */
     memset(&b, 0, sizeof b);
     b.app = app;
-    b.repeat = (int)app->spec.repeat;
+    b.precision = 0.01 * app->spec.precision;
+    b.repeat = b.precision > 0 && !opts_given(&app->spec, "repeat") ? MOST_RUNS : (int)app->spec.repeat;
     app->spec.ignore_eos = 1;
     int rc = app_bind(app, d);
     if (!rc) rc = model_open(&b.model, app, d);
@@ -389,7 +410,7 @@ static int run_model(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"bench", "model strategy tp kvp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch "
               "mode kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram no-bos "
-              "timeout mem weights-cache roofline plot no-verify flip-weight net pace log"},
+              "timeout mem weights-cache roofline plot no-verify flip-weight net pace log precision"},
     {"bench --kernels without --model", ""},
     {0},
 };
@@ -417,10 +438,11 @@ const struct cmd cmd_bench = {
     .options = "quant threads bind kernels repeat json quiet",
     .modes = modes,
     .mode = mode,
-    .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks. The\n"
-             "read bandwidth of the same cores is probed before and after each run. The tokens and logits of every\n"
-             "run of every strategy are compared with those of one rank; a difference ends the command with a\n"
-             "nonzero status.\n\n"
+    .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks; with\n"
+             "--precision over as many as it takes, 10 at least and --repeat (200) at most: what was not reached is\n"
+             "said, and so are runs that follow one another. The read bandwidth of the same cores is probed before and\n"
+             "after each run. The tokens and logits of every run of every strategy are compared with those of one\n"
+             "rank; a difference ends the command with a nonzero status.\n\n"
              "With --draft each run is paired with one without drafts, in turns: the gain is of decode time.\n\n"
              "--roofline shows the time of each kind of step beside max(bytes / read bandwidth, operations / peak),\n"
              "all of it measured on the same cores in the same minute. Without --model, --kernels measures each\n"

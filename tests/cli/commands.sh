@@ -72,6 +72,10 @@ ok "the second read all" [ "$(field "$tmp/read" packed_from_cache_bytes | tr -dc
 "$northwall" run --model "$kjv" --prompt "In the" -n 2 --weights-cache /dev/null >/dev/null 2>"$tmp/err"
 ok "a cache that cannot be is one note" [ "$(grep -c '^northwall: note: /dev/null: cannot keep' "$tmp/err")" = 1 ]
 ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
+"$northwall" bench --model "$kjv" -n 4 --n-prompt 8 --precision 50 --json >"$tmp/precise" 2>/dev/null
+ok "--precision: reached, after 10 runs or more" sh -c 'grep -q "\"precision_reached\": true" "$1" && ! grep -qE "\"n\": .,$" "$1"' _ "$tmp/precise"
+"$northwall" bench --model "$kjv" -n 4 --n-prompt 8 --precision 0.01 --repeat 11 -q >"$tmp/precise"
+ok "--precision: not reached, and said" grep -q "precision NOT REACHED: asked 0.01 %, after 11 runs" "$tmp/precise"
 ok "one run, and one rank is measured once" sh -c '"$1" bench --model "$2" --strategies 1 --repeat 1 -n 2 -q | grep -c "^1  \|: 1 run after" | grep -qx 2' _ "$northwall" "$kjv"
 ranks 2 bench --model "$kjv" --strategies tp2,1 --n-prompt 8 -n 4 --repeat 1 --json >"$tmp/once" 2>/dev/null
 ok "rows of --strategies with 1 in it" [ "$(grep -c '^   "strategy"' "$tmp/once")" = 2 ]

@@ -40,7 +40,7 @@ struct run_spec {
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
-    double temperature, top_p, budget, reach;
+    double temperature, top_p, budget, reach, precision;
     /* of coll */
     const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
     long factor, warmup, flip_operand;
