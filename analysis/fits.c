@@ -29,7 +29,7 @@ static void say(struct report_page *page, const struct fit_request *r, const str
 static int make(struct report_page *page, const struct app *app, struct diag *d) {
     struct fit_request r = {.n_models = MODELS,
                             .crossover = 1,
-                            .x = "size",
+                            .from.x = "size",
                             .y = {"one-shot", "mpi"},
                             .n_curves = 2,
                             .at = {{65536}, {4194304}},
@@ -39,7 +39,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     char path[4096];
     (void)app;
     int rc = data_path(path, sizeof path, "docs/fits/allreduce.csv", d);
-    r.path = path;
+    r.from.path = path;
     for (int i = 0; i < MODELS; i++)
         r.model[i] = fit_model_find(models[i]);
     if (!rc) rc = fit_curves_make(curve, &r, d);
