@@ -31,7 +31,7 @@ static void say(struct report_page *page, const struct fit_request *r, const str
 static int make(struct report_page *page, const struct app *app, struct diag *d) {
     struct fit_request r = {.n_models = MODELS,
                             .crossover = 1,
-                            .from = {.x = "size"},
+                            .from.x = "size",
                             .y = {"one-shot", "mpi"},
                             .n_curves = 2,
                             .at = {{65536}, {4194304}},

@@ -2,12 +2,13 @@
 
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_fit.h>
-#include <gsl/gsl_multifit.h>
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
+
+#include "analysis/fit.h"
 
 double trend_year(const char *date) {
     struct tm t = {0}, epoch = {.tm_year = 100, .tm_mday = 1};
@@ -36,25 +37,19 @@ static struct trend_slope fit_least(const double *x, const double *y, int n) {
     return slope_of(slope, variance, n);
 }
 
-/* Too few points for a robust scale: NaN. */
-static struct trend_slope fit_robust(const double *x, const double *y, int n) {
+/* The slope of the fits' exponential model (docs/FITS.md); too few points for it: NaN. */
+static struct trend_slope fit_robust(const struct trend_point *p, int n) {
     struct trend_slope s = {NAN, NAN, NAN};
-    if (isnan(stat_t(0, 1, n - 2).low)) return s;
-    gsl_matrix *X = gsl_matrix_alloc((size_t)n, 2), *cov = gsl_matrix_alloc(2, 2);
-    gsl_vector *c = gsl_vector_alloc(2);
-    gsl_multifit_robust_workspace *w = gsl_multifit_robust_alloc(gsl_multifit_robust_bisquare, (size_t)n, 2);
-    gsl_vector_const_view v = gsl_vector_const_view_array(y, (size_t)n);
-    for (int i = 0; X && i < n; i++) {
-        gsl_matrix_set(X, (size_t)i, 0, 1);
-        gsl_matrix_set(X, (size_t)i, 1, x[i]);
+    struct fit_data data;
+    struct fit f;
+    if (fit_data_init(&data, n, 1, NULL)) return s;
+    for (int i = 0; i < n; i++) {
+        data.x[i] = p[i].year;
+        data.y[i] = p[i].value;
+        data.line[i] = i;
     }
-    if (X && cov && c && w && gsl_multifit_robust_maxiter(200, w) == 0 &&
-        gsl_multifit_robust(X, &v.vector, c, cov, w) == 0)
-        s = slope_of(gsl_vector_get(c, 1), gsl_matrix_get(cov, 1, 1), n);
-    if (w) gsl_multifit_robust_free(w);
-    if (c) gsl_vector_free(c);
-    if (cov) gsl_matrix_free(cov);
-    if (X) gsl_matrix_free(X);
+    if (!fit_solve(&f, fit_model_find("exponential"), 0, &data, NULL)) s = slope_of(f.coef[1], f.cov[3], n);
+    fit_data_free(&data);
     return s;
 }
 
@@ -101,7 +96,7 @@ int trend_fit(struct trend *out, const struct trend_point *p, int n, const char 
     if (!(out->first < out->last)) return diag_set(d, ERR_RANGE, "%s: growth needs points of two dates", what);
     gsl_error_handler_t *before = gsl_set_error_handler_off();
     out->least = fit_least(x, y, n);
-    out->robust = fit_robust(x, y, n);
+    out->robust = fit_robust(p, n);
     int rc = draw_all(out, x, y, d);
     gsl_set_error_handler(before);
     return rc;

@@ -1,7 +1,7 @@
 /* trend.h - exponential growth from dated points: ln value = a + slope x year.
  *
  * Least squares of the logarithms (gsl_fit_linear) with Student's interval of n - 2 degrees of freedom, the same by
- * Tukey's biweight (gsl_multifit_robust), and the percentiles of slopes refitted to points drawn with replacement
+ * Tukey's biweight (`exponential` of fit.h), and the percentiles of slopes refitted to points drawn with replacement
  * (Efron's bootstrap of pairs). Student's needs residuals that are nearly normal; percentiles of few points are too
  * narrow: what both hold is safe to say. All functions are local. */
 #ifndef ANALYSIS_TREND_H

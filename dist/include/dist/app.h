@@ -31,8 +31,8 @@ struct opt_list {
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
-        *drop_sync, *log, *cluster, *clock, *pace, *trace, *timeline, *operations, *db, *columns, *export, *import, *x, *y,
-        *at, *runs, *free;
+        *drop_sync, *log, *cluster, *clock, *pace, *trace, *timeline, *operations, *db, *columns, *export, *import, *x,
+        *y, *at, *runs, *free;
     struct opt_list where; /* "NAME=VALUE" */
     long jobs;
     struct opt_list stragglers; /* "CARD=FACTOR" */
