@@ -13,7 +13,12 @@
 
 #include "maps.h"
 
-enum { DRAWS = 32, QUICK_DRAWS = 8, DRAWN_ROWS = 2 /* every second row has draws; --quick: all */, MOST_LOOKS = 60 };
+enum {
+    DRAWS = 32,
+    QUICK_DRAWS = 8,
+    DRAWN_ROWS = 2 /* every second row has draws; --quick: that as described */,
+    MOST_LOOKS = 60
+};
 
 /* Link bandwidths beyond these are none of this study. */
 #define LEAST_LINK 1e-6
@@ -264,7 +269,7 @@ static void tell(char *text, size_t cap, const struct maps *m, const struct maps
     n += (size_t)snprintf(text + n, cap - n, "%s%s to %s at %.3g GB/s", n ? ", " : "", g->set.strategy[b->from],
                           g->set.strategy[b->to], m->link_GBps * b->x);
     if (n < cap && b->none == 0)
-        snprintf(text + n, cap - n, " [%.3g, %.3g]", m->link_GBps * b->in.low, m->link_GBps * b->in.high);
+        snprintf(text + n, cap - n, " (%.3g to %.3g)", m->link_GBps * b->in.low, m->link_GBps * b->in.high);
     else if (n < cap)
         snprintf(text + n, cap - n, " (%d of %d draws have none)", b->none, b->draws);
 }
@@ -279,7 +284,8 @@ struct row {
 
 /* All boundaries between two neighbouring cells, from one winner to the other. */
 static int find_between(struct maps *m, struct row *r, int k, int from, int to) {
-    int step = from < to ? 1 : -1, draws = m->app->spec.quick || r->row % DRAWN_ROWS == 0, rc = 0;
+    int step = from < to ? 1 : -1, rc = 0;
+    int draws = m->app->spec.quick ? r->g->memory[r->row] == 1 : r->row % DRAWN_ROWS == 0;
     double last = NAN;
     for (int f = from; f != to && !rc; f += step) {
         struct boundary b = {.users = r->g->users,
@@ -307,15 +313,23 @@ static int find_row(struct maps *m, struct row *r) {
     if (!rc && g->memory[r->row] == 1 && r->text[0])
         report_say(m->page,
                    "Least %s, %d user%s, memory as described (%.0f GB/s), as links get faster: %s (roots of estimates, "
-                   "simulated there too; intervals: 95 %% of %d draws of the inputs).",
+                   "simulated there too; in brackets 95 %% of %d draws of the other inputs).",
                    r->want == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps, r->text,
                    m->app->spec.quick ? QUICK_DRAWS : DRAWS);
     return rc;
 }
 
+/* Of all plans, those that boundaries are of. */
+static void narrow(struct maps_set *s) {
+    for (int i = 0; i < s->n; i++)
+        s->plan[i].left_out |= s->plan[i].family >= MAPS_SAME || s->plan[i].label != COLL_BIT_EXACT;
+}
+
 int maps_boundaries(struct maps *m) {
     int rc = 0;
     list_inputs(m);
+    for (int j = 0; j < MAPS_JOBS; j++)
+        narrow(&m->grid[j].set);
     struct frame *t = report_table(m->page, "boundaries", "Where one strategy follows another as links get faster",
                                    "Roots of estimates by Brent's method between neighbouring cells; simulated there: "
                                    "the ratio of both sides, 1 where "
