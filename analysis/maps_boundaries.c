@@ -274,12 +274,14 @@ static void tell(char *text, size_t cap, const struct maps *m, const struct maps
         snprintf(text + n, cap - n, " (%d of %d draws have none)", b->none, b->draws);
 }
 
+/* The rows of a map, one after the other. */
 struct row {
     struct maps_grid *g;
     struct frame *table;
-    int row;
     enum maps_want want;
-    char text[768];
+    int row;
+    char text[768]; /* its boundaries */
+    double least, most; /* of all rows up to what is described: memory over links where tp8 begins */
 };
 
 /* All boundaries between two neighbouring cells, from one winner to the other. */
@@ -299,6 +301,11 @@ static int find_between(struct maps *m, struct row *r, int k, int from, int to) 
         if (rc || isnan(b.x)) continue;
         last = b.x;
         add(r->table, m, r->g, &b);
+        if (b.to == MAPS_TP8 && b.memory <= 1) {
+            double over = m->memory_GBps * b.memory / (m->link_GBps * b.x);
+            r->least = fmin(r->least, over);
+            r->most = fmax(r->most, over);
+        }
         tell(r->text, sizeof r->text, m, r->g, &b);
     }
     return rc;
@@ -307,6 +314,7 @@ static int find_between(struct maps *m, struct row *r, int k, int from, int to) 
 static int find_row(struct maps *m, struct row *r) {
     const struct maps_grid *g = r->g;
     int rc = 0;
+    r->text[0] = 0;
     for (int k = 0; k + 1 < g->columns && !rc; k++)
         rc = find_between(m, r, k, maps_winner(&g->look[r->row][k], r->want, 0, MAPS_SAME),
                           maps_winner(&g->look[r->row][k + 1], r->want, 0, MAPS_SAME));
@@ -316,6 +324,20 @@ static int find_row(struct maps *m, struct row *r) {
                    "simulated there too; in brackets 95 %% of %d draws of the other inputs).",
                    r->want == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps, r->text,
                    m->app->spec.quick ? QUICK_DRAWS : DRAWS);
+    return rc;
+}
+
+static int find_map(struct maps *m, struct maps_grid *g, enum maps_want w, struct frame *t) {
+    struct row r = {.g = g, .table = t, .want = w, .least = INFINITY, .most = 0};
+    int rc = 0;
+    for (; r.row < g->rows && !rc; r.row++)
+        rc = find_row(m, &r);
+    if (!rc && r.most > 0)
+        report_say(m->page,
+                   "Least %s, %d user%s, memory of %.3g GB/s to that described: tp8 begins where links have 1/%.3g to "
+                   "1/%.3g of its bandwidth (estimated).",
+                   w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps * g->memory[0],
+                   r.most, r.least);
     return rc;
 }
 
@@ -340,10 +362,8 @@ int maps_boundaries(struct maps *m) {
                                    "so a\nboundary may lie beside its interval.");
     columns(t);
     gsl_error_handler_t *before = gsl_set_error_handler_off();
-    for (int w = 0; w < MAPS_WANTS; w++)
-        for (int j = 0; j < MAPS_JOBS; j++)
-            for (int r = 0; r < m->grid[j].rows && !rc; r++)
-                rc = find_row(m, &(struct row){&m->grid[j], t, r, (enum maps_want)w, ""});
+    for (int i = 0; i < MAPS_WANTS * MAPS_JOBS && !rc; i++)
+        rc = find_map(m, &m->grid[i % MAPS_JOBS], (enum maps_want)(i / MAPS_JOBS), t);
     gsl_set_error_handler(before);
     return rc;
 }

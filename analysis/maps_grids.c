@@ -307,12 +307,12 @@ static void say(struct maps *m, const struct maps_grid *g) {
         report_say(
             m->page,
             "Least %s, %d user%s, all 8 cards at work: of %d cells pp8 takes %d, tp2xpp4 %d, tp4xpp2 %d, tp8 %d (%d "
-            "within 1 %%); in %d fewer cards are better still (simulated, n = 1%s).",
+            "within 1 %%); in %d fewer cards, 1, tp2 or tp4, are better still (simulated, n = 1%s).",
             w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", t[w].n, t[w].wins[MAPS_TP1],
             t[w].wins[MAPS_TP2], t[w].wins[MAPS_TP4], t[w].wins[MAPS_TP8], t[w].ties, t[w].fewer,
             w == MAPS_TIME ? "" : "; modelled");
     char sums[96] = "no all-reduce whose sums are of another order is faster anywhere";
-    if (t[MAPS_TIME].other > 0)
+    if (t[MAPS_TIME].other > t[MAPS_TIME].error) /* less than that estimates cannot tell */
         snprintf(sums, sizeof sums, "sums that keep their bits cost at most %.2g %% of the time",
                  100 * t[MAPS_TIME].other);
     report_say(
