@@ -201,6 +201,7 @@ static void cell_columns(struct frame *t) {
     frame_column(t, "over the best", "x", 4);
     frame_column(t, "other sums", "", 0);
     frame_column(t, "over the best", "x", 4);
+    frame_column(t, "auto", "x", 4);
 }
 
 static void add_cell(struct frame *t, const struct maps *m, const struct maps_grid *g, int i, enum maps_want w) {
@@ -231,6 +232,7 @@ static void add_cell(struct frame *t, const struct maps *m, const struct maps_gr
     frame_number(t, l->pick[w][fewer].is.want[w] / v->want[w]);
     frame_text(t, "%s", other ? g->set.plan[other->plan].algo : "");
     frame_number(t, other ? other->is.want[w] / v->want[w] : NAN);
+    frame_number(t, w == MAPS_TIME ? g->auto_over[r][k] : NAN);
     frame_end_row(t);
 }
 
@@ -253,7 +255,9 @@ static void list_cells(struct maps *m) {
         report_table(m->page, "cells", "Each cell of the maps",
                      "Simulated, n = 1; energy is modelled. Fewer cards: 1, tp2 or tp4, the others off. Other sums "
                      "(estimated): the best "
-                     "all-reduce\nwhose sums are of another order, exact to rounding, under any of the strategies.");
+                     "all-reduce\nwhose sums are of another order, exact to rounding, under any of the strategies. "
+                     "Auto: the\nall-reduce that the plan "
+                     "chooses by itself, its time over the best.");
     struct frame *b = report_table(m->page, "regimes", "What each strategy's time is made of in each cell",
                                    "Of its fastest plan there; simulated, n = 1.");
     cell_columns(t);
