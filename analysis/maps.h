@@ -54,14 +54,15 @@ struct maps_pick {
 
 struct maps_look {
     struct maps_pick pick[MAPS_WANTS][MAPS_MOST_FAMILIES]; /* of plans whose sums keep their bits */
-    struct maps_pick other[MAPS_WANTS]; /* estimated: the best of those whose sums are of another order */
+    struct maps_pick other[MAPS_WANTS][MAPS_MOST_FAMILIES]; /* estimated: of those whose sums are of another order */
     double error; /* the most |estimated / simulated - 1| of what was simulated; 0: nothing was */
     int simulated;
 };
 /* TIMES: estimates of time alone, without shares and energy. */
 enum maps_how { MAPS_TIMES, MAPS_ESTIMATES, MAPS_SIMULATES };
 int maps_look(struct maps_look *out, struct maps_set *s, const struct cluster *c, enum maps_how how, struct diag *d);
-/* Of families from..to - 1, the best; -1: none. */
+/* Of families from..to - 1, the best by those picks; -1: none. And of a look's picks. */
+int maps_best(const struct maps_pick pick[MAPS_MOST_FAMILIES], enum maps_want want, int from, int to);
 int maps_winner(const struct maps_look *l, enum maps_want want, int from, int to);
 
 /* The value of a look's families from `at` on over that of those before it, as a parameter_eval would have it. */

@@ -13,7 +13,12 @@
 
 #include "maps.h"
 
-enum { DRAWS = 32, QUICK_DRAWS = 8, DRAWN_ROWS = 2 /* every second row has draws; --quick: all */, MOST_LOOKS = 60 };
+enum {
+    DRAWS = 32,
+    QUICK_DRAWS = 8,
+    DRAWN_ROWS = 2 /* every second row has draws; --quick: that as described */,
+    MOST_LOOKS = 60
+};
 
 /* Link bandwidths beyond these are none of this study. */
 #define LEAST_LINK 1e-6
@@ -264,22 +269,25 @@ static void tell(char *text, size_t cap, const struct maps *m, const struct maps
     n += (size_t)snprintf(text + n, cap - n, "%s%s to %s at %.3g GB/s", n ? ", " : "", g->set.strategy[b->from],
                           g->set.strategy[b->to], m->link_GBps * b->x);
     if (n < cap && b->none == 0)
-        snprintf(text + n, cap - n, " [%.3g, %.3g]", m->link_GBps * b->in.low, m->link_GBps * b->in.high);
+        snprintf(text + n, cap - n, " (%.3g to %.3g)", m->link_GBps * b->in.low, m->link_GBps * b->in.high);
     else if (n < cap)
         snprintf(text + n, cap - n, " (%d of %d draws have none)", b->none, b->draws);
 }
 
+/* The rows of a map, one after the other. */
 struct row {
     struct maps_grid *g;
     struct frame *table;
-    int row;
     enum maps_want want;
-    char text[768];
+    int row;
+    char text[768]; /* its boundaries */
+    double least, most; /* of all rows up to what is described: memory over links where tp8 begins */
 };
 
 /* All boundaries between two neighbouring cells, from one winner to the other. */
 static int find_between(struct maps *m, struct row *r, int k, int from, int to) {
-    int step = from < to ? 1 : -1, draws = m->app->spec.quick || r->row % DRAWN_ROWS == 0, rc = 0;
+    int step = from < to ? 1 : -1, rc = 0;
+    int draws = m->app->spec.quick ? r->g->memory[r->row] == 1 : r->row % DRAWN_ROWS == 0;
     double last = NAN;
     for (int f = from; f != to && !rc; f += step) {
         struct boundary b = {.users = r->g->users,
@@ -293,6 +301,11 @@ static int find_between(struct maps *m, struct row *r, int k, int from, int to) 
         if (rc || isnan(b.x)) continue;
         last = b.x;
         add(r->table, m, r->g, &b);
+        if (b.to == MAPS_TP8 && b.memory <= 1) {
+            double over = m->memory_GBps * b.memory / (m->link_GBps * b.x);
+            r->least = fmin(r->least, over);
+            r->most = fmax(r->most, over);
+        }
         tell(r->text, sizeof r->text, m, r->g, &b);
     }
     return rc;
@@ -301,21 +314,44 @@ static int find_between(struct maps *m, struct row *r, int k, int from, int to) 
 static int find_row(struct maps *m, struct row *r) {
     const struct maps_grid *g = r->g;
     int rc = 0;
+    r->text[0] = 0;
     for (int k = 0; k + 1 < g->columns && !rc; k++)
         rc = find_between(m, r, k, maps_winner(&g->look[r->row][k], r->want, 0, MAPS_SAME),
                           maps_winner(&g->look[r->row][k + 1], r->want, 0, MAPS_SAME));
     if (!rc && g->memory[r->row] == 1 && r->text[0])
         report_say(m->page,
                    "Least %s, %d user%s, memory as described (%.0f GB/s), as links get faster: %s (roots of estimates, "
-                   "simulated there too; intervals: 95 %% of %d draws of the inputs).",
+                   "simulated there too; in brackets 95 %% of %d draws of the other inputs).",
                    r->want == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps, r->text,
                    m->app->spec.quick ? QUICK_DRAWS : DRAWS);
     return rc;
 }
 
+static int find_map(struct maps *m, struct maps_grid *g, enum maps_want w, struct frame *t) {
+    struct row r = {.g = g, .table = t, .want = w, .least = INFINITY, .most = 0};
+    int rc = 0;
+    for (; r.row < g->rows && !rc; r.row++)
+        rc = find_row(m, &r);
+    if (!rc && r.most > 0)
+        report_say(m->page,
+                   "Least %s, %d user%s, memory of %.3g GB/s to that described: tp8 begins where links have 1/%.3g to "
+                   "1/%.3g of its bandwidth (estimated).",
+                   w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps * g->memory[0],
+                   r.most, r.least);
+    return rc;
+}
+
+/* Of all plans, those that boundaries are of. */
+static void narrow(struct maps_set *s) {
+    for (int i = 0; i < s->n; i++)
+        s->plan[i].left_out |= s->plan[i].family >= MAPS_SAME || s->plan[i].label != COLL_BIT_EXACT;
+}
+
 int maps_boundaries(struct maps *m) {
     int rc = 0;
     list_inputs(m);
+    for (int j = 0; j < MAPS_JOBS; j++)
+        narrow(&m->grid[j].set);
     struct frame *t = report_table(m->page, "boundaries", "Where one strategy follows another as links get faster",
                                    "Roots of estimates by Brent's method between neighbouring cells; simulated there: "
                                    "the ratio of both sides, 1 where "
@@ -326,10 +362,8 @@ int maps_boundaries(struct maps *m) {
                                    "so a\nboundary may lie beside its interval.");
     columns(t);
     gsl_error_handler_t *before = gsl_set_error_handler_off();
-    for (int w = 0; w < MAPS_WANTS; w++)
-        for (int j = 0; j < MAPS_JOBS; j++)
-            for (int r = 0; r < m->grid[j].rows && !rc; r++)
-                rc = find_row(m, &(struct row){&m->grid[j], t, r, (enum maps_want)w, ""});
+    for (int i = 0; i < MAPS_WANTS * MAPS_JOBS && !rc; i++)
+        rc = find_map(m, &m->grid[i % MAPS_JOBS], (enum maps_want)(i / MAPS_JOBS), t);
     gsl_set_error_handler(before);
     return rc;
 }

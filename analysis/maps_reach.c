@@ -2,6 +2,7 @@
  * cards. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "maps.h"
 #include "northpole.h"
@@ -33,52 +34,62 @@ static int ratio(void *user, const struct cluster *c, double *out, struct diag *
     return rc;
 }
 
-/* One number at which both take equally long, and what simulations say there. */
+/* One number at which both take equally long, NaN: none, and what simulations say there. */
 static int add_root(struct maps *m, struct frame *t, const struct cluster *c, struct over *o, const char *name,
-                    double unit) {
+                    double unit, double *x) {
     const struct parameter *p = parameter_find(name);
     struct reached r = {0};
     struct maps_look l;
     struct cluster there = *c;
     int rc = parameter_reach(&r, p, c, 1, 1e-5, ratio, o, m->d);
-    if (rc || !r.found) {
-        frame_number(t, NAN);
-        frame_number(t, NAN);
-        return rc;
+    *x = NAN;
+    if (!rc && r.found) {
+        p->set(&there, r.x);
+        rc = maps_look(&l, o->set, &there, MAPS_SIMULATES, m->d);
+        *x = unit * r.x;
     }
-    p->set(&there, r.x);
-    rc = maps_look(&l, o->set, &there, MAPS_SIMULATES, m->d);
-    frame_number(t, unit * r.x);
-    frame_number(t, l.pick[MAPS_TIME][TENSOR].is.want[MAPS_TIME] / l.pick[MAPS_TIME][o->family].is.want[MAPS_TIME]);
+    frame_number(t, *x);
+    frame_number(t, rc || isnan(*x) ? NAN
+                                    : l.pick[MAPS_TIME][TENSOR].is.want[MAPS_TIME] /
+                                          l.pick[MAPS_TIME][o->family].is.want[MAPS_TIME]);
     return rc;
 }
 
-static const char *verdict(double x) {
-    return x < 1 ? "pays" : "does not pay";
+static void say_reach(struct maps *m, int i, int users, const char *tensor, const char *against, double over,
+                      double link, double latency) {
+    char more[48] = "none";
+    if (!isnan(latency)) snprintf(more, sizeof more, "%.3g us more", latency);
+    report_say(
+        m->page,
+        "%s, %s, %d user%s: %s takes %.3g of the time of %s; they meet with links of %.3g times the bandwidth, or "
+        "latency: %s (simulated; roots estimated).",
+        reaches[i].cluster, reaches[i].model, users, users > 1 ? "s" : "", tensor, over, against, link, more);
 }
 
-static int add_reach(struct maps *m, struct frame *t, const struct cluster *c, int i, int users, struct maps_set *set) {
+/* Against one other family. */
+static int add_against(struct maps *m, struct frame *t, const struct cluster *c, int i, int users, struct maps_set *set,
+                       int f) {
+    struct over o = {set, f};
     struct maps_look l;
+    double link = NAN, latency = NAN;
     int rc = maps_look(&l, set, c, MAPS_SIMULATES, m->d);
-    if (rc || l.pick[MAPS_TIME][TENSOR].plan < 0) return rc;
-    double tensor = l.pick[MAPS_TIME][TENSOR].is.want[MAPS_TIME];
-    for (int f = ONE; f <= PIPELINE && !rc; f++) {
-        struct over o = {set, f};
-        int there = l.pick[MAPS_TIME][f].plan >= 0;
-        double over = there ? tensor / l.pick[MAPS_TIME][f].is.want[MAPS_TIME] : NAN;
-        frame_text(t, "%s", reaches[i].cluster);
-        frame_text(t, "%s", reaches[i].model);
-        frame_number(t, users);
-        frame_text(t, "%s", set->strategy[TENSOR]);
-        frame_text(t, "%s", set->strategy[f]);
-        frame_number(t, over);
-        frame_text(t, "%s", there ? verdict(over) : "no room");
-        if (there) rc = add_root(m, t, c, &o, "link-bandwidth", 1);
-        if (there && !rc) rc = add_root(m, t, c, &o, "link-latency", 1e6);
-        for (int k = 0; k < 4 && !there; k++)
-            frame_number(t, NAN);
-        frame_end_row(t);
-    }
+    if (rc) return rc;
+    int there = l.pick[MAPS_TIME][f].plan >= 0 && l.pick[MAPS_TIME][TENSOR].plan >= 0;
+    double over = there ? l.pick[MAPS_TIME][TENSOR].is.want[MAPS_TIME] / l.pick[MAPS_TIME][f].is.want[MAPS_TIME] : NAN;
+    frame_text(t, "%s", reaches[i].cluster);
+    frame_text(t, "%s", reaches[i].model);
+    frame_number(t, users);
+    frame_text(t, "%s", set->strategy[TENSOR]);
+    frame_text(t, "%s", set->strategy[f]);
+    frame_number(t, over);
+    frame_text(t, "%s", !there ? "no room" : over < 1 ? "pays" : "does not pay");
+    for (int k = 0; k < 4 && !there; k++)
+        frame_number(t, NAN);
+    if (there) rc = add_root(m, t, c, &o, "link-bandwidth", 1, &link);
+    if (there && !rc) rc = add_root(m, t, c, &o, "link-latency", 1e6, &latency);
+    frame_end_row(t);
+    if (!rc && !strcmp(set->strategy[f], "pp8"))
+        say_reach(m, i, users, set->strategy[TENSOR], set->strategy[f], over, link, latency);
     return rc;
 }
 
@@ -98,7 +109,8 @@ static int reach_one(struct maps *m, struct frame *t, int i, int users, int n) {
     snprintf(tensor, sizeof tensor, "tp%d", n);
     int rc = case_cluster(&c, reaches[i].cluster, m->d);
     if (!rc) rc = maps_open(&set, &on, families, 3, 1, m->app, m->d);
-    if (!rc) rc = add_reach(m, t, &c, i, users, &set);
+    for (int f = ONE; f <= PIPELINE && !rc; f++)
+        rc = add_against(m, t, &c, i, users, &set, f);
     maps_close(&set);
     return rc;
 }

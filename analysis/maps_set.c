@@ -107,16 +107,13 @@ static void take(struct maps_pick *best, int plan, const struct maps_value *v, e
 static void take_all(struct maps_look *out, const struct maps_set *s, int plan, const struct maps_value *v) {
     const struct maps_plan *p = &s->plan[plan];
     for (enum maps_want w = 0; w < MAPS_WANTS; w++)
-        take(p->label == COLL_BIT_EXACT ? &out->pick[w][p->family] : &out->other[w], plan, v, w);
+        take(p->label == COLL_BIT_EXACT ? &out->pick[w][p->family] : &out->other[w][p->family], plan, v, w);
 }
 
 static void clear(struct maps_look *l) {
     *l = (struct maps_look){0};
-    for (int w = 0; w < MAPS_WANTS; w++) {
-        l->other[w].plan = -1;
-        for (int f = 0; f < MAPS_MOST_FAMILIES; f++)
-            l->pick[w][f].plan = -1;
-    }
+    for (int i = 0; i < MAPS_WANTS * MAPS_MOST_FAMILIES; i++)
+        l->pick[i % MAPS_WANTS][i / MAPS_WANTS].plan = l->other[i % MAPS_WANTS][i / MAPS_WANTS].plan = -1;
 }
 
 static int is_near(const struct maps_look *estimated, const struct maps_plan *p, const struct maps_value *v) {
@@ -157,13 +154,15 @@ int maps_look(struct maps_look *out, struct maps_set *s, const struct cluster *c
     return simulate_near(out, &estimated, s, value, c, d);
 }
 
-int maps_winner(const struct maps_look *l, enum maps_want want, int from, int to) {
+int maps_best(const struct maps_pick pick[MAPS_MOST_FAMILIES], enum maps_want want, int from, int to) {
     int best = -1;
     for (int f = from; f < to; f++)
-        if (l->pick[want][f].plan >= 0 &&
-            (best < 0 || l->pick[want][f].is.want[want] < l->pick[want][best].is.want[want]))
-            best = f;
+        if (pick[f].plan >= 0 && (best < 0 || pick[f].is.want[want] < pick[best].is.want[want])) best = f;
     return best;
+}
+
+int maps_winner(const struct maps_look *l, enum maps_want want, int from, int to) {
+    return maps_best(l->pick[want], want, from, to);
 }
 
 int maps_ratio(void *user, const struct cluster *c, double *ratio, struct diag *d) {
