@@ -24,14 +24,19 @@ const struct report_figure design_figures[] =
          "set title 'Half of the arithmetic for bandwidth: llama3-8b on H100 SXM (estimated)'\n"
          "set ylabel 'time of the job over that as described'\nset yrange [0:2]\nplot \\\n"
          "  1 with lines lc rgb 'black' dt 3 title 'as described', \\\n" TRADE("power derived", "1", "power, derived") ", \\\n" TRADE(
-             "2", "2",
+             "power assumed", "2",
              "power, assumed") ", \\\n" TRADE("area 0.25", "3",
                                               "area, 0.25 % for 1 %") ", \\\n" TRADE("area 0.5", "4",
                                                                                      "area, 0.5 % for 1 %") ", "
                                                                                                             "\\"
-                                                                                                            "\n" TRADE("area 1",
-                                                                                                                       "5",
-                                                                                                                       "area, 1 % for 1 %") "\n",
+                                                                                                            "\n" TRADE(
+                                                                                                                "area "
+                                                                                                                "1",
+                                                                                                                "5",
+                                                                                                                "area, "
+                                                                                                                "1 % "
+                                                                                                                "for 1 "
+                                                                                                                "%") "\n",
          "Time of a job of 16 + 128 tokens by users, if half of the card's arithmetic were given up for bandwidth of "
          "memory "
          "at five assumed exchanges, over the card as described (estimated in closed form, n = 1). Above 1 it loses."},
