@@ -172,7 +172,7 @@ int design_trade(struct study *st) {
         struct exchange e[8];
         rc = case_cluster(&c, cards[i].file, st->d);
         int n = rc ? 0 : add_exchanges(e, &cards[i], &c);
-        for (int k = 0; k < n && !rc; k += st->quick ? 2 : 1)
+        for (int k = 0; k < n && !rc; k++)
             rc = put_exchange(st, t, &c, &e[k], k == 0);
     }
     return rc;

@@ -179,11 +179,24 @@ const struct report_figure scaling_figures[] = {
                                                                                                "5",
                                                                                                "L4, fitted") ", "
                                                                                                              "\\"
-                                                                                                             "\n" ENERGY("1 x H100 SXM",
-                                                                                                                         "as measured (overheads "
-                                                                                                                         "fitted)",
-                                                                                                                         "6",
-                                                                                                                         "H100 SXM, fitted") "\n",
+                                                                                                             "\n" ENERGY(
+                                                                                                                 "1 x "
+                                                                                                                 "H100 "
+                                                                                                                 "SXM",
+                                                                                                                 "as "
+                                                                                                                 "measu"
+                                                                                                                 "red "
+                                                                                                                 "(over"
+                                                                                                                 "heads"
+                                                                                                                 " "
+                                                                                                                 "fitte"
+                                                                                                                 "d)",
+                                                                                                                 "6",
+                                                                                                                 "H100 "
+                                                                                                                 "SXM, "
+                                                                                                                 "fitte"
+                                                                                                                 "d") "\n",
      "Energy of a token by users, where as many fit (simulated, n = 1; modelled): machines as described, and with "
-     "overheads fitted to published throughputs. Curves that cross do so at a break-even number of users."},
+     "overheads fitted to published throughputs (left out with --quick). Curves that cross do so at a break-even "
+     "number of users."},
     {0}};

@@ -160,7 +160,6 @@ int scaling_load(struct scaling *s) {
     load_columns(t);
     for (size_t i = 0; i < sizeof all / sizeof *all && !rc; i++) {
         double least_W;
-        if (s->st.quick && !isnan(all[i].idle_W)) continue;
         rc = case_cluster(&all[i].c, all[i].file, s->st.d);
         if (!isnan(all[i].idle_W)) all[i].c.card.idle_W = all[i].idle_W;
         if (!rc) rc = run_machine(s, &all[i], t, &least_W);

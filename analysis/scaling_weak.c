@@ -160,10 +160,11 @@ int scaling_weak(struct scaling *s) {
         fit_data_free(&data);
     }
     say(s, &said);
-    report_say(
-        s->st.page,
-        "Gustafson's form, one serial share for all numbers of cards, holds to 5 %% for %d of %d of these curves: "
-        "links of another tier, pipelines that run dry of layers, and weights that do not grow are not in it.",
-        held, fitted);
+    if (fitted)
+        report_say(
+            s->st.page,
+            "Gustafson's form, one serial share for all numbers of cards, holds to 5 %% for %d of %d of these curves: "
+            "links of another tier, pipelines that run dry of layers, and weights that do not grow are not in it.",
+            held, fitted);
     return rc;
 }

@@ -63,7 +63,8 @@ const struct cmd cmd_report = {
     .usage =
         "northpole [--quick] [--out FOLDER] [--json]\n"
         "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] [--quick] [--out FOLDER]\n"
-        "                                      [--json]",
+        "                                      [--json]\n"
+        "       northwall report scaling|design [--quick] [--out FOLDER] [--json]",
     .options = "out quick json",
     .modes = modes,
     .mode = mode,
@@ -73,6 +74,10 @@ const struct cmd cmd_report = {
         "memory-wall fits the points of AI and Memory Wall (2021, 2024) beside the printed rates, counts operations\n"
         "and bytes of BERT and GPT-2, checks what is said to help, and goes on for ten years. --measure runs the\n"
         "three models too, texts of up to --ctx tokens (4096): minutes.\n\n"
+        "scaling puts one job on more and more cards, lets the work grow with them, takes users away, fits the forms\n"
+        "of scaling, and finds the batch at which two machines take the same energy a token.\n\n"
+        "design asks what a card's budget is best spent on: arithmetic or bandwidth, larger or faster memory, room for\n"
+        "all weights or a link to them, wider numbers or more bandwidth.\n\n"
         "--out writes each table as CSV and draws the figures.",
     .max_args = 1,
     .run = run,
