@@ -49,7 +49,7 @@ static void cliff_columns(struct frame *steps, struct frame *t) {
     frame_column(steps, "at that", "ms/token", 4);
     frame_column(steps, "a byte less", "ms/token", 4);
     frame_column(steps, "times", "x", 3);
-    frame_column(steps, "nothing but a cache", "ms/token", 4);
+    frame_column(steps, "half of it", "ms/token", 4);
     frame_column(t, "model", "", 0);
     frame_column(t, "capacity", "x", 3);
     frame_column(t, "over what it needs", "x", 3);
@@ -58,7 +58,7 @@ static void cliff_columns(struct frame *steps, struct frame *t) {
 }
 
 static int put_curve(const struct cliff *x, struct frame *t, double chip, double needs) {
-    static const double factor[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1, 1.01, 1.1, 1.5, 2};
+    static const double factor[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1, 1.01, 1.1, 1.2};
     int rc = 0;
     for (size_t i = 0; i < sizeof factor / sizeof *factor && !rc; i += x->st->quick ? 3 : 1) {
         struct study_figures f;
@@ -78,14 +78,14 @@ static int put_curve(const struct cliff *x, struct frame *t, double chip, double
 static int find_step(struct cliff *x, struct frame *steps, struct frame *t) {
     const struct chip *on = x->on;
     double chip = (double)x->c->card.level[0].bytes;
-    struct study_figures all, less, little;
+    struct study_figures all, less, half;
     int64_t last = 0;
     int rc = latency(x, 0, &all); /* not limited */
     if (rc || !all.fits) return rc;
     x->resident_ms = all.s.latency_ms;
     rc = integer_last(&last, 1, 2 * (int64_t)all.s.card_bytes, is_slower, x, x->st->d);
     if (!rc) rc = latency(x, (uint64_t)last, &less);
-    if (!rc) rc = latency(x, 1, &little);
+    if (!rc) rc = latency(x, (uint64_t)(last + 1) / 2, &half);
     if (rc) return rc;
     double needs = (double)last + 1;
     frame_text(steps, "%s", on->model);
@@ -97,14 +97,15 @@ static int find_step(struct cliff *x, struct frame *steps, struct frame *t) {
     frame_number(steps, all.s.latency_ms);
     frame_number(steps, less.s.latency_ms);
     frame_number(steps, less.s.latency_ms / all.s.latency_ms);
-    frame_number(steps, little.fits ? little.s.latency_ms : NAN);
+    frame_number(steps, half.s.latency_ms);
     frame_end_row(steps);
-    report_say(x->st->page,
-               "%s on %d NorthPole chip%s, %d user%s: all is on the chip from %.0f bytes of it on, %.3g times what it "
-               "has; with one byte less a token takes %.3g times as long, as what is outside comes over the card's "
-               "link in each pass (simulated, n = 1).",
-               on->model, on->cards, on->cards > 1 ? "s" : "", on->users, on->users > 1 ? "s" : "", needs, needs / chip,
-               less.s.latency_ms / all.s.latency_ms);
+    report_say(
+        x->st->page,
+        "%s on %d NorthPole chip%s, %d user%s: all is on the chip from %.0f bytes of it on, %.3g times what it "
+        "has; with one byte less a token takes %.3g times as long, with half of it %.3g times, as what is outside "
+        "comes over the card's link in each pass (simulated, n = 1).",
+        on->model, on->cards, on->cards > 1 ? "s" : "", on->users, on->users > 1 ? "s" : "", needs, needs / chip,
+        less.s.latency_ms / all.s.latency_ms, half.s.latency_ms / all.s.latency_ms);
     return put_curve(x, t, chip, needs);
 }
 

@@ -91,11 +91,11 @@ static int put_model(const struct study *st, struct frame *t, const struct memor
 
 int design_memory(struct study *st) {
     static const struct memory all[] = {
-        {"half as large, twice as fast", 0.5, 2, 0},
+        {"half the size at twice the speed", 0.5, 2, 0},
         {"as described", 1, 1, 0},
-        {"twice as large, half as fast", 2, 0.5, 0},
-        {"half, and a second tier at an eighth of the speed", 0.5, 1, 0.125},
-        {"a quarter at twice the speed, and such a tier", 0.25, 2, 0.125},
+        {"twice the size at half the speed", 2, 0.5, 0},
+        {"half the size and a slow tier", 0.5, 1, 0.125},
+        {"a quarter at twice the speed and a slow tier", 0.25, 2, 0.125},
     };
     enum { N = sizeof all / sizeof *all };
     static const char *const models[] = {"llama3-8b", "llama3-70b"};
@@ -104,7 +104,8 @@ int design_memory(struct study *st) {
         "Simulated, n = 1; energy modelled, the same for a byte of both levels (assumed). The sum over the levels of "
         "capacity x bandwidth is\nthe described card's: assumed, as for memory of one kind on the same pins. Q4_0, "
         "1,920 "
-        "+ 128 tokens; at most 512 users looked at.\nA row without times does not fit.");
+        "+ 128 tokens; at most 512 users looked at. A slow tier: an eighth of the described speed.\nA row without "
+        "times does not fit.");
     int rc = 0;
     memory_columns(t);
     for (int k = 0; k < 2 && !rc; k++) {
@@ -179,11 +180,12 @@ static void stream_columns(struct frame *t) {
 }
 
 static int put_link(const struct study *st, struct frame *t, const char *name, struct stream *s, int64_t most) {
-    static const int users[] = {1, 8, 64, 256};
+    static const int users[] = {1, 4, 16, 64, 256, 1024};
     int64_t over = 0;
     int rc = integer_last(&over, 1, most, over_twice, s, st->d);
-    for (int i = 0; i < 4 && !rc; i++) {
+    for (int i = 0; i < 6 && !rc; i++) {
         struct study_figures resident, streamed;
+        if (users[i] > most) break;
         rc = slow_down(s, users[i], &resident, &streamed);
         if (rc || !resident.fits) break;
         frame_text(t, "%s", name);
@@ -192,15 +194,16 @@ static int put_link(const struct study *st, struct frame *t, const char *name, s
         frame_number(t, resident.s.decode_ms);
         frame_number(t, streamed.s.decode_ms);
         frame_number(t, streamed.s.decode_ms / resident.s.decode_ms);
-        frame_text(t, over < most ? "%lld" : "more than fit: %lld", (long long)(over < most ? over + 1 : most));
+        frame_text(t, over < most ? "%lld" : "not up to %lld", (long long)(over < most ? over + 1 : most));
         frame_end_row(t);
-        if (users[i] == 1)
+        if (users[i] == 1) {
+            char from[96] = "no number of users looked at makes it less than twice";
+            if (over < most) snprintf(from, sizeof from, "from %lld users on less than twice", (long long)over + 1);
             report_say(st->page,
                        "llama3-8b (Q4_0) streamed to an H100 over %.4g GB/s (%s), cache resident: one user's token "
                        "takes %.3g times as long as from its own memory; %s (simulated, n = 1).",
-                       1e-9 * s->Bps, name, streamed.s.decode_ms / resident.s.decode_ms,
-                       over < most ? "with many users less than twice, from the number in the table on"
-                                   : "no number of users that fits makes it less than twice");
+                       1e-9 * s->Bps, name, streamed.s.decode_ms / resident.s.decode_ms, from);
+        }
     }
     return rc;
 }

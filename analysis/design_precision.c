@@ -80,16 +80,17 @@ static int put_change(struct wide *w, struct frame *t, const struct cluster *c, 
 }
 
 static int put_card(struct study *st, struct frame *t, const char *file, const char *model) {
-    static const struct change base = {"", "F16", "f16"}, changes[] = {{"8-bit weights", "Q8_0", "f16"},
-                                                                       {"4-bit weights", "Q4_0", "f16"},
-                                                                       {"8-bit cache", "F16", "int8"},
-                                                                       {"4-bit weights, 8-bit cache", "Q4_0", "int8"}};
+    static const struct change base = {"", "F16", "f16"},
+                               changes[] = {{"8-bit weights", "Q8_0", "f16"},
+                                            {"4-bit weights", "Q4_0", "f16"},
+                                            {"8-bit cache", "F16", "int8"},
+                                            {"4-bit weights and 8-bit cache", "Q4_0", "int8"}};
     static const int users[] = {1, 8, 32, 128};
     struct cluster c;
     double faster[4][4], twice[4][4];
     int rc = case_cluster(&c, file, st->d);
-    for (int u = 0; u < 4 && !rc; u++)
-        for (int i = 0; i < 4 && !rc; i++) {
+    for (int i = 0; i < 4 && !rc; i++)
+        for (int u = 0; u < 4 && !rc; u++) {
             struct wide w = {st, model, &base, users[u]};
             rc = put_change(&w, t, &c, &changes[i], &faster[u][i], &twice[u][i]);
         }

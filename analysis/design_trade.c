@@ -9,9 +9,9 @@ enum { MOST_USERS = 256, STEPS = 19 };
 
 /* For each percent of the peak that is given up, so many percent of the bandwidth more. */
 struct exchange {
-    const char *file, *card;
+    const char *card;
     double rate;
-    char why[192];
+    char name[32], why[192]; /* name: "power derived" */
 };
 
 static void trade(struct cluster *c, const struct exchange *e, double part) {
@@ -61,34 +61,41 @@ static int gains_by_half(void *user, int64_t users, int *holds, struct diag *d) 
 
 /* ---- rates of exchange ---- */
 
-static int add_exchanges(struct exchange *out, const char *file, const struct cluster *c) {
+struct card_choice {
+    const char *file;
+    double bytes; /* times the file's energy of a byte, for a second exchange at constant power */
+    const char *why;
+};
+
+static int add_exchanges(struct exchange *out, const struct card_choice *k, const struct cluster *c) {
     static const double assumed[] = {0.25, 0.5, 1};
     const struct card_level *l = &c->card.level[0];
     double compute_W = 1e-12 * c->card.pJ_per_op[PREC_F32] * design_rate(c->card.op[PREC_F32]);
     double memory_W = 1e-12 * l->pJ_per_B * design_rate(l->G);
     int n = 0;
+    snprintf(out[n].name, sizeof out->name, "power derived");
     out[n].rate = compute_W / memory_W;
     snprintf(
         out[n++].why, sizeof out->why,
         "constant power, derived: %.0f W of arithmetic and %.0f W of memory at their peaks, by the file's energies",
         compute_W, memory_W);
-    out[n].rate = 3 * compute_W / memory_W;
-    snprintf(out[n++].why, sizeof out->why,
-             "constant power, assumed: bytes at a third of that energy, as of the device without its controller");
+    snprintf(out[n].name, sizeof out->name, "power assumed");
+    out[n].rate = compute_W / memory_W / k->bytes;
+    snprintf(out[n++].why, sizeof out->why, "constant power, assumed: %s", k->why);
     for (int i = 0; i < 3; i++) {
+        snprintf(out[n].name, sizeof out->name, "area %.3g", assumed[i]);
         out[n].rate = assumed[i];
         snprintf(out[n++].why, sizeof out->why,
                  "constant area, assumed: no split of a chip's area is published, so a range of exchanges");
     }
-    for (int i = 0; i < n; i++) {
-        out[i].file = file;
+    for (int i = 0; i < n; i++)
         out[i].card = c->card.name;
-    }
     return n;
 }
 
 static void trade_columns(struct frame *t) {
     frame_column(t, "card", "", 0);
+    frame_column(t, "budget", "", 0);
     frame_column(t, "bandwidth for peak", "%/%", 3);
     frame_column(t, "prompt", "tokens", 4);
     frame_column(t, "users", "", 3);
@@ -97,18 +104,18 @@ static void trade_columns(struct frame *t) {
     frame_column(t, "energy with it", "x", 3);
     frame_column(t, "time with half", "x", 3);
     frame_column(t, "half pays up to", "users", 0);
-    frame_column(t, "budget and assumption", "", 0);
+    frame_column(t, "assumption", "", 0);
 }
 
-static int put_job(const struct study *st, struct frame *t, const struct job *j, int users, int64_t pays) {
+static int put_job(struct frame *t, const struct job *j, int users, int64_t pays) {
     struct study_figures now, best, half;
     double part = 0;
     int rc = run(j, users, 0, &now);
     if (!rc) rc = best_part(j, users, &part, &best);
     if (!rc) rc = run(j, users, 0.5, &half);
     if (rc || !now.fits) return rc;
-    (void)st;
     frame_text(t, "%s", j->e->card);
+    frame_text(t, "%s", j->e->name);
     frame_number(t, j->e->rate);
     frame_number(t, j->prompt);
     frame_number(t, users);
@@ -139,17 +146,19 @@ static int put_exchange(const struct study *st, struct frame *t, const struct cl
     for (int p = 0; p < 2 && !rc; p++) {
         struct job j = {c, e, st, prompts[p]};
         int64_t pays = 0;
-        int most = MOST_USERS;
-        rc = integer_last(&pays, 1, most, gains_by_half, &j, st->d);
+        rc = integer_last(&pays, 1, MOST_USERS, gains_by_half, &j, st->d);
         if (!rc && derived) say(st, &j, pays);
         for (int i = 0; i < 4 && !rc; i++)
-            rc = put_job(st, t, &j, users[i], pays);
+            rc = put_job(t, &j, users[i], pays);
     }
     return rc;
 }
 
 int design_trade(struct study *st) {
-    static const char *const files[] = {"h100-sxm", "l4"};
+    static const struct card_choice cards[] = {
+        {"h100-sxm", 31 / 93.4, "bytes at 31 pJ, what the file's source gives for the device without its controller"},
+        {"l4", 93.4 / 31, "bytes at 3 times the file's energy, which leaves the controller out: as of HBM3"},
+    };
     struct frame *t = report_table(
         st->page, "trade", "Peak arithmetic given up for bandwidth of memory, llama3-8b (Q4_0)",
         "Estimated in closed form, n = 1 (one card: equal to what is simulated to 0.001 %). Prompts as given, 128 "
@@ -161,9 +170,9 @@ int design_trade(struct study *st) {
     for (int i = 0; i < (st->quick ? 1 : 2) && !rc; i++) {
         struct cluster c;
         struct exchange e[8];
-        rc = case_cluster(&c, files[i], st->d);
-        int n = rc ? 0 : add_exchanges(e, files[i], &c);
-        for (int k = 0; k < n && !rc; k += st->quick ? 2 : 1)
+        rc = case_cluster(&c, cards[i].file, st->d);
+        int n = rc ? 0 : add_exchanges(e, &cards[i], &c);
+        for (int k = 0; k < n && !rc; k++)
             rc = put_exchange(st, t, &c, &e[k], k == 0);
     }
     return rc;

@@ -39,6 +39,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     int rc = open_machines(s);
     scaling_fit_tables(s);
     if (!rc) rc = scaling_strong(s);
+    if (!rc) rc = scaling_parts(s);
     if (!rc) rc = scaling_weak(s);
     if (!rc) rc = scaling_load(s);
     if (!rc) rc = scaling_even(s);

@@ -24,6 +24,7 @@ struct study_case scaling_case(const struct scaling_machine *m, const char *mode
                                int users);
 
 int scaling_strong(struct scaling *s);
+int scaling_parts(struct scaling *s);
 int scaling_weak(struct scaling *s);
 int scaling_load(struct scaling *s);
 int scaling_even(struct scaling *s);

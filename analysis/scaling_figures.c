@@ -95,27 +95,33 @@ const struct report_figure scaling_figures[] = {
      "set title '64 users on more cards (simulated)'\nset ylabel 'throughput a card, % of the fewest "
      "cards'\nset yrange [0:110]\nplot \\\n" OF("strong.csv", "H100 SXM", "llama3-70b", "tp", "4", "11", "1", "H100 SXM, 70B, tp") ", \\\n" OF(
          "strong.csv", "H100 SXM", "llama3-70b", "pp", "4", "11",
-         "2", "H100 SXM, 70B, pp") ", \\\n" OF("strong.csv", "H100 SXM", "llama3-70b", "best", "4", "11", "3",
-                                               "H100 SXM, 70B, best") ", \\\n" OF("strong.csv", "L4", "llama3-8b", "tp",
-                                                                                  "4", "11", "4",
-                                                                                  "L4, 8B, tp") ", \\\n" OF("strong."
-                                                                                                            "csv",
-                                                                                                            "L4",
-                                                                                                            "llama3-8b",
-                                                                                                            "pp",
-                                                                                                            "4", "11",
-                                                                                                            "5",
-                                                                                                            "L4, 8B, "
-                                                                                                            "pp") ", "
-                                                                                                                  "\\"
-                                                                                                                  "\n" OF("strong.csv",
-                                                                                                                          "L4",
-                                                                                                                          "llama3-8b",
-                                                                                                                          "best",
-                                                                                                                          "4",
-                                                                                                                          "11",
-                                                                                                                          "6",
-                                                                                                                          "L4, 8B, best") "\n",
+         "2",
+         "H100 SXM, 70B, pp") ", \\\n" OF("strong.csv", "H100 SXM", "llama3-70b", "best", "4", "11", "3",
+                                          "H100 SXM, 70B, best") ", \\\n" OF("strong.csv", "L4", "llama3-8b", "tp", "4",
+                                                                             "11", "4",
+                                                                             "L4, 8B, tp") ", \\\n" OF("strong."
+                                                                                                       "csv",
+                                                                                                       "L4",
+                                                                                                       "llama3-8b",
+                                                                                                       "pp", "4", "11",
+                                                                                                       "5",
+                                                                                                       "L4, 8B, "
+                                                                                                       "pp") ", "
+                                                                                                             "\\"
+                                                                                                             "\n" OF(
+                                                                                                                 "stron"
+                                                                                                                 "g."
+                                                                                                                 "csv",
+                                                                                                                 "L4",
+                                                                                                                 "llama"
+                                                                                                                 "3-8b",
+                                                                                                                 "best",
+                                                                                                                 "4",
+                                                                                                                 "11",
+                                                                                                                 "6",
+                                                                                                                 "L4, "
+                                                                                                                 "8B, "
+                                                                                                                 "best") "\n",
      "Throughput a card of the same 64 users on more cards, in percent of that on the fewest cards that hold them "
      "(simulated, n = 1): tensor parallelism, a pipeline, and the best product of both and replicas."},
     {"scaling_weak",
@@ -153,25 +159,44 @@ const struct report_figure scaling_figures[] = {
      "Tokens a joule (simulated as described, n = 1; energy modelled, of the cards) by users, in percent of those with "
      "as many users as fit: the HPEC 2024 model with 2,048 positions a user."},
     {"scaling_even",
-     FIGURE_STYLE "set title 'Energy of a token by users: 16 NorthPole and single GPUs'\nset xlabel 'users'\n"
-                  "set ylabel 'mJ a token (modelled, of the cards)'\nset logscale xy 2\nset xrange [1:36]\nplot "
-                  "\\\n" ENERGY("16 NorthPole", "as described", "1", "16 NorthPole, described") ", \\\n" ENERGY(
-                      "1 x L4", "as described",
-                      "2", "L4, described") ", \\\n" ENERGY("1 x H100 SXM", "as described", "3",
-                                                            "H100 SXM, described") ", \\\n" ENERGY("16 NorthPole",
-                                                                                                   "as measured "
-                                                                                                   "(overheads fitted)",
-                                                                                                   "4",
-                                                                                                   "16 NorthPole, "
-                                                                                                   "fitted") ", "
+     FIGURE_STYLE
+     "set title 'Energy of a token by users: 16 NorthPole and single GPUs'\nset xlabel 'users'\n"
+     "set ylabel 'mJ a token (modelled, of the cards)'\nset logscale xy 2\nset xrange [1:36]\nplot "
+     "\\\n" ENERGY("16 NorthPole", "as described", "1", "16 NorthPole, described") ", \\\n" ENERGY(
+         "1 x L4", "as described", "2",
+         "L4, described") ", \\\n" ENERGY("1 x H100 SXM", "as described", "3",
+                                          "H100 SXM, described") ", \\\n" ENERGY("16 NorthPole",
+                                                                                 "as measured "
+                                                                                 "(overheads fitted)",
+                                                                                 "4",
+                                                                                 "16 NorthPole, "
+                                                                                 "fitted") ", "
+                                                                                           "\\"
+                                                                                           "\n" ENERGY(
+                                                                                               "1 x L4",
+                                                                                               "as measured (overheads "
+                                                                                               "fitted)",
+                                                                                               "5",
+                                                                                               "L4, fitted") ", "
                                                                                                              "\\"
-                                                                                                             "\n" ENERGY("1 x L4",
-                                                                                                                         "as measured (overheads fitted)",
-                                                                                                                         "5",
-                                                                                                                         "L4, fitted") ", \\\n" ENERGY("1 x H100 SXM",
-                                                                                                                                                       "as measured (overheads fitted)",
-                                                                                                                                                       "6",
-                                                                                                                                                       "H100 SXM, fitted") "\n",
+                                                                                                             "\n" ENERGY(
+                                                                                                                 "1 x "
+                                                                                                                 "H100 "
+                                                                                                                 "SXM",
+                                                                                                                 "as "
+                                                                                                                 "measu"
+                                                                                                                 "red "
+                                                                                                                 "(over"
+                                                                                                                 "heads"
+                                                                                                                 " "
+                                                                                                                 "fitte"
+                                                                                                                 "d)",
+                                                                                                                 "6",
+                                                                                                                 "H100 "
+                                                                                                                 "SXM, "
+                                                                                                                 "fitte"
+                                                                                                                 "d") "\n",
      "Energy of a token by users, where as many fit (simulated, n = 1; modelled): machines as described, and with "
-     "overheads fitted to published throughputs. Curves that cross do so at a break-even number of users."},
+     "overheads fitted to published throughputs (left out with --quick). Curves that cross do so at a break-even "
+     "number of users."},
     {0}};

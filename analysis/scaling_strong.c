@@ -78,7 +78,7 @@ static int add_point(const struct scaling *s, struct curve *c, int cards) {
 /* Tensor parallelism also where heads do not divide: it has the more points for fits. */
 static int run_curve(const struct scaling *s, struct curve *c) {
     static const int cards[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 64};
-    int rc = 0, most = s->st.quick ? 16 : MOST_CARDS;
+    int rc = 0, most = s->st.quick ? 8 : MOST_CARDS;
     for (size_t i = 0; i < sizeof cards / sizeof *cards && !rc; i++) {
         int power = !(cards[i] & (cards[i] - 1));
         if (cards[i] <= most && (power || c->kind == TP)) rc = add_point(s, c, cards[i]);

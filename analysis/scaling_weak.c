@@ -97,8 +97,8 @@ static int run_curve(struct scaling *s, struct frame *t, const struct weak *w, s
     return rc;
 }
 
-/* Whether the form holds to a twentieth. */
-static int fit_weak(struct scaling *s, const struct weak *w, const struct fit_data *data, int *holds) {
+/* Counts whether it could be fitted, and whether the form holds to a twentieth. */
+static int fit_weak(struct scaling *s, const struct weak *w, const struct fit_data *data, int *fitted, int *held) {
     char name[128];
     struct scaling_series series = {.name = name, .models = "gustafson"};
     struct fit best;
@@ -106,7 +106,8 @@ static int fit_weak(struct scaling *s, const struct weak *w, const struct fit_da
     snprintf(name, sizeof name, "%s, %s, %s", s->machine[w->machine].text, grows_text[w->what], w->kind);
     series.data = *data;
     int rc = scaling_fit(s, &series, &best, &found);
-    *holds = found && scaling_largest_residual(&best, data) <= 0.05;
+    *fitted += found;
+    *held += found && scaling_largest_residual(&best, data) <= 0.05;
     return rc;
 }
 
@@ -143,28 +144,27 @@ int scaling_weak(struct scaling *s) {
         "card's. It can pass the number of cards:\nweights that all users share, and an output layer of its own size, "
         "do not grow. kvp: cards share a cache by position.");
     struct said said = {.text = ""};
-    int rc = 0, held = 0;
+    int rc = 0, fitted = 0, held = 0;
     weak_columns(t);
     for (int i = 0; i < N_CURVES && !rc; i++) {
         struct fit_data data;
         rc = fit_data_init(&data, MOST_POINTS, 1, s->st.d);
         if (rc) return rc;
         data.n = 0;
-        int holds = 0;
         rc = run_curve(s, t, &curves[i], &data);
-        if (!rc && data.n > 1) rc = fit_weak(s, &curves[i], &data, &holds);
+        if (!rc && data.n > 1) rc = fit_weak(s, &curves[i], &data, &fitted, &held);
         if (curves[i].what != said.what || curves[i].machine != said.machine) say(s, &said);
         said.what = curves[i].what;
         said.machine = curves[i].machine;
         if (data.n > 1) add_said(&said, &curves[i], &data);
-        held += holds;
         fit_data_free(&data);
     }
     say(s, &said);
-    report_say(
-        s->st.page,
-        "Gustafson's form, one serial share for all numbers of cards, holds to 5 %% for %d of %d of these curves: "
-        "links of another tier, pipelines that run dry of layers, and weights that do not grow are not in it.",
-        held, N_CURVES);
+    if (fitted)
+        report_say(
+            s->st.page,
+            "Gustafson's form, one serial share for all numbers of cards, holds to 5 %% for %d of %d of these curves: "
+            "links of another tier, pipelines that run dry of layers, and weights that do not grow are not in it.",
+            held, fitted);
     return rc;
 }

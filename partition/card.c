@@ -93,7 +93,8 @@ static int place_all(struct card_place *out, uint64_t *ps, const struct card *c,
         rc = put(&room, &out->layer[l], bytes, bytes, ps);
     }
     uint64_t ends = r->bytes.weights > layers ? r->bytes.weights - layers : 0;
-    if (!rc) rc = put(&room, &out->ends, ends, ends, ps);
+    uint64_t head = block_weights(r->prologue) + block_weights(r->epilogue); /* an embedding is read by single rows */
+    if (!rc) rc = put(&room, &out->ends, ends, head, ps);
     return rc || !cache_last ? rc : put(&room, &out->kv, kv, read, ps);
 }
 
