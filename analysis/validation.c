@@ -14,13 +14,13 @@
 static const struct {
     const char *name, *is, *said;
 } groups[VALIDATION_GROUPS] = {
-    [VALIDATION_DESCRIBED] = {"random plans, described clusters", "simulated", "estimated"},
-    [VALIDATION_RANDOM] = {"random plans, random clusters", "simulated", "estimated"},
+    [VALIDATION_DESCRIBED] = {"random plans on described clusters", "simulated", "estimated"},
+    [VALIDATION_RANDOM] = {"random plans on random clusters", "simulated", "estimated"},
     [VALIDATION_EMULATED] = {"runs beside virtual clocks", "emulated", "simulated"},
-    [VALIDATION_DECODE] = {"this machine, decoding", "measured", "simulated"},
-    [VALIDATION_PREFILL] = {"this machine, prompts", "measured", "simulated"},
-    [VALIDATION_COLLECTIVES] = {"this machine, all-reduces", "measured", "estimated"},
-    [VALIDATION_PUBLISHED] = {"published, not fitted to", "published", "simulated"},
+    [VALIDATION_DECODE] = {"this machine: decoding", "measured", "simulated"},
+    [VALIDATION_PREFILL] = {"this machine: prompts", "measured", "simulated"},
+    [VALIDATION_COLLECTIVES] = {"this machine: all-reduces", "measured", "estimated"},
+    [VALIDATION_PUBLISHED] = {"published and not fitted to", "published", "simulated"},
 };
 
 void validation_add(struct validation *v, const struct validation_point *p) {
@@ -97,7 +97,7 @@ static int compare_plan(struct validation *v, int number) {
 }
 
 static int compare_plans(struct validation *v) {
-    int rc = 0, n = v->app->spec.quick ? 140 : 700;
+    int rc = 0, n = v->app->spec.quick ? 140 : 500;
     for (int i = 0; i < n && !rc; i++)
         rc = compare_plan(v, i);
     return rc;
@@ -241,6 +241,11 @@ static void show_points(struct validation *v) {
 static void say_group(struct validation *v, int g, const struct validation_errors *e) {
     const struct validation_point *w = &v->point[e->worst];
     char p95[48] = "", inside[80] = "";
+    if (e->most == 0) {
+        report_say(v->page, "%s: %s equals %s to the last digit in all cases, n = %d.", groups[g].name, groups[g].said,
+                   groups[g].is, e->n);
+        return;
+    }
     if (!isnan(e->p95)) snprintf(p95, sizeof p95, ", p95 %.3g %%", 100 * e->p95);
     if (e->with_interval)
         snprintf(inside, sizeof inside, "; %d of %d lie in the interval of 95 %%", e->inside, e->with_interval);
@@ -266,7 +271,9 @@ static void say_all(struct validation *v) {
     if (e[VALIDATION_DECODE].n)
         report_say(v->page,
                    "Not calibrated, so not in what is simulated of this machine: overheads of steps and passes, waits "
-                   "for the scheduler, and whatever else ran here meanwhile.");
+                   "for the scheduler, and what else ran here meanwhile: before it began %.2g processes wanted to run "
+                   "on %d cores (measured, load average of a minute, n = 1).",
+                   v->load, v->app->cores);
     if (v->left_out[0]) report_say(v->page, "Left out: %s.", v->left_out);
 }
 
@@ -298,13 +305,14 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
 static const struct report_figure figures[] = {
     {"validation_points",
      FIGURE_STYLE GROUPS
-     "set title 'What was said beside what is taken for true'\nset xlabel 'taken for true, ms or times'\n"
-     "set ylabel 'said, ms or times'\nset logscale xy\nset format '10^{%T}'\nset key outside below\n"
+     "set title 'Times said beside times measured, emulated or published'\nset xlabel 'taken for true, ms'\n"
+     "set ylabel 'said, ms'\nset logscale xy\nset format '10^{%T}'\nset key outside below\n"
+     "shown(i) = name[i][1:6] ne 'random' && strcol(1) eq name[i] && strcol(7) eq 'ms'\n"
      "plot x with lines lc rgb '#999999' dt 3 title 'equal', \\\n"
-     "  for [i=1:n] 'points.csv' skip 1 using (strcol(1) eq name[i] ? $3 : NaN):6:($4 > 0 ? $4 : $3):($5 > 0 ? $5 : $3) "
-     "\\\n  with xerrorbars lc rgb color(i) pt 2*i title name[i]\n",
-     "Each point: what one way of knowing a time said beside what is taken for true, with the interval of 95 % of what "
-     "is measured; on the line both are equal."},
+     "  for [i=1:n] 'points.csv' skip 1 using (shown(i) ? $3 : NaN):6:($4 > 0 ? $4 : $3):($5 > 0 ? $5 : $3) \\\n"
+     "  with xerrorbars lc rgb color(i) pt 2*i title (name[i][1:6] eq 'random' ? '' : name[i])\n",
+     "Each point: a time said beside the one taken for true, with the interval of 95 % of what is measured; on the line "
+     "both are equal. Random plans are in the other figure alone, ratios of publications in the table."},
     {"validation_errors",
      FIGURE_STYLE GROUPS
      "set title 'Sizes of errors'\nset xlabel '|error|, %'\nset ylabel 'share of the points with no more, %'\n"
@@ -314,7 +322,7 @@ static const struct report_figure figures[] = {
      "count[i] = STATS_records }\n"
      "plot for [i=1:n] 'points.csv' skip 1 \\\n"
      "  using (strcol(1) eq name[i] ? ($9 > 1e-4 ? $9 : 1e-4) : NaN):(100.0/count[i]) smooth cumulative \\\n"
-     "  with linespoints lc rgb color(i) pt 2*i dt i lw 1.5 title name[i]\n",
+     "  with linespoints lc rgb color(i) pt 2*i pi (count[i] > 60 ? 40 : 1) dt i lw 1.5 title name[i]\n",
      "Share of a group's points whose error is no more than that; errors below 0.0001 % are drawn there."},
     {0}};
 

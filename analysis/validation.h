@@ -34,6 +34,7 @@ struct validation {
     struct diag *d;
     struct validation_point point[VALIDATION_MOST];
     int n;
+    double load; /* average of the minute before anything was measured */
     char left_out[512]; /* what could not be run, and why */
 };
 

@@ -108,7 +108,7 @@ static int calibrate_here(struct here *h, struct diag *d) {
     snprintf(h->folder, sizeof h->folder, "/tmp/northwall-validation-XXXXXX");
     if (!mkdtemp(h->folder)) return diag_set(d, ERR_IO, "no folder in /tmp");
     snprintf(h->cluster, sizeof h->cluster, "%s/here.yaml", h->folder);
-    return JOB(NULL, RANKS, d, "calibrate", "--out", h->cluster, "--budget", "8", "--threads", "1");
+    return JOB(NULL, RANKS, d, "calibrate", "--out", h->cluster, "--budget", "6", "--threads", "1");
 }
 
 static void leave(struct here *h) {
@@ -178,11 +178,11 @@ static int bench_all(struct here *h, struct diag *d) {
 
 static void add_collective(struct validation *v, const json_t *row, int oversubscribed) {
     struct validation_point p = {.group = VALIDATION_COLLECTIVES,
-                                 .is = number_at(row, "time_us_p50"),
-                                 .low = number_at(row, "time_us_p50_low"),
-                                 .high = number_at(row, "time_us_p50_high"),
-                                 .said = number_at(row, "predicted_us"),
-                                 .unit = "us",
+                                 .is = 1e-3 * number_at(row, "time_us_p50"),
+                                 .low = 1e-3 * number_at(row, "time_us_p50_low"),
+                                 .high = 1e-3 * number_at(row, "time_us_p50_high"),
+                                 .said = 1e-3 * number_at(row, "predicted_us"),
+                                 .unit = "ms",
                                  .n = (int)number_at(row, "n"),
                                  .oversubscribed = oversubscribed};
     snprintf(p.what, sizeof p.what, "%s of %.0f B by %s", json_string_value(json_object_get(row, "algo")),
@@ -208,6 +208,7 @@ int validation_measured(struct validation *v) {
         validation_leave_out(v, "everything measured on this machine", "--quick");
         return 0;
     }
+    if (getloadavg(&v->load, 1) != 1) v->load = NAN;
     if (calibrate_here(&h, &d)) {
         validation_leave_out(v, "everything measured on this machine", d.text);
     } else {
