@@ -23,49 +23,9 @@ static const struct {
     [VALIDATION_PUBLISHED] = {"published and not fitted to", "published", "simulated"},
 };
 
-void validation_add(struct validation *v, const struct validation_point *p) {
-    if (v->n < VALIDATION_MOST) v->point[v->n++] = *p;
-}
-
 void validation_leave_out(struct validation *v, const char *what, const char *why) {
     size_t n = strlen(v->left_out);
     snprintf(v->left_out + n, sizeof v->left_out - n, "%s%s: %s", n ? "; " : "", what, why);
-}
-
-/* ---- errors ---- */
-
-static double error_of(const struct validation_point *p) {
-    return p->said / p->is - 1;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-struct validation_errors validation_errors(const struct validation *v, enum validation_group group) {
-    struct validation_errors e = {.worst = -1, .median = NAN, .p95 = NAN, .most = NAN};
-    double size[VALIDATION_MOST];
-    e.low_end = INFINITY;
-    e.high_end = -INFINITY;
-    for (int i = 0; i < v->n; i++) {
-        const struct validation_point *p = &v->point[i];
-        double x = error_of(p);
-        if (p->group != group) continue;
-        if (e.worst < 0 || fabs(x) > fabs(error_of(&v->point[e.worst]))) e.worst = i;
-        e.low_end = fmin(e.low_end, x);
-        e.high_end = fmax(e.high_end, x);
-        size[e.n++] = fabs(x);
-        if (isnan(p->low) || isnan(p->high)) continue;
-        e.with_interval++;
-        e.inside += p->said >= p->low && p->said <= p->high;
-    }
-    if (e.n == 0) return e;
-    qsort(size, (size_t)e.n, sizeof *size, by_value);
-    e.median = (size[(e.n - 1) / 2] + size[e.n / 2]) / 2;
-    if (e.n >= 20) e.p95 = size[(int)ceil(0.95 * e.n) - 1];
-    e.most = size[e.n - 1];
-    return e;
 }
 
 /* ---- the closed form beside the simulator ---- */
@@ -151,8 +111,9 @@ static int compare_published(struct validation *v) {
     }
     if (!rc) rc = northpole_missing(n);
     if (!rc) rc = add_rack(v, n);
-    if (!rc) rc = northpole_gpu_points(n, ratio, &pass_s, &sequence_s);
-    for (int i = 0; i < NORTHPOLE_RATIOS && !rc; i++)
+    if (v->app->spec.quick) validation_leave_out(v, "published points of GPUs", "--quick");
+    if (!rc && !v->app->spec.quick) rc = northpole_gpu_points(n, ratio, &pass_s, &sequence_s);
+    for (int i = 0; i < NORTHPOLE_RATIOS && !rc && !v->app->spec.quick; i++)
         if (ratio[i].leads && !strcmp(ratio[i].role, "prediction")) add_ratio(v, &ratio[i]);
     if (others) report_page_fini(others);
     free(others);
@@ -218,8 +179,8 @@ static void add_point(struct frame *t, const struct validation_point *p) {
     frame_number(t, p->high);
     frame_number(t, p->said);
     frame_text(t, "%s", p->unit);
-    frame_number(t, 100 * error_of(p));
-    frame_number(t, 100 * fabs(error_of(p)));
+    frame_number(t, 100 * validation_error(p));
+    frame_number(t, 100 * fabs(validation_error(p)));
     frame_number(t, p->n);
     frame_text(t, "%s", p->oversubscribed < 0 ? "-" : p->oversubscribed ? "yes" : "no");
     frame_end_row(t);

@@ -42,7 +42,8 @@ void validation_add(struct validation *v, const struct validation_point *p);
 /* Not an error: what could not be run is told. */
 void validation_leave_out(struct validation *v, const char *what, const char *why);
 
-/* Errors said / is - 1 of a group, by size. worst: of point[]; -1: none. */
+double validation_error(const struct validation_point *p); /* said / is - 1 */
+/* Errors of a group, by size. worst: of point[]; -1: none. */
 struct validation_errors {
     int n, worst;
     double median, p95, most; /* of |error|; p95: NaN below 20 */
