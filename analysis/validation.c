@@ -47,7 +47,8 @@ static int compare_plan(struct validation *v, int number) {
                                      .low = NAN,
                                      .high = NAN,
                                      .n = 1,
-                                     .oversubscribed = -1};
+                                     .oversubscribed = -1,
+                                 .others = NAN};
         snprintf(p.what, sizeof p.what, "plan %d: %s on %s, %d users, %d + %d tokens", number, o.st.text,
                  o.cluster.name, o.job.n_seqs, o.job.prompt_len, o.job.n_new);
         validation_add(v, &p);
@@ -75,7 +76,8 @@ static int add_rack(struct validation *v, struct northpole *n) {
                                      .low = NAN,
                                      .high = NAN,
                                      .n = 1,
-                                     .oversubscribed = -1};
+                                     .oversubscribed = -1,
+                                 .others = NAN};
         rc = northpole_answer(n, &ask, i, &p.said);
         snprintf(p.what, sizeof p.what, "Granite 3.3 8B on the rack of 2025, if %s is what is missing",
                  n->fit[i].parameter->name);
@@ -92,7 +94,8 @@ static void add_ratio(struct validation *v, const struct northpole_ratio *r) {
                                  .low = NAN,
                                  .high = NAN,
                                  .n = 1,
-                                 .oversubscribed = -1};
+                                 .oversubscribed = -1,
+                                 .others = NAN};
     snprintf(p.what, sizeof p.what, "%s: times better %s, memory at its peak", r->against, r->metric);
     validation_add(v, &p);
 }
@@ -169,6 +172,7 @@ static void point_columns(struct frame *t) {
     frame_column(t, "size of it", "%", 3);
     frame_column(t, "n", "", 4);
     frame_column(t, "oversubscribed", "", 0);
+    frame_column(t, "used by others", "%", 2);
 }
 
 static void add_point(struct frame *t, const struct validation_point *p) {
@@ -183,6 +187,7 @@ static void add_point(struct frame *t, const struct validation_point *p) {
     frame_number(t, 100 * fabs(validation_error(p)));
     frame_number(t, p->n);
     frame_text(t, "%s", p->oversubscribed < 0 ? "-" : p->oversubscribed ? "yes" : "no");
+    frame_number(t, 100 * p->others);
     frame_end_row(t);
 }
 
@@ -215,6 +220,21 @@ static void say_group(struct validation *v, int g, const struct validation_error
                100 * e->median, p95, e->n, inside);
 }
 
+/* What else there is to know of what was measured. */
+static void say_measured(struct validation *v) {
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < v->n; i++)
+        if (!isnan(v->point[i].others)) {
+            least = fmin(least, v->point[i].others);
+            most = fmax(most, v->point[i].others);
+        }
+    report_say(v->page,
+               "Not calibrated, so not in what is simulated of this machine: overheads of steps and passes, waits for "
+               "the scheduler, and other programs, which used %.0f to %.0f %% of the %d cores while a point was "
+               "measured (n = 1 each).",
+               100 * least, 100 * most, v->app->cores);
+}
+
 /* The largest errors first. */
 static void say_all(struct validation *v) {
     struct validation_errors e[VALIDATION_GROUPS];
@@ -229,12 +249,7 @@ static void say_all(struct validation *v) {
         said[next] = 1;
         say_group(v, next, &e[next]);
     }
-    if (e[VALIDATION_DECODE].n)
-        report_say(v->page,
-                   "Not calibrated, so not in what is simulated of this machine: overheads of steps and passes, waits "
-                   "for the scheduler, and what else ran here meanwhile: before it began %.2g processes wanted to run "
-                   "on %d cores (measured, load average of a minute, n = 1).",
-                   v->load, v->app->cores);
+    if (e[VALIDATION_DECODE].n) say_measured(v);
     if (v->left_out[0]) report_say(v->page, "Left out: %s.", v->left_out);
 }
 
@@ -267,7 +282,8 @@ static const struct report_figure figures[] = {
     {"validation_points",
      FIGURE_STYLE GROUPS
      "set title 'Times said beside times measured, emulated or published'\nset xlabel 'taken for true, ms'\n"
-     "set ylabel 'said, ms'\nset logscale xy\nset format '10^{%T}'\nset key outside below\n"
+     "set ylabel 'said, ms'\nset logscale xy\nset format '10^{%T}'\nset key outside below maxrows 3\n"
+     "set xrange [1e-4:1e4]\nset yrange [1e-4:1e4]\n"
      "shown(i) = name[i][1:6] ne 'random' && strcol(1) eq name[i] && strcol(7) eq 'ms'\n"
      "plot x with lines lc rgb '#999999' dt 3 title 'equal', \\\n"
      "  for [i=1:n] 'points.csv' skip 1 using (shown(i) ? $3 : NaN):6:($4 > 0 ? $4 : $3):($5 > 0 ? $5 : $3) \\\n"
@@ -277,7 +293,7 @@ static const struct report_figure figures[] = {
     {"validation_errors",
      FIGURE_STYLE GROUPS
      "set title 'Sizes of errors'\nset xlabel '|error|, %'\nset ylabel 'share of the points with no more, %'\n"
-     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:100]\nset key outside below\n"
+     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:101]\nset key outside below\n"
      "array count[16]\n"
      "do for [i=1:n] { stats 'points.csv' skip 1 using (strcol(1) eq name[i] ? 1 : NaN) nooutput; "
      "count[i] = STATS_records }\n"

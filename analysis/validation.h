@@ -25,6 +25,7 @@ struct validation_point {
     const char *unit;
     int n; /* samples of what is measured; 1: deterministic, or published */
     int oversubscribed; /* more threads than cores, or -1: nothing ran */
+    double others; /* share of the processors' time that others used meanwhile; NaN: nothing ran */
 };
 
 enum { VALIDATION_MOST = 1024 };
@@ -34,7 +35,6 @@ struct validation {
     struct diag *d;
     struct validation_point point[VALIDATION_MOST];
     int n;
-    double load; /* average of the minute before anything was measured */
     char left_out[512]; /* what could not be run, and why */
 };
 

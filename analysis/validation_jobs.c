@@ -2,11 +2,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "analysis/data.h"
 #include "analysis/job.h"
 #include "analysis/random_cluster.h"
+#include "dist/load.h"
 #include "partition/plan.h"
 #include "validation.h"
 
@@ -74,7 +76,8 @@ static int emulate_one(struct validation *v, int number, struct diag *d) {
                                      .high = NAN,
                                      .unit = "ms",
                                      .n = 1,
-                                     .oversubscribed = -1};
+                                     .oversubscribed = -1,
+                                     .others = NAN};
         snprintf(p.what, sizeof p.what, "kjv-3m, %s on %s, %s tokens, chunks of %s", e.strategy, e.cluster, e.generate,
                  e.chunk);
         validation_add(v, &p);
@@ -120,6 +123,15 @@ struct measured_model {
     const char *name, *file, *quant; /* file: one that comes with the program, in place of a preset and its storage */
 };
 
+/* A job, and what others used of the processors' time meanwhile. */
+static int measured_job(json_t **o, int ranks, int n_words, const char *const *words, double *others, struct diag *d) {
+    struct load from = load_now(RUSAGE_CHILDREN);
+    int rc = job_json(o, ranks, n_words, words, d);
+    struct load to = load_now(RUSAGE_CHILDREN);
+    *others = load_of_others(&from, &to, to.own_s - from.own_s);
+    return rc;
+}
+
 /* A rate of `bench` as a time for `tokens`, with its interval. */
 static void set_measured(struct validation_point *p, const json_t *o, const char *key, double tokens) {
     char low[48], high[48];
@@ -133,9 +145,11 @@ static void set_measured(struct validation_point *p, const json_t *o, const char
     p->oversubscribed = json_is_true(json_object_get(o, "oversubscribed"));
 }
 
-static void add_bench(struct validation *v, const char *what, const json_t *bench, const json_t *sim) {
-    struct validation_point decode = {.group = VALIDATION_DECODE, .said = number_at(sim, "decode_ms_per_tok")};
-    struct validation_point prefill = {.group = VALIDATION_PREFILL, .said = number_at(sim, "prefill_ms")};
+static void add_bench(struct validation *v, const char *what, const json_t *bench, const json_t *sim, double others) {
+    struct validation_point decode = {
+        .group = VALIDATION_DECODE, .said = number_at(sim, "decode_ms_per_tok"), .others = others};
+    struct validation_point prefill = {
+        .group = VALIDATION_PREFILL, .said = number_at(sim, "prefill_ms"), .others = others};
     snprintf(decode.what, sizeof decode.what, "%s, a token", what);
     snprintf(prefill.what, sizeof prefill.what, "%s, a prompt of 32", what);
     set_measured(&decode, bench, "decode_tok_per_s", 1);
@@ -147,6 +161,7 @@ static void add_bench(struct validation *v, const char *what, const json_t *benc
 static int bench_one(struct here *h, const struct measured_model *m, const char *strategy, struct diag *d) {
     enum { LAST = 2 }; /* words that a file goes without */
     char path[4096], what[80];
+    double others = NAN;
     json_t *bench = NULL, *sim = NULL;
     const char *model = m->file ? path : m->name;
     int ranks = strcmp(strategy, "1") ? RANKS : 1, rc = m->file ? data_path(path, sizeof path, m->file, d) : 0;
@@ -156,10 +171,10 @@ static int bench_one(struct here *h, const struct measured_model *m, const char 
     const char *const said[] = {"simulate", "--model",  model, "--strategy", strategy, "--cluster", h->cluster, "--users",
                                 "1",        "--prompt", "32",  "--generate", "16",     "--json",    "--quant",  m->quant};
     int less = m->file ? LAST : 0;
-    if (!rc) rc = job_json(&bench, ranks, (int)(sizeof measured / sizeof *measured) - less, measured, d);
+    if (!rc) rc = measured_job(&bench, ranks, (int)(sizeof measured / sizeof *measured) - less, measured, &others, d);
     if (!rc) rc = job_json(&sim, 0, (int)(sizeof said / sizeof *said) - less, said, d);
     snprintf(what, sizeof what, "%s, %s", m->name, strategy);
-    if (!rc) add_bench(h->v, what, bench, sim);
+    if (!rc) add_bench(h->v, what, bench, sim, others);
     json_decref(bench);
     json_decref(sim);
     return rc;
@@ -176,7 +191,7 @@ static int bench_all(struct here *h, struct diag *d) {
     return rc;
 }
 
-static void add_collective(struct validation *v, const json_t *row, int oversubscribed) {
+static void add_collective(struct validation *v, const json_t *row, int oversubscribed, double others) {
     struct validation_point p = {.group = VALIDATION_COLLECTIVES,
                                  .is = 1e-3 * number_at(row, "time_us_p50"),
                                  .low = 1e-3 * number_at(row, "time_us_p50_low"),
@@ -184,7 +199,8 @@ static void add_collective(struct validation *v, const json_t *row, int oversubs
                                  .said = 1e-3 * number_at(row, "predicted_us"),
                                  .unit = "ms",
                                  .n = (int)number_at(row, "n"),
-                                 .oversubscribed = oversubscribed};
+                                 .oversubscribed = oversubscribed,
+                                 .others = others};
     snprintf(p.what, sizeof p.what, "%s of %.0f B by %s", json_string_value(json_object_get(row, "algo")),
              number_at(row, "bytes"), json_string_value(json_object_get(row, "transport")));
     if (!isnan(p.said)) validation_add(v, &p);
@@ -193,10 +209,13 @@ static void add_collective(struct validation *v, const json_t *row, int oversubs
 static int collectives(struct here *h, const char *transport, struct diag *d) {
     json_t *o = NULL, *row;
     size_t i;
-    int rc = JOB(&o, RANKS, d, "coll", "--algo", "tree,oneshot,twoshot,ring", "-b", "1K", "-e", "256K", "-f", "16",
-                 "--in-place", "-n", "100", "--transport", transport, "--net", h->cluster, "--json", "-q");
+    double others;
+    const char *const words[] = {"coll",        "--algo", "tree,oneshot,twoshot,ring", "-b",       "1K",    "-e",
+                                 "256K",        "-f",     "16",                        "--in-place", "-n",  "100",
+                                 "--transport", transport, "--net",                    h->cluster, "--json", "-q"};
+    int rc = measured_job(&o, RANKS, (int)(sizeof words / sizeof *words), words, &others, d);
     json_array_foreach(json_object_get(o, "rows"), i, row)
-        add_collective(h->v, row, json_is_true(json_object_get(o, "oversubscribed")));
+        add_collective(h->v, row, json_is_true(json_object_get(o, "oversubscribed")), others);
     json_decref(o);
     return rc;
 }
@@ -208,7 +227,6 @@ int validation_measured(struct validation *v) {
         validation_leave_out(v, "everything measured on this machine", "--quick");
         return 0;
     }
-    if (getloadavg(&v->load, 1) != 1) v->load = NAN;
     if (calibrate_here(&h, &d)) {
         validation_leave_out(v, "everything measured on this machine", d.text);
     } else {
