@@ -161,7 +161,8 @@ static int ask_bandwidth_first(struct claims *c, int which, struct claim_answer 
     a->range = "gain of memory twice as fast over that of precision, over the fits";
     a->verdict = judge_cases(as_claimed, c->np.n_fits, VERDICT_UNTOLD);
     snprintf(a->why, sizeof a->why, "bandwidth gains more under %d of %d fits%s", as_claimed, c->np.n_fits,
-             which ? "" : ": half the bits are half the bytes too, and half of the messages and operations beside them");
+             which ? ""
+                   : ": half the bits are half the bytes too, and half of the messages and operations beside them");
     return rc;
 }
 
@@ -213,8 +214,9 @@ static int ask_w4a4(struct claims *c, int which, struct claim_answer *a) {
     a->is = 100 * 0.2922 / 0.3001;
     a->unit = "% of pass@10";
     a->kind = "published";
-    snprintf(a->why, sizeof a->why, "the paper's own numbers (0.2922, 0.3001): there is no decoder here that was "
-                                    "trained for 4-bit weights and activations");
+    snprintf(a->why, sizeof a->why,
+             "the paper's own numbers (0.2922, 0.3001): there is no decoder here that was "
+             "trained for 4-bit weights and activations");
     return 0;
 }
 
@@ -225,7 +227,8 @@ const struct claim claims_northpole[] = {
     {"abstract", "672 W", "a prediction is within 10 %", 0, ask_power},
     {"comparison with GPUs", NULL,
      "identity: rounds to the printed ratio; prediction: within 10 % over all that is not published; fitted: cannot be "
-     "told", NORTHPOLE_RATIOS, ask_ratio},
+     "told",
+     NORTHPOLE_RATIOS, ask_ratio},
     {"architecture", "weights on the chip are what makes it", "more than 10 times slower without, under all fits", 0,
      ask_residency},
     {"architecture", NULL, "memory twice as fast gains more than precision twice as low, under all fits", 2,

@@ -281,8 +281,8 @@ static int ask_int4(struct claims *c, int which, struct claim_answer *a) {
     a->unit = "x fewer";
     a->kind = "exact";
     a->range = "a step for 32 values, a step a row";
-    a->verdict = judge_cases((judge_rounded(rows, 1) == claimed) + (judge_rounded(blocks, 1) == claimed), 2,
-                             VERDICT_WHERE);
+    a->verdict =
+        judge_cases((judge_rounded(rows, 1) == claimed) + (judge_rounded(blocks, 1) == claimed), 2, VERDICT_WHERE);
     snprintf(a->why, sizeof a->why, "llama3-8b as stored, steps included%s",
              a->verdict == VERDICT_WHERE ? ": with a step a row" : "");
     return 0;
@@ -290,8 +290,9 @@ static int ask_int4(struct claims *c, int which, struct claim_answer *a) {
 
 static int ask_pruning(struct claims *c, int which, struct claim_answer *a) {
     (void)c;
-    snprintf(a->subject, sizeof a->subject, which ? "80 %% of weights pruned unstructured, little accuracy lost"
-                                                  : "30 %% of weights pruned structured, little accuracy lost");
+    snprintf(a->subject, sizeof a->subject,
+             which ? "80 %% of weights pruned unstructured, little accuracy lost"
+                   : "30 %% of weights pruned structured, little accuracy lost");
     a->is = a->low = a->high = which ? wall_sparse(0.2, 16) : 1 / 0.7;
     if (which) a->low = wall_sparse(0.2, 4);
     a->unit = "x fewer bytes";
@@ -315,7 +316,8 @@ const struct claim claims_wall[] = {
     {"arithmetic intensity", "GPT-2 is slower than BERT with fewer operations",
      "at each length, beside both encoders, on all cards looked at", 0, ask_slower},
     {"scaling out", "more cards pay only with little communication",
-     "all cases faster than one card spend a smaller part of a token on messages than all that are not", 0, ask_scale_out},
+     "all cases faster than one card spend a smaller part of a token on messages than all that are not", 0,
+     ask_scale_out},
     {"solutions", "rematerialisation: 5 times less activation memory for 20 % more computing",
      "more than 5 times less for at most 20 % more", 0, ask_remat},
     {"solutions", "ZeRO trains models 8 times larger on as many cards", "rounds to 8 times, on 8 to 1024 cards", 0,

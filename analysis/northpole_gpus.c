@@ -106,7 +106,7 @@ static int fit_time(struct gpus *g, const char *parameter, int point, double pas
     parameter_find("memory-bandwidth")->set(&c, g->memory);
     add_host_time(&c, pass_s, sequence_s);
     int rc = parameter_reach(&r, parameter_find(parameter), &c, points[point].tok_s_card,
-                             g->n->app->spec.quick ? 1e-5 : 1e-7, tok_s_card, &a, g->n->d);
+                             g->n->app->spec.quick ? 1e-4 : 1e-7, tok_s_card, &a, g->n->d);
     if (!rc && !r.found)
         rc = diag_set(g->n->d, ERR_RANGE, "report northpole: no %s makes %s serve %.1f tok/s: %.1f is the nearest",
                       parameter, points[point].text, points[point].tok_s_card, r.nearest);
@@ -117,7 +117,7 @@ static int fit_time(struct gpus *g, const char *parameter, int point, double pas
 /* In turns: each step's error shrinks with the batches' ratio. */
 static int fit_host(struct gpus *g, double memory) {
     enum { MOST = 30 };
-    double before = 1, within = g->n->app->spec.quick ? 1e-4 : 1e-9;
+    double before = 1, within = g->n->app->spec.quick ? 1e-3 : 1e-9;
     int rc = 0;
     g->memory = memory;
     for (int i = 0; i < MOST && !rc && fabs(g->pass_s - before) > within * before; i++) {

@@ -48,7 +48,7 @@ static int compare_plan(struct validation *v, int number) {
                                      .high = NAN,
                                      .n = 1,
                                      .oversubscribed = -1,
-                                 .others = NAN};
+                                     .others = NAN};
         snprintf(p.what, sizeof p.what, "plan %d: %s on %s, %d users, %d + %d tokens", number, o.st.text,
                  o.cluster.name, o.job.n_seqs, o.job.prompt_len, o.job.n_new);
         validation_add(v, &p);
@@ -77,7 +77,7 @@ static int add_rack(struct validation *v, struct northpole *n) {
                                      .high = NAN,
                                      .n = 1,
                                      .oversubscribed = -1,
-                                 .others = NAN};
+                                     .others = NAN};
         rc = northpole_answer(n, &ask, i, &p.said);
         snprintf(p.what, sizeof p.what, "Granite 3.3 8B on the rack of 2025, if %s is what is missing",
                  n->fit[i].parameter->name);
@@ -110,6 +110,7 @@ static int compare_published(struct validation *v) {
         n->app = v->app;
         n->page = others;
         n->d = v->d;
+        n->all_fits = 1;
         rc = case_cluster(&n->described, "northpole-16", v->d);
     }
     if (!rc) rc = northpole_missing(n);
@@ -288,7 +289,8 @@ static const struct report_figure figures[] = {
      "plot x with lines lc rgb '#999999' dt 3 title 'equal', \\\n"
      "  for [i=1:n] 'points.csv' skip 1 using (shown(i) ? $3 : NaN):6:($4 > 0 ? $4 : $3):($5 > 0 ? $5 : $3) \\\n"
      "  with xerrorbars lc rgb color(i) pt 2*i title (name[i][1:6] eq 'random' ? '' : name[i])\n",
-     "Each point: a time said beside the one taken for true, with the interval of 95 % of what is measured; on the line "
+     "Each point: a time said beside the one taken for true, with the interval of 95 % of what is measured; on the "
+     "line "
      "both are equal. Random plans are in the other figure alone, ratios of publications in the table."},
     {"validation_errors",
      FIGURE_STYLE GROUPS
@@ -306,9 +308,11 @@ static const struct report_figure figures[] = {
 const struct report report_validation = {
     .name = "validation",
     .summary = "where the program is wrong, and by how much",
-    .text = "Errors of what the program says: estimated beside simulated, simulated beside emulated, measured on this\n"
-            "machine and published. Simulated and estimated times are deterministic (n = 1); what is measured has n and\n"
-            "an interval of 95 %. No point is left out for being far off.",
+    .text =
+        "Errors of what the program says: estimated beside simulated, simulated beside emulated, measured on this\n"
+        "machine and published. Simulated and estimated times are deterministic (n = 1); what is measured has n and\n"
+        "an interval of 95 %. No point is left out for being far off.",
     .make = make,
     .figures = figures,
+    .measures = 1,
 };

@@ -19,11 +19,6 @@
 
 enum { RANKS = 2 }; /* of what is measured: one for each core of the smallest machine */
 
-static double number_at(const json_t *o, const char *key) {
-    const json_t *x = json_object_get(o, key);
-    return json_is_number(x) ? json_number_value(x) : NAN;
-}
-
 /* ---- emulated ---- */
 
 struct emulation {
@@ -67,11 +62,11 @@ static int emulate_one(struct validation *v, int number, struct diag *d) {
     if (!rc) rc = data_path(e.model, sizeof e.model, "models/bundled/kjv-3m-q8_0.gguf", d);
     if (!rc) rc = run_emulation(&e, &run, d);
     const json_t *emulated = json_object_get(run, "emulated");
-    if (!rc) rc = simulate_same(&e, number_at(emulated, "prompt_tokens"), &sim, d);
+    if (!rc) rc = simulate_same(&e, job_number(emulated, "prompt_tokens"), &sim, d);
     if (!rc) {
         struct validation_point p = {.group = VALIDATION_EMULATED,
-                                     .is = 1e-9 * number_at(emulated, "total_ps"),
-                                     .said = 1e-9 * number_at(sim, "total_ps"),
+                                     .is = 1e-9 * job_number(emulated, "total_ps"),
+                                     .said = 1e-9 * job_number(sim, "total_ps"),
                                      .low = NAN,
                                      .high = NAN,
                                      .unit = "ms",
@@ -124,7 +119,7 @@ struct measured_model {
 };
 
 /* A job, and what others used of the processors' time meanwhile. */
-static int measured_job(json_t **o, int ranks, int n_words, const char *const *words, double *others, struct diag *d) {
+static int loaded_job(json_t **o, int ranks, int n_words, const char *const *words, double *others, struct diag *d) {
     struct load from = load_now(RUSAGE_CHILDREN);
     int rc = job_json(o, ranks, n_words, words, d);
     struct load to = load_now(RUSAGE_CHILDREN);
@@ -137,19 +132,19 @@ static void set_measured(struct validation_point *p, const json_t *o, const char
     char low[48], high[48];
     snprintf(low, sizeof low, "%s_low", key);
     snprintf(high, sizeof high, "%s_high", key);
-    p->is = 1e3 * tokens / number_at(o, key);
-    p->low = 1e3 * tokens / number_at(o, high);
-    p->high = 1e3 * tokens / number_at(o, low);
+    p->is = 1e3 * tokens / job_number(o, key);
+    p->low = 1e3 * tokens / job_number(o, high);
+    p->high = 1e3 * tokens / job_number(o, low);
     p->unit = "ms";
-    p->n = (int)number_at(o, "n");
+    p->n = (int)job_number(o, "n");
     p->oversubscribed = json_is_true(json_object_get(o, "oversubscribed"));
 }
 
 static void add_bench(struct validation *v, const char *what, const json_t *bench, const json_t *sim, double others) {
     struct validation_point decode = {
-        .group = VALIDATION_DECODE, .said = number_at(sim, "decode_ms_per_tok"), .others = others};
+        .group = VALIDATION_DECODE, .said = job_number(sim, "decode_ms_per_tok"), .others = others};
     struct validation_point prefill = {
-        .group = VALIDATION_PREFILL, .said = number_at(sim, "prefill_ms"), .others = others};
+        .group = VALIDATION_PREFILL, .said = job_number(sim, "prefill_ms"), .others = others};
     snprintf(decode.what, sizeof decode.what, "%s, a token", what);
     snprintf(prefill.what, sizeof prefill.what, "%s, a prompt of 32", what);
     set_measured(&decode, bench, "decode_tok_per_s", 1);
@@ -165,13 +160,14 @@ static int bench_one(struct here *h, const struct measured_model *m, const char 
     json_t *bench = NULL, *sim = NULL;
     const char *model = m->file ? path : m->name;
     int ranks = strcmp(strategy, "1") ? RANKS : 1, rc = m->file ? data_path(path, sizeof path, m->file, d) : 0;
-    const char *const measured[] = {"bench",       "--model", model,          "--strategy", strategy,    "--threads",
-                                    "1",           "-n",      "16",           "--n-prompt", "32",        "--repeat",
-                                    "7",           "--json",  "--no-verify",  "-q",         "--quant",   m->quant};
-    const char *const said[] = {"simulate", "--model",  model, "--strategy", strategy, "--cluster", h->cluster, "--users",
-                                "1",        "--prompt", "32",  "--generate", "16",     "--json",    "--quant",  m->quant};
+    const char *const measured[] = {"bench", "--model", model,         "--strategy", strategy,  "--threads",
+                                    "1",     "-n",      "16",          "--n-prompt", "32",      "--repeat",
+                                    "7",     "--json",  "--no-verify", "-q",         "--quant", m->quant};
+    const char *const said[] = {"simulate", "--model", model,     "--strategy", strategy, "--cluster",
+                                h->cluster, "--users", "1",       "--prompt",   "32",     "--generate",
+                                "16",       "--json",  "--quant", m->quant};
     int less = m->file ? LAST : 0;
-    if (!rc) rc = measured_job(&bench, ranks, (int)(sizeof measured / sizeof *measured) - less, measured, &others, d);
+    if (!rc) rc = loaded_job(&bench, ranks, (int)(sizeof measured / sizeof *measured) - less, measured, &others, d);
     if (!rc) rc = job_json(&sim, 0, (int)(sizeof said / sizeof *said) - less, said, d);
     snprintf(what, sizeof what, "%s, %s", m->name, strategy);
     if (!rc) add_bench(h->v, what, bench, sim, others);
@@ -181,8 +177,8 @@ static int bench_one(struct here *h, const struct measured_model *m, const char 
 }
 
 static int bench_all(struct here *h, struct diag *d) {
-    static const struct measured_model models[] = {
-        {"kjv-3m", "models/bundled/kjv-3m-q8_0.gguf", NULL}, {"smollm-135m", NULL, "Q8_0"}};
+    static const struct measured_model models[] = {{"kjv-3m", "models/bundled/kjv-3m-q8_0.gguf", NULL},
+                                                   {"smollm-135m", NULL, "Q8_0"}};
     static const char *const strategies[] = {"1", "tp2", "pp2"};
     int rc = 0;
     for (int m = 0; m < 2; m++)
@@ -193,16 +189,16 @@ static int bench_all(struct here *h, struct diag *d) {
 
 static void add_collective(struct validation *v, const json_t *row, int oversubscribed, double others) {
     struct validation_point p = {.group = VALIDATION_COLLECTIVES,
-                                 .is = 1e-3 * number_at(row, "time_us_p50"),
-                                 .low = 1e-3 * number_at(row, "time_us_p50_low"),
-                                 .high = 1e-3 * number_at(row, "time_us_p50_high"),
-                                 .said = 1e-3 * number_at(row, "predicted_us"),
+                                 .is = 1e-3 * job_number(row, "time_us_p50"),
+                                 .low = 1e-3 * job_number(row, "time_us_p50_low"),
+                                 .high = 1e-3 * job_number(row, "time_us_p50_high"),
+                                 .said = 1e-3 * job_number(row, "predicted_us"),
                                  .unit = "ms",
-                                 .n = (int)number_at(row, "n"),
+                                 .n = (int)job_number(row, "n"),
                                  .oversubscribed = oversubscribed,
                                  .others = others};
     snprintf(p.what, sizeof p.what, "%s of %.0f B by %s", json_string_value(json_object_get(row, "algo")),
-             number_at(row, "bytes"), json_string_value(json_object_get(row, "transport")));
+             job_number(row, "bytes"), json_string_value(json_object_get(row, "transport")));
     if (!isnan(p.said)) validation_add(v, &p);
 }
 
@@ -210,10 +206,13 @@ static int collectives(struct here *h, const char *transport, struct diag *d) {
     json_t *o = NULL, *row;
     size_t i;
     double others;
-    const char *const words[] = {"coll",        "--algo", "tree,oneshot,twoshot,ring", "-b",       "1K",    "-e",
-                                 "256K",        "-f",     "16",                        "--in-place", "-n",  "100",
-                                 "--transport", transport, "--net",                    h->cluster, "--json", "-q"};
-    int rc = measured_job(&o, RANKS, (int)(sizeof words / sizeof *words), words, &others, d);
+    const char *const words[] = {"coll",        "--algo",  "tree,oneshot,twoshot,ring",
+                                 "-b",          "1K",      "-e",
+                                 "256K",        "-f",      "16",
+                                 "--in-place",  "-n",      "100",
+                                 "--transport", transport, "--net",
+                                 h->cluster,    "--json",  "-q"};
+    int rc = loaded_job(&o, RANKS, (int)(sizeof words / sizeof *words), words, &others, d);
     json_array_foreach(json_object_get(o, "rows"), i, row)
         add_collective(h->v, row, json_is_true(json_object_get(o, "oversubscribed")), others);
     json_decref(o);

@@ -17,7 +17,8 @@ struct cases {
         int n;
         double total[CASES], prefill[CASES], share[CASES]; /* of simulate's time, %; share: the most that one is off */
     } error[2][RANDOM_KINDS]; /* clusters described, and random */
-    double setup_s[RANDOM_KINDS], again_s[RANDOM_KINDS]; /* of processor time: an estimator with its first estimate; AGAIN more */
+    double setup_s[RANDOM_KINDS],
+        again_s[RANDOM_KINDS]; /* of processor time: an estimator with its first estimate; AGAIN more */
     int timed[RANDOM_KINDS];
 };
 
