@@ -12,6 +12,11 @@ static void answer_init(struct claim_answer *a) {
     a->verdict = VERDICT_UNTOLD;
 }
 
+void claim_range(struct claim_answer *a, double x) {
+    a->low = fmin(a->low, x); /* NaN is left out */
+    a->high = fmax(a->high, x);
+}
+
 enum { MOST_ANSWERS = 64 };
 
 struct asked {

@@ -67,14 +67,11 @@ static int ask_gap(struct claims *c, int which, struct claim_answer *a) {
 static int ask_small_batch(struct claims *c, int which, struct claim_answer *a) {
     int as_claimed = 0, until = 0;
     (void)which;
-    a->low = 100;
-    a->high = 0;
     for (int i = 0; i < c->n_decodes; i++) {
         const struct claim_decode *k = &c->decode[i];
         double memory = 100 * k->alone.share[NET_MEMORY];
         int claimed = k->memory_until > 0;
-        a->low = fmin(a->low, memory);
-        a->high = fmax(a->high, memory);
+        claim_range(a, memory);
         as_claimed += claimed;
         until += k->memory_until >= 8;
         if (!claimed && strlen(a->why) + strlen(k->text) + 24 < sizeof a->why)
@@ -173,8 +170,6 @@ static const char *const text_cards[TEXT_CARDS] = {"l4", "a100-sxm", "h100-sxm",
 static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
     int n = 0, as_claimed = 0, rc = 0;
     (void)which;
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int k = 0; k < TEXT_CARDS && !rc; k++) {
         struct cluster on;
         rc = case_cluster(&on, text_cards[k], c->d);
@@ -185,8 +180,7 @@ static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
             for (int m = 0; m < GENERATOR && !rc; m++, n++) {
                 double longer = t[GENERATOR].s / t[m].s;
                 as_claimed += longer > 1 && t[GENERATOR].counts.operations < t[m].counts.operations;
-                a->low = fmin(a->low, longer);
-                a->high = fmax(a->high, longer);
+                claim_range(a, longer);
             }
         }
     }
@@ -204,8 +198,6 @@ static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
 static int ask_intensity(struct claims *c, int which, struct claim_answer *a) {
     int n = 0, as_claimed = 0, rc = 0;
     (void)which;
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int i = 0; i < WALL_LENGTHS && !rc; i++) {
         double intensity[WALL_MODELS] = {0};
         for (int m = 0; m < WALL_MODELS && !rc; m++) {
@@ -218,8 +210,7 @@ static int ask_intensity(struct claims *c, int which, struct claim_answer *a) {
         }
         for (int m = 0; m < GENERATOR && !rc; m++, n++)
             as_claimed += intensity[GENERATOR] < intensity[m];
-        a->low = fmin(a->low, intensity[GENERATOR]);
-        a->high = fmax(a->high, intensity[GENERATOR]);
+        claim_range(a, intensity[GENERATOR]);
     }
     a->is = (a->low + a->high) / 2;
     a->unit = "operations a byte";

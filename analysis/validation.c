@@ -40,15 +40,8 @@ static int compare_plan(struct validation *v, int number) {
     if (!rc) rc = plan_estimate(&e, o.plan, &o.cluster, &o.job, &d);
     if (!rc) rc = random_plan_walk(&o, &prefill_ps, &total, &d);
     if (!rc) {
-        struct validation_point p = {.group = o.random ? VALIDATION_RANDOM : VALIDATION_DESCRIBED,
-                                     .is = 1e-9 * (double)total.ps,
-                                     .said = 1e-9 * (double)e.total.ps,
-                                     .unit = "ms",
-                                     .low = NAN,
-                                     .high = NAN,
-                                     .n = 1,
-                                     .oversubscribed = -1,
-                                     .others = NAN};
+        struct validation_point p = validation_exact(o.random ? VALIDATION_RANDOM : VALIDATION_DESCRIBED,
+                                                     1e-9 * (double)total.ps, 1e-9 * (double)e.total.ps, "ms");
         snprintf(p.what, sizeof p.what, "plan %d: %s on %s, %d users, %d + %d tokens", number, o.st.text,
                  o.cluster.name, o.job.n_seqs, o.job.prompt_len, o.job.n_new);
         validation_add(v, &p);
@@ -70,14 +63,7 @@ static int add_rack(struct validation *v, struct northpole *n) {
     struct northpole_ask ask = northpole_rack();
     int rc = 0;
     for (int i = 0; i < n->n_fits && !rc; i++) {
-        struct validation_point p = {.group = VALIDATION_PUBLISHED,
-                                     .is = NORTHPOLE_RACK_MS,
-                                     .unit = "ms",
-                                     .low = NAN,
-                                     .high = NAN,
-                                     .n = 1,
-                                     .oversubscribed = -1,
-                                     .others = NAN};
+        struct validation_point p = validation_exact(VALIDATION_PUBLISHED, NORTHPOLE_RACK_MS, NAN, "ms");
         rc = northpole_answer(n, &ask, i, &p.said);
         snprintf(p.what, sizeof p.what, "Granite 3.3 8B on the rack of 2025, if %s is what is missing",
                  n->fit[i].parameter->name);
@@ -87,15 +73,7 @@ static int add_rack(struct validation *v, struct northpole *n) {
 }
 
 static void add_ratio(struct validation *v, const struct northpole_ratio *r) {
-    struct validation_point p = {.group = VALIDATION_PUBLISHED,
-                                 .is = r->published,
-                                 .said = r->ours,
-                                 .unit = "x",
-                                 .low = NAN,
-                                 .high = NAN,
-                                 .n = 1,
-                                 .oversubscribed = -1,
-                                 .others = NAN};
+    struct validation_point p = validation_exact(VALIDATION_PUBLISHED, r->published, r->ours, "x");
     snprintf(p.what, sizeof p.what, "%s: times better %s, memory at its peak", r->against, r->metric);
     validation_add(v, &p);
 }

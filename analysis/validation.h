@@ -38,6 +38,8 @@ struct validation {
     char left_out[512]; /* what could not be run, and why */
 };
 
+/* What neither ran nor has an interval. */
+struct validation_point validation_exact(enum validation_group group, double is, double said, const char *unit);
 void validation_add(struct validation *v, const struct validation_point *p);
 /* Not an error: what could not be run is told. */
 void validation_leave_out(struct validation *v, const char *what, const char *why);

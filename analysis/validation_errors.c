@@ -4,6 +4,18 @@
 
 #include "validation.h"
 
+struct validation_point validation_exact(enum validation_group group, double is, double said, const char *unit) {
+    return (struct validation_point){.group = group,
+                                     .is = is,
+                                     .low = NAN,
+                                     .high = NAN,
+                                     .said = said,
+                                     .unit = unit,
+                                     .n = 1,
+                                     .oversubscribed = -1,
+                                     .others = NAN};
+}
+
 void validation_add(struct validation *v, const struct validation_point *p) {
     if (v->n < VALIDATION_MOST) v->point[v->n++] = *p;
 }

@@ -64,15 +64,8 @@ static int emulate_one(struct validation *v, int number, struct diag *d) {
     const json_t *emulated = json_object_get(run, "emulated");
     if (!rc) rc = simulate_same(&e, job_number(emulated, "prompt_tokens"), &sim, d);
     if (!rc) {
-        struct validation_point p = {.group = VALIDATION_EMULATED,
-                                     .is = 1e-9 * job_number(emulated, "total_ps"),
-                                     .said = 1e-9 * job_number(sim, "total_ps"),
-                                     .low = NAN,
-                                     .high = NAN,
-                                     .unit = "ms",
-                                     .n = 1,
-                                     .oversubscribed = -1,
-                                     .others = NAN};
+        struct validation_point p = validation_exact(VALIDATION_EMULATED, 1e-9 * job_number(emulated, "total_ps"),
+                                                     1e-9 * job_number(sim, "total_ps"), "ms");
         snprintf(p.what, sizeof p.what, "kjv-3m, %s on %s, %s tokens, chunks of %s", e.strategy, e.cluster, e.generate,
                  e.chunk);
         validation_add(v, &p);
