@@ -261,7 +261,7 @@ static const struct report_figure figures[] = {
     {"validation_points",
      FIGURE_STYLE GROUPS
      "set title 'Times said beside times measured, emulated or published'\nset xlabel 'taken for true, ms'\n"
-     "set ylabel 'said, ms'\nset logscale xy\nset format '10^{%T}'\nset key outside below maxrows 3\n"
+     "set ylabel 'said, ms'\nset logscale xy\nset format '10^{%T}'\nset key outside below font ',10'\n"
      "set xrange [1e-4:1e4]\nset yrange [1e-4:1e4]\n"
      "shown(i) = name[i][1:6] ne 'random' && strcol(1) eq name[i] && strcol(7) eq 'ms'\n"
      "plot x with lines lc rgb '#999999' dt 3 title 'equal', \\\n"
@@ -273,7 +273,7 @@ static const struct report_figure figures[] = {
     {"validation_errors",
      FIGURE_STYLE GROUPS
      "set title 'Sizes of errors'\nset xlabel '|error|, %'\nset ylabel 'share of the points with no more, %'\n"
-     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:101]\nset key outside below\n"
+     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:101]\nset key outside below font ',10'\n"
      "array count[16]\n"
      "do for [i=1:n] { stats 'points.csv' skip 1 using (strcol(1) eq name[i] ? 1 : NaN) nooutput; "
      "count[i] = STATS_records }\n"
