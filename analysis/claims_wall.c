@@ -49,7 +49,7 @@ static int ask_gap(struct claims *c, int which, struct claim_answer *a) {
     struct trend_slope s;
     int rc = wall_gap(&c->wall, claimed[which], &s);
     if (rc) return rc;
-    snprintf(a->subject, sizeof a->subject, "outgrows: %s", g->text);
+    snprintf(a->subject, sizeof a->subject, "the gap grows: %s", g->text);
     a->is = s.is;
     a->low = s.low;
     a->high = s.high;
