@@ -43,6 +43,9 @@ struct claim_answer {
     char why[256];
 };
 
+/* Low and high have x too. */
+void claim_range(struct claim_answer *a, double x);
+
 struct claim {
     const char *place; /* where it stands */
     const char *text; /* NULL: each of its answers has its own */

@@ -97,6 +97,26 @@ static int scan_batches(struct claims *all, const struct machine *m, struct fram
     return 0;
 }
 
+/* Where it stops. */
+static void show_until(struct claims *c) {
+    struct frame *t = report_table(c->page, "small_batch", "Up to which batch memory has the largest share of a token",
+                                   "Of the batches in the table before.");
+    frame_column(t, "case", "", 0);
+    frame_column(t, "memory, one user", "%", 3);
+    frame_column(t, "up to", "users", 3);
+    frame_column(t, "looked at up to", "users", 3);
+    frame_column(t, "then", "", 0);
+    for (int i = 0; i < c->n_decodes; i++) {
+        const struct claim_decode *k = &c->decode[i];
+        frame_text(t, "%s", k->text);
+        frame_number(t, 100 * k->alone.share[NET_MEMORY]);
+        frame_number(t, k->memory_until);
+        frame_number(t, k->most);
+        frame_text(t, "%s", k->then ? k->then : "-");
+        frame_end_row(t);
+    }
+}
+
 static int show_batches(struct claims *c) {
     struct frame *t = report_table(
         c->page, "batches", "What a token of a decode waits for, by users in a batch",
@@ -195,6 +215,7 @@ static int show_sharded(struct claims *c) {
 
 int claims_decode(struct claims *c) {
     int rc = show_batches(c);
+    if (!rc) show_until(c);
     return rc ? rc : show_sharded(c);
 }
 
@@ -202,7 +223,8 @@ const struct report_figure claims_figures[] = {
     {"claims_batches",
      FIGURE_STYLE
      "set title 'Memory in the time of a token, by users in a batch (estimated)'\nset xlabel 'users in a batch'\n"
-     "set ylabel 'share of the critical path, %'\nset logscale x 2\nset yrange [0:100]\nset key outside below\n"
+     "set ylabel 'share of the critical path, %'\nset logscale x 2\nset yrange [0:100]\nset key outside below font "
+     "',10'\n"
      "array name[16]\nn = 0\nlast = ''\n"
      "stats 'batches.csv' skip 1 using (last eq strcol(1) ? n : (n = n + 1, name[n] = strcol(1), last = strcol(1), n)) "
      "nooutput\n"

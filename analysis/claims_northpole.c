@@ -12,12 +12,9 @@
 static int ask_fits(struct claims *c, const struct northpole_ask *ask, double v[NORTHPOLE_MOST_FITS],
                     struct claim_answer *a) {
     int rc = northpole_answer(&c->np, ask, -1, &a->is);
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int i = 0; i < c->np.n_fits && !rc; i++) {
         rc = northpole_answer(&c->np, ask, i, &v[i]);
-        a->low = fmin(a->low, v[i]);
-        a->high = fmax(a->high, v[i]);
+        claim_range(a, v[i]);
     }
     a->kind = "simulated";
     a->range = "over the fits";
@@ -35,11 +32,8 @@ static int change_over_fits(struct claims *c, enum northpole_change what, double
 static int ask_throughput(struct claims *c, int which, struct claim_answer *a) {
     (void)which;
     a->is = c->np.at.throughput;
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int i = 0; i < c->np.n_fits; i++) {
-        a->low = fmin(a->low, c->np.fit[i].at.throughput);
-        a->high = fmax(a->high, c->np.fit[i].at.throughput);
+        claim_range(a, c->np.fit[i].at.throughput);
     }
     a->unit = "tok/s";
     a->kind = "simulated";
@@ -75,11 +69,8 @@ static int ask_power(struct claims *c, int which, struct claim_answer *a) {
 static int ask_decoding(struct claims *c, int which, struct claim_answer *a) {
     (void)which;
     a->is = c->np.at.decode_ms;
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int i = 0; i < c->np.n_fits; i++) {
-        a->low = fmin(a->low, c->np.fit[i].at.decode_ms);
-        a->high = fmax(a->high, c->np.fit[i].at.decode_ms);
+        claim_range(a, c->np.fit[i].at.decode_ms);
     }
     a->unit = "ms/token";
     a->kind = "simulated";
@@ -149,19 +140,18 @@ static int ask_bandwidth_first(struct claims *c, int which, struct claim_answer 
     if (!rc) rc = change_over_fits(c, which ? NORTHPOLE_RATES_X2 : NORTHPOLE_8_BITS, other, &precision);
     snprintf(a->subject, sizeof a->subject, "%s", text[which]);
     a->is = 1 / (a->is * pow(precision.is, sign));
-    a->low = INFINITY;
-    a->high = -INFINITY;
+    a->low = a->high = NAN;
     for (int i = 0; i < c->np.n_fits && !rc; i++) {
         double x = 1 / (faster[i] * pow(other[i], sign));
         as_claimed += x > 1;
-        a->low = fmin(a->low, x);
-        a->high = fmax(a->high, x);
+        claim_range(a, x);
     }
     a->unit = "x";
     a->range = "gain of memory twice as fast over that of precision, over the fits";
     a->verdict = judge_cases(as_claimed, c->np.n_fits, VERDICT_UNTOLD);
     snprintf(a->why, sizeof a->why, "bandwidth gains more under %d of %d fits%s", as_claimed, c->np.n_fits,
-             which ? "" : ": half the bits are half the bytes too, and half of the messages and operations beside them");
+             which ? ""
+                   : ": half the bits are half the bytes too, and half of the messages and operations beside them");
     return rc;
 }
 
@@ -174,11 +164,9 @@ static int ask_micro_batches(struct claims *c, int which, struct claim_answer *a
     (void)which;
     if (!rc) rc = ask_fits(c, &beyond, many, &more);
     a->is = 100 * (more.is / a->is - 1);
-    a->low = INFINITY;
-    a->high = -INFINITY;
+    a->low = a->high = NAN;
     for (int i = 0; i < c->np.n_fits && !rc; i++) {
-        a->low = fmin(a->low, 100 * (many[i] / few[i] - 1));
-        a->high = fmax(a->high, 100 * (many[i] / few[i] - 1));
+        claim_range(a, 100 * (many[i] / few[i] - 1));
     }
     a->unit = "% more throughput";
     a->verdict = judge_above(-a->high, -a->low, -10);
@@ -190,13 +178,10 @@ static int ask_micro_batches(struct claims *c, int which, struct claim_answer *a
 static int ask_sublinear(struct claims *c, int which, struct claim_answer *a) {
     int as_claimed = 0;
     (void)which;
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int i = 0; i < c->n_sharded; i++) {
         double part = 100 * c->sharded[i].speedup / c->sharded[i].cards;
         as_claimed += part < 100;
-        a->low = fmin(a->low, part);
-        a->high = fmax(a->high, part);
+        claim_range(a, part);
     }
     a->unit = "% of linear";
     a->kind = "estimated";
@@ -213,8 +198,9 @@ static int ask_w4a4(struct claims *c, int which, struct claim_answer *a) {
     a->is = 100 * 0.2922 / 0.3001;
     a->unit = "% of pass@10";
     a->kind = "published";
-    snprintf(a->why, sizeof a->why, "the paper's own numbers (0.2922, 0.3001): there is no decoder here that was "
-                                    "trained for 4-bit weights and activations");
+    snprintf(a->why, sizeof a->why,
+             "the paper's own numbers (0.2922, 0.3001): there is no decoder here that was "
+             "trained for 4-bit weights and activations");
     return 0;
 }
 
@@ -225,7 +211,8 @@ const struct claim claims_northpole[] = {
     {"abstract", "672 W", "a prediction is within 10 %", 0, ask_power},
     {"comparison with GPUs", NULL,
      "identity: rounds to the printed ratio; prediction: within 10 % over all that is not published; fitted: cannot be "
-     "told", NORTHPOLE_RATIOS, ask_ratio},
+     "told",
+     NORTHPOLE_RATIOS, ask_ratio},
     {"architecture", "weights on the chip are what makes it", "more than 10 times slower without, under all fits", 0,
      ask_residency},
     {"architecture", NULL, "memory twice as fast gains more than precision twice as low, under all fits", 2,

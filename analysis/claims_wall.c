@@ -49,7 +49,7 @@ static int ask_gap(struct claims *c, int which, struct claim_answer *a) {
     struct trend_slope s;
     int rc = wall_gap(&c->wall, claimed[which], &s);
     if (rc) return rc;
-    snprintf(a->subject, sizeof a->subject, "outgrows: %s", g->text);
+    snprintf(a->subject, sizeof a->subject, "the gap grows: %s", g->text);
     a->is = s.is;
     a->low = s.low;
     a->high = s.high;
@@ -67,14 +67,11 @@ static int ask_gap(struct claims *c, int which, struct claim_answer *a) {
 static int ask_small_batch(struct claims *c, int which, struct claim_answer *a) {
     int as_claimed = 0, until = 0;
     (void)which;
-    a->low = 100;
-    a->high = 0;
     for (int i = 0; i < c->n_decodes; i++) {
         const struct claim_decode *k = &c->decode[i];
         double memory = 100 * k->alone.share[NET_MEMORY];
         int claimed = k->memory_until > 0;
-        a->low = fmin(a->low, memory);
-        a->high = fmax(a->high, memory);
+        claim_range(a, memory);
         as_claimed += claimed;
         until += k->memory_until >= 8;
         if (!claimed && strlen(a->why) + strlen(k->text) + 24 < sizeof a->why)
@@ -173,8 +170,6 @@ static const char *const text_cards[TEXT_CARDS] = {"l4", "a100-sxm", "h100-sxm",
 static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
     int n = 0, as_claimed = 0, rc = 0;
     (void)which;
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int k = 0; k < TEXT_CARDS && !rc; k++) {
         struct cluster on;
         rc = case_cluster(&on, text_cards[k], c->d);
@@ -185,8 +180,7 @@ static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
             for (int m = 0; m < GENERATOR && !rc; m++, n++) {
                 double longer = t[GENERATOR].s / t[m].s;
                 as_claimed += longer > 1 && t[GENERATOR].counts.operations < t[m].counts.operations;
-                a->low = fmin(a->low, longer);
-                a->high = fmax(a->high, longer);
+                claim_range(a, longer);
             }
         }
     }
@@ -204,8 +198,6 @@ static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
 static int ask_intensity(struct claims *c, int which, struct claim_answer *a) {
     int n = 0, as_claimed = 0, rc = 0;
     (void)which;
-    a->low = INFINITY;
-    a->high = -INFINITY;
     for (int i = 0; i < WALL_LENGTHS && !rc; i++) {
         double intensity[WALL_MODELS] = {0};
         for (int m = 0; m < WALL_MODELS && !rc; m++) {
@@ -218,8 +210,7 @@ static int ask_intensity(struct claims *c, int which, struct claim_answer *a) {
         }
         for (int m = 0; m < GENERATOR && !rc; m++, n++)
             as_claimed += intensity[GENERATOR] < intensity[m];
-        a->low = fmin(a->low, intensity[GENERATOR]);
-        a->high = fmax(a->high, intensity[GENERATOR]);
+        claim_range(a, intensity[GENERATOR]);
     }
     a->is = (a->low + a->high) / 2;
     a->unit = "operations a byte";
@@ -281,8 +272,8 @@ static int ask_int4(struct claims *c, int which, struct claim_answer *a) {
     a->unit = "x fewer";
     a->kind = "exact";
     a->range = "a step for 32 values, a step a row";
-    a->verdict = judge_cases((judge_rounded(rows, 1) == claimed) + (judge_rounded(blocks, 1) == claimed), 2,
-                             VERDICT_WHERE);
+    a->verdict =
+        judge_cases((judge_rounded(rows, 1) == claimed) + (judge_rounded(blocks, 1) == claimed), 2, VERDICT_WHERE);
     snprintf(a->why, sizeof a->why, "llama3-8b as stored, steps included%s",
              a->verdict == VERDICT_WHERE ? ": with a step a row" : "");
     return 0;
@@ -290,8 +281,9 @@ static int ask_int4(struct claims *c, int which, struct claim_answer *a) {
 
 static int ask_pruning(struct claims *c, int which, struct claim_answer *a) {
     (void)c;
-    snprintf(a->subject, sizeof a->subject, which ? "80 %% of weights pruned unstructured, little accuracy lost"
-                                                  : "30 %% of weights pruned structured, little accuracy lost");
+    snprintf(a->subject, sizeof a->subject,
+             which ? "80 %% of weights pruned unstructured, little accuracy lost"
+                   : "30 %% of weights pruned structured, little accuracy lost");
     a->is = a->low = a->high = which ? wall_sparse(0.2, 16) : 1 / 0.7;
     if (which) a->low = wall_sparse(0.2, 4);
     a->unit = "x fewer bytes";
@@ -315,7 +307,8 @@ const struct claim claims_wall[] = {
     {"arithmetic intensity", "GPT-2 is slower than BERT with fewer operations",
      "at each length, beside both encoders, on all cards looked at", 0, ask_slower},
     {"scaling out", "more cards pay only with little communication",
-     "all cases faster than one card spend a smaller part of a token on messages than all that are not", 0, ask_scale_out},
+     "all cases faster than one card spend a smaller part of a token on messages than all that are not", 0,
+     ask_scale_out},
     {"solutions", "rematerialisation: 5 times less activation memory for 20 % more computing",
      "more than 5 times less for at most 20 % more", 0, ask_remat},
     {"solutions", "ZeRO trains models 8 times larger on as many cards", "rounds to 8 times, on 8 to 1024 cards", 0,

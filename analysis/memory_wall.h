@@ -30,7 +30,6 @@ struct wall_points {
 /* Fits them. ERR_RANGE as trend_fit. */
 int wall_fit(const struct memory_wall *w, const struct wall_points *which, struct trend *out);
 
-
 /* What is printed of growth in two and in 20 years. */
 struct wall_printed {
     const char *text, *version;

@@ -30,6 +30,7 @@ struct northpole {
     struct virtual_summary at;
     struct northpole_fit fit[NORTHPOLE_MOST_FITS];
     int n_fits;
+    int all_fits; /* with --quick too: verdicts do not depend on it */
     int step; /* through the points of a sweep: 1, with --quick 2 */
 };
 

@@ -105,8 +105,8 @@ static int fit_time(struct gpus *g, const char *parameter, int point, double pas
     struct reached r;
     parameter_find("memory-bandwidth")->set(&c, g->memory);
     add_host_time(&c, pass_s, sequence_s);
-    int rc =
-        parameter_reach(&r, parameter_find(parameter), &c, points[point].tok_s_card, 1e-7, tok_s_card, &a, g->n->d);
+    int rc = parameter_reach(&r, parameter_find(parameter), &c, points[point].tok_s_card,
+                             g->n->app->spec.quick ? 1e-4 : 1e-7, tok_s_card, &a, g->n->d);
     if (!rc && !r.found)
         rc = diag_set(g->n->d, ERR_RANGE, "report northpole: no %s makes %s serve %.1f tok/s: %.1f is the nearest",
                       parameter, points[point].text, points[point].tok_s_card, r.nearest);
@@ -117,10 +117,10 @@ static int fit_time(struct gpus *g, const char *parameter, int point, double pas
 /* In turns: each step's error shrinks with the batches' ratio. */
 static int fit_host(struct gpus *g, double memory) {
     enum { MOST = 30 };
-    double before = 1;
+    double before = 1, within = g->n->app->spec.quick ? 1e-3 : 1e-9;
     int rc = 0;
     g->memory = memory;
-    for (int i = 0; i < MOST && !rc && fabs(g->pass_s - before) > 1e-9 * before; i++) {
+    for (int i = 0; i < MOST && !rc && fabs(g->pass_s - before) > within * before; i++) {
         before = g->pass_s;
         rc = fit_time(g, "pass-overhead", H100_POINT, 0, g->sequence_s, &g->pass_s);
         if (!rc) rc = fit_time(g, "sequence-overhead", A100_POINT, g->pass_s, 0, &g->sequence_s);
@@ -168,7 +168,7 @@ static int add_points(struct gpus *g, struct frame *t, double memory) {
     int rc = fit_host(g, memory);
     for (int i = 0; i < N_POINTS && !rc; i++)
         rc = add_point(g, t, i, -1);
-    for (int i = 0; i < 4 && !rc; i++)
+    for (int i = 0; i < 4 && !rc; i += g->n->app->spec.quick ? 3 : 1)
         rc = add_point(g, t, L4_4_POINT, latency_us[i]);
     return rc;
 }
@@ -196,7 +196,7 @@ static int show_points(struct gpus *g) {
     frame_column(t, "model", "tok/s/card", 5);
     frame_column(t, "off by", "%", 2);
     frame_column(t, "model", "ms/token", 4);
-    for (int i = g->n->step > 1 ? 2 : 0; i < 3 && !rc; i++)
+    for (int i = 0; i < 3 && !rc; i += g->n->app->spec.quick ? 2 : 1) /* both ends */
         rc = add_points(g, t, memory[i]);
     return rc;
 }

@@ -14,58 +14,18 @@
 static const struct {
     const char *name, *is, *said;
 } groups[VALIDATION_GROUPS] = {
-    [VALIDATION_DESCRIBED] = {"random plans, described clusters", "simulated", "estimated"},
-    [VALIDATION_RANDOM] = {"random plans, random clusters", "simulated", "estimated"},
+    [VALIDATION_DESCRIBED] = {"random plans on described clusters", "simulated", "estimated"},
+    [VALIDATION_RANDOM] = {"random plans on random clusters", "simulated", "estimated"},
     [VALIDATION_EMULATED] = {"runs beside virtual clocks", "emulated", "simulated"},
-    [VALIDATION_DECODE] = {"this machine, decoding", "measured", "simulated"},
-    [VALIDATION_PREFILL] = {"this machine, prompts", "measured", "simulated"},
-    [VALIDATION_COLLECTIVES] = {"this machine, all-reduces", "measured", "estimated"},
-    [VALIDATION_PUBLISHED] = {"published, not fitted to", "published", "simulated"},
+    [VALIDATION_DECODE] = {"this machine: decoding", "measured", "simulated"},
+    [VALIDATION_PREFILL] = {"this machine: prompts", "measured", "simulated"},
+    [VALIDATION_COLLECTIVES] = {"this machine: all-reduces", "measured", "estimated"},
+    [VALIDATION_PUBLISHED] = {"published and not fitted to", "published", "simulated"},
 };
-
-void validation_add(struct validation *v, const struct validation_point *p) {
-    if (v->n < VALIDATION_MOST) v->point[v->n++] = *p;
-}
 
 void validation_leave_out(struct validation *v, const char *what, const char *why) {
     size_t n = strlen(v->left_out);
     snprintf(v->left_out + n, sizeof v->left_out - n, "%s%s: %s", n ? "; " : "", what, why);
-}
-
-/* ---- errors ---- */
-
-static double error_of(const struct validation_point *p) {
-    return p->said / p->is - 1;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-struct validation_errors validation_errors(const struct validation *v, enum validation_group group) {
-    struct validation_errors e = {.worst = -1, .median = NAN, .p95 = NAN, .most = NAN};
-    double size[VALIDATION_MOST];
-    e.low_end = INFINITY;
-    e.high_end = -INFINITY;
-    for (int i = 0; i < v->n; i++) {
-        const struct validation_point *p = &v->point[i];
-        double x = error_of(p);
-        if (p->group != group) continue;
-        if (e.worst < 0 || fabs(x) > fabs(error_of(&v->point[e.worst]))) e.worst = i;
-        e.low_end = fmin(e.low_end, x);
-        e.high_end = fmax(e.high_end, x);
-        size[e.n++] = fabs(x);
-        if (isnan(p->low) || isnan(p->high)) continue;
-        e.with_interval++;
-        e.inside += p->said >= p->low && p->said <= p->high;
-    }
-    if (e.n == 0) return e;
-    qsort(size, (size_t)e.n, sizeof *size, by_value);
-    e.median = (size[(e.n - 1) / 2] + size[e.n / 2]) / 2;
-    if (e.n >= 20) e.p95 = size[(int)ceil(0.95 * e.n) - 1];
-    e.most = size[e.n - 1];
-    return e;
 }
 
 /* ---- the closed form beside the simulator ---- */
@@ -80,14 +40,8 @@ static int compare_plan(struct validation *v, int number) {
     if (!rc) rc = plan_estimate(&e, o.plan, &o.cluster, &o.job, &d);
     if (!rc) rc = random_plan_walk(&o, &prefill_ps, &total, &d);
     if (!rc) {
-        struct validation_point p = {.group = o.random ? VALIDATION_RANDOM : VALIDATION_DESCRIBED,
-                                     .is = 1e-9 * (double)total.ps,
-                                     .said = 1e-9 * (double)e.total.ps,
-                                     .unit = "ms",
-                                     .low = NAN,
-                                     .high = NAN,
-                                     .n = 1,
-                                     .oversubscribed = -1};
+        struct validation_point p = validation_exact(o.random ? VALIDATION_RANDOM : VALIDATION_DESCRIBED,
+                                                     1e-9 * (double)total.ps, 1e-9 * (double)e.total.ps, "ms");
         snprintf(p.what, sizeof p.what, "plan %d: %s on %s, %d users, %d + %d tokens", number, o.st.text,
                  o.cluster.name, o.job.n_seqs, o.job.prompt_len, o.job.n_new);
         validation_add(v, &p);
@@ -97,7 +51,7 @@ static int compare_plan(struct validation *v, int number) {
 }
 
 static int compare_plans(struct validation *v) {
-    int rc = 0, n = v->app->spec.quick ? 140 : 700;
+    int rc = 0, n = v->app->spec.quick ? 140 : 500;
     for (int i = 0; i < n && !rc; i++)
         rc = compare_plan(v, i);
     return rc;
@@ -109,13 +63,7 @@ static int add_rack(struct validation *v, struct northpole *n) {
     struct northpole_ask ask = northpole_rack();
     int rc = 0;
     for (int i = 0; i < n->n_fits && !rc; i++) {
-        struct validation_point p = {.group = VALIDATION_PUBLISHED,
-                                     .is = NORTHPOLE_RACK_MS,
-                                     .unit = "ms",
-                                     .low = NAN,
-                                     .high = NAN,
-                                     .n = 1,
-                                     .oversubscribed = -1};
+        struct validation_point p = validation_exact(VALIDATION_PUBLISHED, NORTHPOLE_RACK_MS, NAN, "ms");
         rc = northpole_answer(n, &ask, i, &p.said);
         snprintf(p.what, sizeof p.what, "Granite 3.3 8B on the rack of 2025, if %s is what is missing",
                  n->fit[i].parameter->name);
@@ -125,14 +73,7 @@ static int add_rack(struct validation *v, struct northpole *n) {
 }
 
 static void add_ratio(struct validation *v, const struct northpole_ratio *r) {
-    struct validation_point p = {.group = VALIDATION_PUBLISHED,
-                                 .is = r->published,
-                                 .said = r->ours,
-                                 .unit = "x",
-                                 .low = NAN,
-                                 .high = NAN,
-                                 .n = 1,
-                                 .oversubscribed = -1};
+    struct validation_point p = validation_exact(VALIDATION_PUBLISHED, r->published, r->ours, "x");
     snprintf(p.what, sizeof p.what, "%s: times better %s, memory at its peak", r->against, r->metric);
     validation_add(v, &p);
 }
@@ -147,12 +88,14 @@ static int compare_published(struct validation *v) {
         n->app = v->app;
         n->page = others;
         n->d = v->d;
+        n->all_fits = 1;
         rc = case_cluster(&n->described, "northpole-16", v->d);
     }
     if (!rc) rc = northpole_missing(n);
     if (!rc) rc = add_rack(v, n);
-    if (!rc) rc = northpole_gpu_points(n, ratio, &pass_s, &sequence_s);
-    for (int i = 0; i < NORTHPOLE_RATIOS && !rc; i++)
+    if (v->app->spec.quick) validation_leave_out(v, "published points of GPUs", "--quick");
+    if (!rc && !v->app->spec.quick) rc = northpole_gpu_points(n, ratio, &pass_s, &sequence_s);
+    for (int i = 0; i < NORTHPOLE_RATIOS && !rc && !v->app->spec.quick; i++)
         if (ratio[i].leads && !strcmp(ratio[i].role, "prediction")) add_ratio(v, &ratio[i]);
     if (others) report_page_fini(others);
     free(others);
@@ -208,6 +151,7 @@ static void point_columns(struct frame *t) {
     frame_column(t, "size of it", "%", 3);
     frame_column(t, "n", "", 4);
     frame_column(t, "oversubscribed", "", 0);
+    frame_column(t, "used by others", "%", 2);
 }
 
 static void add_point(struct frame *t, const struct validation_point *p) {
@@ -218,10 +162,11 @@ static void add_point(struct frame *t, const struct validation_point *p) {
     frame_number(t, p->high);
     frame_number(t, p->said);
     frame_text(t, "%s", p->unit);
-    frame_number(t, 100 * error_of(p));
-    frame_number(t, 100 * fabs(error_of(p)));
+    frame_number(t, 100 * validation_error(p));
+    frame_number(t, 100 * fabs(validation_error(p)));
     frame_number(t, p->n);
     frame_text(t, "%s", p->oversubscribed < 0 ? "-" : p->oversubscribed ? "yes" : "no");
+    frame_number(t, 100 * p->others);
     frame_end_row(t);
 }
 
@@ -241,12 +186,32 @@ static void show_points(struct validation *v) {
 static void say_group(struct validation *v, int g, const struct validation_errors *e) {
     const struct validation_point *w = &v->point[e->worst];
     char p95[48] = "", inside[80] = "";
+    if (e->most == 0) {
+        report_say(v->page, "%s: %s equals %s to the last digit in all cases, n = %d.", groups[g].name, groups[g].said,
+                   groups[g].is, e->n);
+        return;
+    }
     if (!isnan(e->p95)) snprintf(p95, sizeof p95, ", p95 %.3g %%", 100 * e->p95);
     if (e->with_interval)
         snprintf(inside, sizeof inside, "; %d of %d lie in the interval of 95 %%", e->inside, e->with_interval);
     report_say(v->page, "%s, %s beside %s: worst error %.3g %% (%s: %.4g beside %.4g %s), median %.3g %%%s, n = %d%s.",
                groups[g].name, groups[g].said, groups[g].is, 100 * e->most, w->what, w->said, w->is, w->unit,
                100 * e->median, p95, e->n, inside);
+}
+
+/* What else there is to know of what was measured. */
+static void say_measured(struct validation *v) {
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < v->n; i++)
+        if (!isnan(v->point[i].others)) {
+            least = fmin(least, v->point[i].others);
+            most = fmax(most, v->point[i].others);
+        }
+    report_say(v->page,
+               "Not calibrated, so not in what is simulated of this machine: overheads of steps and passes, waits for "
+               "the scheduler, and other programs, which used %.0f to %.0f %% of the %d cores while a point was "
+               "measured (n = 1 each).",
+               100 * least, 100 * most, v->app->cores);
 }
 
 /* The largest errors first. */
@@ -263,10 +228,7 @@ static void say_all(struct validation *v) {
         said[next] = 1;
         say_group(v, next, &e[next]);
     }
-    if (e[VALIDATION_DECODE].n)
-        report_say(v->page,
-                   "Not calibrated, so not in what is simulated of this machine: overheads of steps and passes, waits "
-                   "for the scheduler, and whatever else ran here meanwhile.");
+    if (e[VALIDATION_DECODE].n) say_measured(v);
     if (v->left_out[0]) report_say(v->page, "Left out: %s.", v->left_out);
 }
 
@@ -298,32 +260,37 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
 static const struct report_figure figures[] = {
     {"validation_points",
      FIGURE_STYLE GROUPS
-     "set title 'What was said beside what is taken for true'\nset xlabel 'taken for true, ms or times'\n"
-     "set ylabel 'said, ms or times'\nset logscale xy\nset format '10^{%T}'\nset key outside below\n"
+     "set title 'Times said beside times measured, emulated or published'\nset xlabel 'taken for true, ms'\n"
+     "set ylabel 'said, ms'\nset logscale xy\nset format '10^{%T}'\nset key outside below font ',10'\n"
+     "set xrange [1e-4:1e4]\nset yrange [1e-4:1e4]\n"
+     "shown(i) = name[i][1:6] ne 'random' && strcol(1) eq name[i] && strcol(7) eq 'ms'\n"
      "plot x with lines lc rgb '#999999' dt 3 title 'equal', \\\n"
-     "  for [i=1:n] 'points.csv' skip 1 using (strcol(1) eq name[i] ? $3 : NaN):6:($4 > 0 ? $4 : $3):($5 > 0 ? $5 : $3) "
-     "\\\n  with xerrorbars lc rgb color(i) pt 2*i title name[i]\n",
-     "Each point: what one way of knowing a time said beside what is taken for true, with the interval of 95 % of what "
-     "is measured; on the line both are equal."},
+     "  for [i=1:n] 'points.csv' skip 1 using (shown(i) ? $3 : NaN):6:($4 > 0 ? $4 : $3):($5 > 0 ? $5 : $3) \\\n"
+     "  with xerrorbars lc rgb color(i) pt 2*i title (name[i][1:6] eq 'random' ? '' : name[i])\n",
+     "Each point: a time said beside the one taken for true, with the interval of 95 % of what is measured; on the "
+     "line "
+     "both are equal. Random plans are in the other figure alone, ratios of publications in the table."},
     {"validation_errors",
      FIGURE_STYLE GROUPS
      "set title 'Sizes of errors'\nset xlabel '|error|, %'\nset ylabel 'share of the points with no more, %'\n"
-     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:100]\nset key outside below\n"
+     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:101]\nset key outside below font ',10'\n"
      "array count[16]\n"
      "do for [i=1:n] { stats 'points.csv' skip 1 using (strcol(1) eq name[i] ? 1 : NaN) nooutput; "
      "count[i] = STATS_records }\n"
      "plot for [i=1:n] 'points.csv' skip 1 \\\n"
      "  using (strcol(1) eq name[i] ? ($9 > 1e-4 ? $9 : 1e-4) : NaN):(100.0/count[i]) smooth cumulative \\\n"
-     "  with linespoints lc rgb color(i) pt 2*i dt i lw 1.5 title name[i]\n",
+     "  with linespoints lc rgb color(i) pt 2*i pi (count[i] > 60 ? 40 : 1) dt i lw 1.5 title name[i]\n",
      "Share of a group's points whose error is no more than that; errors below 0.0001 % are drawn there."},
     {0}};
 
 const struct report report_validation = {
     .name = "validation",
     .summary = "where the program is wrong, and by how much",
-    .text = "Errors of what the program says: estimated beside simulated, simulated beside emulated, measured on this\n"
-            "machine and published. Simulated and estimated times are deterministic (n = 1); what is measured has n and\n"
-            "an interval of 95 %. No point is left out for being far off.",
+    .text =
+        "Errors of what the program says: estimated beside simulated, simulated beside emulated, measured on this\n"
+        "machine and published. Simulated and estimated times are deterministic (n = 1); what is measured has n and\n"
+        "an interval of 95 %. No point is left out for being far off.",
     .make = make,
     .figures = figures,
+    .measures = 1,
 };

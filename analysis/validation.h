@@ -25,6 +25,7 @@ struct validation_point {
     const char *unit;
     int n; /* samples of what is measured; 1: deterministic, or published */
     int oversubscribed; /* more threads than cores, or -1: nothing ran */
+    double others; /* share of the processors' time that others used meanwhile; NaN: nothing ran */
 };
 
 enum { VALIDATION_MOST = 1024 };
@@ -37,11 +38,14 @@ struct validation {
     char left_out[512]; /* what could not be run, and why */
 };
 
+/* What neither ran nor has an interval. */
+struct validation_point validation_exact(enum validation_group group, double is, double said, const char *unit);
 void validation_add(struct validation *v, const struct validation_point *p);
 /* Not an error: what could not be run is told. */
 void validation_leave_out(struct validation *v, const char *what, const char *why);
 
-/* Errors said / is - 1 of a group, by size. worst: of point[]; -1: none. */
+double validation_error(const struct validation_point *p); /* said / is - 1 */
+/* Errors of a group, by size. worst: of point[]; -1: none. */
 struct validation_errors {
     int n, worst;
     double median, p95, most; /* of |error|; p95: NaN below 20 */

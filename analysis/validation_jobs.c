@@ -2,11 +2,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "analysis/data.h"
 #include "analysis/job.h"
 #include "analysis/random_cluster.h"
+#include "dist/load.h"
 #include "partition/plan.h"
 #include "validation.h"
 
@@ -16,11 +18,6 @@
              (const char *const[]){__VA_ARGS__}, d)
 
 enum { RANKS = 2 }; /* of what is measured: one for each core of the smallest machine */
-
-static double number_at(const json_t *o, const char *key) {
-    const json_t *x = json_object_get(o, key);
-    return json_is_number(x) ? json_number_value(x) : NAN;
-}
 
 /* ---- emulated ---- */
 
@@ -65,16 +62,10 @@ static int emulate_one(struct validation *v, int number, struct diag *d) {
     if (!rc) rc = data_path(e.model, sizeof e.model, "models/bundled/kjv-3m-q8_0.gguf", d);
     if (!rc) rc = run_emulation(&e, &run, d);
     const json_t *emulated = json_object_get(run, "emulated");
-    if (!rc) rc = simulate_same(&e, number_at(emulated, "prompt_tokens"), &sim, d);
+    if (!rc) rc = simulate_same(&e, job_number(emulated, "prompt_tokens"), &sim, d);
     if (!rc) {
-        struct validation_point p = {.group = VALIDATION_EMULATED,
-                                     .is = 1e-9 * number_at(emulated, "total_ps"),
-                                     .said = 1e-9 * number_at(sim, "total_ps"),
-                                     .low = NAN,
-                                     .high = NAN,
-                                     .unit = "ms",
-                                     .n = 1,
-                                     .oversubscribed = -1};
+        struct validation_point p = validation_exact(VALIDATION_EMULATED, 1e-9 * job_number(emulated, "total_ps"),
+                                                     1e-9 * job_number(sim, "total_ps"), "ms");
         snprintf(p.what, sizeof p.what, "kjv-3m, %s on %s, %s tokens, chunks of %s", e.strategy, e.cluster, e.generate,
                  e.chunk);
         validation_add(v, &p);
@@ -108,7 +99,7 @@ static int calibrate_here(struct here *h, struct diag *d) {
     snprintf(h->folder, sizeof h->folder, "/tmp/northwall-validation-XXXXXX");
     if (!mkdtemp(h->folder)) return diag_set(d, ERR_IO, "no folder in /tmp");
     snprintf(h->cluster, sizeof h->cluster, "%s/here.yaml", h->folder);
-    return JOB(NULL, RANKS, d, "calibrate", "--out", h->cluster, "--budget", "8", "--threads", "1");
+    return JOB(NULL, RANKS, d, "calibrate", "--out", h->cluster, "--budget", "6", "--threads", "1");
 }
 
 static void leave(struct here *h) {
@@ -120,22 +111,33 @@ struct measured_model {
     const char *name, *file, *quant; /* file: one that comes with the program, in place of a preset and its storage */
 };
 
+/* A job, and what others used of the processors' time meanwhile. */
+static int loaded_job(json_t **o, int ranks, int n_words, const char *const *words, double *others, struct diag *d) {
+    struct load from = load_now(RUSAGE_CHILDREN);
+    int rc = job_json(o, ranks, n_words, words, d);
+    struct load to = load_now(RUSAGE_CHILDREN);
+    *others = load_of_others(&from, &to, to.own_s - from.own_s);
+    return rc;
+}
+
 /* A rate of `bench` as a time for `tokens`, with its interval. */
 static void set_measured(struct validation_point *p, const json_t *o, const char *key, double tokens) {
     char low[48], high[48];
     snprintf(low, sizeof low, "%s_low", key);
     snprintf(high, sizeof high, "%s_high", key);
-    p->is = 1e3 * tokens / number_at(o, key);
-    p->low = 1e3 * tokens / number_at(o, high);
-    p->high = 1e3 * tokens / number_at(o, low);
+    p->is = 1e3 * tokens / job_number(o, key);
+    p->low = 1e3 * tokens / job_number(o, high);
+    p->high = 1e3 * tokens / job_number(o, low);
     p->unit = "ms";
-    p->n = (int)number_at(o, "n");
+    p->n = (int)job_number(o, "n");
     p->oversubscribed = json_is_true(json_object_get(o, "oversubscribed"));
 }
 
-static void add_bench(struct validation *v, const char *what, const json_t *bench, const json_t *sim) {
-    struct validation_point decode = {.group = VALIDATION_DECODE, .said = number_at(sim, "decode_ms_per_tok")};
-    struct validation_point prefill = {.group = VALIDATION_PREFILL, .said = number_at(sim, "prefill_ms")};
+static void add_bench(struct validation *v, const char *what, const json_t *bench, const json_t *sim, double others) {
+    struct validation_point decode = {
+        .group = VALIDATION_DECODE, .said = job_number(sim, "decode_ms_per_tok"), .others = others};
+    struct validation_point prefill = {
+        .group = VALIDATION_PREFILL, .said = job_number(sim, "prefill_ms"), .others = others};
     snprintf(decode.what, sizeof decode.what, "%s, a token", what);
     snprintf(prefill.what, sizeof prefill.what, "%s, a prompt of 32", what);
     set_measured(&decode, bench, "decode_tok_per_s", 1);
@@ -147,27 +149,29 @@ static void add_bench(struct validation *v, const char *what, const json_t *benc
 static int bench_one(struct here *h, const struct measured_model *m, const char *strategy, struct diag *d) {
     enum { LAST = 2 }; /* words that a file goes without */
     char path[4096], what[80];
+    double others = NAN;
     json_t *bench = NULL, *sim = NULL;
     const char *model = m->file ? path : m->name;
     int ranks = strcmp(strategy, "1") ? RANKS : 1, rc = m->file ? data_path(path, sizeof path, m->file, d) : 0;
-    const char *const measured[] = {"bench",       "--model", model,          "--strategy", strategy,    "--threads",
-                                    "1",           "-n",      "16",           "--n-prompt", "32",        "--repeat",
-                                    "7",           "--json",  "--no-verify",  "-q",         "--quant",   m->quant};
-    const char *const said[] = {"simulate", "--model",  model, "--strategy", strategy, "--cluster", h->cluster, "--users",
-                                "1",        "--prompt", "32",  "--generate", "16",     "--json",    "--quant",  m->quant};
+    const char *const measured[] = {"bench", "--model", model,         "--strategy", strategy,  "--threads",
+                                    "1",     "-n",      "16",          "--n-prompt", "32",      "--repeat",
+                                    "7",     "--json",  "--no-verify", "-q",         "--quant", m->quant};
+    const char *const said[] = {"simulate", "--model", model,     "--strategy", strategy, "--cluster",
+                                h->cluster, "--users", "1",       "--prompt",   "32",     "--generate",
+                                "16",       "--json",  "--quant", m->quant};
     int less = m->file ? LAST : 0;
-    if (!rc) rc = job_json(&bench, ranks, (int)(sizeof measured / sizeof *measured) - less, measured, d);
+    if (!rc) rc = loaded_job(&bench, ranks, (int)(sizeof measured / sizeof *measured) - less, measured, &others, d);
     if (!rc) rc = job_json(&sim, 0, (int)(sizeof said / sizeof *said) - less, said, d);
     snprintf(what, sizeof what, "%s, %s", m->name, strategy);
-    if (!rc) add_bench(h->v, what, bench, sim);
+    if (!rc) add_bench(h->v, what, bench, sim, others);
     json_decref(bench);
     json_decref(sim);
     return rc;
 }
 
 static int bench_all(struct here *h, struct diag *d) {
-    static const struct measured_model models[] = {
-        {"kjv-3m", "models/bundled/kjv-3m-q8_0.gguf", NULL}, {"smollm-135m", NULL, "Q8_0"}};
+    static const struct measured_model models[] = {{"kjv-3m", "models/bundled/kjv-3m-q8_0.gguf", NULL},
+                                                   {"smollm-135m", NULL, "Q8_0"}};
     static const char *const strategies[] = {"1", "tp2", "pp2"};
     int rc = 0;
     for (int m = 0; m < 2; m++)
@@ -176,27 +180,34 @@ static int bench_all(struct here *h, struct diag *d) {
     return rc;
 }
 
-static void add_collective(struct validation *v, const json_t *row, int oversubscribed) {
+static void add_collective(struct validation *v, const json_t *row, int oversubscribed, double others) {
     struct validation_point p = {.group = VALIDATION_COLLECTIVES,
-                                 .is = number_at(row, "time_us_p50"),
-                                 .low = number_at(row, "time_us_p50_low"),
-                                 .high = number_at(row, "time_us_p50_high"),
-                                 .said = number_at(row, "predicted_us"),
-                                 .unit = "us",
-                                 .n = (int)number_at(row, "n"),
-                                 .oversubscribed = oversubscribed};
+                                 .is = 1e-3 * job_number(row, "time_us_p50"),
+                                 .low = 1e-3 * job_number(row, "time_us_p50_low"),
+                                 .high = 1e-3 * job_number(row, "time_us_p50_high"),
+                                 .said = 1e-3 * job_number(row, "predicted_us"),
+                                 .unit = "ms",
+                                 .n = (int)job_number(row, "n"),
+                                 .oversubscribed = oversubscribed,
+                                 .others = others};
     snprintf(p.what, sizeof p.what, "%s of %.0f B by %s", json_string_value(json_object_get(row, "algo")),
-             number_at(row, "bytes"), json_string_value(json_object_get(row, "transport")));
+             job_number(row, "bytes"), json_string_value(json_object_get(row, "transport")));
     if (!isnan(p.said)) validation_add(v, &p);
 }
 
 static int collectives(struct here *h, const char *transport, struct diag *d) {
     json_t *o = NULL, *row;
     size_t i;
-    int rc = JOB(&o, RANKS, d, "coll", "--algo", "tree,oneshot,twoshot,ring", "-b", "1K", "-e", "256K", "-f", "16",
-                 "--in-place", "-n", "100", "--transport", transport, "--net", h->cluster, "--json", "-q");
+    double others;
+    const char *const words[] = {"coll",        "--algo",  "tree,oneshot,twoshot,ring",
+                                 "-b",          "1K",      "-e",
+                                 "256K",        "-f",      "16",
+                                 "--in-place",  "-n",      "100",
+                                 "--transport", transport, "--net",
+                                 h->cluster,    "--json",  "-q"};
+    int rc = loaded_job(&o, RANKS, (int)(sizeof words / sizeof *words), words, &others, d);
     json_array_foreach(json_object_get(o, "rows"), i, row)
-        add_collective(h->v, row, json_is_true(json_object_get(o, "oversubscribed")));
+        add_collective(h->v, row, json_is_true(json_object_get(o, "oversubscribed")), others);
     json_decref(o);
     return rc;
 }

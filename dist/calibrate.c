@@ -14,6 +14,7 @@
 #include "collectives/agree.h"
 #include "collectives/coll.h"
 #include "dist/probe.h"
+#include "load.h"
 
 enum {
     SEGMENT_BARRIER = 256, /* bytes behind a rank's flag, and so on */
@@ -597,40 +598,14 @@ static int measure_messages(struct bed *b, const int *domain, struct diag *d) {
 
 /* ---- other load ---- */
 
-struct load {
-    double busy_s, stolen_s, wall_s, own_s;
-};
-
-/* Processor seconds of the node since it started, by the kernel's count, and of this process. */
-static struct load load_now(void) {
-    struct load l = {.wall_s = now_ns() * 1e-9};
-    struct rusage u;
-    double v[8] = {0}, hz = (double)sysconf(_SC_CLK_TCK);
-    FILE *f = fopen("/proc/stat", "r");
-    if (f) {
-        if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) ==
-            8) {
-            l.busy_s = (v[0] + v[1] + v[2] + v[5] + v[6]) / hz;
-            l.stolen_s = v[7] / hz;
-        }
-        fclose(f);
-    }
-    if (getrusage(RUSAGE_SELF, &u) == 0)
-        l.own_s =
-            (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-    return l;
-}
-
 /* Shares of rank 0's node; its processes' own time is that of all ranks of its domain. */
 static void measure_load(struct bed *b, const struct load *from, const int *domain) {
-    struct load to = load_now();
+    struct load to = load_now(RUSAGE_SELF);
     double own = (double)agree_sum(
                      b->world, domain[b->world->rank] == domain[0] ? (uint64_t)((to.own_s - from->own_s) * 1e9) : 0) *
                  1e-9;
-    double all = (to.wall_s - from->wall_s) * (double)sysconf(_SC_NPROCESSORS_ONLN);
-    double other = (to.busy_s - from->busy_s - own) / all;
-    b->c->other_load = other > 0 ? other : 0;
-    b->c->stolen = (to.stolen_s - from->stolen_s) / all;
+    b->c->other_load = load_of_others(from, &to, own);
+    b->c->stolen = load_stolen(from, &to);
 }
 
 /* ---- all of it ---- */
@@ -665,7 +640,7 @@ static void share_node(struct calibration *c, const int *domain) {
 
 int calibrate(struct calibration *c, struct app *app, double seconds, struct diag *d) {
     struct bed b = {.c = c, .world = app->world, .clock_ns = clock_cost_ns()};
-    struct load load = load_now();
+    struct load load = load_now(RUSAGE_SELF);
     int *domain = calloc((size_t)app->size, sizeof *domain);
     *c = (struct calibration){.app = app,
                               .hand_off = -1,

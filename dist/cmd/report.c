@@ -95,6 +95,8 @@ const struct cmd cmd_report = {
         "memory-wall fits the points of AI and Memory Wall (2021, 2024) beside the printed rates, counts operations\n"
         "and bytes of BERT and GPT-2, checks what is said to help, and goes on for ten years. --measure runs the\n"
         "three models too, texts of up to --ctx tokens (4096): minutes.\n\n"
+        "claims judges each claim of both papers by a criterion that does not know the number; validation has the\n"
+        "errors of estimates, simulations and, unless --quick, of what calibrate leads to expect of this machine.\n\n"
         "maps finds which of pipeline, tensor and hybrid sharding is best over memory x link bandwidth, for time and\n"
         "for energy a token, what binds there, and how sure the boundaries are.\n\n"
         "scaling puts one job on more and more cards, lets the work grow with them, takes users away, fits the forms\n"

@@ -44,6 +44,10 @@ field() { # FILE KEY: an array or value of printed JSON, without white space
     tr -d ' \n' <"$1" | grep -oE "\"$2\":(\[[^]]*\]|[^,}]*)" | head -n 1
 }
 
+csv() { # AWK-PROGRAM FILE: of $out/FILE.csv, whose quoted cells lose their commas
+    sed -E ':a; s/^(([^"]*"[^"]*")*[^"]*"[^",]*),([^"]*")/\1;\3/; ta; s/\r$//' "$out/$2.csv" | awk -F, "$1"
+}
+
 finish() {
     echo "$passed passed, $failed failed"
     [ $failed = 0 ] && [ $passed -gt 0 ]

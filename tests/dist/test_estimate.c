@@ -17,7 +17,8 @@ struct cases {
         int n;
         double total[CASES], prefill[CASES], share[CASES]; /* of simulate's time, %; share: the most that one is off */
     } error[2][RANDOM_KINDS]; /* clusters described, and random */
-    double setup_s[RANDOM_KINDS], again_s[RANDOM_KINDS]; /* of processor time: an estimator with its first estimate; AGAIN more */
+    double setup_s[RANDOM_KINDS],
+        again_s[RANDOM_KINDS]; /* of processor time: an estimator with its first estimate; AGAIN more */
     int timed[RANDOM_KINDS];
 };
 
@@ -162,6 +163,22 @@ static void check_refusal(void) {
     random_plan_fini(&o);
 }
 
+/* The same number, the same plan and times; another one, others. */
+static void check_again(void) {
+    struct random_plan o[3];
+    struct estimate est[3];
+    struct diag d = {0};
+    for (int i = 0; i < 3; i++) {
+        int rc = random_plan_init(&o[i], RANDOM_HYBRID + RANDOM_KINDS * (i == 2), &d);
+        if (!rc) rc = plan_estimate(&est[i], o[i].plan, &o[i].cluster, &o[i].job, &d);
+        CHECK(rc == 0, "%s", d.text);
+    }
+    CHECK(o[0].plan->hash == o[1].plan->hash && est[0].total.ps == est[1].total.ps, "a number made two plans");
+    CHECK(o[0].plan->hash != o[2].plan->hash && est[0].total.ps != est[2].total.ps, "two numbers made one plan");
+    for (int i = 0; i < 3; i++)
+        random_plan_fini(&o[i]);
+}
+
 int main(void) {
     static struct cases all;
     for (int i = 0; i < CASES; i++)
@@ -169,5 +186,6 @@ int main(void) {
     int n = report(&all);
     CHECK(n >= 1000, "only %d of %d cases could be run", n, CASES);
     check_refusal();
+    check_again();
     return check_report("test_estimate");
 }
