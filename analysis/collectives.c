@@ -6,6 +6,7 @@
 
 #include "analysis/case.h"
 #include "analysis/crossover.h"
+#include "base/text.h"
 #include "collectives/coll.h"
 #include "figure.h"
 #include "measured.h"
@@ -156,7 +157,7 @@ static void add_crossing(struct frame *t, const char *where, const char *a, cons
 static void add_crossings(struct collectives *c, const char *a, const char *b, const struct crossover *x,
                           const struct curve *curve) {
     static const char here[] = "this machine, 2 ranks", kind[] = "estimated by fits to measured medians, 95 % by bootstrap";
-    char remark[96];
+    char remark[96], low[24], high[24];
     double middle[FIT_MOST_X] = {sqrt(x->low * x->high)};
     int first = fit_value(&curve[0].list.fit[0], middle) < fit_value(&curve[1].list.fit[0], middle);
     snprintf(remark, sizeof remark, "%s%.0f %% of %d draws cross as often as the curves",
@@ -167,9 +168,10 @@ static void add_crossings(struct collectives *c, const char *a, const char *b, c
     if (x->agree < 0.5) add_crossing(c->crossings, here, a, b, NAN, NULL, kind, remark);
     if (x->n || x->agree < 0.5) return;
     add_crossing(c->crossings, here, first ? a : b, first ? b : a, NAN, NULL, kind, "faster at all sizes");
-    report_say(c->page, "Of all-reduces over two ranks of this machine, %s is faster than %s at all sizes from %.4g to %.4g "
-                        "B (by fits to measured medians; %.0f %% of %d bootstrap draws agree).",
-               first ? a : b, first ? b : a, x->low, x->high, 100 * x->agree, x->draws);
+    report_say(c->page, "Of all-reduces over two ranks of this machine, %s is faster than %s at all sizes from %s to %s "
+                        "(by fits to measured medians; %.0f %% of %d bootstrap draws agree).",
+               first ? a : b, first ? b : a, text_bytes(low, sizeof low, x->low),
+               text_bytes(high, sizeof high, x->high), 100 * x->agree, x->draws);
 }
 
 static int cross_measured(struct collectives *c, const char *a, const char *b) {
