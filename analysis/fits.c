@@ -13,16 +13,18 @@ static void say(struct report_page *page, const struct fit_request *r, const str
     for (int i = 0; i < c->list.n; i++)
         if (c->list.fit[i].model == r->model[HOCKNEY]) line = &c->list.fit[i];
     double behind = line->aicc - best->aicc;
-    report_say(page, "All-reduces by messages, %s: %s (%s) fits best with a residual of %.0f %%; a line of start-up and "
-                     "bandwidth (hockney) is %.1f of AICc behind%s (estimated, n = %d rows, measured).",
+    report_say(page,
+               "All-reduces by messages, %s: %s (%s) fits best with a residual of %.0f %%; a line of start-up and "
+               "bandwidth (hockney) is %.1f of AICc behind%s (estimated, n = %d rows, measured).",
                r->y[curve], best->model->name, best->shape.text, 100 * best->sigma, behind,
-               line == best           ? ": it is the best"
+               line == best             ? ": it is the best"
                : behind < STAT_DISTINCT ? ": not distinguishable"
                                         : "",
                c->data.n);
     if (best->depends_rows)
-        report_say(page, "Neighbouring rows of %s depend (lag-1 %.2f): each run of the machine had its own speed, and the "
-                         "intervals are too narrow.",
+        report_say(page,
+                   "Neighbouring rows of %s depend (lag-1 %.2f): each run of the machine had its own speed, and the "
+                   "intervals are too narrow.",
                    r->y[curve], best->lag1_rows);
 }
 
@@ -60,7 +62,8 @@ static const struct report_figure figures[] = {
      "  '' skip 1 using 2:4 with lines lc rgb color(1) lw 2 title 'one-shot, best curve', \\\n"
      "  'residuals_2.csv' skip 1 using 2:3 with points lc rgb color(2) pt 2 title 'mpi, measured', \\\n"
      "  '' skip 1 using 2:4 with lines lc rgb color(2) dt 2 lw 2 title 'mpi, best curve'\n",
-     "Time of an all-reduce of two ranks by messages against its size, one-shot and the MPI library's (measured: medians "
+     "Time of an all-reduce of two ranks by messages against its size, one-shot and the MPI library's (measured: "
+     "medians "
      "of 100 repetitions, six runs), and the candidate with the least AICc of each (estimated)."},
     {"fits_residuals",
      FIGURE_STYLE

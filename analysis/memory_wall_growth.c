@@ -59,9 +59,8 @@ enum verdict wall_judge(const struct trend *t, double years, double is, int digi
 
 /* What the fit says of a printed rate. */
 static const char *verdict(const struct trend *t, double years, double is, int digits) {
-    static const char *const text[VERDICTS] = {[VERDICT_HOLDS] = "rounds to it",
-                                               [VERDICT_UNTOLD] = "in the interval",
-                                               [VERDICT_FAILS] = "does not agree"};
+    static const char *const text[VERDICTS] = {
+        [VERDICT_HOLDS] = "rounds to it", [VERDICT_UNTOLD] = "in the interval", [VERDICT_FAILS] = "does not agree"};
     return text[wall_judge(t, years, is, digits)];
 }
 
@@ -266,8 +265,9 @@ int wall_gap(const struct memory_wall *w, int i, struct trend_slope *out) {
 /* Of FLOP/s over DRAM, 2024; and DRAM over links a lane. */
 static void say_gap(struct memory_wall *w, int i, const struct trend_slope *g) {
     if (i != 0 && i != 5) return;
-    report_say(w->page, "%s: the gap grows %.2f times in two years [%.2f, %.2f]%s (fit of the published points, 95 %% by "
-                        "bootstrap).",
+    report_say(w->page,
+               "%s: the gap grows %.2f times in two years [%.2f, %.2f]%s (fit of the published points, 95 %% by "
+               "bootstrap).",
                wall_gaps[i].text, g->is, g->low, g->high,
                g->low > 1 || g->high < 1 ? "" : ", which these points do not tell from none");
 }

@@ -215,9 +215,10 @@ static void add_crossing(struct frame *t, const struct future *f) {
     frame_number(t, 100.0 * within / DRAWS);
     frame_end_row(t);
     if (f->s->links == WALL_DEVICE_LINK && !f->s->latency)
-        report_say(f->w->page, "Should cards and links go on to grow as fitted, links take longer than memory in a token "
-                               "of llama3-70b on eight H100 (tp8, users: %d) in: %s [%s, %s] (extrapolated; 95 %% of %d "
-                               "draws).",
+        report_say(f->w->page,
+                   "Should cards and links go on to grow as fitted, links take longer than memory in a token "
+                   "of llama3-70b on eight H100 (tp8, users: %d) in: %s [%s, %s] (extrapolated; 95 %% of %d "
+                   "draws).",
                    f->s->users, when, low, high, DRAWS);
 }
 

@@ -321,13 +321,15 @@ static void say(const struct northpole *n) {
         least = fmin(least, n->fit[i].at.decode_ms);
         most = fmax(most, n->fit[i].at.decode_ms);
     }
+    report_say(
+        n->page,
+        "As described, without any overhead, NorthPole's 16 cards would give %.0f tok/s, %.2f times the published "
+        "%.0f; each of %d numbers that are not published explains the difference alone, so one figure cannot tell "
+        "which it is (simulated, n = 1).",
+        n->at.throughput, n->at.throughput / NORTHPOLE_TOK_S, NORTHPOLE_TOK_S, n->n_fits);
     report_say(n->page,
-               "As described, without any overhead, NorthPole's 16 cards would give %.0f tok/s, %.2f times the published "
-               "%.0f; each of %d numbers that are not published explains the difference alone, so one figure cannot tell "
-               "which it is (simulated, n = 1).",
-               n->at.throughput, n->at.throughput / NORTHPOLE_TOK_S, NORTHPOLE_TOK_S, n->n_fits);
-    report_say(n->page, "All of them give the published %.3f ms a token with the prompt, and %.3f to %.3f ms of decoding "
-                        "alone (simulated, n = 1).",
+               "All of them give the published %.3f ms a token with the prompt, and %.3f to %.3f ms of decoding "
+               "alone (simulated, n = 1).",
                1e3 * NORTHPOLE_USERS / NORTHPOLE_TOK_S, least, most);
 }
 

@@ -152,7 +152,8 @@ static void put_head(const struct page *p, FILE *out) {
     fputs(p->app->spec.quick ? ", with <code>--quick</code>: fewer points.</p>\n" : ".</p>\n", out);
     fputs("<p class=\"note\">Kinds of number: <b>measured</b> on this machine (medians with an interval and n); "
           "<b>emulated</b> and <b>simulated</b> on described hardware, deterministic, so without an interval; "
-          "<b>estimated</b> in closed form or by a fit. Energy is modelled. The files lie beside this page, in a folder for each section.</p>\n"
+          "<b>estimated</b> in closed form or by a fit. Energy is modelled. The files lie beside this page, in a "
+          "folder for each section.</p>\n"
           "</header>\n<main>\n",
           out);
 }
@@ -203,8 +204,8 @@ static void put_section(const struct page *p, const struct section *s, FILE *out
     } else {
         put_body(s, out);
     }
-    fprintf(out, "<p class=\"made\">Made by <code>northwall report %s%s --out %s</code> in %.1f s.</p></section>\n", name,
-            p->app->spec.quick ? " --quick" : "", name, s->told->seconds);
+    fprintf(out, "<p class=\"made\">Made by <code>northwall report %s%s --out %s</code> in %.1f s.</p></section>\n",
+            name, p->app->spec.quick ? " --quick" : "", name, s->told->seconds);
 }
 
 static void put_fact(FILE *out, const char *name, const char *text) {
