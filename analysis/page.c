@@ -122,7 +122,7 @@ static int running(const struct page *p) {
 static int make_some(struct page *p, int measures, int jobs, struct diag *d) {
     int rc = 0;
     for (int i = 0; i < p->n && !rc && !app_stop; i++) {
-        if (p->section[i].report->measures != measures) continue;
+        if ((p->section[i].report->measures > p->app->spec.quick) != measures) continue;
         rc = start(p, &p->section[i], d);
         while (!rc && !app_stop && running(p) >= jobs)
             reap(p);

@@ -324,6 +324,7 @@ const struct report report_validation = {
     .text = "Errors of what the program says: estimated beside simulated, simulated beside emulated, measured on this\n"
             "machine and published. Simulated and estimated times are deterministic (n = 1); what is measured has n and\n"
             "an interval of 95 %. No point is left out for being far off.",
+    .measures = 1,
     .make = make,
     .figures = figures,
 };

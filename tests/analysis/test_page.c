@@ -52,7 +52,7 @@ static const struct report hostile = {.name = "hostile",
                                       .text = HOSTILE,
                                       .make = make_hostile,
                                       .figures = figures},
-                           absent = {.name = "absent", .summary = "s", .text = "t", .make = make_absent, .measures = 1},
+                           absent = {.name = "absent", .summary = "s", .text = "t", .make = make_absent, .measures = 2},
                            crash = {.name = "crash", .summary = "s", .text = "t", .make = make_crash},
                            failure = {.name = "failure", .summary = "s", .text = "t", .make = make_failure};
 const struct report *const reports[] = {&hostile, &absent, &crash, &failure, NULL};

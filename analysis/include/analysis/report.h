@@ -24,7 +24,7 @@ struct report_page {
 struct report {
     const char *name; /* "northpole" */
     const char *summary, *text; /* a line; what stands above the tables */
-    int measures; /* times of this machine: nothing else may run meanwhile */
+    int measures; /* times of this machine, so that nothing else may run meanwhile: 1: without --quick, 2: always */
     /* Fills in the page, whose tables the caller frees. Local. */
     int (*make)(struct report_page *page, const struct app *app, struct diag *d);
     /* Figures, as gnuplot commands that read the CSV files of the page's tables; ended by a row without name. NULL:
