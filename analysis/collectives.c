@@ -6,6 +6,7 @@
 
 #include "analysis/case.h"
 #include "analysis/crossover.h"
+#include "base/text.h"
 #include "collectives/coll.h"
 #include "figure.h"
 #include "measured.h"
@@ -83,17 +84,30 @@ static void say_measured(struct collectives *c) {
     if (!one || !mpi) return;
     measured_text(a, sizeof a, one, "time_us_p50", 1, "us");
     measured_text(b, sizeof b, mpi, "time_us_p50", 1, "us");
-    report_say(c->page, "An all-reduce of 16 KiB over two ranks takes %s in one shot through shared memory, with the bits "
-                        "of one rank; MPI's own takes %s; the floor is %.3g us (measured, medians, %.1f %% intervals, "
-                        "n = %.0f).",
+    report_say(c->page,
+               "An all-reduce of 16 KiB over two ranks takes %s in one shot through shared memory, with the bits "
+               "of one rank; MPI's own takes %s; the floor is %.3g us (measured, medians, %.1f %% intervals, "
+               "n = %.0f).",
                a, b, job_number(one, "floor_us"), 100 * job_number(one, "interval_confidence"), job_number(one, "n"));
 }
 
 static int measure(struct collectives *c) {
     int quick = c->app->spec.quick;
-    const char *const words[] = {"coll", "--algo", quick ? "oneshot,twoshot,mpi" : "tree,oneshot,twoshot,ring,mpi",
-                                 "--transport", "shm,link", "--in-place", "-b", "64", "-e", "1M", "-f", quick ? "4" : "2", "-n",
-                                 quick ? "60" : "200", "--json"};
+    const char *const words[] = {"coll",
+                                 "--algo",
+                                 quick ? "oneshot,twoshot,mpi" : "tree,oneshot,twoshot,ring,mpi",
+                                 "--transport",
+                                 "shm,link",
+                                 "--in-place",
+                                 "-b",
+                                 "64",
+                                 "-e",
+                                 "1M",
+                                 "-f",
+                                 quick ? "4" : "2",
+                                 "-n",
+                                 quick ? "60" : "200",
+                                 "--json"};
     json_t *o = NULL;
     char *note = NULL;
     int rc = measured_job(&o, &note, RANKS, sizeof words / sizeof *words, words,
@@ -155,8 +169,9 @@ static void add_crossing(struct frame *t, const char *where, const char *a, cons
 /* Fewer than half of the draws cross as often: where is not known. */
 static void add_crossings(struct collectives *c, const char *a, const char *b, const struct crossover *x,
                           const struct curve *curve) {
-    static const char here[] = "this machine, 2 ranks", kind[] = "estimated by fits to measured medians, 95 % by bootstrap";
-    char remark[96];
+    static const char here[] = "this machine, 2 ranks",
+                      kind[] = "estimated by fits to measured medians, 95 % by bootstrap";
+    char remark[96], low[24], high[24];
     double middle[FIT_MOST_X] = {sqrt(x->low * x->high)};
     int first = fit_value(&curve[0].list.fit[0], middle) < fit_value(&curve[1].list.fit[0], middle);
     snprintf(remark, sizeof remark, "%s%.0f %% of %d draws cross as often as the curves",
@@ -167,9 +182,11 @@ static void add_crossings(struct collectives *c, const char *a, const char *b, c
     if (x->agree < 0.5) add_crossing(c->crossings, here, a, b, NAN, NULL, kind, remark);
     if (x->n || x->agree < 0.5) return;
     add_crossing(c->crossings, here, first ? a : b, first ? b : a, NAN, NULL, kind, "faster at all sizes");
-    report_say(c->page, "Of all-reduces over two ranks of this machine, %s is faster than %s at all sizes from %.4g to %.4g "
-                        "B (by fits to measured medians; %.0f %% of %d bootstrap draws agree).",
-               first ? a : b, first ? b : a, x->low, x->high, 100 * x->agree, x->draws);
+    report_say(c->page,
+               "Of all-reduces over two ranks of this machine, %s is faster than %s at all sizes from %s to %s "
+               "(by fits to measured medians; %.0f %% of %d bootstrap draws agree).",
+               first ? a : b, first ? b : a, text_bytes(low, sizeof low, x->low),
+               text_bytes(high, sizeof high, x->high), 100 * x->agree, x->draws);
 }
 
 static int cross_measured(struct collectives *c, const char *a, const char *b) {
@@ -260,9 +277,10 @@ static int cross_priced(struct collectives *c, const struct place *p, const stru
 }
 
 static int price_all(struct collectives *c) {
-    struct frame *t = report_table(c->page, "collectives_priced", "The same on eight cards of described clusters",
-                                   "Priced (estimated, n = 1): schedules walked over the described links, from clocks at "
-                                   "0 to the last rank's result.");
+    struct frame *t =
+        report_table(c->page, "collectives_priced", "The same on eight cards of described clusters",
+                     "Priced (estimated, n = 1): schedules walked over the described links, from clocks at "
+                     "0 to the last rank's result.");
     double found[PLACES] = {NAN, NAN};
     int rc = 0;
     frame_column(t, "cluster", "", 0);
@@ -277,7 +295,8 @@ static int price_all(struct collectives *c) {
         if (!rc) rc = cross_priced(c, &places[p], &cluster.net, "twoshot", &found[p]);
         if (!rc) rc = cross_priced(c, &places[p], &cluster.net, "ring", &ignored);
         if (!rc && found[p] > 0)
-            report_say(c->page, "On %s one shot is the faster all-reduce below %.4g KiB, two shots above (priced, n = 1).",
+            report_say(c->page,
+                       "On %s one shot is the faster all-reduce below %.4g KiB, two shots above (priced, n = 1).",
                        places[p].text, found[p] / 1024);
     }
     return rc;
@@ -286,9 +305,10 @@ static int price_all(struct collectives *c) {
 static int make(struct report_page *page, const struct app *app, struct diag *d) {
     struct collectives c = {.app = app, .page = page, .d = d};
     int rc = measure(&c);
-    c.crossings = report_table(page, "collectives_crossings", "The size up to which one is faster than the other",
-                               "Where the best of three fitted curves (Hockney, LogGP segments, B-spline) of each method "
-                               "cross.");
+    c.crossings =
+        report_table(page, "collectives_crossings", "The size up to which one is faster than the other",
+                     "Where the best of three fitted curves (Hockney, LogGP segments, B-spline) of each method "
+                     "cross.");
     frame_column(c.crossings, "where", "", 0);
     frame_column(c.crossings, "faster below", "", 0);
     frame_column(c.crossings, "than", "", 0);
@@ -315,7 +335,8 @@ static const struct report_figure figures[] = {
      "  with yerrorlines lc rgb color(i) pt 2*i dt i title word(names, i), \\\n"
      "  'collectives.csv' skip 1 using (strcol(1) eq 'oneshot shm' ? $2 : NaN):7 with lines lc rgb 'black' dt 3 \\\n"
      "  title 'floor'\n",
-     "Time of an all-reduce by size: one shot and two shots through shared memory (shm) and by messages (link), and the "
+     "Time of an all-reduce by size: one shot and two shots through shared memory (shm) and by messages (link), and "
+     "the "
      "MPI library's own (measured, medians, bars are the table's intervals). Floor: one hand-off between cores and one "
      "read of what a rank lacks."},
     {"collectives_priced",
@@ -333,9 +354,10 @@ static const struct report_figure figures[] = {
 const struct report report_collectives = {
     .name = "collectives",
     .summary = "all-reduces by algorithm and size, measured beside MPI's and priced on described links",
-    .text = "All-reduces: what an algorithm takes on this machine beside the MPI library's own and the machine's floor\n"
-            "(measured), on described links (priced), and the sizes at which one overtakes another.",
-    .measures = 1,
+    .text =
+        "All-reduces: what an algorithm takes on this machine beside the MPI library's own and the machine's floor\n"
+        "(measured), on described links (priced), and the sizes at which one overtakes another.",
+    .measures = 2,
     .make = make,
     .figures = figures,
 };

@@ -58,7 +58,8 @@ static int run(json_t **o, int ranks, int n_words, const char *const *words, int
         return diag_set(d, ERR_UNSUPPORTED, "mpirun is not there: install Open MPI, or add it to PATH");
     first_words(err, status, why, sizeof why);
     if (strstr(why, "run as root"))
-        return diag_set(d, ERR_INTERNAL, "mpirun refuses root: eval \"$(./quickstart env)\" in the source folder lets it");
+        return diag_set(d, ERR_INTERNAL,
+                        "mpirun refuses root: eval \"$(./quickstart env)\" in the source folder lets it");
     return diag_set(d, ERR_INTERNAL, "%s", why);
 }
 

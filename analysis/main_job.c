@@ -17,7 +17,8 @@ enum { STRATEGIES = sizeof strategies / sizeof *strategies, RANKS = 4 };
 
 static const struct place {
     const char *file, *text; /* cluster-configs/FILE.yaml */
-} places[] = {{"h100-sxm-8", "H100 cards behind NVLink"}, {"boards-1gbe", "Raspberry Pi 5 boards behind 1 Gb/s Ethernet"}};
+} places[] = {{"h100-sxm-8", "H100 cards behind NVLink"},
+              {"boards-1gbe", "Raspberry Pi 5 boards behind 1 Gb/s Ethernet"}};
 enum { PLACES = 2 };
 
 /* Of the critical path: as printed, and as a person reads them. */
@@ -90,24 +91,28 @@ static void say_measured(struct main_job *m, double cores) {
     measured_text(a, sizeof a, one, "latency_ms_per_tok", 1, "ms");
     measured_text(b, sizeof b, best, "latency_ms_per_tok", 1, "ms");
     if (best == one)
-        report_say(m->page, "No split of the bundled decoder beats one rank on these %.0f cores: %s a token (measured, "
-                            "median, %.1f %% interval, n = %.0f).",
+        report_say(m->page,
+                   "No split of the bundled decoder beats one rank on these %.0f cores: %s a token (measured, "
+                   "median, %.1f %% interval, n = %.0f).",
                    cores, a, sure, job_number(one, "n"));
     else
-        report_say(m->page, "On these %.0f cores %s takes %s a token and one rank %s: %s (measured, medians, %.1f %% "
-                            "intervals, n = %.0f).",
+        report_say(m->page,
+                   "On these %.0f cores %s takes %s a token and one rank %s: %s (measured, medians, %.1f %% "
+                   "intervals, n = %.0f).",
                    cores, json_string_value(json_object_get(best, "strategy")), b, a,
                    measured_below(best, one, "latency_ms_per_tok") > 0 ? "faster" : "not told apart", sure,
                    job_number(one, "n"));
-    report_say(m->page, "All %zu strategies gave the tokens and the logits of one rank, to the bit; %zu of them ran more "
-                        "threads than cores, so that their times measure the scheduler too.",
+    report_say(m->page,
+               "All %zu strategies gave the tokens and the logits of one rank, to the bit; %zu of them ran more "
+               "threads than cores, so that their times measure the scheduler too.",
                json_array_size(m->rows), over);
 }
 
 static int measure(struct main_job *m) {
-    const char *const words[] = {"bench", "--model", m->model, "--strategies", LIST, "--prompt", PROMPT, "-n", GENERATED,
-                                 "--temperature", "0.6", "--seed", "3", "--repeat",
-                                 m->app->spec.quick ? "6" : "15", "--json"};
+    const char *const words[] = {"bench",    "--model", m->model, "--strategies", LIST,
+                                 "--prompt", PROMPT,    "-n",     GENERATED,      "--temperature",
+                                 "0.6",      "--seed",  "3",      "--repeat",     m->app->spec.quick ? "6" : "15",
+                                 "--json"};
     json_t *o = NULL;
     char *note = NULL;
     int rc = measured_job(&o, &note, RANKS, sizeof words / sizeof *words, words,
@@ -128,7 +133,7 @@ static int simulate_one(struct main_job *m, int place, int strategy) {
     json_t *o = NULL;
     snprintf(file, sizeof file, "cluster-configs/%s.yaml", places[place].file);
     int rc = data_path(cluster, sizeof cluster, file, m->d);
-    const char *const words[] = {"simulate", "--model", m->model, "--cluster", cluster, "--strategy",
+    const char *const words[] = {"simulate",           "--model",  m->model,      "--cluster",  cluster,   "--strategy",
                                  strategies[strategy], "--prompt", PROMPT_TOKENS, "--generate", GENERATED, "--json"};
     if (!rc) rc = job_json(&o, 0, sizeof words / sizeof *words, words, m->d);
     if (rc) return rc;
@@ -140,9 +145,10 @@ static int simulate_one(struct main_job *m, int place, int strategy) {
 }
 
 static void show_simulated(struct main_job *m) {
-    struct frame *t = report_table(m->page, "main_job_clusters", "The same strategies on two described clusters",
-                                   "Simulated, n = 1: one user, the same prompt and length. Parts of the critical path; "
-                                   "they sum to 100 %.");
+    struct frame *t =
+        report_table(m->page, "main_job_clusters", "The same strategies on two described clusters",
+                     "Simulated, n = 1: one user, the same prompt and length. Parts of the critical path; "
+                     "they sum to 100 %.");
     frame_column(t, "cluster", "", 0);
     frame_column(t, "strategy", "", 0);
     frame_column(t, "row", "", 2);
@@ -170,8 +176,9 @@ static void say_simulated(struct main_job *m, int place) {
     int most = 0;
     for (int i = 1; i < SHARES; i++)
         if (share[i] > share[most]) most = i;
-    report_say(m->page, "On %s one card takes %.3g ms a token, %.0f %% of it memory, and tp4 %.3g times as long, %.0f %% "
-                        "of it %s (simulated, n = 1).",
+    report_say(m->page,
+               "On %s one card takes %.3g ms a token, %.0f %% of it memory, and tp4 %.3g times as long, %.0f %% "
+               "of it %s (simulated, n = 1).",
                places[place].text, m->ms[place][ONE], m->share[place][ONE][0], m->ms[place][TP4] / m->ms[place][ONE],
                share[most], shares[most][1]);
 }
@@ -205,18 +212,21 @@ static const struct report_figure figures[] = {
      "plot 'main_job.csv' skip 1 using 2:5:6:7:xtic(1) with yerrorbars lc rgb color(1) pt 7 ps 1.2 lw 1.5 \\\n"
      "  title 'this machine, measured', \\\n"
      "  for [i=1:2] 'main_job_clusters.csv' skip 1 using \\\n"
-     "  (strcol(1) eq word('h100-sxm-8 boards-1gbe', i) ? $3 : NaN):4 with points lc rgb color(i+1) pt 2*i+2 ps 1.4 \\\n"
+     "  (strcol(1) eq word('h100-sxm-8 boards-1gbe', i) ? $3 : NaN):4 with points lc rgb color(i+1) pt 2*i+2 ps 1.4 "
+     "\\\n"
      "  lw 1.5 title word('h100-sxm-8 boards-1gbe', i).', simulated'\n",
-     "Latency of a token by strategy: measured on this machine (medians, bars are the table's intervals), and simulated "
+     "Latency of a token by strategy: measured on this machine (medians, bars are the table's intervals), and "
+     "simulated "
      "for the same model and job on eight H100 and on Raspberry Pi boards (n = 1). Logarithmic axis."},
     {0}};
 
 const struct report report_main_job = {
     .name = "main-job",
     .summary = "the bundled decoder under six strategies, measured and verified, beside described clusters",
-    .text = "The main job: the bundled decoder generates the same text under six strategies, each verified against one\n"
-            "rank. Measured on this machine; beside it the same job on described hardware, simulated.",
-    .measures = 1,
+    .text =
+        "The main job: the bundled decoder generates the same text under six strategies, each verified against one\n"
+        "rank. Measured on this machine; beside it the same job on described hardware, simulated.",
+    .measures = 2,
     .make = make,
     .figures = figures,
 };

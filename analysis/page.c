@@ -122,7 +122,7 @@ static int running(const struct page *p) {
 static int make_some(struct page *p, int measures, int jobs, struct diag *d) {
     int rc = 0;
     for (int i = 0; i < p->n && !rc && !app_stop; i++) {
-        if (p->section[i].report->measures != measures) continue;
+        if ((p->section[i].report->measures > p->app->spec.quick) != measures) continue;
         rc = start(p, &p->section[i], d);
         while (!rc && !app_stop && running(p) >= jobs)
             reap(p);
@@ -152,7 +152,8 @@ static void put_head(const struct page *p, FILE *out) {
     fputs(p->app->spec.quick ? ", with <code>--quick</code>: fewer points.</p>\n" : ".</p>\n", out);
     fputs("<p class=\"note\">Kinds of number: <b>measured</b> on this machine (medians with an interval and n); "
           "<b>emulated</b> and <b>simulated</b> on described hardware, deterministic, so without an interval; "
-          "<b>estimated</b> in closed form or by a fit. Energy is modelled. The files lie beside this page, in a folder for each section.</p>\n"
+          "<b>estimated</b> in closed form or by a fit. Energy is modelled. The files lie beside this page, in a "
+          "folder for each section.</p>\n"
           "</header>\n<main>\n",
           out);
 }
@@ -203,8 +204,8 @@ static void put_section(const struct page *p, const struct section *s, FILE *out
     } else {
         put_body(s, out);
     }
-    fprintf(out, "<p class=\"made\">Made by <code>northwall report %s%s --out %s</code> in %.1f s.</p></section>\n", name,
-            p->app->spec.quick ? " --quick" : "", name, s->told->seconds);
+    fprintf(out, "<p class=\"made\">Made by <code>northwall report %s%s --out %s</code> in %.1f s.</p></section>\n",
+            name, p->app->spec.quick ? " --quick" : "", name, s->told->seconds);
 }
 
 static void put_fact(FILE *out, const char *name, const char *text) {

@@ -120,13 +120,15 @@ static void say(struct report_page *page, const char *model, const json_t *row) 
     char read[96], part[96];
     measured_text(read, sizeof read, decode, "rank_read_GBps", 1, "GB/s");
     measured_text(part, sizeof part, json_object_get(decode, "sum"), "fraction_of_bound", 1, "of their bound");
-    report_say(page, "A token of %s on one core: steps bound by memory take %.0f %% of the time, the sum of all reaches "
-                     "%s, where memory gives %s (measured, medians, %.1f %% intervals, n = %.0f).",
+    report_say(page,
+               "A token of %s on one core: steps bound by memory take %.0f %% of the time, the sum of all reaches "
+               "%s, where memory gives %s (measured, medians, %.1f %% intervals, n = %.0f).",
                model, time_bound_by(decode, "memory"), part, read, 100 * job_number(row, "interval_confidence"),
                job_number(row, "n"));
     measured_text(part, sizeof part, json_object_get(prefill, "sum"), "fraction_of_bound", 1, "of the bound");
-    report_say(page, "A pass of %.0f prompt tokens is bound by arithmetic for %.0f %% of its time and reaches %s (measured, "
-                     "n = %.0f).",
+    report_say(page,
+               "A pass of %.0f prompt tokens is bound by arithmetic for %.0f %% of its time and reaches %s (measured, "
+               "n = %.0f).",
                job_number(prefill, "tokens_per_pass"), time_bound_by(prefill, "compute"), part, job_number(row, "n"));
 }
 
@@ -134,9 +136,10 @@ static void show(struct report_page *page, const json_t *o, const char *note) {
     struct roofline_report r = {.page = page};
     const json_t *row;
     size_t i;
-    r.steps = report_table(page, "steps", "Each kind of step beside its bound",
-                           "A step cannot be faster than its bytes at the read bandwidth or its operations at the peak; "
-                           "bound/measured is how much of that is reached.");
+    r.steps =
+        report_table(page, "steps", "Each kind of step beside its bound",
+                     "A step cannot be faster than its bytes at the read bandwidth or its operations at the peak; "
+                     "bound/measured is how much of that is reached.");
     r.roofs = report_table(page, "roofs", "What one rank's cores give, probed before and after each run", note);
     step_columns(r.steps);
     roof_columns(r.roofs);
@@ -151,9 +154,10 @@ static void show(struct report_page *page, const json_t *o, const char *note) {
 
 /* Weights that are larger than the last cache; the bundled decoder's are not. */
 static int make(struct report_page *page, const struct app *app, struct diag *d) {
-    const char *const words[] = {"bench", "--model", "gpt2", "--strategies", "1,tp2", "--roofline", "-n",
-                                 app->spec.quick ? "16" : "32", "--n-prompt", "64", "--repeat",
-                                 app->spec.quick ? "6" : "15", "--json"};
+    const char *const words[] = {"bench",      "--model",    "gpt2",     "--strategies",
+                                 "1,tp2",      "--roofline", "-n",       app->spec.quick ? "16" : "32",
+                                 "--n-prompt", "64",         "--repeat", app->spec.quick ? "6" : "15",
+                                 "--json"};
     json_t *o = NULL;
     char *note = NULL;
     int rc = measured_job(&o, &note, RANKS, sizeof words / sizeof *words, words,
@@ -164,8 +168,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     return rc;
 }
 
-#define OF(phase, column)                                                                                              \
-    "(strcol(1) eq '1' && strcol(2) eq '" phase "' && strcol(3) ne 'sum' ? " column " : NaN)"
+#define OF(phase, column) "(strcol(1) eq '1' && strcol(2) eq '" phase "' && strcol(3) ne 'sum' ? " column " : NaN)"
 #define STEPS "'steps.csv' skip 1 using "
 #define LABEL_Y "(read_max*(2.2*0.66**$16))"
 
@@ -173,9 +176,11 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
  * their shares. */
 #define POINTS(phase, i, mark, x)                                                                                      \
     STEPS OF(phase, "$4") ":5:(0.8+0.25*sqrt($6)) with points pt " mark " ps variable lc rgb color(" i                 \
-                          ") lw 1.5 title '" phase "', \\\n" STEPS OF(phase, x) ":" LABEL_Y ":($4-" x ")"              \
-                          ":($5-" LABEL_Y ") with vectors nohead lc rgb '#bbbbbb' notitle, \\\n" STEPS OF(phase, x)    \
-                          ":" LABEL_Y ":3 with labels left font ',12' tc rgb color(" i ") notitle"
+                          ") lw 1.5 title '" phase "', \\\n" STEPS                                                     \
+                          OF(phase, x) ":" LABEL_Y ":($4-" x ")"                                                       \
+                                       ":($5-" LABEL_Y ") with vectors nohead lc rgb '#bbbbbb' notitle, \\\n" STEPS    \
+                                       OF(phase, x) ":" LABEL_Y ":3 with labels left font ',12' tc rgb color(" i       \
+                                                    ") notitle"
 
 static const struct report_figure figures[] = {
     {"roofline",
@@ -188,9 +193,10 @@ static const struct report_figure figures[] = {
      "stats 'roofs.csv' skip 1 using (strcol(1) eq '1' && strcol(2) eq 'decode' ? $9 : NaN) name 'f32' nooutput\n"
      "set xrange [0.1:1000]\nset samples 400\n"
      "plot (read_max*x < int8_max ? read_max*x : int8_max) with lines lc rgb 'black' lw 1.5 title 'int8 roof', \\\n"
-     "  (read_max*x < f32_max ? read_max*x : f32_max) with lines lc rgb 'black' dt 2 lw 1.5 title 'F32 roof', \\\n"
-     POINTS("decode", "1", "7", "4") ", \\\n" POINTS("prefill", "2", "4", "230") "\n",
-     "10^9 operations a second (GOP/s) of each kind of step against its operations a byte, one rank (measured, medians). Lines: what "
+     "  (read_max*x < f32_max ? read_max*x : f32_max) with lines lc rgb 'black' dt 2 lw 1.5 title 'F32 roof', "
+     "\\\n" POINTS("decode", "1", "7", "4") ", \\\n" POINTS("prefill", "2", "4", "230") "\n",
+     "10^9 operations a second (GOP/s) of each kind of step against its operations a byte, one rank (measured, "
+     "medians). Lines: what "
      "the probed read bandwidth and the peaks of the kernel set's instructions allow. Size: share of the phase's time; "
      "those of at least 2 % are named."},
     {0}};
@@ -198,9 +204,10 @@ static const struct report_figure figures[] = {
 const struct report report_roofline = {
     .name = "roofline",
     .summary = "each kind of step on this machine beside what memory and arithmetic allow, measured",
-    .text = "Where the time of a token goes on this machine: GPT-2 124M with synthetic weights in its preset's storage,\n"
-            "larger than the last cache, on one rank and on two, verified against one rank.",
-    .measures = 1,
+    .text =
+        "Where the time of a token goes on this machine: GPT-2 124M with synthetic weights in its preset's storage,\n"
+        "larger than the last cache, on one rank and on two, verified against one rank.",
+    .measures = 2,
     .make = make,
     .figures = figures,
 };

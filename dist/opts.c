@@ -167,7 +167,9 @@ static const struct opt table[] = {
     {"roofline", NULL, NULL, OPT_FLAG, FIELD(roofline), 0, 0, NULL,
      "time of each kind of step beside its bound by memory and arithmetic"},
     {"plot", NULL, "FILE", OPT_STR, FIELD(plot), 0, 0, NULL,
-     "draw the roofline, or the fit: FILE.svg or FILE.png by gnuplot, FILE.gp for its commands"},
+     "draw the roofline, or the fit: FILE.svg or FILE.png by gnuplot, FILE.gp for its commands; report: in letters on "
+     "the "
+     "terminal, without FILE"},
     {"x", NULL, "COLUMN,...", OPT_STR, FIELD(x), 0, 0, NULL, "columns of the file that explain"},
     {"y", NULL, "COLUMN", OPT_STR, FIELD(y), 0, 0, NULL, "column that is explained; crossover: two"},
     {"runs", NULL, "COLUMN", OPT_STR, FIELD(runs), 0, 0, NULL,

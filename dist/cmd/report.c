@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "analysis/gnuplot.h"
 #include "base/text.h"
 
 static const struct report *find(const char *name) {
@@ -16,7 +17,7 @@ static const struct report *find(const char *name) {
 static int plot(const struct app *app, const struct report *r, const struct report_page *page, struct diag *d) {
     struct winsize w;
     int columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || w.ws_col < 40 ? 100 : w.ws_col;
-    return opts_given(&app->spec, "plot") ? report_plot(r, page, columns, stdout, d) : 0;
+    return app->spec.plot ? report_plot(r, page, columns, stdout, d) : 0;
 }
 
 static int make(const struct app *app, const struct report *r, struct diag *d) {
@@ -58,6 +59,10 @@ static int run(struct app *app, struct diag *d) {
     if (app->spec.plot && app->spec.plot[0])
         return diag_set(d, ERR_USAGE, "report --plot %.40s: draws to the terminal; files: --out FOLDER",
                         app->spec.plot);
+    if (app->spec.plot && gnuplot_run(NULL, NULL))
+        return diag_set(d, ERR_UNSUPPORTED,
+                        "report --plot: gnuplot is not installed: without --plot the tables have the "
+                        "same numbers");
     if (r->measures && app->size > 1)
         return diag_set(d, ERR_USAGE, "report %s starts its ranks itself: run it without mpirun", r->name);
     int rc = check_measure(app, d);

@@ -1,5 +1,5 @@
-/* The page of all reports: hostile text, reports that fail, crash or lack something, and HTML whose tags match. The table
- * of reports is this test's own. */
+/* The page of all reports: hostile text, reports that fail, crash or lack something, and HTML whose tags match. The
+ * table of reports is this test's own. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,10 +44,15 @@ static int make_crash(struct report_page *page, const struct app *app, struct di
 }
 
 static const struct report_figure figures[] = {
-    {"picture", "set datafile separator ','\nset title 'A <title> & \"quotes\"'\nplot 'cells.csv' skip 1 using 0:2\n", "Caption " HOSTILE}, {0}};
-static const struct report hostile = {.name = "hostile", .summary = HOSTILE, .text = HOSTILE, .make = make_hostile,
+    {"picture", "set datafile separator ','\nset title 'A <title> & \"quotes\"'\nplot 'cells.csv' skip 1 using 0:2\n",
+     "Caption " HOSTILE},
+    {0}};
+static const struct report hostile = {.name = "hostile",
+                                      .summary = HOSTILE,
+                                      .text = HOSTILE,
+                                      .make = make_hostile,
                                       .figures = figures},
-                           absent = {.name = "absent", .summary = "s", .text = "t", .make = make_absent, .measures = 1},
+                           absent = {.name = "absent", .summary = "s", .text = "t", .make = make_absent, .measures = 2},
                            crash = {.name = "crash", .summary = "s", .text = "t", .make = make_crash},
                            failure = {.name = "failure", .summary = "s", .text = "t", .make = make_failure};
 const struct report *const reports[] = {&hostile, &absent, &crash, &failure, NULL};
@@ -105,7 +110,8 @@ static void check_text(const char *html) {
     int deep;
     check_tags(html, &deep);
     CHECK(deep > 5, "%d deep", deep);
-    CHECK(count(html, "<script") == 0 && count(html, "=\"http") == 0 && !strchr(html, 1), "scripts, addresses or bytes");
+    CHECK(count(html, "<script") == 0 && count(html, "=\"http") == 0 && !strchr(html, 1),
+          "scripts, addresses or bytes");
     CHECK(count(html, "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;q&#39; &#xFFFD;") > 15, "escapes");
     CHECK(count(html, "<tr><td") == 12 && strstr(html, "The first 12 of 40 rows"), "long tables are cut");
     CHECK(count(html, "href=\"hostile/cells.csv\"") >= 2, "links to data");

@@ -34,6 +34,6 @@ for figure in growth intensity latency years years64; do
     fi
 done
 
-fails "measuring for another report" 2 "report northpole takes no --measure, which is for report memory-wall" 1 report northpole --measure
+fails "measuring for another report" 2 "report NAME takes no --measure, which is for report memory-wall" 1 report northpole --measure
 fails "measuring on two ranks" 2 "leave mpirun out" 2 report memory-wall --measure
 finish

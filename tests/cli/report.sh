@@ -42,8 +42,21 @@ for panel in a b c d e; do
     fi
 done
 
-fails "no such report" 2 "there are northpole, memory-wall" 1 report southpole
-fails "report what" 2 "there are northpole, memory-wall" 1 report
+ok "the first finding is the throughput as described" grep -q "^\* As described, .*111812 tok/s, 3.94 times" "$tmp/text"
+
+# Tables that a terminal can draw.
+if command -v gnuplot >/dev/null; then
+    ok "figures in letters" sh -c '"$1" report fits --quick --plot >"$2"' _ "$northwall" "$tmp/letters"
+    ok "both of them, with axes" [ "$(grep -c '^ *[0-9.]* [|+][-+]' "$tmp/letters")" -gt 5 ]
+    ok "no gnuplot: plain words" sh -c 'PATH=/nowhere "$1" report fits --quick --plot 2>&1 >/dev/null | grep -q "gnuplot is not installed"' _ "$northwall"
+fi
+fails "letters to a file" 2 "draws to the terminal" 1 report fits --plot=x.svg
+ok "no mpirun: one sentence" sh -c 'PATH=/nowhere "$1" report main-job --quick 2>&1 | grep -q "^northwall: mpirun is not there: install"' _ "$northwall"
+
+fails "no such report" 2 "there are main-job, roofline, collectives" 1 report southpole
+fails "a page, but where" 2 "where to? Give --out FOLDER" 1 report
+fails "a page on two ranks" 2 "run it without mpirun" 2 report --out "$tmp/page"
+fails "a page as JSON" 2 "report takes no --json, which is for report NAME" 1 report --out "$tmp/page" --json
 touch "$tmp/file"
 fails "a file in the way" 4 "cannot make this folder" 1 report northpole --out "$tmp/file"
 fails "a folder nowhere" 4 "cannot make this folder" 1 report northpole --out "$tmp/none/there"

@@ -24,7 +24,7 @@ struct report_page {
 struct report {
     const char *name; /* "northpole" */
     const char *summary, *text; /* a line; what stands above the tables */
-    int measures; /* times of this machine: nothing else may run meanwhile */
+    int measures; /* times of this machine, so that nothing else may run meanwhile: 1: without --quick, 2: always */
     /* Fills in the page, whose tables the caller frees. Local. */
     int (*make)(struct report_page *page, const struct app *app, struct diag *d);
     /* Figures, as gnuplot commands that read the CSV files of the page's tables; ended by a row without name. NULL:
@@ -49,7 +49,7 @@ int report_folder(const char *folder, struct diag *d);
  * terminals also NAME.pdf and NAME.png) into a folder. *drawn: figures drawn. ERR_IO. */
 int report_write(const struct report *r, const struct report_page *page, const char *folder, int *drawn,
                  struct diag *d);
-/* Draws the figures in letters, for a terminal of so many columns. ERR_UNSUPPORTED: gnuplot is not installed. */
+/* Draws the figures in letters, for a terminal of so many columns, by gnuplot. ERR_INTERNAL: it did not. */
 int report_plot(const struct report *r, const struct report_page *page, int columns, FILE *out, struct diag *d);
 /* The report as a section of an HTML page beside the folder NAME that report_write has filled; folder: its path. */
 int report_section(const struct report *r, const struct report_page *page, const char *folder, FILE *out,
