@@ -1,4 +1,5 @@
-/* The report's figures: cells are grey or pale by winner and carry its letter, boundaries are lines with bars. */
+/* The report's figures: cells are grey or pale by winner and carry its letter; boundaries are marks, their intervals
+ * hatched. */
 #include "figure.h"
 #include "maps.h"
 
@@ -19,11 +20,11 @@
 
 /* Boundaries: links in 8, low in 9, high in 10, memory in 3; `to` in 6. */
 #define LINES(users, least)                                                                                            \
-    "for [i=1:3] 'boundaries.csv' skip 1 using (meets(" users ",'" least "') && $6 == i && valid(9) && $9 > 0 ? $8 : " \
-    "NaN):3:9:(valid(10) && $10 > 0 ? $10 : 2100):($3/h):($3*h) \\\n  with boxxyerror lc rgb 'black' fs transparent "  \
+    "for [i=1:3] 'boundaries.csv' skip 1 using (mine(" users ",'" least "') && $6 == i && strlen(strcol(9)) ? $8 : "   \
+    "NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \\\n  with boxxyerror lc rgb 'black' fs transparent "    \
     "pattern 4 border lc rgb 'black', "                                                                                \
     "\\\n"                                                                                                             \
-    "for [i=1:3] 'boundaries.csv' skip 1 using (meets(" users ",'" least                                               \
+    "for [i=1:3] 'boundaries.csv' skip 1 using (mine(" users ",'" least                                                \
     "') && $6 == i ? $8 : NaN):($3/1.15) with points lc "                                                              \
     "rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \\\n"                                                                         \
     "'cells.csv' skip 1 using (mine(" users ",'" least "') && $3 == 1 && $5 == 1 ? $6 : NaN):4 with points lc rgb "    \
@@ -33,7 +34,7 @@
 
 #define MAPS(least, unit)                                                                                              \
     FIGURE_STYLE STEP AXES                                                                                             \
-        "mine(u, w) = $1 == u && strcol(2) eq w\nmeets(u, w) = $1 == u && strcol(2) eq w\n"                            \
+        "mine(u, w) = $1 == u && strcol(2) eq w\nnumber(k, none) = strlen(strcol(k)) ? real(strcol(k)) : none\n"       \
         "letter(f) = substr('PhHT', f+1, f+1)\n"                                                                       \
         "pale(f) = f == 0 ? 0xffffff : f == 1 ? 0xe9e3c9 : f == 2 ? 0xb9d3e6 : 0x9aa7b5\n"                             \
         "set multiplot layout 1,2 title 'Least " unit ": llama3-8b on 8 cards (P pp8, h tp2xpp4, H tp4xpp2, T tp8)'\n" \
@@ -57,6 +58,14 @@
         "set xlabel 'bandwidth of links, GB/s'\nset ylabel 'memory, GB/s'\n" REGIME("pp8", users)                      \
             REGIME("tp2xpp4", users) REGIME("tp4xpp2", users) REGIME("tp8", users) "unset multiplot\n"
 
+/* Of floors.csv, a device in column 1, cards in 2, users in 3, latency in 6, kind in 13. */
+#define CURVE(more, dash, mark)                                                                                        \
+    "for [i=1:3] 'floors.csv' skip 1 using (strcol(1) eq word(names, i)." more " ? $2 : NaN):6 with linespoints lc "   \
+    "rgb color(i) pt " mark "+2*i dt " dash " lw 1.5 title word(names, i)." more
+#define POINT(which, mark, title)                                                                                      \
+    "'floors.csv' skip 1 using (" which " ? $2 : NaN):6 with points lc rgb 'black' pt " mark                           \
+    " ps 1.6 lw 1.5 title '" title "'"
+
 const struct report_figure maps_figures[] = {
     {"maps_latency", MAPS("latency", "time a token"),
      "The strategy that takes least time a token in each cell of memory bandwidth by link bandwidth, for one user and "
@@ -77,18 +86,23 @@ const struct report_figure maps_figures[] = {
      "set title 'Least latency by number of cards: granite-3b'\n"
      "set logscale xy\nset xrange [0.8:80]\nset xtics (1, 2, 4, 8, 16, 32, 64)\nset xlabel 'cards'\n"
      "set ylabel 'latency, ms a token and user'\nnames = 'l4 a100-sxm h100-sxm'\n"
-     "plot for [i=1:3] 'floors.csv' skip 1 using (strcol(1) eq word(names, i) ? $2 : NaN):6 with linespoints lc rgb "
-     "color(i) pt 4+2*i dt i lw 1.5 title word(names, i), \\\n"
-     "  'floors.csv' skip 1 using (strcol(1) eq 'northpole-16' && $3 == 1 ? $2 : NaN):6 with points lc rgb 'black' pt "
-     "2 ps "
-     "1.6 lw 1.5 title 'NorthPole as described, 1 user', \\\n"
-     "  'floors.csv' skip 1 using (strcol(1) eq 'northpole-16' && $3 > 1 && strcol(13) eq 'simulated' ? $2 : NaN):6 "
-     "with "
-     "points lc rgb 'black' pt 3 ps 1.6 lw 1.5 title 'NorthPole as described, 28 users', \\\n"
-     "  'floors.csv' skip 1 using (strcol(13) eq 'published' ? $2 : NaN):6 with points lc rgb 'black' pt 7 ps 1.6 "
-     "title "
-     "'NorthPole as published, 28 users'\n",
-     "Least latency of one user over all tensor x pipeline splits of so many cards, as described and without overheads "
-     "of "
-     "programs (simulated, n = 1), beside NorthPole's 16 cards as described and as published."},
+     "plot " CURVE("''", "1", "5") ", \\\n" CURVE("' +1us/step'", "2", "4") ", \\\n" POINT(
+         "strcol(1) eq 'northpole-16' && $3 == 1", "2",
+         "NorthPole as described, 1 user") ", \\\n" POINT("strcol(1) eq 'northpole-16' && $3 > 1 && strcol(13) eq "
+                                                          "'simulated'",
+                                                          "3",
+                                                          "NorthPole as described, 28 users") ", \\\n" POINT("strcol("
+                                                                                                             "13) eq "
+                                                                                                             "'publishe"
+                                                                                                             "d'",
+                                                                                                             "7",
+                                                                                                             "NorthPole"
+                                                                                                             " as "
+                                                                                                             "published"
+                                                                                                             ", 28 "
+                                                                                                             "users") "\n",
+     "Least latency of one user over all tensor x pipeline splits of so many cards, as described (full lines: bounds) "
+     "and "
+     "with 1 us more for each step (dashed) (simulated, n = 1), beside NorthPole's 16 cards as described and as "
+     "published."},
     {0}};
