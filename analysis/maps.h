@@ -108,6 +108,7 @@ struct maps {
     struct cluster described; /* cluster-configs/h100-sxm-8.yaml */
     struct maps_grid *grid; /* [MAPS_JOBS] */
     double memory_GBps, link_GBps; /* as described */
+    struct frame *alone; /* what each input does to boundaries by itself */
 };
 
 extern const char *const maps_want_name[MAPS_WANTS], *const maps_want_unit[MAPS_WANTS];

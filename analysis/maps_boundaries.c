@@ -186,7 +186,22 @@ static int meet(struct maps_set *out, struct find *f, struct boundary *b) {
     return 0;
 }
 
-/* Every number of the cluster drawn within its range, and the two plans made to meet again. */
+/* GB/s; the ends of the range are no value. */
+static double within(const struct maps *m, double x) {
+    return x > LEAST_LINK && x < MOST_LINK ? m->link_GBps * x : NAN;
+}
+
+/* Where the two plans meet on a cluster with other numbers. */
+static int meet_again(const struct find *f, struct maps_set *pair, const struct boundary *b,
+                      const struct cluster *changed, double *x) {
+    struct find other = {.split = f->split, .base = *changed, .d = f->d};
+    parameter_find("memory-bandwidth")->set(&other.base, b->memory);
+    other.split.set = pair;
+    search(&other, b->x, b->from > b->to, 1e-3, x);
+    return other.rc;
+}
+
+/* Every number of the cluster drawn within its range. */
 static int draw(struct maps *m, const struct find *f, struct maps_set *pair, struct boundary *b) {
     double x[DRAWS], u[INPUTS];
     int rc = 0;
@@ -194,18 +209,36 @@ static int draw(struct maps *m, const struct find *f, struct maps_set *pair, str
     if (!sobol) return diag_set(m->d, ERR_MEMORY, "no memory for draws");
     b->draws = m->app->spec.quick ? QUICK_DRAWS : DRAWS;
     for (int n = 0; n < b->draws && !rc; n++) {
-        struct find drawn = {.split = f->split, .base = m->described, .d = m->d};
+        struct cluster drawn = m->described;
         gsl_qrng_get(sobol, u);
         for (int i = 0; i < INPUTS; i++)
-            inputs[i].set(&drawn.base, inputs[i].low + u[i] * (inputs[i].high - inputs[i].low));
-        parameter_find("memory-bandwidth")->set(&drawn.base, b->memory);
-        drawn.split.set = pair;
-        search(&drawn, b->x, b->from > b->to, 1e-3, &x[n]);
+            inputs[i].set(&drawn, inputs[i].low + u[i] * (inputs[i].high - inputs[i].low));
+        rc = meet_again(f, pair, b, &drawn, &x[n]);
         b->none += x[n] == LEAST_LINK || x[n] == MOST_LINK;
-        rc = drawn.rc;
     }
     gsl_qrng_free(sobol);
     if (!rc) b->in = stat_percentile(x, b->draws);
+    return rc;
+}
+
+/* Each number at the ends of its range, all others as described. */
+static int each_alone(struct maps *m, const struct find *f, struct maps_set *pair, const struct boundary *b) {
+    int rc = 0;
+    for (int i = 0; i < INPUTS && !rc; i++) {
+        double end[2] = {inputs[i].low, inputs[i].high}, x[2] = {NAN, NAN};
+        for (int k = 0; k < 2 && !rc; k++) {
+            struct cluster changed = m->described;
+            inputs[i].set(&changed, end[k]);
+            rc = meet_again(f, pair, b, &changed, &x[k]);
+        }
+        frame_number(m->alone, b->users);
+        frame_text(m->alone, "%s", maps_want_name[b->want]);
+        frame_text(m->alone, "%s", inputs[i].text);
+        frame_number(m->alone, m->link_GBps * b->x);
+        frame_number(m->alone, within(m, x[0]));
+        frame_number(m->alone, within(m, x[1]));
+        frame_end_row(m->alone);
+    }
     return rc;
 }
 
@@ -220,7 +253,8 @@ static int find_one(struct maps *m, struct maps_grid *g, int k, int at, int draw
     if (fabs(b->x / before - 1) < 1e-4) b->x = NAN; /* strategies that are never the best lie in between */
     if (f.rc || isnan(b->x)) return f.rc;
     int rc = meet(&pair, &f, b);
-    return rc || !draws ? rc : draw(m, &f, &pair, b);
+    if (!rc && draws) rc = draw(m, &f, &pair, b);
+    return rc || b->memory != 1 || b->to != MAPS_TP8 ? rc : each_alone(m, &f, &pair, b);
 }
 
 /* ---- all of them ---- */
@@ -239,11 +273,6 @@ static void columns(struct frame *t) {
     frame_column(t, "draws", "", 3);
     frame_column(t, "beyond", "", 3);
     frame_column(t, "simulated there", "x", 6);
-}
-
-/* GB/s; the ends of the range are no value. */
-static double within(const struct maps *m, double x) {
-    return x > LEAST_LINK && x < MOST_LINK ? m->link_GBps * x : NAN;
 }
 
 static void add(struct frame *t, const struct maps *m, const struct maps_grid *g, const struct boundary *b) {
@@ -354,12 +383,22 @@ int maps_boundaries(struct maps *m) {
         narrow(&m->grid[j].set);
     struct frame *t = report_table(m->page, "boundaries", "Where one strategy follows another as links get faster",
                                    "Roots of estimates by Brent's method between neighbouring cells; simulated there: "
-                                   "the ratio of both sides, 1 where "
-                                   "the\nestimates are right. Low, high: the middle 95 % of draws of the inputs (Sobol "
+                                   "the ratio of both sides, 1 if "
+                                   "estimates\nare right. Low, high: the middle 95 % of draws of the inputs (Sobol "
                                    "sequence, no seed), drawn in every "
-                                   "second\nrow; -: beyond the range. Intervals are about inputs: as described some of "
-                                   "them are at an end of their range, "
-                                   "so a\nboundary may lie beside its interval.");
+                                   "second row; -: beyond\nthe range. Intervals are about inputs: as described some of "
+                                   "them are at an end of their "
+                                   "range, so a boundary may lie beside\nits interval.");
+    m->alone = report_table(
+        m->page, "alone", "What each input does by itself to where tp8 begins",
+        "Memory as described: bandwidth of links with the input at the ends of its range, the others as described "
+        "(estimated); -: none.");
+    frame_column(m->alone, "users", "", 3);
+    frame_column(m->alone, "least", "", 0);
+    frame_column(m->alone, "input", "", 0);
+    frame_column(m->alone, "as described", "GB/s", 4);
+    frame_column(m->alone, "at its low end", "GB/s", 4);
+    frame_column(m->alone, "at its high end", "GB/s", 4);
     columns(t);
     gsl_error_handler_t *before = gsl_set_error_handler_off();
     for (int i = 0; i < MAPS_WANTS * MAPS_JOBS && !rc; i++)

@@ -38,8 +38,8 @@
         "letter(f) = substr('PhHT', f+1, f+1)\n"                                                                       \
         "pale(f) = f == 0 ? 0xffffff : f == 1 ? 0xe9e3c9 : f == 2 ? 0xb9d3e6 : 0x9aa7b5\n"                             \
         "set multiplot layout 1,2 title 'Least " unit ": llama3-8b on 8 cards (P pp8, h tp2xpp4, H tp4xpp2, T tp8)'\n" \
-        "set xlabel 'bandwidth of links, GB/s'\nset ylabel 'bandwidth of memory, GB/s'\n" MAP("1 user", "1", least)    \
-            MAP("8 users", "8", least) "unset multiplot\n"
+        "set xlabel 'bandwidth of links, GB/s'\nset ylabel 'bandwidth of memory, GB/s'\n" MAP(                         \
+            "1 user", "1", least) "unset ylabel\n" MAP("8 users", "8", least) "unset multiplot\n"
 
 /* Shares of each strategy: users in 1, strategy in 2, memory in 3, links in 4, the number of what binds in 6. */
 #define REGIME(strategy, users)                                                                                        \
