@@ -251,13 +251,12 @@ static void add_binds(struct frame *t, const struct maps *m, const struct maps_g
 }
 
 static void list_cells(struct maps *m) {
-    struct frame *t =
-        report_table(m->page, "cells", "Each cell of the maps",
-                     "Simulated, n = 1; energy is modelled. Fewer cards: 1, tp2 or tp4, the others off. Other sums "
-                     "(estimated): the best "
-                     "all-reduce\nwhose sums are of another order, exact to rounding, under any of the strategies. "
-                     "Auto: the\nall-reduce that the plan "
-                     "chooses by itself, its time over the best.");
+    struct frame *t = report_table(m->page, "cells", "Each cell of the maps",
+                                   "Simulated, n = 1; energy is modelled. Fewer cards: 1, tp2 or tp4, the others off. "
+                                   "Other sums (estimated): the best "
+                                   "all-reduce\nwhose sums are of another order, exact to rounding, under any of the "
+                                   "strategies. Auto: the time of the "
+                                   "all-reduce that the\nplan chooses by itself over the best.");
     struct frame *b = report_table(m->page, "regimes", "What each strategy's time is made of in each cell",
                                    "Of its fastest plan there; simulated, n = 1.");
     cell_columns(t);
@@ -305,6 +304,25 @@ static struct tally count(const struct maps_grid *g, enum maps_want w) {
     return t;
 }
 
+/* The cell of the cluster as described, where the grid has it. */
+static void say_described(struct maps *m, const struct maps_grid *g) {
+    for (int i = 0; i < g->rows * g->columns; i++) {
+        const struct maps_look *l = &g->look[i / g->columns][i % g->columns];
+        const struct maps_plan *p;
+        int second, fewer = maps_winner(l, MAPS_ENERGY, MAPS_ONE, MAPS_FAMILIES);
+        if (g->memory[i / g->columns] != 1 || g->link[i % g->columns] != 1) continue;
+        const struct maps_value *v = winner(g, l, MAPS_TIME, &p);
+        double over = lead(l, MAPS_TIME, &second);
+        report_say(
+            m->page,
+            "As described, %d user%s: %s (%s) takes %.3g ms a token, %s %.2f times that; %.0f %% of it is %s. It takes "
+            "%.0f mJ, %s %.0f (simulated, n = 1; energy modelled).",
+            g->users, g->users > 1 ? "s" : "", families[p->family], p->algo, v->want[MAPS_TIME], families[second], over,
+            100 * v->share[maps_binds(v)], maps_share_name[maps_binds(v)], v->want[MAPS_ENERGY],
+            fewer == MAPS_ONE ? "one card" : families[fewer], l->pick[MAPS_ENERGY][fewer].is.want[MAPS_ENERGY]);
+    }
+}
+
 static void say(struct maps *m, const struct maps_grid *g) {
     struct tally t[MAPS_WANTS] = {count(g, MAPS_TIME), count(g, MAPS_ENERGY)};
     for (int w = 0; w < MAPS_WANTS; w++)
@@ -337,6 +355,7 @@ int maps_grids(struct maps *m) {
         add_map(m, &m->grid[w % MAPS_JOBS], (enum maps_want)(w / MAPS_JOBS));
     for (int j = 0; j < MAPS_JOBS && !rc; j++) {
         add_regimes(m, &m->grid[j]);
+        say_described(m, &m->grid[j]);
         say(m, &m->grid[j]);
     }
     if (!rc) list_cells(m);
