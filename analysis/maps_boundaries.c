@@ -361,12 +361,12 @@ static int find_map(struct maps *m, struct maps_grid *g, enum maps_want w, struc
     int rc = 0;
     for (; r.row < g->rows && !rc; r.row++)
         rc = find_row(m, &r);
-    if (!rc && r.most > 0)
+    if (!rc && r.most > 0 && w == MAPS_TIME)
         report_say(m->page,
-                   "Least %s, %d user%s, memory of %.3g GB/s to that described: tp8 begins where links have 1/%.3g to "
-                   "1/%.3g of its bandwidth (estimated).",
-                   w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps * g->memory[0],
-                   r.most, r.least);
+                   "Least time, %d user%s, memory of %.3g GB/s to that described: tp8 begins where links have 1/%.3g "
+                   "to 1/%.3g of "
+                   "its bandwidth (estimated).",
+                   g->users, g->users > 1 ? "s" : "", m->memory_GBps * g->memory[0], r.most, r.least);
     return rc;
 }
 
