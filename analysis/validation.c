@@ -83,7 +83,6 @@ static int compare_published(struct validation *v) {
         n->app = v->app;
         n->page = others;
         n->d = v->d;
-        n->all_fits = 1;
         rc = case_cluster(&n->described, "northpole-16", v->d);
     }
     if (!rc) rc = northpole_missing(n);
