@@ -222,7 +222,8 @@ int claims_decode(struct claims *c) {
 const struct report_figure claims_figures[] = {
     {"claims_batches",
      FIGURE_STYLE
-     "set title 'Memory in the time of a token, by users in a batch (estimated)'\nset xlabel 'users in a batch'\n"
+     "set title 'Memory in the time of a token, by users in a batch (estimated)'\nset xlabel 'users in a batch' offset "
+     "0,0.5\n"
      "set ylabel 'share of the critical path, %'\nset logscale x 2\nset yrange [0:100]\nset key outside below font "
      "',10'\n"
      "array name[16]\nn = 0\nlast = ''\n"

@@ -32,9 +32,8 @@ static int change_over_fits(struct claims *c, enum northpole_change what, double
 static int ask_throughput(struct claims *c, int which, struct claim_answer *a) {
     (void)which;
     a->is = c->np.at.throughput;
-    for (int i = 0; i < c->np.n_fits; i++) {
+    for (int i = 0; i < c->np.n_fits; i++)
         claim_range(a, c->np.fit[i].at.throughput);
-    }
     a->unit = "tok/s";
     a->kind = "simulated";
     a->range = "over the fits, by construction";
@@ -51,7 +50,7 @@ static int ask_latency(struct claims *c, int which, struct claim_answer *a) {
     a->is = a->low = a->high = 1e3 * NORTHPOLE_USERS / NORTHPOLE_TOK_S;
     a->unit = "ms/token";
     a->kind = "identity";
-    a->verdict = judge_above(-a->is, -a->is, -1);
+    a->verdict = judge_at_most(a->is, a->is, 1);
     snprintf(a->why, sizeof a->why, "users over throughput, both published: no model is asked");
     return 0;
 }
@@ -69,13 +68,12 @@ static int ask_power(struct claims *c, int which, struct claim_answer *a) {
 static int ask_decoding(struct claims *c, int which, struct claim_answer *a) {
     (void)which;
     a->is = c->np.at.decode_ms;
-    for (int i = 0; i < c->np.n_fits; i++) {
+    for (int i = 0; i < c->np.n_fits; i++)
         claim_range(a, c->np.fit[i].at.decode_ms);
-    }
     a->unit = "ms/token";
     a->kind = "simulated";
     a->range = "over the fits";
-    a->verdict = judge_above(-a->high, -a->low, -1);
+    a->verdict = judge_at_most(a->low, a->high, 1);
     snprintf(a->why, sizeof a->why, "a prediction: time between tokens, without the prompts");
     return 0;
 }
@@ -165,11 +163,10 @@ static int ask_micro_batches(struct claims *c, int which, struct claim_answer *a
     if (!rc) rc = ask_fits(c, &beyond, many, &more);
     a->is = 100 * (more.is / a->is - 1);
     a->low = a->high = NAN;
-    for (int i = 0; i < c->np.n_fits && !rc; i++) {
+    for (int i = 0; i < c->np.n_fits && !rc; i++)
         claim_range(a, 100 * (many[i] / few[i] - 1));
-    }
     a->unit = "% more throughput";
-    a->verdict = judge_above(-a->high, -a->low, -10);
+    a->verdict = judge_at_most(a->low, a->high, 10);
     snprintf(a->why, sizeof a->why, "from %d to %d micro-batches of two users, prompts and texts of 64 tokens",
              NORTHPOLE_STAGES, 4 * NORTHPOLE_STAGES);
     return rc;
@@ -206,8 +203,8 @@ static int ask_w4a4(struct claims *c, int which, struct claim_answer *a) {
 
 const struct claim claims_northpole[] = {
     {"abstract", "16 cards give 28,356 tok/s", "a prediction is within 10 %", 0, ask_throughput},
-    {"abstract", "under 1 ms a token for a user", "users over throughput is below 1 ms", 0, ask_latency},
-    {"abstract", "under 1 ms between tokens", "decoding alone is below 1 ms under all fits", 0, ask_decoding},
+    {"abstract", "under 1 ms a token for a user", "users over throughput is at most 1 ms", 0, ask_latency},
+    {"abstract", "under 1 ms between tokens", "decoding alone is at most 1 ms under all fits", 0, ask_decoding},
     {"abstract", "672 W", "a prediction is within 10 %", 0, ask_power},
     {"comparison with GPUs", NULL,
      "identity: rounds to the printed ratio; prediction: within 10 % over all that is not published; fitted: cannot be "
@@ -218,7 +215,7 @@ const struct claim claims_northpole[] = {
     {"architecture", NULL, "memory twice as fast gains more than precision twice as low, under all fits", 2,
      ask_bandwidth_first},
     {"mapping", "as many micro-batches as stages are enough",
-     "four times as many add less than 10 % of throughput, under all fits", 0, ask_micro_batches},
+     "four times as many add at most 10 % of throughput, under all fits", 0, ask_micro_batches},
     {"comparison with GPUs", "sharding gains less than the number of cards",
      "the speed-up is below the number of cards in all cases looked at", 0, ask_sublinear},
     {"accuracy", "4-bit weights and activations cost hardly any accuracy", "measured on a decoder trained for it", 0,

@@ -100,7 +100,7 @@ static int ask_misses(struct claims *c, int which, struct claim_answer *a) {
     a->unit = "cycles";
     a->kind = "exact";
     a->range = "hits and misses in turn, overlapped";
-    a->verdict = judge_above(-a->high, -a->low, nextafter(-5, -6));
+    a->verdict = judge_at_most(a->low, a->high, 5);
     snprintf(a->why, sizeof a->why,
              "arithmetic alone: an access a cycle, 1 in 5 of which misses; from these costs on misses take longer");
     return 0;

@@ -19,6 +19,11 @@ enum verdict judge_above(double low, double high, double bound) {
     return high > bound || isnan(low) || isnan(high) ? VERDICT_UNTOLD : VERDICT_FAILS;
 }
 
+enum verdict judge_at_most(double low, double high, double bound) {
+    if (high <= bound) return VERDICT_HOLDS;
+    return low <= bound || isnan(low) || isnan(high) ? VERDICT_UNTOLD : VERDICT_FAILS;
+}
+
 enum verdict judge_near(double low, double high, double published, double within) {
     double least = published * (1 - within), most = published * (1 + within);
     if (low >= least && high <= most) return VERDICT_HOLDS;

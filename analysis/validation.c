@@ -23,11 +23,6 @@ static const struct {
     [VALIDATION_PUBLISHED] = {"published and not fitted to", "published", "simulated"},
 };
 
-void validation_leave_out(struct validation *v, const char *what, const char *why) {
-    size_t n = strlen(v->left_out);
-    snprintf(v->left_out + n, sizeof v->left_out - n, "%s%s: %s", n ? "; " : "", what, why);
-}
-
 /* ---- the closed form beside the simulator ---- */
 
 static int compare_plan(struct validation *v, int number) {
@@ -88,7 +83,6 @@ static int compare_published(struct validation *v) {
         n->app = v->app;
         n->page = others;
         n->d = v->d;
-        n->all_fits = 1;
         rc = case_cluster(&n->described, "northpole-16", v->d);
     }
     if (!rc) rc = northpole_missing(n);
@@ -260,7 +254,8 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
 static const struct report_figure figures[] = {
     {"validation_points",
      FIGURE_STYLE GROUPS
-     "set title 'Times said beside times measured, emulated or published'\nset xlabel 'taken for true, ms'\n"
+     "set title 'Times said beside times measured, emulated or published'\nset xlabel 'taken for true, ms' offset "
+     "0,0.5\n"
      "set ylabel 'said, ms'\nset logscale xy\nset format '10^{%T}'\nset key outside below font ',10'\n"
      "set xrange [1e-4:1e4]\nset yrange [1e-4:1e4]\n"
      "shown(i) = name[i][1:6] ne 'random' && strcol(1) eq name[i] && strcol(7) eq 'ms'\n"
@@ -272,8 +267,10 @@ static const struct report_figure figures[] = {
      "both are equal. Random plans are in the other figure alone, ratios of publications in the table."},
     {"validation_errors",
      FIGURE_STYLE GROUPS
-     "set title 'Sizes of errors'\nset xlabel '|error|, %'\nset ylabel 'share of the points with no more, %'\n"
-     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:101]\nset key outside below font ',10'\n"
+     "set title 'Sizes of errors'\nset xlabel '|error|, %' offset 0,0.5\nset ylabel 'share of the points with no more, "
+     "%'\n"
+     "set logscale x\nset format x '10^{%T}'\nset xrange [1e-4:1000]\nset yrange [0:101]\nset key outside below font "
+     "',10'\n"
      "array count[16]\n"
      "do for [i=1:n] { stats 'points.csv' skip 1 using (strcol(1) eq name[i] ? 1 : NaN) nooutput; "
      "count[i] = STATS_records }\n"

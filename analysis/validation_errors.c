@@ -1,8 +1,14 @@
 /* Errors of a report on validation, and their distribution. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "validation.h"
+
+double validation_error(const struct validation_point *p) {
+    return p->said / p->is - 1;
+}
 
 struct validation_point validation_exact(enum validation_group group, double is, double said, const char *unit) {
     return (struct validation_point){.group = group,
@@ -16,12 +22,18 @@ struct validation_point validation_exact(enum validation_group group, double is,
                                      .others = NAN};
 }
 
-void validation_add(struct validation *v, const struct validation_point *p) {
-    if (v->n < VALIDATION_MOST) v->point[v->n++] = *p;
+void validation_leave_out(struct validation *v, const char *what, const char *why) {
+    size_t n = strlen(v->left_out);
+    snprintf(v->left_out + n, sizeof v->left_out - n, "%s%s: %s", n ? "; " : "", what, why);
 }
 
-double validation_error(const struct validation_point *p) {
-    return p->said / p->is - 1;
+void validation_add(struct validation *v, const struct validation_point *p) {
+    if (!isfinite(validation_error(p)))
+        validation_leave_out(v, p->what, "a number is missing");
+    else if (v->n < VALIDATION_MOST)
+        v->point[v->n++] = *p;
+    else
+        validation_leave_out(v, p->what, "no room for more points");
 }
 
 static int by_value(const void *a, const void *b) {

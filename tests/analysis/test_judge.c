@@ -22,6 +22,10 @@ static void check_numbers(void) {
     expect("below", judge_above(0.2, 0.9, 1), VERDICT_FAILS);
     expect("at the bound", judge_above(1, 1, 1), VERDICT_FAILS);
     expect("no number", judge_above(NAN, NAN, 1), VERDICT_UNTOLD);
+    expect("at most", judge_at_most(4, 5, 5), VERDICT_HOLDS);
+    expect("the bound inside, at most", judge_at_most(5, 6, 5), VERDICT_UNTOLD);
+    expect("more", judge_at_most(5.1, 6, 5), VERDICT_FAILS);
+    expect("no number, at most", judge_at_most(NAN, NAN, 5), VERDICT_UNTOLD);
     expect("all near", judge_near(95, 109, 100, 0.1), VERDICT_HOLDS);
     expect("some near", judge_near(95, 130, 100, 0.1), VERDICT_UNTOLD);
     expect("all around", judge_near(50, 200, 100, 0.1), VERDICT_UNTOLD);
@@ -67,6 +71,9 @@ static void check_errors(void) {
     CHECK(e.low_end == -0.5 && fabs(e.high_end - 0.2) < 1e-12, "from %g to %g", e.low_end, e.high_end);
     CHECK(e.with_interval == 2 && e.inside == 1, "%d of %d inside", e.inside, e.with_interval);
     CHECK(isnan(validation_errors(v, VALIDATION_PREFILL).p95), "p95 of one point");
+    p.said = NAN;
+    validation_add(v, &p);
+    CHECK(validation_errors(v, VALIDATION_PREFILL).n == 1 && v->left_out[0], "a point without a number counts");
     free(v);
 }
 

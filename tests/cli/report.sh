@@ -53,7 +53,7 @@ fi
 fails "letters to a file" 2 "draws to the terminal" 1 report fits --plot=x.svg
 ok "no mpirun: one sentence" sh -c 'PATH=/nowhere "$1" report main-job --quick 2>&1 | grep -q "^northwall: mpirun is not there: install"' _ "$northwall"
 
-fails "no such report" 2 "there are main-job, maps, roofline, collectives" 1 report southpole
+fails "no such report" 2 "there are main-job," 1 report southpole
 fails "a page, but where" 2 "where to? Give --out FOLDER" 1 report
 fails "a page on two ranks" 2 "run it without mpirun" 2 report --out "$tmp/page"
 fails "a page as JSON" 2 "report takes no --json, which is for report NAME" 1 report --out "$tmp/page" --json

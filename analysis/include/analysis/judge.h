@@ -19,6 +19,8 @@ double judge_rounded(double x, int digits);
 enum verdict judge_printed(double fit, double low, double high, double printed, int digits);
 /* "More than bound", of a number that lies in [low, high]: untold where the interval has the bound. */
 enum verdict judge_above(double low, double high, double bound);
+/* "At most bound", likewise. */
+enum verdict judge_at_most(double low, double high, double bound);
 /* A prediction in [low, high], its range over what is not published: holds where all of it is within so much of the
  * published number (0.1: 10 %), fails where none is, else untold. */
 enum verdict judge_near(double low, double high, double published, double within);
