@@ -2,6 +2,7 @@
  * products of both and replicas. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "scaling.h"
@@ -10,7 +11,7 @@ enum { MANY_USERS = 64, MOST_CARDS = 64, MOST_POINTS = 16, MOST_TP = 16 };
 
 static const char *const models[] = {"llama3-8b", "llama3-70b"};
 static const char *const kinds[] = {"tp", "pp", "best"};
-enum { TP, PP, BEST, KINDS };
+enum { TP, PP, BEST, KINDS, N_MODELS = 2, N_PAIRS = SCALING_MACHINES * N_MODELS };
 
 /* One number of cards. */
 struct point {
@@ -166,18 +167,29 @@ static void say_curves(const struct scaling *s, const struct curve *tp, const st
         last->many.J / best->at[0].many.J);
 }
 
-/* How far the time of one user falls with the cards: the exponent from the fewest cards to the fastest. */
-struct sublinear {
-    double least, most;
-    int n;
-};
-
-static void add_exponent(struct sublinear *x, const struct curve *tp) {
-    const struct point *f = fastest(tp);
-    if (tp->n < 2 || f == &tp->at[0]) return;
-    double e = log(speed_up(tp, f)) / log((double)f->cards / tp->at[0].cards);
-    x->least = x->n ? fmin(x->least, e) : e;
-    x->most = x->n++ ? fmax(x->most, e) : e;
+/* How far the time of one user falls with the cards: the exponent from the fewest cards to the fastest. The report's
+ * first finding. */
+static void say_sublinear(const struct scaling *s, const struct curve (*all)[KINDS]) {
+    double least = INFINITY, most = 0, part;
+    int n = 0, memory = 0;
+    for (int i = 0; i < N_PAIRS; i++) {
+        const struct curve *tp = &all[i][TP];
+        const struct point *f = fastest(tp);
+        if (tp->n < 2 || f == &tp->at[0]) continue;
+        double e = log(speed_up(tp, f)) / log((double)f->cards / tp->at[0].cards);
+        least = fmin(least, e);
+        most = fmax(most, e);
+        memory += study_binds(&f->one.s, &part) == NET_MEMORY;
+        n++;
+    }
+    if (n)
+        report_say(s->st.page,
+                   "Card scaling is sublinear on all %d pairs of machine and model: up to the number of cards that is "
+                   "fastest, one user's time falls with the cards to the power of -%.2f to -%.2f, where -1 would be "
+                   "linear; there reading memory is the largest share of the time on %d of them, links and messages on "
+                   "the others "
+                   "(simulated, n = 1).",
+                   n, least, most, memory);
 }
 
 /* ---- fits ---- */
@@ -229,36 +241,30 @@ static int fit_curves(struct scaling *s, const struct curve *c) {
     return rc;
 }
 
-static int run_model(struct scaling *s, struct frame *t, int machine, const char *model, struct sublinear *x) {
-    struct curve curve[KINDS];
+static int run_pair(const struct scaling *s, struct curve curve[KINDS], int pair) {
     int rc = 0;
-    memset(curve, 0, sizeof curve);
     for (int i = 0; i < KINDS && !rc; i++) {
-        curve[i].m = &s->machine[machine];
-        curve[i].model = model;
+        curve[i].m = &s->machine[pair / N_MODELS];
+        curve[i].model = models[pair % N_MODELS];
         curve[i].kind = i;
         rc = run_curve(s, &curve[i]);
-        put_curve(t, &curve[i]);
     }
-    if (rc) return rc;
-    say_curves(s, &curve[TP], &curve[BEST]);
-    add_exponent(x, &curve[TP]);
-    return curve[TP].n ? fit_curves(s, &curve[TP]) : 0;
+    return rc;
 }
 
 int scaling_strong(struct scaling *s) {
     struct frame *t = strong_table(s);
-    struct sublinear x = {0};
-    int rc = 0;
-    for (int m = 0; m < SCALING_MACHINES && !rc; m++)
-        for (int k = 0; k < 2 && !rc; k++)
-            rc = run_model(s, t, m, models[k], &x);
-    if (!rc && x.n)
-        report_say(
-            s->st.page,
-            "Card scaling is sublinear on all %d of these: up to the number of cards that is fastest, one user's "
-            "time falls with the cards to the power of -%.2f to -%.2f, where -1 would be linear (simulated, n = "
-            "1).",
-            x.n, x.least, x.most);
+    struct curve(*all)[KINDS] = calloc(N_PAIRS, sizeof *all);
+    int rc = all ? 0 : diag_set(s->st.d, ERR_MEMORY, "no memory for strong scaling");
+    for (int i = 0; i < N_PAIRS && !rc; i++)
+        rc = run_pair(s, all[i], i);
+    if (!rc) say_sublinear(s, (const struct curve(*)[KINDS])all);
+    for (int i = 0; i < N_PAIRS && !rc; i++) {
+        for (int k = 0; k < KINDS; k++)
+            put_curve(t, &all[i][k]);
+        say_curves(s, &all[i][TP], &all[i][BEST]);
+        if (all[i][TP].n) rc = fit_curves(s, &all[i][TP]);
+    }
+    free(all);
     return rc;
 }

@@ -128,7 +128,7 @@ static void add_said(struct said *said, const struct weak *w, const struct fit_d
 static void say(struct scaling *s, struct said *said) {
     static const char *const what[] = {"users in proportion to cards", "layers and users in proportion to cards",
                                        "context in proportion to cards"};
-    if (said->text[0])
+    if (said->text[0] && said->machine == SCALING_H100) /* the table has the others */
         report_say(s->st.page,
                    "llama3-8b on %s, %s: the cards do %s of their number times one card's work (simulated, n "
                    "= 1).",

@@ -4,29 +4,21 @@
 
 #include "partition/estimate.h"
 
-static int use_all(void *user, const struct app *app, const struct plan *p, const struct trace *trace, struct diag *d) {
-    struct study_figures *out = user;
-    struct simulation sim;
-    int rc = sim_summarize(&out->s, &sim, app, p, trace, d);
-    if (rc) return rc;
-    simulation_fini(&sim);
-    out->fits = 1;
-    out->J = virtual_energy_sum(&out->s.energy) / (double)out->s.tokens;
-    return 0;
-}
-
-/* A case that does not fit is a result. */
-static int try_case(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d) {
-    struct diag own = {0};
-    int rc = case_use(c, app, use, user, &own);
-    return rc && rc != ERR_PLAN ? diag_set(d, rc, "%s", own.text) : 0;
+/* What does not fit is a result. */
+static int unless_room(int rc, const struct diag *own, struct diag *d) {
+    return rc && rc != ERR_PLAN ? diag_set(d, rc, "%s", own->text) : 0;
 }
 
 int study_figures(struct study_figures *out, const struct study_case *c, const struct study *st, int estimate) {
-    struct app own = *st->app;
-    own.spec.estimate = estimate;
+    struct diag own = {0};
+    struct case_plan *p;
     *out = (struct study_figures){0};
-    return try_case(c, &own, use_all, out, st->d);
+    int rc = case_open(&p, c, st->app, &own);
+    if (!rc) rc = case_summarize(&out->s, p, c->cluster, estimate, &own);
+    case_close(p);
+    out->fits = !rc;
+    if (!rc) out->J = virtual_energy_sum(&out->s.energy) / (double)out->s.tokens;
+    return unless_room(rc, &own, st->d);
 }
 
 /* ---- users ---- */
@@ -51,7 +43,8 @@ static int has_room(void *user, int64_t users, int *holds, struct diag *d) {
     const struct room *r = user;
     struct study_case c = r->make(r->user, (int)users);
     *holds = 0;
-    return try_case(&c, r->st->app, use_nothing, holds, d);
+    struct diag own = {0};
+    return unless_room(case_use(&c, r->st->app, use_nothing, holds, &own), &own, d);
 }
 
 int study_most_users(int *out, study_make *make, const void *user, int most, const struct study *st) {

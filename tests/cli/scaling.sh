@@ -53,5 +53,5 @@ ok "streamed is slower, and less so with more users" rows '
 ok "bandwidth that does the same is what narrower numbers are worth, where memory binds" rows '
     NR > 1 && $4 == 1 { d = $7 / $9 - 1; if (d * d > 1e-4) bad = 1; n++ } END { exit bad || !n }' precision
 
-fails "measuring for another report" 2 "report scaling takes no --measure, which is for report memory-wall" 1 report scaling --measure
+fails "measuring for another report" 2 "takes no --measure, which is for report memory-wall" 1 report scaling --measure
 finish
