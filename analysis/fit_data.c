@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "analysis/fit.h"
 #include "analysis/results_text.h"
@@ -174,12 +175,19 @@ static int export_csv(struct results *r, const struct fit_source *from, char **t
     return rc;
 }
 
-static int read_text(const struct fit_source *from, char **text, size_t *len, struct diag *d) {
+/* What is no file, as a pipe, can be read only once. */
+static int looks_like_results(const char *path) {
     char head[16] = "";
-    struct results *r = NULL;
-    FILE *f = fopen(from->path, "rb");
-    int is_results = f && fread(head, 1, sizeof head, f) == sizeof head && !memcmp(head, "SQLite format 3", 16);
+    struct stat s;
+    FILE *f = stat(path, &s) == 0 && S_ISREG(s.st_mode) ? fopen(path, "rb") : NULL;
+    int is = f && fread(head, 1, sizeof head, f) == sizeof head && !memcmp(head, "SQLite format 3", sizeof head);
     if (f) fclose(f);
+    return is;
+}
+
+static int read_text(const struct fit_source *from, char **text, size_t *len, struct diag *d) {
+    struct results *r = NULL;
+    int is_results = looks_like_results(from->path);
     if (!is_results && from->n_where)
         return diag_set(d, ERR_USAGE, "--where: %.200s is no file of results (northwall sweep makes them)", from->path);
     if (!is_results) return text_read_file(from->path, MOST_BYTES, text, len, d);

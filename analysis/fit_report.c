@@ -181,10 +181,11 @@ static struct frame *parameter_table(struct report_page *page, const struct fit_
                                      int curve) {
     char note[256];
     if (data->run)
-        snprintf(note, sizeof note,
-                 "95 %% intervals: bootstrap of the %d runs that %.60s tells apart, with all their rows (1000 draws, fewer "
-                 "of more than 250 rows; seed %llu)",
-                 data->n_runs, r->from.runs, (unsigned long long)r->seed);
+        snprintf(
+            note, sizeof note,
+            "95 %% intervals: bootstrap of the %d runs that %.60s tells apart, with all their rows (1000 draws, fewer "
+            "of more than 250 rows; seed %llu)",
+            data->n_runs, r->from.runs, (unsigned long long)r->seed);
     else
         snprintf(note, sizeof note,
                  "95 %% intervals: Student's t and covariance; bootstrap of pairs, of residuals (1000 draws, fewer of "
@@ -213,7 +214,8 @@ static struct frame *value_table(struct report_page *page, const struct fit_requ
 
 static int add_parameters(struct report_page *page, const struct fit_request *r, const struct fit_curve *c, int curve,
                           struct diag *d) {
-    struct frame *t = parameter_table(page, r, &c->data, curve), *v = r->n_at ? value_table(page, r, &c->data, curve) : NULL;
+    struct frame *t = parameter_table(page, r, &c->data, curve),
+                 *v = r->n_at ? value_table(page, r, &c->data, curve) : NULL;
     int rc = 0;
     for (int i = 0; i < c->list.n && !rc; i++) {
         struct fit_intervals in;
@@ -263,8 +265,7 @@ static int add_crossover(struct report_page *page, const struct fit_request *r, 
              "%s by %s, %s by %s, from %.6g to %.6g; 95 %% intervals by bootstrap of %s (seed %llu): %.1f %% of %d "
              "draws cross as often%s",
              r->y[0], a->model->name, r->y[1], b->model->name, x.low, x.high, c[0].data.run ? "runs" : "pairs",
-             (unsigned long long)r->seed,
-             100 * x.agree, x.draws, x.n ? "" : ": the curves do not cross");
+             (unsigned long long)r->seed, 100 * x.agree, x.draws, x.n ? "" : ": the curves do not cross");
     struct frame *t = report_table(page, "crossover", "where the curves cross (kind: estimated)", note);
     frame_column(t, c->data.x_column[0].name, c->data.x_column[0].unit, 6);
     frame_column(t, "low", "", 6);

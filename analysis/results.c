@@ -377,8 +377,7 @@ static int add_values(struct results *r, sqlite3_int64 result, const struct resu
 static int check_row(const struct result *row, struct diag *d) {
     static const enum result_text needed[] = {RESULT_POINT, RESULT_TIME, RESULT_STATUS, RESULT_COMMAND};
     for (int i = 0; i < 4; i++)
-        if (!row->text[needed[i]])
-            return diag_set(d, ERR_FORMAT, "a result has no text '%s'", members[needed[i]]);
+        if (!row->text[needed[i]]) return diag_set(d, ERR_FORMAT, "a result has no text '%s'", members[needed[i]]);
     const char *status = row->text[RESULT_STATUS];
     if (!strcmp(status, "ok") || !strcmp(status, "failed")) return 0;
     return diag_set(d, ERR_FORMAT, "status '%.20s' of a result: valid are ok and failed", status);
@@ -445,7 +444,9 @@ enum result_state results_has(struct results *r, const char *point) {
     bind_text(s, 1, point);
     int code = sqlite3_step(s), ok = code == SQLITE_ROW && sqlite3_column_int(s, 0);
     sqlite3_reset(s);
-    return code == SQLITE_ROW ? (ok ? RESULT_OK : RESULT_FAILED) : code == SQLITE_DONE ? RESULT_NONE : RESULT_UNREADABLE;
+    return code == SQLITE_ROW    ? (ok ? RESULT_OK : RESULT_FAILED)
+           : code == SQLITE_DONE ? RESULT_NONE
+                                 : RESULT_UNREADABLE;
 }
 
 /* ---- from JSON ---- */
@@ -510,7 +511,8 @@ int results_add(struct results *r, const json_t *row, int *added, struct diag *d
     char(*digits)[32] = calloc((size_t)out.n_parameters + 1, sizeof *digits);
     out.parameter = p;
     out.value = v;
-    rc = p && v && digits ? set_parameters(p, digits, parameters, d) : diag_set(d, ERR_MEMORY, "no memory for a result");
+    rc =
+        p && v && digits ? set_parameters(p, digits, parameters, d) : diag_set(d, ERR_MEMORY, "no memory for a result");
     if (!rc) rc = set_values(v, values, d);
     if (!rc) rc = results_keep(r, &out, added, d);
     free(p);

@@ -39,35 +39,35 @@ char *sweep_command(const struct sweep_point *p) {
 static const struct quantity {
     const char *name, *unit, *kind; /* kind NULL: the result's */
     const char *key, *member; /* member NULL: the name is the key */
-} quantities[] = {
-    {"latency_ms_per_tok", "ms/token", NULL, NULL, NULL},
-    {"decode_ms_per_tok", "ms/token", NULL, NULL, NULL},
-    {"throughput_tok_per_s", "token/s", NULL, NULL, NULL},
-    {"energy_mJ_per_tok", "mJ/token", "modelled", NULL, NULL},
-    {"prefill_ms", "ms", NULL, NULL, NULL},
-    {"power_W", "W", "modelled", NULL, NULL},
-    {"energy_mJ_per_tok_with_host", "mJ/token", "modelled", NULL, NULL},
-    {"memory_bytes_per_card", "B", NULL, NULL, NULL},
-#define MEMBER(key, member, unit, kind) {key "." member, unit, kind, key, member}
-    MEMBER("critical_path", "memory", "1", NULL),
-    MEMBER("critical_path", "compute", "1", NULL),
-    MEMBER("critical_path", "link_bandwidth", "1", NULL),
-    MEMBER("critical_path", "link_latency", "1", NULL),
-    MEMBER("critical_path", "overhead", "1", NULL),
-    MEMBER("energy_terms_mJ_per_tok", "idle", "mJ/token", "modelled"),
-    MEMBER("energy_terms_mJ_per_tok", "active", "mJ/token", "modelled"),
-    MEMBER("energy_terms_mJ_per_tok", "weights", "mJ/token", "modelled"),
-    MEMBER("energy_terms_mJ_per_tok", "cache", "mJ/token", "modelled"),
-    MEMBER("energy_terms_mJ_per_tok", "operations", "mJ/token", "modelled"),
-    MEMBER("energy_terms_mJ_per_tok", "links", "mJ/token", "modelled"),
+} quantities[] = {{"latency_ms_per_tok", "ms/token", NULL, NULL, NULL},
+                  {"decode_ms_per_tok", "ms/token", NULL, NULL, NULL},
+                  {"throughput_tok_per_s", "token/s", NULL, NULL, NULL},
+                  {"energy_mJ_per_tok", "mJ/token", "modelled", NULL, NULL},
+                  {"prefill_ms", "ms", NULL, NULL, NULL},
+                  {"power_W", "W", "modelled", NULL, NULL},
+                  {"energy_mJ_per_tok_with_host", "mJ/token", "modelled", NULL, NULL},
+                  {"memory_bytes_per_card", "B", NULL, NULL, NULL},
+#define MEMBER(key, member, unit, kind)                                                                                \
+    { key "." member, unit, kind, key, member }
+                  MEMBER("critical_path", "memory", "1", NULL),
+                  MEMBER("critical_path", "compute", "1", NULL),
+                  MEMBER("critical_path", "link_bandwidth", "1", NULL),
+                  MEMBER("critical_path", "link_latency", "1", NULL),
+                  MEMBER("critical_path", "overhead", "1", NULL),
+                  MEMBER("energy_terms_mJ_per_tok", "idle", "mJ/token", "modelled"),
+                  MEMBER("energy_terms_mJ_per_tok", "active", "mJ/token", "modelled"),
+                  MEMBER("energy_terms_mJ_per_tok", "weights", "mJ/token", "modelled"),
+                  MEMBER("energy_terms_mJ_per_tok", "cache", "mJ/token", "modelled"),
+                  MEMBER("energy_terms_mJ_per_tok", "operations", "mJ/token", "modelled"),
+                  MEMBER("energy_terms_mJ_per_tok", "links", "mJ/token", "modelled"),
 #undef MEMBER
-    {"prefill_tok_per_s", "token/s", NULL, NULL, NULL},
-    {"decode_tok_per_s", "token/s", NULL, NULL, NULL},
-    {"read_GBps", "GB/s", NULL, NULL, NULL},
-    {"achieved_GBps", "GB/s", NULL, NULL, NULL},
-    {"energy_J_per_tok", "J/token", NULL, NULL, NULL},
-    {"half_interval_percent", "%", NULL, NULL, NULL},
-    {"lag1_ms_per_tok", "1", NULL, NULL, NULL}};
+                  {"prefill_tok_per_s", "token/s", NULL, NULL, NULL},
+                  {"decode_tok_per_s", "token/s", NULL, NULL, NULL},
+                  {"read_GBps", "GB/s", NULL, NULL, NULL},
+                  {"achieved_GBps", "GB/s", NULL, NULL, NULL},
+                  {"energy_J_per_tok", "J/token", NULL, NULL, NULL},
+                  {"half_interval_percent", "%", NULL, NULL, NULL},
+                  {"lag1_ms_per_tok", "1", NULL, NULL, NULL}};
 enum { N_QUANTITIES = sizeof quantities / sizeof *quantities };
 _Static_assert((int)N_QUANTITIES <= (int)SWEEP_VALUES, "an outcome has room for each quantity");
 #define INTERVAL "of the median, at least 95 %, binomial ranks"
@@ -367,8 +367,8 @@ static int add_outcome(struct results *r, struct result *row, const struct sweep
     for (int i = 0; i < o->n; i++) {
         const struct sweep_value *v = &o->value[i];
         const struct quantity *q = &quantities[v->quantity];
-        value[i] = (struct result_value){q->name, q->unit, q->kind, isnan(v->low) ? NULL : INTERVAL, v->value,
-                                         v->low,  v->high, v->n};
+        value[i] = (struct result_value){q->name,  q->unit, q->kind, isnan(v->low) ? NULL : INTERVAL,
+                                         v->value, v->low,  v->high, v->n};
     }
     row->parameter = parameter;
     row->value = value;
@@ -402,4 +402,3 @@ int sweep_keep(struct results *r, const struct sweep_point *p, const struct swee
     free(command);
     return rc;
 }
-

@@ -103,8 +103,8 @@ static void print_precision(const struct bench *b) {
         widest = fmax(widest, isnan(half) ? INFINITY : half);
     }
     if (b->precision > 0 && b->reached)
-        printf("precision: after %d runs no interval of ms/token reaches further than %.2g %% from its median\n", b->repeat,
-               100 * b->precision);
+        printf("precision: after %d runs no interval of ms/token reaches further than %.2g %% from its median\n",
+               b->repeat, 100 * b->precision);
     else if (b->precision > 0)
         printf("precision NOT REACHED: asked %.2g %%, after %d runs an interval of ms/token reaches %.2g %% from its "
                "median\n",

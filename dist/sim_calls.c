@@ -4,10 +4,8 @@
 
 int sim_call_begin(struct sim_call *out, const struct plan *p, int rank, enum queue_kind kind, size_t n,
                    struct diag *d) {
-    static const enum step_kind step[QUEUE_KINDS] = {[Q_ATTN] = STEP_ATTN_REDUCE,
-                                                     [Q_FFN] = STEP_FFN_REDUCE,
-                                                     [Q_MERGE] = STEP_ATTN_MERGE,
-                                                     [Q_GATHER] = STEP_SAMPLE};
+    static const enum step_kind step[QUEUE_KINDS] = {
+        [Q_ATTN] = STEP_ATTN_REDUCE, [Q_FFN] = STEP_FFN_REDUCE, [Q_MERGE] = STEP_ATTN_MERGE, [Q_GATHER] = STEP_SAMPLE};
     out->at = 0;
     return plan_events(p, rank, step[kind], n, &out->event, &out->count, d);
 }

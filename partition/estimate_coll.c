@@ -63,8 +63,7 @@ static struct action action_of(const struct meeting *m, const struct stage_class
                                int rank, int base) {
     int tier = c->tier[rank * c->size + base + e->peer];
     struct action a = {e->doing, NET_MEMORY, base + e->peer, tier, 0};
-    a.ps = e->doing == COLL_SENDS ? pico_of(e->bytes, m->net->tier[tier].link.G)
-                                  : coll_event_ps(e, m->net, &a.share);
+    a.ps = e->doing == COLL_SENDS ? pico_of(e->bytes, m->net->tier[tier].link.G) : coll_event_ps(e, m->net, &a.share);
     return a;
 }
 
@@ -76,7 +75,8 @@ static int meeting_events(struct meeting *m, const struct estimator *e, const st
     size_t count = (size_t)m->count[rank] + 1;
     m->sent[rank] = rc ? NULL : calloc(count, sizeof **m->sent);
     m->action[rank] = rc ? NULL : malloc(count * sizeof **m->action);
-    if (rc || !m->sent[rank] || !m->action[rank]) return rc ? rc : diag_set(d, ERR_MEMORY, "no memory for a collective");
+    if (rc || !m->sent[rank] || !m->action[rank])
+        return rc ? rc : diag_set(d, ERR_MEMORY, "no memory for a collective");
     for (int i = 0; i < m->count[rank]; i++)
         m->action[rank][i] = action_of(m, c, &event[i], rank, base);
     return 0;

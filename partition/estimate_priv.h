@@ -116,7 +116,8 @@ struct estimator {
 int estimate_coll(const struct estimator *e, const struct stage_class *c, enum step_kind kind, size_t n,
                   struct net_stamp *out, uint64_t *port, struct diag *d);
 
-/* Whether two all-reduces of n elements are the same messages and work in each rank: 1 or 0, d set where memory is short. */
+/* Whether two all-reduces of n elements are the same messages and work in each rank: 1 or 0, d set where memory is
+ * short. */
 int estimate_coll_same(const struct estimator *e, const struct stage_class *c, enum step_kind a, enum step_kind b,
                        size_t n, struct diag *d);
 

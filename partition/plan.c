@@ -246,8 +246,8 @@ int plan_suits_net(const struct plan *p) {
     if (p->opts.allreduce && strcmp(p->opts.allreduce, "auto")) return 1;
     for (int i = 0; i < p->store->n_groups && same; i++) {
         const struct plan_group *g = p->store->groups[i];
-        same = suits(p, g, STEP_FFN_REDUCE, &g->ffn_algo) &&
-               (g->joined || suits(p, g, STEP_ATTN_REDUCE, &g->attn_algo));
+        same =
+            suits(p, g, STEP_FFN_REDUCE, &g->ffn_algo) && (g->joined || suits(p, g, STEP_ATTN_REDUCE, &g->attn_algo));
     }
     return same;
 }

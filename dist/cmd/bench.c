@@ -438,14 +438,15 @@ const struct cmd cmd_bench = {
     .options = "quant threads bind kernels repeat json quiet",
     .modes = modes,
     .mode = mode,
-    .notes = "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks; with\n"
-             "--precision over as many as it takes, 10 at least and --repeat (200) at most: what was not reached is\n"
-             "said, and so are runs that follow one another. The read bandwidth of the same cores is probed before and\n"
-             "after each run. The tokens and logits of every run of every strategy are compared with those of one\n"
-             "rank; a difference ends the command with a nonzero status.\n\n"
-             "With --draft each run is paired with one without drafts, in turns: the gain is of decode time.\n\n"
-             "--roofline shows the time of each kind of step beside max(bytes / read bandwidth, operations / peak),\n"
-             "all of it measured on the same cores in the same minute. Without --model, --kernels measures each\n"
-             "kernel by itself: the set of that name, or the fastest one.",
+    .notes =
+        "Each figure is a median over --repeat runs with an interval of at least 95 % by binomial ranks; with\n"
+        "--precision over as many as it takes, 10 at least and --repeat (200) at most: what was not reached is\n"
+        "said, and so are runs that follow one another. The read bandwidth of the same cores is probed before and\n"
+        "after each run. The tokens and logits of every run of every strategy are compared with those of one\n"
+        "rank; a difference ends the command with a nonzero status.\n\n"
+        "With --draft each run is paired with one without drafts, in turns: the gain is of decode time.\n\n"
+        "--roofline shows the time of each kind of step beside max(bytes / read bandwidth, operations / peak),\n"
+        "all of it measured on the same cores in the same minute. Without --model, --kernels measures each\n"
+        "kernel by itself: the set of that name, or the fastest one.",
     .run = run,
 };

@@ -391,10 +391,12 @@ const struct cmd cmd_run = {
     .summary = "generate text with a model split over the ranks",
     .usage = "--model FILE|PRESET [--prompt TEXT | --prompts FILE] [--strategy S] [options]",
     .options =
-        "model quant strategy tp kvp pp dp prompt prompts n-predict n-prompt ctx chunk micro-batches batch threads bind mode "
+        "model quant strategy tp kvp pp dp prompt prompts n-predict n-prompt ctx chunk micro-batches batch threads "
+        "bind mode "
         "kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout pace "
-        "mem weights-cache kernels json quiet flip-weight net cluster straggler set clock trace timeline operations log",
+        "mem weights-cache kernels json quiet flip-weight net cluster straggler set clock trace timeline operations "
+        "log",
     .bare = "timeline",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"

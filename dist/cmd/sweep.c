@@ -6,8 +6,8 @@
 static int make(const struct app *app, const struct sweep *s, struct results *r, struct diag *d) {
     struct sweep_counts c;
     int jobs = app->spec.jobs ? (int)app->spec.jobs : app->cores;
-    int retry = app->spec.retry, rc = app->spec.dry_run ? sweep_list(&c, s, r, retry, stdout, d)
-                                                         : sweep_run(&c, s, r, app, jobs, retry, d);
+    int retry = app->spec.retry,
+        rc = app->spec.dry_run ? sweep_list(&c, s, r, retry, stdout, d) : sweep_run(&c, s, r, app, jobs, retry, d);
     if (rc) return rc;
     FILE *out = app->spec.dry_run ? stderr : stdout;
     fprintf(out, "%ld points, %ld of them there before", c.points, c.before);

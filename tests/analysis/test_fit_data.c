@@ -48,7 +48,8 @@ static void check_runs(void) {
     fit_data_free(&data);
     CHECK(read_text(&data, "day,n,t\nb,3,1\na,1,1\n", "n", "t", &d) == ERR_RANGE && strstr(d.text, "2 runs"), "%s",
           d.text);
-    CHECK(read_text(&data, "n,t\n3,1\n", "n", "t", &d) == ERR_FORMAT && strstr(d.text, "no column 'day'"), "%s", d.text);
+    CHECK(read_text(&data, "n,t\n3,1\n", "n", "t", &d) == ERR_FORMAT && strstr(d.text, "no column 'day'"), "%s",
+          d.text);
     runs = NULL;
 }
 

@@ -323,10 +323,11 @@ static void check_drawn_runs(int draws) {
             data.run = by_run ? run : NULL;
             CHECK(!fit_intervals(&in, &f, &data, NULL, 0, 1, &d), "%s", d.text);
             for (int i = 0; i < 2; i++)
-                covered[by_run][i] += in.number[i].pairs.low <= rows[0].parameter[i] &&
-                                      rows[0].parameter[i] <= in.number[i].pairs.high;
+                covered[by_run][i] +=
+                    in.number[i].pairs.low <= rows[0].parameter[i] && rows[0].parameter[i] <= in.number[i].pairs.high;
         }
-        CHECK(isnan(in.number[0].t.low) && isnan(in.number[0].residuals.low), "intervals that take rows for independent");
+        CHECK(isnan(in.number[0].t.low) && isnan(in.number[0].residuals.low),
+              "intervals that take rows for independent");
         fit_data_free(&data);
     }
     printf("rows of %d runs, n = %d: 95 %% intervals cover %.1f %% and %.1f %% by rows, %.1f %% and %.1f %% by runs\n",

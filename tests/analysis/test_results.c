@@ -162,7 +162,8 @@ static void check_dropped(void) {
     int added = 0;
     json_object_set_new(row, "status", json_string("failed"));
     CHECK(results_add(r, row, &added, &d) == 0 && added == 1, "%s", d.text);
-    CHECK(results_has(r, "0000000000000050") == RESULT_FAILED && results_has(r, "0000000000000002") == RESULT_OK, "has");
+    CHECK(results_has(r, "0000000000000050") == RESULT_FAILED && results_has(r, "0000000000000002") == RESULT_OK,
+          "has");
     CHECK(results_drop_failed(r, "0000000000000002", &d) == 0 && count(r, NULL, 0, NULL) == 7, "an ok one stays");
     CHECK(results_drop_failed(r, "0000000000000050", &d) == 0 && count(r, failed, 1, NULL) == 0, "%s", d.text);
     add(r, 50, 1);

@@ -12,25 +12,24 @@ volatile int app_stop; /* main.c's */
 
 enum { TIMES = 2000, ALIKE = 8 /* points in a row that differ in few axes */ };
 
-/* All that a plan depends on, and all that it does not: rates and latencies change which all-reduce is chosen, capacities
- * how long a chunk is and whether a plan fits at all. */
-static const char text[] =
-    "schema: northwall-sweep\nversion: 1\n"
-    "base: {model: smollm-135m, cluster: cluster-configs/h100-sxm-8.yaml, prompt: 24}\n"
-    "axes:\n"
-    "  engine: [estimate, estimate, estimate, simulate]\n"
-    "  strategy: [\"1\", tp2, tp3, tp8, pp4, tp2xpp3, tp2xkvp2, dp2xtp4, \"stages:1*2,4/0\"]\n"
-    "  users: [1, 4, 9]\n"
-    "  generate: [1, 7]\n"
-    "  kv: [f16, int8]\n"
-    "  allreduce: [auto, ring, tree]\n"
-    "  wire: [f32, int8]\n"
-    "  straggler: [0=1, 1=0.5]\n"
-    "  capacity.HBM3: [0.0005, 0.002, 0.004, 1]\n"
-    "  memory-bandwidth: {from: 0.01, to: 100, n: 9, scale: log}\n"
-    "  compute: [0.01, 1]\n"
-    "  link-bandwidth: {from: 0.0001, to: 100, n: 13, scale: log}\n"
-    "  link-latency: [0 us, 20 us]\n";
+/* All that a plan depends on, and all that it does not: rates and latencies change which all-reduce is chosen,
+ * capacities how long a chunk is and whether a plan fits at all. */
+static const char text[] = "schema: northwall-sweep\nversion: 1\n"
+                           "base: {model: smollm-135m, cluster: cluster-configs/h100-sxm-8.yaml, prompt: 24}\n"
+                           "axes:\n"
+                           "  engine: [estimate, estimate, estimate, simulate]\n"
+                           "  strategy: [\"1\", tp2, tp3, tp8, pp4, tp2xpp3, tp2xkvp2, dp2xtp4, \"stages:1*2,4/0\"]\n"
+                           "  users: [1, 4, 9]\n"
+                           "  generate: [1, 7]\n"
+                           "  kv: [f16, int8]\n"
+                           "  allreduce: [auto, ring, tree]\n"
+                           "  wire: [f32, int8]\n"
+                           "  straggler: [0=1, 1=0.5]\n"
+                           "  capacity.HBM3: [0.0005, 0.002, 0.004, 1]\n"
+                           "  memory-bandwidth: {from: 0.01, to: 100, n: 9, scale: log}\n"
+                           "  compute: [0.01, 1]\n"
+                           "  link-bandwidth: {from: 0.0001, to: 100, n: 13, scale: log}\n"
+                           "  link-latency: [0 us, 20 us]\n";
 
 static int same(const struct sweep_outcome *a, const struct sweep_outcome *b) {
     return !strcmp(a->reason, b->reason) && a->plan_hash == b->plan_hash && a->n == b->n &&

@@ -35,13 +35,14 @@ struct fit_data {
     int n, n_x;
     double *x, *y; /* [n][n_x], [n] */
     int *line; /* of the file */
-    int *run, n_runs, most_run; /* [n] rows of one run have one number, from 0 on; rows of the longest; NULL: none is told */
+    int *run, n_runs,
+        most_run; /* [n] rows of one run have one number, from 0 on; rows of the longest; NULL: none is told */
     struct fit_column x_column[FIT_MOST_X], y_column;
 };
-/* Reads columns by their names in the header (with or without their unit) of a CSV file; `x` is a list. A file of results
- * (results.h) is read as its CSV would be, of results that are ok and that all conditions hold for. ERR_FORMAT: no such
- * column; a value that is no number, is not finite or below zero, or a y of zero: with line and column. The caller
- * frees. */
+/* Reads columns by their names in the header (with or without their unit) of a CSV file; `x` is a list. A file of
+ * results (results.h) is read as its CSV would be, of results that are ok and that all conditions hold for. ERR_FORMAT:
+ * no such column; a value that is no number, is not finite or below zero, or a y of zero: with line and column. The
+ * caller frees. */
 struct fit_source {
     const char *path, *x, *y;
     const char *runs; /* column whose equal texts are of one run; NULL: rows are independent */
@@ -141,12 +142,12 @@ struct fit_intervals {
 /* By Student's t and the covariance alone (delta method; NaN for what was searched for); returns how many. */
 int fit_t_intervals(struct fit_number *out, const struct fit *f, const double (*at)[FIT_MOST_X], int n_at);
 /* Also by the bootstrap of pairs and of residuals with a seed: breakpoints are searched for again in each draw, the
- * candidate stays. Where rows are of runs (A. C. Davison, D. V. Hinkley, Bootstrap methods, 1997, section 3.8) pairs are
- * whole runs, and there are no other intervals: t's and residuals' take rows for independent. ERR_MEMORY. */
+ * candidate stays. Where rows are of runs (A. C. Davison, D. V. Hinkley, Bootstrap methods, 1997, section 3.8) pairs
+ * are whole runs, and there are no other intervals: t's and residuals' take rows for independent. ERR_MEMORY. */
 int fit_intervals(struct fit_intervals *out, const struct fit *f, const struct fit_data *data,
                   const double (*at)[FIT_MOST_X], int n_at, uint64_t seed, struct diag *d);
-/* Data like those that were fitted: rows, or whole runs, drawn with replacement, or residuals drawn onto the curve. `out`
- * has space for fit_draw_rows(data) rows; `state` moves on. */
+/* Data like those that were fitted: rows, or whole runs, drawn with replacement, or residuals drawn onto the curve.
+ * `out` has space for fit_draw_rows(data) rows; `state` moves on. */
 int fit_draw_rows(const struct fit_data *data);
 void fit_draw(struct fit_data *out, const struct fit *f, const struct fit_data *data, int residuals, uint64_t key,
               uint64_t *state);

@@ -21,9 +21,9 @@
  *
  * One process at a time writes to a file (FILE.writer is locked while it does); readers are never held up, and see what
  * was committed. A process that is killed loses what it had not committed, and nothing else. The tables are in
- * results.c, with views `parameters` and `quantities` for other programs. A file of version 1 is read as it is, and made
- * one of version 2 when it is first written to, at once or not at all. All functions are local; ERR_IO where SQLite fails
- * (a full disk: in these words), ERR_FORMAT where a file is none of ours or of a later version. */
+ * results.c, with views `parameters` and `quantities` for other programs. A file of version 1 is read as it is, and
+ * made one of version 2 when it is first written to, at once or not at all. All functions are local; ERR_IO where
+ * SQLite fails (a full disk: in these words), ERR_FORMAT where a file is none of ours or of a later version. */
 #ifndef ANALYSIS_RESULTS_H
 #define ANALYSIS_RESULTS_H
 

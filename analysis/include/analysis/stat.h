@@ -21,8 +21,8 @@ int stat_depends(const double *v, int n);
 int stat_quantile(double *out, double *upper, double *v, int n, double q, struct diag *d);
 
 /* Repetitions until the median is known: at least STAT_LEAST, then batches, until its 95 % interval is within
- * `narrow` (0.05) of it on either side (stat_is_narrow), or `most` were taken. As looking again and again widens what 95 % means, the
- * interval that counts is of 99 %. */
+ * `narrow` (0.05) of it on either side (stat_is_narrow), or `most` were taken. As looking again and again widens what
+ * 95 % means, the interval that counts is of 99 %. */
 enum { STAT_LEAST = 10, STAT_BATCH = 5 };
 int stat_looks(int n); /* after n of them */
 int stat_is_narrow(const struct stats_median *s, double narrow);

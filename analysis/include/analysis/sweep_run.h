@@ -1,9 +1,9 @@
 /* sweep_run.h - does the points of a sweep that a file of results lacks.
  *
- * Estimates and simulations run in `jobs` processes, each of which does one point after the other; what runs under mpirun
- * is done one at a time, after them. A point that fails, crashes or takes too long is a result with its reason, and the others go
- * on. Results are committed at least twice a second, measured ones at once: whenever the program ends, also by kill -9,
- * the same call goes on where it was. All functions are local to a process without MPI ranks. */
+ * Estimates and simulations run in `jobs` processes, each of which does one point after the other; what runs under
+ * mpirun is done one at a time, after them. A point that fails, crashes or takes too long is a result with its reason,
+ * and the others go on. Results are committed at least twice a second, measured ones at once: whenever the program
+ * ends, also by kill -9, the same call goes on where it was. All functions are local to a process without MPI ranks. */
 #ifndef ANALYSIS_SWEEP_RUN_H
 #define ANALYSIS_SWEEP_RUN_H
 
@@ -17,9 +17,9 @@ struct sweep_counts {
     long done, failed; /* now; failed: of done */
 };
 
-/* app: an app without model and cluster. retry: failed points count as missing, and what they give now takes their place.
- * ERR_INTERRUPTED once app_stop is set, ERR_IO where results cannot be kept; counts is true in any case. Progress goes to
- * stderr unless quiet. */
+/* app: an app without model and cluster. retry: failed points count as missing, and what they give now takes their
+ * place. ERR_INTERRUPTED once app_stop is set, ERR_IO where results cannot be kept; counts is true in any case.
+ * Progress goes to stderr unless quiet. */
 int sweep_run(struct sweep_counts *counts, const struct sweep *s, struct results *r, const struct app *app, int jobs,
               int retry, struct diag *d);
 /* Prints the command line of each point that `r` lacks (NULL: of all). */

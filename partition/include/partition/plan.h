@@ -212,8 +212,8 @@ struct plan {
  * rows each, and 1/K of the positions. */
 int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
               const struct plan_opts *o, struct diag *d);
-/* Whether opts.net, whose numbers may have changed since, would let plan_make choose the same algorithms: 1 or 0. It reads
- * nothing else of the links, so the plan is then the same but for plan_coll_why. */
+/* Whether opts.net, whose numbers may have changed since, would let plan_make choose the same algorithms: 1 or 0. It
+ * reads nothing else of the links, so the plan is then the same but for plan_coll_why. */
 int plan_suits_net(const struct plan *p);
 void plan_free(struct plan *p); /* NULL accepted */
 
@@ -233,8 +233,8 @@ enum plan_sync plan_sync(const struct plan *p, int rank, int layer);
  * cache, numbered by tp index mod kvp; part i is the heads of rank i. Merged along the canonical tree of the ranks, so
  * that results depend on kvp alone. */
 void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_spec *out);
-/* What the rank does in it with n elements (price.h); STEP_SAMPLE: in the all-gather of n bytes of each rank of the stage.
- * The plan's own, made when first asked for: by one thread at a time. */
+/* What the rank does in it with n elements (price.h); STEP_SAMPLE: in the all-gather of n bytes of each rank of the
+ * stage. The plan's own, made when first asked for: by one thread at a time. */
 int plan_events(const struct plan *p, int rank, enum step_kind kind, size_t n, const struct coll_event **event,
                 int *count, struct diag *d);
 /* The worst label of the collectives of any stage: BIT_EXACT results equal those of one rank. */
