@@ -93,21 +93,9 @@ static void say_measured(struct collectives *c) {
 
 static int measure(struct collectives *c) {
     int quick = c->app->spec.quick;
-    const char *const words[] = {"coll",
-                                 "--algo",
-                                 quick ? "oneshot,twoshot,mpi" : "tree,oneshot,twoshot,ring,mpi",
-                                 "--transport",
-                                 "shm,link",
-                                 "--in-place",
-                                 "-b",
-                                 "64",
-                                 "-e",
-                                 "1M",
-                                 "-f",
-                                 quick ? "4" : "2",
-                                 "-n",
-                                 quick ? "60" : "200",
-                                 "--json"};
+    const char *const words[] = {
+        "coll", "--algo", "oneshot,twoshot,mpi", "--transport", "shm,link",           "--in-place", "-b", "64", "-e",
+        "1M",   "-f",     quick ? "4" : "2",     "-n",          quick ? "60" : "200", "--json"};
     json_t *o = NULL;
     char *note = NULL;
     int rc = measured_job(&o, &note, RANKS, sizeof words / sizeof *words, words,

@@ -14,13 +14,13 @@ for r in $reports; do
     ok "$r has a section" grep -q "<section id=\"$r\"" "$out/index.html"
     ok "$r has a finding in the summary" awk -v r="#$r\"" '/<section id="summary"/ { on = 1 } /<\/section>/ { on = 0 }
         on && index($0, r) && length($0) > 100 { found = 1 } END { exit !found }' "$out/index.html"
-    ok "$r has files" ls "$out/$r/"*.csv
+    ok "$r has files" sh -c 'ls "$1"/*.csv >"$2"' _ "$out/$r" "$tmp/files"
     for gp in "$out/$r"/*.gp; do
         [ -e "$gp" ] && command -v gnuplot >/dev/null || continue
         ok "$gp is drawn" grep -q "</svg>" "${gp%.gp}.svg"
     done
 done
-ok "nothing is left out" [ "$(grep -c 'Left out:' "$out/index.html")" = 0 ]
+ok "nothing is left out" [ "$(grep -c '<strong>Left out:' "$out/index.html")" = 0 ]
 ok "as many pictures as figures" [ "$(grep -c '<img alt="Plot: ' "$out/index.html")" = "$(ls "$out"/*/*.svg | wc -l)" ]
 ok "no link leaves the page and its folders" [ "$(grep -oE '(href|src)="[^"]{1,200}' "$out/index.html" | grep -cE '"(https?|file|/)')" = 0 ]
 ok "every link has a target" sh -c '
