@@ -76,6 +76,7 @@ static void work(const struct runner *run, int in, int out) {
         sweep_do(&o, cache, run->point);
         if (write_all(out, &o, HEAD + (size_t)o.n * sizeof *o.value)) break;
     }
+    sweep_cache_free(cache);
     _exit(0);
 }
 
