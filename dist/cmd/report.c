@@ -106,7 +106,8 @@ const struct cmd cmd_report = {
         "for energy a token, what binds there, and how sure the boundaries are.\n\n"
         "scaling puts one job on more and more cards, lets the work grow with them, takes users away, fits the forms\n"
         "of scaling, and finds the batch at which two machines take the same energy a token.\n\n"
-        "design asks what a card's budget is best spent on: arithmetic or bandwidth, larger or faster memory, room for\n"
+        "design asks what a card's budget is best spent on: arithmetic or bandwidth, larger or faster memory, room "
+        "for\n"
         "all weights or a link to them, wider numbers or more bandwidth.\n\n"
         "--out writes each table as CSV and draws the figures; --plot draws them in letters, on the terminal.",
     .max_args = 1,
