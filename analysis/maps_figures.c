@@ -66,6 +66,32 @@
     "'floors.csv' skip 1 using (" which " ? $2 : NaN):6 with points lc rgb 'black' pt " mark                           \
     " ps 1.6 lw 1.5 title '" title "'"
 
+#define FLOORS                                                                                                         \
+    CURVE("''", "1", "5")                                                                                              \
+    ", \\\n" CURVE(                                                                                                    \
+        "' +1us/step'",                                                                                                \
+        "2", "4") ", \\\n" POINT("strcol(1) eq 'northpole-16' && $3 == 1",                                             \
+                                 "2", "NorthPole as described, 1 user") ", \\\n" POINT("strcol(1) eq 'northpole-16' "  \
+                                                                                       "&& $3 > 1 && strcol(13) eq "   \
+                                                                                       "'simulated'",                  \
+                                                                                       "3",                            \
+                                                                                       "NorthPole as described, 28 "   \
+                                                                                       "users") ", \\\n" POINT("strco" \
+                                                                                                               "l(13)" \
+                                                                                                               " eq "  \
+                                                                                                               "'publ" \
+                                                                                                               "ished" \
+                                                                                                               "'",    \
+                                                                                                               "7",    \
+                                                                                                               "North" \
+                                                                                                               "Pole " \
+                                                                                                               "as "   \
+                                                                                                               "publi" \
+                                                                                                               "shed," \
+                                                                                                               " 28 "  \
+                                                                                                               "user"  \
+                                                                                                               "s") "\n"
+
 const struct report_figure maps_figures[] = {
     {"maps_latency", MAPS("latency", "time a token"),
      "The strategy that takes least time a token in each cell of memory bandwidth by link bandwidth, for one user and "
@@ -82,25 +108,10 @@ const struct report_figure maps_figures[] = {
      "1)."},
     {"maps_regimes8", REGIMES("8", "8 users"), "The same for eight users (simulated, n = 1)."},
     {"maps_floors",
-     FIGURE_STYLE
-     "set title 'Least latency by number of cards: granite-3b'\n"
-     "set logscale xy\nset xrange [0.8:80]\nset xtics (1, 2, 4, 8, 16, 32, 64)\nset xlabel 'cards'\n"
-     "set ylabel 'latency, ms a token and user'\nnames = 'l4 a100-sxm h100-sxm'\n"
-     "plot " CURVE("''", "1", "5") ", \\\n" CURVE("' +1us/step'", "2", "4") ", \\\n" POINT(
-         "strcol(1) eq 'northpole-16' && $3 == 1", "2",
-         "NorthPole as described, 1 user") ", \\\n" POINT("strcol(1) eq 'northpole-16' && $3 > 1 && strcol(13) eq "
-                                                          "'simulated'",
-                                                          "3",
-                                                          "NorthPole as described, 28 users") ", \\\n" POINT("strcol("
-                                                                                                             "13) eq "
-                                                                                                             "'publishe"
-                                                                                                             "d'",
-                                                                                                             "7",
-                                                                                                             "NorthPole"
-                                                                                                             " as "
-                                                                                                             "published"
-                                                                                                             ", 28 "
-                                                                                                             "users") "\n",
+     FIGURE_STYLE "set title 'Least latency by number of cards: granite-3b'\n"
+                  "set logscale xy\nset xrange [0.8:80]\nset xtics (1, 2, 4, 8, 16, 32, 64)\nset xlabel 'cards'\n"
+                  "set ylabel 'latency, ms a token and user'\nnames = 'l4 a100-sxm h100-sxm'\n"
+                  "plot " FLOORS,
      "Least latency of one user over all tensor x pipeline splits of so many cards, as described (full lines: bounds) "
      "and "
      "with 1 us more for each step (dashed) (simulated, n = 1), beside NorthPole's 16 cards as described and as "

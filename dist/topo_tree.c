@@ -247,11 +247,11 @@ json_t *topo_tree_warnings(hwloc_topology_t t, const struct topo_seat *seat, int
     struct load l = load_of(t, seat, size, node);
     int total = hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_CORE);
     if (l.cores && l.threads > l.cores)
-        warn(
-            out,
-            "%d rank%s with %d threads in all on %d core%s of %s: oversubscribed, waits are yields and times measure the "
-            "scheduler too",
-            l.ranks, l.ranks == 1 ? "" : "s", l.threads, l.cores, l.cores == 1 ? "" : "s", seat[node].host);
+        warn(out,
+             "%d rank%s with %d threads in all on %d core%s of %s: oversubscribed, waits are yields and times measure "
+             "the "
+             "scheduler too",
+             l.ranks, l.ranks == 1 ? "" : "s", l.threads, l.cores, l.cores == 1 ? "" : "s", seat[node].host);
     for (int r = 0; r < size; r++)
         if (seat[r].node == node) warn_rank(out, t, &seat[r], r, total);
     warn_shared(out, t, seat, size, node, &l);

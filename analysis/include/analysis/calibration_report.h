@@ -1,4 +1,5 @@
-/* calibration_report.h - numbers of a described cluster fitted to what a sweep has measured. All functions are local. */
+/* calibration_report.h - numbers of a described cluster fitted to what a sweep has measured. All functions are local.
+ */
 #ifndef ANALYSIS_CALIBRATION_REPORT_H
 #define ANALYSIS_CALIBRATION_REPORT_H
 

@@ -9,8 +9,8 @@
 enum { JOB_MOST_WORDS = 100 };
 
 /* Runs `mpirun -n ranks` with this program and words[n_words], of which one is --json, and reads what it prints; ranks
- * 0: without mpirun; out NULL: what it prints is no JSON, and not read. The job ends with this process. ERR_INTERNAL: it
- * failed, in its own words, or mpirun's; ERR_UNSUPPORTED: there is no mpirun; ERR_IO. json_decref frees *out. */
+ * 0: without mpirun; out NULL: what it prints is no JSON, and not read. The job ends with this process. ERR_INTERNAL:
+ * it failed, in its own words, or mpirun's; ERR_UNSUPPORTED: there is no mpirun; ERR_IO. json_decref frees *out. */
 int job_json(json_t **out, int ranks, int n_words, const char *const *words, struct diag *d);
 /* The same as typed into a shell. malloc'ed, or NULL. */
 char *job_command(int ranks, int n_words, const char *const *words);

@@ -24,8 +24,8 @@ struct parameter {
 extern const struct parameter parameters[]; /* ended by a row without name */
 const struct parameter *parameter_find(const char *name); /* NULL: there is none */
 
-/* The row that a name stands for; those of one level of the cards' memory, as "capacity.LEVEL", have no set. NULL: there
- * is none. */
+/* The row that a name stands for; those of one level of the cards' memory, as "capacity.LEVEL", have no set. NULL:
+ * there is none. */
 const struct parameter *parameter_of(const char *name);
 /* "memory-bandwidth, ..., capacity.LEVEL, ...", cut where it is longer than cap; returns buf. */
 char *parameter_names(char *buf, size_t cap);

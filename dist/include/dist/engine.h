@@ -98,9 +98,9 @@ void engine_settle(struct engine *e, const volatile int *stop);
  * engine. Collective over world. */
 int engine_emulate(struct engine *e, const struct cluster *c, struct link *bus, struct diag *d);
 
-/* From here on real time follows the virtual time of an engine that emulates: a rank that is ahead sleeps before its next
- * message, or token, and time that the work itself takes beyond the described counts as overhead. The ranks share a
- * machine. ERR_UNSUPPORTED where cards share links. Collective over world. */
+/* From here on real time follows the virtual time of an engine that emulates: a rank that is ahead sleeps before its
+ * next message, or token, and time that the work itself takes beyond the described counts as overhead. The ranks share
+ * a machine. ERR_UNSUPPORTED where cards share links. Collective over world. */
 int engine_pace(struct engine *e, struct diag *d);
 
 /* From here on what jobs execute is logged (replay.h). Of an engine that emulates; where a medium is fluid it is logged
