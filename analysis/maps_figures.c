@@ -60,37 +60,17 @@
 
 /* Of floors.csv, a device in column 1, cards in 2, users in 3, latency in 6, kind in 13. */
 #define CURVE(more, dash, mark)                                                                                        \
-    "for [i=1:3] 'floors.csv' skip 1 using (strcol(1) eq word(names, i)." more " ? $2 : NaN):6 with linespoints lc "   \
-    "rgb color(i) pt " mark "+2*i dt " dash " lw 1.5 title word(names, i)." more
+    ", for [i=1:3] 'floors.csv' skip 1 using (strcol(1) eq word(names, i)." more " ? $2 : NaN):6 with linespoints "    \
+    "lc rgb color(i) pt " mark "+2*i dt " dash " lw 1.5 title word(names, i)." more
 #define POINT(which, mark, title)                                                                                      \
-    "'floors.csv' skip 1 using (" which " ? $2 : NaN):6 with points lc rgb 'black' pt " mark                           \
+    ", 'floors.csv' skip 1 using (" which " ? $2 : NaN):6 with points lc rgb 'black' pt " mark                         \
     " ps 1.6 lw 1.5 title '" title "'"
-
 #define FLOORS                                                                                                         \
-    CURVE("''", "1", "5")                                                                                              \
-    ", \\\n" CURVE(                                                                                                    \
-        "' +1us/step'",                                                                                                \
-        "2", "4") ", \\\n" POINT("strcol(1) eq 'northpole-16' && $3 == 1",                                             \
-                                 "2", "NorthPole as described, 1 user") ", \\\n" POINT("strcol(1) eq 'northpole-16' "  \
-                                                                                       "&& $3 > 1 && strcol(13) eq "   \
-                                                                                       "'simulated'",                  \
-                                                                                       "3",                            \
-                                                                                       "NorthPole as described, 28 "   \
-                                                                                       "users") ", \\\n" POINT("strco" \
-                                                                                                               "l(13)" \
-                                                                                                               " eq "  \
-                                                                                                               "'publ" \
-                                                                                                               "ished" \
-                                                                                                               "'",    \
-                                                                                                               "7",    \
-                                                                                                               "North" \
-                                                                                                               "Pole " \
-                                                                                                               "as "   \
-                                                                                                               "publi" \
-                                                                                                               "shed," \
-                                                                                                               " 28 "  \
-                                                                                                               "user"  \
-                                                                                                               "s") "\n"
+    "plot NaN notitle" CURVE("''", "1", "5") CURVE("' +1us/step'", "2", "4")                                           \
+        POINT("strcol(1) eq 'northpole-16' && $3 == 1", "2", "NorthPole as described, 1 user")                         \
+            POINT("strcol(1) eq 'northpole-16' && $3 > 1 && strcol(13) eq 'simulated'", "3",                           \
+                  "NorthPole as described, 28 users")                                                                  \
+                POINT("strcol(13) eq 'published'", "7", "NorthPole as published, 28 users") "\n"
 
 const struct report_figure maps_figures[] = {
     {"maps_latency", MAPS("latency", "time a token"),
@@ -110,8 +90,7 @@ const struct report_figure maps_figures[] = {
     {"maps_floors",
      FIGURE_STYLE "set title 'Least latency by number of cards: granite-3b'\n"
                   "set logscale xy\nset xrange [0.8:80]\nset xtics (1, 2, 4, 8, 16, 32, 64)\nset xlabel 'cards'\n"
-                  "set ylabel 'latency, ms a token and user'\nnames = 'l4 a100-sxm h100-sxm'\n"
-                  "plot " FLOORS,
+                  "set ylabel 'latency, ms a token and user'\nnames = 'l4 a100-sxm h100-sxm'\n" FLOORS,
      "Least latency of one user over all tensor x pipeline splits of so many cards, as described (full lines: bounds) "
      "and "
      "with 1 us more for each step (dashed) (simulated, n = 1), beside NorthPole's 16 cards as described and as "
