@@ -328,8 +328,10 @@ static void say(struct maps *m, const struct maps_grid *g) {
     for (int w = 0; w < MAPS_WANTS; w++)
         report_say(
             m->page,
-            "Least %s, %d user%s, all 8 cards at work: of %d cells pp8 takes %d, tp2xpp4 %d, tp4xpp2 %d, tp8 %d (%d "
-            "within 1 %%); in %d fewer cards, 1, tp2 or tp4, are better still (simulated, n = 1%s).",
+            "Least %s a token of llama3-8b on 8 cards, %d user%s: of %d cells of memory x link bandwidth pp8 wins %d, "
+            "tp2xpp4 %d, tp4xpp2 %d, tp8 %d (%d within 1 %%); in %d, 1, 2 or 4 of the cards by themselves do better "
+            "still "
+            "(simulated, n = 1%s).",
             w == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", t[w].n, t[w].wins[MAPS_TP1],
             t[w].wins[MAPS_TP2], t[w].wins[MAPS_TP4], t[w].wins[MAPS_TP8], t[w].ties, t[w].fewer,
             w == MAPS_TIME ? "" : "; modelled");
