@@ -9,8 +9,9 @@ if(NW_WERROR)
     target_compile_options(nw_flags INTERFACE -Werror)
 endif()
 if(NW_SANITIZE)
+    # -O1 and line numbers alone: compiling takes half as long, and tests hardly longer
     target_compile_options(nw_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
-                           -fno-omit-frame-pointer -g)
+                           -fno-omit-frame-pointer -O1 -g1)
     target_link_options(nw_flags INTERFACE -fsanitize=address,undefined)
 endif()
 if(NW_FUZZ)

@@ -100,27 +100,89 @@ static void add_step(const struct estimate *e, const struct sched *s, int i, str
     }
 }
 
+/* ---- schedules ---- */
+
+struct coll_kept {
+    struct kept_sched {
+        struct coll_choice choice;
+        struct sched s;
+    } * item;
+    int n, cap, next; /* next: they are asked for in the same order again */
+};
+
+struct coll_kept *coll_kept_new(void) {
+    return calloc(1, sizeof(struct coll_kept));
+}
+
+void coll_kept_free(struct coll_kept *k) {
+    for (int i = 0; k && i < k->n; i++)
+        sched_fini(&k->item[i].s);
+    if (k) free(k->item);
+    free(k);
+}
+
+static const struct sched *find_kept(struct coll_kept *k, const struct coll_choice *c, int rank) {
+    for (int i = 0; k && i < k->n; i++) {
+        const struct kept_sched *t = &k->item[(k->next + i) % k->n];
+        if (t->s.rank != rank || t->choice.algo != c->algo || t->choice.inner != c->inner ||
+            t->choice.outer != c->outer)
+            continue;
+        k->next = (k->next + i + 1) % k->n;
+        return &t->s;
+    }
+    return NULL;
+}
+
+/* NULL: no room, and s stays the caller's. */
+static const struct sched *keep(struct coll_kept *k, const struct coll_choice *c, const struct sched *s) {
+    if (k->n == k->cap) {
+        int cap = k->cap ? 2 * k->cap : 16;
+        struct kept_sched *item = realloc(k->item, (size_t)cap * sizeof *item);
+        if (!item) return NULL;
+        k->item = item;
+        k->cap = cap;
+    }
+    k->item[k->n] = (struct kept_sched){*c, *s};
+    return &k->item[k->n++].s;
+}
+
+/* *own: to be ended by sched_fini, also after an error. */
+static int schedule_of(const struct coll_spec *spec, const struct coll_choice *choice, int rank, struct sched *own,
+                       const struct sched **out, struct diag *d) {
+    *own = (struct sched){0};
+    *out = find_kept(spec->kept, choice, rank);
+    if (*out) return 0;
+    int code = sched_build(own, choice, spec->kind, &spec->shape, rank, d);
+    if (code == 0 && spec->wire) code = sched_make_lossy(own, choice, d);
+    if (code == 0 && spec->kept) *out = keep(spec->kept, choice, own);
+    if (*out)
+        *own = (struct sched){0};
+    else
+        *out = own;
+    return code;
+}
+
 static int add_rank(const struct estimate *e, const struct coll_choice *choice, int rank, struct round **rounds,
                     int *n_rounds, struct diag *d) {
-    struct sched s;
-    int code = sched_build(&s, choice, e->spec->kind, &e->spec->shape, rank, d);
-    if (code == 0 && e->spec->wire) code = sched_make_lossy(&s, choice, d);
+    struct sched own;
+    const struct sched *s;
+    int code = schedule_of(e->spec, choice, rank, &own, &s, d);
     if (code == 0 && !*rounds) {
-        *n_rounds = s.n_rounds + 1; /* one round where nothing is sent */
+        *n_rounds = s->n_rounds + 1; /* one round where nothing is sent */
         *rounds = calloc((size_t)*n_rounds, sizeof **rounds);
         if (!*rounds) code = diag_set(d, ERR_MEMORY, "no memory for an estimate of %d rounds", *n_rounds);
     }
-    for (int i = 0; code == 0 && i < s.n_steps;) {
-        int round = s.steps[i].round;
+    for (int i = 0; code == 0 && i < s->n_steps;) {
+        int round = s->steps[i].round;
         struct round mine = {0}, *all = &(*rounds)[round < *n_rounds ? round : *n_rounds - 1];
-        for (; i < s.n_steps && s.steps[i].round == round; i++)
-            add_step(e, &s, i, &mine);
+        for (; i < s->n_steps && s->steps[i].round == round; i++)
+            add_step(e, s, i, &mine);
         *all =
             (struct round){most(all->busy, mine.busy),       most(all->send, mine.send), most(all->first, mine.first),
                            most(all->latency, mine.latency), most(all->recv, mine.recv), most(all->last, mine.last),
                            most(all->read, mine.read)};
     }
-    sched_fini(&s);
+    sched_fini(&own);
     return code;
 }
 

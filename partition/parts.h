@@ -40,6 +40,7 @@ struct plan_group {
     int joined; /* both sums of a layer meet in one all-reduce, counted as the FFN's; attn is zero */
     const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
     struct plan_call **calls; /* [size] plan_events' */
+    struct coll_kept *attn_kept, *ffn_kept; /* plan_suits_net's */
 };
 
 /* The events of one rank of a group in a collective. */

@@ -235,19 +235,27 @@ static struct plan_stage stage_like(const struct plan_group *g) {
     return (struct plan_stage){.size = g->size, .head_begin = g->head_begin, .ffn_begin = g->ffn_begin};
 }
 
-static int suits(const struct plan *p, const struct plan_group *g, enum step_kind kind, const struct plan_algo *now) {
+static int suits(const struct plan *p, const struct plan_group *g, enum step_kind kind, const struct plan_algo *now,
+                 struct coll_kept **kept) {
     const struct plan_stage like = stage_like(g);
     struct plan_algo again = {{0}, {0}, 0};
-    return !choose_algo(p, &like, kind, &again, NULL) && !strcmp(again.name, now->name);
+    struct coll_spec spec;
+    struct coll_choice choice;
+    group_coll(p, &like, &again, kind, &spec);
+    if (!*kept) *kept = coll_kept_new();
+    spec.kept = *kept;
+    if (coll_resolve(&spec, &choice, NULL, 0, NULL)) return 0;
+    coll_choice_name(&choice, again.name, sizeof again.name);
+    return !strcmp(again.name, now->name);
 }
 
 int plan_suits_net(const struct plan *p) {
     int same = 1;
     if (p->opts.allreduce && strcmp(p->opts.allreduce, "auto")) return 1;
     for (int i = 0; i < p->store->n_groups && same; i++) {
-        const struct plan_group *g = p->store->groups[i];
-        same =
-            suits(p, g, STEP_FFN_REDUCE, &g->ffn_algo) && (g->joined || suits(p, g, STEP_ATTN_REDUCE, &g->attn_algo));
+        struct plan_group *g = p->store->groups[i];
+        same = suits(p, g, STEP_FFN_REDUCE, &g->ffn_algo, &g->ffn_kept) &&
+               (g->joined || suits(p, g, STEP_ATTN_REDUCE, &g->attn_algo, &g->attn_kept));
     }
     return same;
 }

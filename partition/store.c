@@ -50,6 +50,10 @@ const struct plan_block *plan_intern(struct plan *p, const struct plan_block *b)
 void plan_free(struct plan *p) {
     if (!p) return;
     if (p->store) {
+        for (int i = 0; i < p->store->n_groups; i++) {
+            coll_kept_free(p->store->groups[i]->attn_kept);
+            coll_kept_free(p->store->groups[i]->ffn_kept);
+        }
         for (int i = 0; i < p->store->n_mem; i++)
             free(p->store->mem[i]);
         free(p->store->mem);

@@ -83,14 +83,12 @@ static void check_warnings(hwloc_topology_t t) {
 }
 
 int main(void) {
-    hwloc_topology_t t = machine(TWO_NODES), own = topo_tree_open();
+    hwloc_topology_t t = machine(TWO_NODES);
     CHECK(t, "no synthetic machine: %s", TWO_NODES);
     if (t) {
         check_tree(t);
         check_warnings(t);
         hwloc_topology_destroy(t);
     }
-    CHECK(own, "hwloc cannot tell what this machine has");
-    if (own) hwloc_topology_destroy(own);
     return check_report("topo_tree");
 }

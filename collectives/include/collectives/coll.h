@@ -90,7 +90,11 @@ struct coll_spec {
     const struct net *net; /* for auto and predictions; NULL: net_default. Rank 0's decides */
     int tag; /* of its messages: another for each coll of a link */
     int yield; /* -1: as link->oversubscribed says */
+    /* Schedules that coll_resolve has built and need not build again, for one shape, kind and wire form; NULL: none. */
+    struct coll_kept *kept;
 };
+struct coll_kept *coll_kept_new(void); /* NULL: no memory */
+void coll_kept_free(struct coll_kept *k); /* NULL accepted */
 
 struct coll;
 
