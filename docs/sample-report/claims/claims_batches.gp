@@ -5,7 +5,7 @@ set border 3
 set tics nomirror
 color(i) = word('#0072B2 #D55E00 #009E73 #CC79A7 #56B4E9 #E69F00 #000000 #999999 #882255 #44AA99 #332288', i)
 set title 'Memory in the time of a token, by users in a batch (estimated)'
-set xlabel 'users in a batch'
+set xlabel 'users in a batch' offset 0,0.5
 set ylabel 'share of the critical path, %'
 set logscale x 2
 set yrange [0:100]

@@ -9,8 +9,7 @@ set logscale x 2
 set title 'Narrower numbers or twice the bandwidth: llama3-8b on one H100 (estimated)'
 set ylabel 'times as fast as with 16-bit weights and cache'
 set yrange [0:4]
+names = "'8-bit weights' '4-bit weights' '8-bit cache'"
 plot \
-  'precision.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(3) eq '8-bit weights' ? $4:NaN):7 with linespoints lc rgb color(1) pt 1 dt 1 lw 1.5 title '8-bit weights', \
-  'precision.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(3) eq '4-bit weights' ? $4:NaN):7 with linespoints lc rgb color(2) pt 2 dt 2 lw 1.5 title '4-bit weights', \
-  'precision.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(3) eq '8-bit cache' ? $4:NaN):7 with linespoints lc rgb color(3) pt 3 dt 3 lw 1.5 title '8-bit cache', \
+  for [i=1:3] 'precision.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(3) eq word(names, i) ? $4:NaN):7 with linespoints lc rgb color(i) pt i dt i lw 1.5 title word(names, i), \
   'precision.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(3) eq '8-bit weights' ? $4:NaN):10 with linespoints lc rgb color(4) pt 4 dt 4 lw 1.5 title 'twice the bandwidth'

@@ -9,8 +9,6 @@ set logscale x 2
 set title 'Weights over a link in each pass: llama3-8b on one H100 (simulated)'
 set ylabel 'time of a token over that with resident weights'
 set logscale y
-plot \
-  2 with lines lc rgb 'black' dt 3 title 'twice', \
-  'stream.csv' skip 1 using (strcol(1) eq 'PCIe Gen4 x16' ? $3:NaN):6 with linespoints lc rgb color(1) pt 1 dt 1 lw 1.5 title 'PCIe Gen4 x16', \
-  'stream.csv' skip 1 using (strcol(1) eq 'PCIe Gen5 x16' ? $3:NaN):6 with linespoints lc rgb color(2) pt 2 dt 2 lw 1.5 title 'PCIe Gen5 x16', \
-  'stream.csv' skip 1 using (strcol(1) eq 'NVLink 4' ? $3:NaN):6 with linespoints lc rgb color(3) pt 3 dt 3 lw 1.5 title 'NVLink 4'
+links = "'PCIe Gen4 x16' 'PCIe Gen5 x16' 'NVLink 4'"
+plot 2 with lines lc rgb 'black' dt 3 title 'twice', \
+  for [i=1:3] 'stream.csv' skip 1 using (strcol(1) eq word(links, i) ? $3:NaN):6 with linespoints lc rgb color(i) pt i dt i lw 1.5 title word(links, i)

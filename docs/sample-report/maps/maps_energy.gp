@@ -16,7 +16,7 @@ set format x '%g'
 set format y '%g'
 set border 15
 mine(u, w) = $1 == u && strcol(2) eq w
-meets(u, w) = $1 == u && strcol(2) eq w
+number(k, none) = strlen(strcol(k)) ? real(strcol(k)) : none
 letter(f) = substr('PhHT', f+1, f+1)
 pale(f) = f == 0 ? 0xffffff : f == 1 ? 0xe9e3c9 : f == 2 ? 0xb9d3e6 : 0x9aa7b5
 set multiplot layout 1,2 title 'Least energy a token: llama3-8b on 8 cards (P pp8, h tp2xpp4, H tp4xpp2, T tp8)'
@@ -27,17 +27,18 @@ plot \
 'cells.csv' skip 1 using (mine(1,'energy') ? $6 : NaN):4:($6/h):($6*h):($4/h):($4*h):(pale($8)) \
   with boxxyerror lc rgb variable fs solid 1.0 border lc rgb '#bbbbbb', \
 'cells.csv' skip 1 using (mine(1,'energy') ? $6 : NaN):($4*1.15):(letter($8)) with labels font ',11', \
-for [i=1:3] 'boundaries.csv' skip 1 using (meets(1,'energy') && $6 == i && valid(9) && $9 > 0 ? $8 : NaN):3:9:(valid(10) && $10 > 0 ? $10 : 2100):($3/h):($3*h) \
+for [i=1:3] 'boundaries.csv' skip 1 using (mine(1,'energy') && $6 == i && strlen(strcol(9)) ? $8 : NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \
   with boxxyerror lc rgb 'black' fs transparent pattern 4 border lc rgb 'black', \
-for [i=1:3] 'boundaries.csv' skip 1 using (meets(1,'energy') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \
+for [i=1:3] 'boundaries.csv' skip 1 using (mine(1,'energy') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \
 'cells.csv' skip 1 using (mine(1,'energy') && $3 == 1 && $5 == 1 ? $6 : NaN):4 with points lc rgb 'black' pt 2 ps 1.6 lw 2
+unset ylabel
 set title '8 users'
 plot \
 'cells.csv' skip 1 using (mine(8,'energy') ? $6 : NaN):4:($6/h):($6*h):($4/h):($4*h):(pale($8)) \
   with boxxyerror lc rgb variable fs solid 1.0 border lc rgb '#bbbbbb', \
 'cells.csv' skip 1 using (mine(8,'energy') ? $6 : NaN):($4*1.15):(letter($8)) with labels font ',11', \
-for [i=1:3] 'boundaries.csv' skip 1 using (meets(8,'energy') && $6 == i && valid(9) && $9 > 0 ? $8 : NaN):3:9:(valid(10) && $10 > 0 ? $10 : 2100):($3/h):($3*h) \
+for [i=1:3] 'boundaries.csv' skip 1 using (mine(8,'energy') && $6 == i && strlen(strcol(9)) ? $8 : NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \
   with boxxyerror lc rgb 'black' fs transparent pattern 4 border lc rgb 'black', \
-for [i=1:3] 'boundaries.csv' skip 1 using (meets(8,'energy') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \
+for [i=1:3] 'boundaries.csv' skip 1 using (mine(8,'energy') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \
 'cells.csv' skip 1 using (mine(8,'energy') && $3 == 1 && $5 == 1 ? $6 : NaN):4 with points lc rgb 'black' pt 2 ps 1.6 lw 2
 unset multiplot

@@ -10,10 +10,7 @@ set xrange [1:64]
 set title 'Work in proportion to the cards: llama3-8b on H100 SXM (simulated)'
 set ylabel 'work a second and card, % of one card'
 set yrange [0:*]
+what = 'users users users layers context context'
+kinds = 'dp tp pp pp tp kvp'
 plot \
-  'weak.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(2) eq 'users' && strcol(3) eq 'dp' ? $4:NaN):11 with linespoints lc rgb color(1) pt 1 dt 1 lw 1.5 title 'users, replicas', \
-  'weak.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(2) eq 'users' && strcol(3) eq 'tp' ? $4:NaN):11 with linespoints lc rgb color(2) pt 2 dt 2 lw 1.5 title 'users, tp', \
-  'weak.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(2) eq 'users' && strcol(3) eq 'pp' ? $4:NaN):11 with linespoints lc rgb color(3) pt 3 dt 3 lw 1.5 title 'users, pp', \
-  'weak.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(2) eq 'layers' && strcol(3) eq 'pp' ? $4:NaN):11 with linespoints lc rgb color(4) pt 4 dt 4 lw 1.5 title 'layers, pp', \
-  'weak.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(2) eq 'context' && strcol(3) eq 'tp' ? $4:NaN):11 with linespoints lc rgb color(5) pt 5 dt 5 lw 1.5 title 'context, tp', \
-  'weak.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(2) eq 'context' && strcol(3) eq 'kvp' ? $4:NaN):11 with linespoints lc rgb color(6) pt 6 dt 6 lw 1.5 title 'context, kvp'
+  for [i=1:6] 'weak.csv' skip 1 using (strcol(1) eq 'H100 SXM' && strcol(2) eq word(what, i) && strcol(3) eq word(kinds, i) ? $4:NaN):11 with linespoints lc rgb color(i) pt i dt i lw 1.5 title word(what, i).', '.word(kinds, i)

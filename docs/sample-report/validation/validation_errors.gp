@@ -9,7 +9,7 @@ n = 0
 last = ''
 stats 'points.csv' skip 1 using (last eq strcol(1) ? n : (n = n + 1, name[n] = strcol(1), last = strcol(1), n)) nooutput
 set title 'Sizes of errors'
-set xlabel '|error|, %'
+set xlabel '|error|, %' offset 0,0.5
 set ylabel 'share of the points with no more, %'
 set logscale x
 set format x '10^{%T}'

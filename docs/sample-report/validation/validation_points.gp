@@ -9,7 +9,7 @@ n = 0
 last = ''
 stats 'points.csv' skip 1 using (last eq strcol(1) ? n : (n = n + 1, name[n] = strcol(1), last = strcol(1), n)) nooutput
 set title 'Times said beside times measured, emulated or published'
-set xlabel 'taken for true, ms'
+set xlabel 'taken for true, ms' offset 0,0.5
 set ylabel 'said, ms'
 set logscale xy
 set format '10^{%T}'
