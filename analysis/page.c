@@ -94,7 +94,8 @@ static void say_done(const struct section *s) {
     if (t->rc)
         fprintf(stderr, "%-12s %6.1f s  left out: %s\n", s->report->name, t->seconds, t->why);
     else
-        fprintf(stderr, "%-12s %6.1f s  %d tables, %d figures\n", s->report->name, t->seconds, t->tables, t->drawn);
+        fprintf(stderr, "%-12s %6.1f s  %d table%s, %d figure%s\n", s->report->name, t->seconds, t->tables,
+                t->tables == 1 ? "" : "s", t->drawn, t->drawn == 1 ? "" : "s");
 }
 
 /* Waits until one ends. */

@@ -25,6 +25,13 @@ static struct net_stamp stamp_max(const struct net_stamp *a, const struct net_st
     return b->ps > a->ps ? *b : *a;
 }
 
+enum net_share net_greatest(const struct net_stamp *s) {
+    enum net_share most = 0;
+    for (enum net_share i = 1; i < NET_SHARES; i++)
+        if (s->share[i] > s->share[most]) most = i;
+    return most;
+}
+
 void net_spend(struct net_clock *c, enum net_share share, uint64_t ps) {
     stamp_add(&c->now, share, ps);
 }

@@ -65,9 +65,7 @@ static int set_figures(struct search *s, struct found *f, uint64_t total_ps, con
 }
 
 static void set_binds(struct found *f, const struct net_stamp *total) {
-    f->binds = NET_MEMORY;
-    for (int i = 0; i < NET_SHARES; i++)
-        if (total->share[i] > total->share[f->binds]) f->binds = (enum net_share)i;
+    f->binds = net_greatest(total);
     f->binds_part = total->ps ? (double)total->share[f->binds] / (double)total->ps : 0;
 }
 

@@ -111,11 +111,11 @@ static int walk_last_pass(struct explanation *x, const struct trace *trace, stru
 }
 
 static void find_binding(struct explanation *x) {
-    for (int i = 1; i < NET_SHARES; i++)
-        if (x->s.critical.share[i] > x->s.critical.share[x->first]) x->first = i;
-    x->second = x->first == 0;
-    for (int i = 0; i < NET_SHARES; i++)
-        if (i != x->first && x->s.critical.share[i] > x->s.critical.share[x->second]) x->second = i;
+    struct net_stamp rest = x->s.critical;
+    x->first = net_greatest(&rest);
+    rest.share[x->first] = 0;
+    x->second = net_greatest(&rest);
+    if (x->second == x->first) x->second = x->first == 0;
 }
 
 /* ---- a published throughput ---- */

@@ -1,6 +1,6 @@
 /* Maps of strategies: planted clusters whose winner is known, boundaries that hold on both sides, elasticities that sum
  * as they must. */
-#include "../../analysis/maps.h"
+#include "../../analysis/reports/maps.h"
 
 #include <math.h>
 #include <string.h>

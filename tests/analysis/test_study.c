@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "analysis/design.h"
+#include "analysis/reports/design.h"
 #include "check.h"
 
 volatile int app_stop; /* main.c's */

@@ -69,6 +69,7 @@ enum net_share { NET_MEMORY, NET_COMPUTE, NET_BANDWIDTH, NET_LATENCY, NET_OVERHE
 struct net_stamp {
     uint64_t ps, share[NET_SHARES]; /* shares sum to ps */
 };
+enum net_share net_greatest(const struct net_stamp *s); /* the greatest share, the first of equal ones */
 /* A rank's clock: now, and when its port to each tier is free again. */
 struct net_clock {
     struct net_stamp now, port_free[NET_MAX_TIERS];

@@ -11,6 +11,7 @@
 #include "analysis/parameter.h"
 #include "analysis/report.h"
 #include "analysis/stat.h"
+#include "study.h"
 
 enum { MAPS_MOST_FAMILIES = 8, MAPS_MOST_PLANS = 160 };
 #define MAPS_NEAR 0.02
@@ -112,7 +113,6 @@ struct maps {
 };
 
 extern const char *const maps_want_name[MAPS_WANTS], *const maps_want_unit[MAPS_WANTS];
-extern const char *const maps_share_name[NET_SHARES]; /* "link bandwidth" */
 extern const char maps_share_letter[NET_SHARES];
 
 /* A cluster with memory and links at so many times what it describes. */

@@ -57,10 +57,10 @@ int study_most_users(int *out, study_make *make, const void *user, int most, con
 
 /* ---- what binds ---- */
 
+const char *const study_share_name[NET_SHARES] = {"memory", "compute", "link bandwidth", "link latency", "overhead"};
+
 enum net_share study_binds(const struct virtual_summary *s, double *part) {
-    enum net_share most = NET_MEMORY;
-    for (int i = 0; i < NET_SHARES; i++)
-        if (s->critical.share[i] > s->critical.share[most]) most = (enum net_share)i;
+    enum net_share most = net_greatest(&s->critical);
     *part = s->critical.ps ? (double)s->critical.share[most] / (double)s->critical.ps : 0;
     return most;
 }
@@ -68,6 +68,6 @@ enum net_share study_binds(const struct virtual_summary *s, double *part) {
 const char *study_binds_text(const struct virtual_summary *s, char text[64]) {
     double part;
     enum net_share most = study_binds(s, &part);
-    snprintf(text, 64, "%s %.0f %%", record_share_name[most], 100 * part);
+    snprintf(text, 64, "%s %.0f %%", study_share_name[most], 100 * part);
     return text;
 }

@@ -31,6 +31,7 @@ int study_most_users(int *out, study_make *make, const void *user, int most, con
 
 /* What the time to the last token is mostly made of, and its part of it. */
 enum net_share study_binds(const struct virtual_summary *s, double *part);
+extern const char *const study_share_name[NET_SHARES]; /* for people: "link bandwidth" */
 /* "memory 62 %", of that share. */
 const char *study_binds_text(const struct virtual_summary *s, char text[64]);
 

@@ -154,7 +154,7 @@ static void floor_columns(struct frame *t) {
     frame_column(t, "all-reduce", "", 0);
     frame_column(t, "latency", "ms/token", 4);
     for (int i = 0; i < NET_SHARES; i++)
-        frame_column(t, maps_share_name[i], "%", 3);
+        frame_column(t, study_share_name[i], "%", 3);
     frame_column(t, "energy", "mJ/token", 4);
     frame_column(t, "kind", "", 0);
 }

@@ -224,7 +224,7 @@ static void add_cell(struct frame *t, const struct maps *m, const struct maps_gr
     frame_number(t, p->micro);
     frame_number(t, v->want[MAPS_TIME]);
     frame_number(t, v->want[MAPS_ENERGY]);
-    frame_text(t, "%s", maps_share_name[maps_binds(v)]);
+    frame_text(t, "%s", study_share_name[maps_binds(v)]);
     frame_number(t, 100 * v->share[maps_binds(v)]);
     frame_text(t, "%s", families[second]);
     frame_number(t, over);
@@ -242,7 +242,7 @@ static void add_binds(struct frame *t, const struct maps *m, const struct maps_g
     frame_text(t, "%s", families[f]);
     frame_number(t, m->memory_GBps * g->memory[i / g->columns]);
     frame_number(t, m->link_GBps * g->link[i % g->columns]);
-    frame_text(t, "%s", maps_share_name[maps_binds(v)]);
+    frame_text(t, "%s", study_share_name[maps_binds(v)]);
     frame_number(t, maps_binds(v));
     for (int k = 0; k < NET_SHARES; k++)
         frame_number(t, 100 * v->share[k]);
@@ -267,7 +267,7 @@ static void list_cells(struct maps *m) {
     frame_column(b, "binds", "", 0);
     frame_column(b, "number", "", 1);
     for (int k = 0; k < NET_SHARES; k++)
-        frame_column(b, maps_share_name[k], "%", 3);
+        frame_column(b, study_share_name[k], "%", 3);
     frame_column(b, "latency", "ms/token", 4);
     for (int j = 0; j < MAPS_JOBS; j++)
         for (int i = 0; i < m->grid[j].rows * m->grid[j].columns; i++) {
@@ -318,7 +318,7 @@ static void say_described(struct maps *m, const struct maps_grid *g) {
             "As described, %d user%s: %s (%s) takes %.3g ms a token, %s %.2f times that; %.0f %% of it is %s. It takes "
             "%.0f mJ, %s %.0f (simulated, n = 1; energy modelled).",
             g->users, g->users > 1 ? "s" : "", families[p->family], p->algo, v->want[MAPS_TIME], families[second], over,
-            100 * v->share[maps_binds(v)], maps_share_name[maps_binds(v)], v->want[MAPS_ENERGY],
+            100 * v->share[maps_binds(v)], study_share_name[maps_binds(v)], v->want[MAPS_ENERGY],
             fewer == MAPS_ONE ? "one card" : families[fewer], l->pick[MAPS_ENERGY][fewer].is.want[MAPS_ENERGY]);
     }
 }

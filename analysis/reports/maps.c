@@ -6,7 +6,6 @@
 
 const char *const maps_want_name[MAPS_WANTS] = {"latency", "energy"};
 const char *const maps_want_unit[MAPS_WANTS] = {"ms/token", "mJ/token"};
-const char *const maps_share_name[NET_SHARES] = {"memory", "compute", "link bandwidth", "link latency", "overhead"};
 const char maps_share_letter[NET_SHARES] = {'m', 'c', 'b', 'l', 'o'};
 
 struct cluster maps_cluster(const struct maps *m, double memory, double link) {
