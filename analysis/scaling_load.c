@@ -121,7 +121,7 @@ static int fit_terms(struct scaling *s) {
     struct scaling_series series = {.name = "H100 SXM, llama3-8b, energy of a step", .models = "energy"};
     const struct scaling_machine *m = &s->machine[SCALING_H100];
     struct fit best;
-    double described[] = {m->c.card.idle_W, NAN, NAN};
+    struct scaling_described described[] = {{"p0", m->c.card.idle_W}, {"e_step", NAN}, {"e_seq", NAN}, {0}};
     int found, rc = fit_data_init(&series.data, N, 2, s->st.d);
     if (rc) return rc;
     for (int i = 0; i < N && !rc; i++) {
@@ -132,8 +132,8 @@ static int fit_terms(struct scaling *s) {
         series.data.x[2 * i] = 1e-12 * (double)f.s.total_ps / c.generate;
         series.data.x[2 * i + 1] = users[i];
         series.data.y[i] = f.J * users[i];
-        described[1] = f.s.energy.weights_J / c.generate;
-        described[2] = (f.s.energy.cache_J + f.s.energy.ops_J) / (double)f.s.tokens;
+        described[1].value = f.s.energy.weights_J / c.generate;
+        described[2].value = (f.s.energy.cache_J + f.s.energy.ops_J) / (double)f.s.tokens;
     }
     series.described = described;
     snprintf(series.data.y_column.unit, sizeof series.data.y_column.unit, "J");

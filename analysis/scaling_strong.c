@@ -212,7 +212,8 @@ static void say_peak(const struct scaling *s, const char *name, const struct fit
 static int fit_curve(struct scaling *s, const struct curve *c, const char *words, int rate, int most,
                      const struct point *f) {
     char name[128];
-    struct scaling_series series = {.name = name, .models = words};
+    const struct scaling_described peak[] = {{"peak", f->cards}, {0}};
+    struct scaling_series series = {.name = name, .models = words, .described = peak};
     struct fit best;
     int found, rc = fit_data_init(&series.data, c->n, 1, s->st.d);
     if (rc) return rc;
@@ -225,7 +226,6 @@ static int fit_curve(struct scaling *s, const struct curve *c, const char *words
     snprintf(series.data.y_column.unit, sizeof series.data.y_column.unit, rate ? "tok/s" : "ms");
     snprintf(series.data.x_column[0].unit, sizeof series.data.x_column[0].unit, "cards");
     snprintf(name, sizeof name, "%s, %s, tp%s", c->m->text, c->model, most < MOST_CARDS ? " in a server" : "");
-    series.described = (const double[]){NAN, NAN, NAN, rate ? f->cards : NAN};
     rc = scaling_fit(s, &series, &best, &found);
     if (!rc && found && rate && most == MOST_CARDS) say_peak(s, name, &best, f);
     fit_data_free(&series.data);
