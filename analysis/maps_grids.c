@@ -139,7 +139,7 @@ static void add_map(struct maps *m, const struct maps_grid *g, enum maps_want w)
     struct frame *t = report_table(m->page, name, title,
                                    "Simulated, n = 1. P pp8, h tp2xpp4, H tp4xpp2, T tp8; then the all-reduce (1 "
                                    "oneshot, 2 twoshot, t tree: the table\n"
-                                   "of plans has all) or a pipeline's micro-batches; after the dot what binds: m "
+                                   "of cells has all) or a pipeline's micro-batches; after the dot what binds: m "
                                    "memory, c compute, b link bandwidth,\n"
                                    "l link latency, o overhead. =: another strategy is within 1 %.");
     axes_columns(m, g, t);
@@ -315,9 +315,10 @@ static void say_described(struct maps *m, const struct maps_grid *g) {
         double over = lead(l, MAPS_TIME, &second);
         report_say(
             m->page,
-            "As described, %d user%s: %s (%s) takes %.3g ms a token, %s %.2f times that; %.0f %% of it is %s. It takes "
+            "As described, %d user%s: %s%s%s takes %.3g ms a token, %s %.2f times that; %.0f %% of it is %s. It takes "
             "%.0f mJ, %s %.0f (simulated, n = 1; energy modelled).",
-            g->users, g->users > 1 ? "s" : "", families[p->family], p->algo, v->want[MAPS_TIME], families[second], over,
+            g->users, g->users > 1 ? "s" : "", families[p->family], p->algo[0] ? " with " : "", p->algo,
+            v->want[MAPS_TIME], families[second], over,
             100 * v->share[maps_binds(v)], maps_share_name[maps_binds(v)], v->want[MAPS_ENERGY],
             fewer == MAPS_ONE ? "one card" : families[fewer], l->pick[MAPS_ENERGY][fewer].is.want[MAPS_ENERGY]);
     }

@@ -57,13 +57,13 @@ static int add_root(struct maps *m, struct frame *t, const struct cluster *c, st
 
 static void say_reach(struct maps *m, int i, int users, const char *tensor, const char *against, double over,
                       double link, double latency) {
-    char more[48] = "none";
-    if (!isnan(latency)) snprintf(more, sizeof more, "%.3g us more", latency);
-    report_say(
-        m->page,
-        "%s, %s, %d user%s: %s takes %.3g of the time of %s; they meet with links of %.3g times the bandwidth, or "
-        "latency: %s (simulated; roots estimated).",
-        reaches[i].cluster, reaches[i].model, users, users > 1 ? "s" : "", tensor, over, against, link, more);
+    char times[48] = "no bandwidth of links", more[48] = "no latency";
+    if (!isnan(link)) snprintf(times, sizeof times, "links of %.3g times the bandwidth", link);
+    if (!isnan(latency)) snprintf(more, sizeof more, "%.3g us more of latency", latency);
+    report_say(m->page,
+               "%s, %s, %d user%s: %s takes %.3g times the time of %s; they take equally long with %s, or with %s "
+               "(simulated, n = 1; roots estimated).",
+               reaches[i].cluster, reaches[i].model, users, users > 1 ? "s" : "", tensor, over, against, times, more);
 }
 
 /* Against one other family. */
@@ -210,11 +210,11 @@ static int gpu_curve(struct maps *m, struct frame *t, const char *name, int step
     struct cluster c;
     struct maps_value v, least = {{INFINITY, 0}, {0}};
     double first = NAN;
-    int rc = case_cluster(&c, name, m->d), at = 0;
+    int rc = case_cluster(&c, name, m->d), at = 0, factor = m->app->spec.quick ? 8 : 2;
     if (rc) return rc;
     parameter_find("step-overhead")->set(&c, 1e-6 * step);
     if (step) snprintf(c.name, sizeof c.name, "%s +%dus/step", name, step);
-    for (int cards = 1; cards <= MOST_CARDS && !rc; cards *= m->app->spec.quick ? 8 : 2) {
+    for (int cards = 1; cards <= MOST_CARDS && !rc; cards *= factor) {
         rc = gpu_point(m, t, &c, cards, &v);
         if (rc) break;
         if (cards == 1) first = v.want[MAPS_TIME];
@@ -223,11 +223,10 @@ static int gpu_curve(struct maps *m, struct frame *t, const char *name, int step
     if (!rc)
         report_say(
             m->page,
-            "%s: of 1 to %d cards %d have the least latency for one user of granite-3b, %.3g ms, %.1f times less "
-            "than one card: %.0f %% memory, %.0f %% links' latency, %.0f %% links' bandwidth, %.0f %% overhead "
-            "(simulated, "
-            "n = 1).",
-            c.name, MOST_CARDS, at, least.want[MAPS_TIME], first / least.want[MAPS_TIME], 100 * least.share[NET_MEMORY],
+            "%s: of 1 to %d cards, by factors of %d, %d have the least latency for one user of granite-3b, %.3g ms, "
+            "%.1f times less than one card: %.0f %% memory, %.0f %% links' latency, %.0f %% links' bandwidth, %.0f %% "
+            "overhead (simulated, n = 1).",
+            c.name, MOST_CARDS, factor, at, least.want[MAPS_TIME], first / least.want[MAPS_TIME], 100 * least.share[NET_MEMORY],
             100 * least.share[NET_LATENCY], 100 * least.share[NET_BANDWIDTH], 100 * least.share[NET_OVERHEAD]);
     return rc;
 }
