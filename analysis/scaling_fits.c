@@ -114,8 +114,11 @@ static void put_none(struct frame *t, const struct scaling_series *series, const
     frame_text(t, "%s", series->name);
     frame_number(t, series->data.n);
     frame_text(t, "none of %s", series->models);
-    for (int i = 0; i < 7; i++)
-        frame_text(t, "-");
+    frame_text(t, "-");
+    frame_number(t, NAN);
+    frame_text(t, "-");
+    for (int i = 0; i < 4; i++)
+        frame_number(t, NAN);
     frame_text(t, "%s", why);
     frame_end_row(t);
 }

@@ -235,10 +235,11 @@ static int fit_curve(struct scaling *s, const struct curve *c, const char *words
 
 static int fit_curves(struct scaling *s, const struct curve *c) {
     const struct point *f = fastest(c);
+    int inside = c->m->server >= 8 && c->at[c->n - 1].cards > c->m->server; /* one server has points enough, not all */
     int rc = fit_curve(s, c, "amdahl,pmnf", 0, MOST_CARDS, f);
     if (!rc) rc = fit_curve(s, c, "usl", 1, MOST_CARDS, f);
-    if (!rc && c->m->server >= 8) rc = fit_curve(s, c, "amdahl,pmnf", 0, c->m->server, f);
-    if (!rc && c->m->server >= 8) rc = fit_curve(s, c, "usl", 1, c->m->server, f);
+    if (!rc && inside) rc = fit_curve(s, c, "amdahl,pmnf", 0, c->m->server, f);
+    if (!rc && inside) rc = fit_curve(s, c, "usl", 1, c->m->server, f);
     return rc;
 }
 
