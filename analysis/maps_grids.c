@@ -196,12 +196,12 @@ static void cell_columns(struct frame *t) {
     frame_column(t, "binds", "", 0);
     frame_column(t, "share", "%", 3);
     frame_column(t, "second", "", 0);
-    frame_column(t, "over the best", "x", 4);
+    frame_column(t, "second / best", "x", 4);
     frame_column(t, "fewer cards", "", 0);
-    frame_column(t, "over the best", "x", 4);
+    frame_column(t, "fewer / best", "x", 4);
     frame_column(t, "other sums", "", 0);
-    frame_column(t, "over the best", "x", 4);
-    frame_column(t, "auto", "x", 4);
+    frame_column(t, "other / best", "x", 4);
+    frame_column(t, "auto / best", "x", 4);
 }
 
 static void add_cell(struct frame *t, const struct maps *m, const struct maps_grid *g, int i, enum maps_want w) {

@@ -132,9 +132,9 @@ static int list_reaches(struct maps *m) {
     frame_column(t, "over", "x", 3);
     frame_column(t, "as described", "", 0);
     frame_column(t, "links", "x", 3);
-    frame_column(t, "simulated", "x", 5);
+    frame_column(t, "over with these", "x", 5);
     frame_column(t, "latency", "+ us", 3);
-    frame_column(t, "simulated", "x", 5);
+    frame_column(t, "over with it", "x", 5);
     for (int i = 0; i < N_REACHES && !rc; i++)
         for (int users = 1; users <= 8 && !rc; users += 7)
             for (int n = 2; n <= 8 && !rc; n *= 2)

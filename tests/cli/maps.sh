@@ -9,6 +9,7 @@ table() { # AWK-PROGRAM FILE
 ok "northwall report maps" sh -c '"$1" report maps --quick --out "$2" >"$3"' _ "$northwall" "$out" "$tmp/text"
 "$northwall" report maps --quick >"$tmp/again"
 ok "the same once more" sh -c 'grep -v "tables (CSV)" "$1" | sed "\$d" | cmp - "$2"' _ "$tmp/text" "$tmp/again"
+ok "no column twice" single "$out"
 ok "it finds something" [ "$(grep -c '^\* ' "$tmp/text")" -ge 10 ]
 # rows from the fastest memory down, links from the slowest up
 ok "slow memory and fast links: tp8" table 'END { exit $NF !~ /^T/ }' map_latency_1

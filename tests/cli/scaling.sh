@@ -10,6 +10,7 @@ for report in scaling design; do
     ok "northwall report $report" sh -c '"$1" report "$2" --quick --out "$3" >"$4"' _ "$northwall" $report "$out" "$tmp/$report.txt"
     ok "$report: findings come first, each with its kind" awk '
         /^\* / { n++; if (!/simulated|estimated|fitted to|misfit/) { print > "/dev/stderr"; bad = 1 } } END { exit bad || n < 8 }' "$tmp/$report.txt"
+    ok "$report: no column twice" single "$out"
     ok "$report: figures have commands" [ "$(ls "$out"/*.gp | wc -l)" = 5 ]
     if command -v gnuplot >/dev/null; then
         ok "$report: figures are drawn" [ "$(grep -l "</svg>" "$out"/*.svg | wc -l)" = 5 ]
