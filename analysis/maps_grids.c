@@ -318,9 +318,9 @@ static void say_described(struct maps *m, const struct maps_grid *g) {
             "As described, %d user%s: %s%s%s takes %.3g ms a token, %s %.2f times that; %.0f %% of it is %s. It takes "
             "%.0f mJ, %s %.0f (simulated, n = 1; energy modelled).",
             g->users, g->users > 1 ? "s" : "", families[p->family], p->algo[0] ? " with " : "", p->algo,
-            v->want[MAPS_TIME], families[second], over,
-            100 * v->share[maps_binds(v)], maps_share_name[maps_binds(v)], v->want[MAPS_ENERGY],
-            fewer == MAPS_ONE ? "one card" : families[fewer], l->pick[MAPS_ENERGY][fewer].is.want[MAPS_ENERGY]);
+            v->want[MAPS_TIME], families[second], over, 100 * v->share[maps_binds(v)], maps_share_name[maps_binds(v)],
+            v->want[MAPS_ENERGY], fewer == MAPS_ONE ? "one card" : families[fewer],
+            l->pick[MAPS_ENERGY][fewer].is.want[MAPS_ENERGY]);
     }
 }
 

@@ -226,8 +226,9 @@ static int gpu_curve(struct maps *m, struct frame *t, const char *name, int step
             "%s: of 1 to %d cards, by factors of %d, %d have the least latency for one user of granite-3b, %.3g ms, "
             "%.1f times less than one card: %.0f %% memory, %.0f %% links' latency, %.0f %% links' bandwidth, %.0f %% "
             "overhead (simulated, n = 1).",
-            c.name, MOST_CARDS, factor, at, least.want[MAPS_TIME], first / least.want[MAPS_TIME], 100 * least.share[NET_MEMORY],
-            100 * least.share[NET_LATENCY], 100 * least.share[NET_BANDWIDTH], 100 * least.share[NET_OVERHEAD]);
+            c.name, MOST_CARDS, factor, at, least.want[MAPS_TIME], first / least.want[MAPS_TIME],
+            100 * least.share[NET_MEMORY], 100 * least.share[NET_LATENCY], 100 * least.share[NET_BANDWIDTH],
+            100 * least.share[NET_OVERHEAD]);
     return rc;
 }
 

@@ -58,8 +58,7 @@ static int fit_parts(struct parts *p, const char *name, double latency_ms) {
                    "described (fitted to %d simulated points; largest misfit %.1f %%).",
                    name, best.coef[1], p->MB_read, sends ? "it sends" : "a message takes",
                    sends ? best.coef[2] : 1e3 * best.coef[3], sends ? "MB" : "us",
-                   sends ? p->MB_sent : 1e3 * latency_ms, p->data.n,
-                   100 * scaling_largest_residual(&best, &p->data));
+                   sends ? p->MB_sent : 1e3 * latency_ms, p->data.n, 100 * scaling_largest_residual(&best, &p->data));
     return rc;
 }
 

@@ -184,12 +184,13 @@ static void say_sublinear(const struct scaling *s, const struct curve (*all)[KIN
         n++;
     }
     if (n)
-        report_say(s->st.page,
-                   "Card scaling is sublinear on %d of %d pairs of machine and model that more cards make faster: up to "
-                   "the number of cards that is fastest, one user's time falls with the cards to the power of -%.2f to "
-                   "-%.2f, where -1 would be linear; there reading memory is the largest share of the time on %d of "
-                   "them (simulated, n = 1).",
-                   below, n, least, most, memory);
+        report_say(
+            s->st.page,
+            "Card scaling is sublinear on %d of %d pairs of machine and model that more cards make faster: up to "
+            "the number of cards that is fastest, one user's time falls with the cards to the power of -%.2f to "
+            "-%.2f, where -1 would be linear; there reading memory is the largest share of the time on %d of "
+            "them (simulated, n = 1).",
+            below, n, least, most, memory);
 }
 
 /* ---- fits ---- */
