@@ -83,10 +83,23 @@ static int look_all(struct maps *m, struct maps_grid *g, enum maps_how how) {
     return rc;
 }
 
+/* Every cell compares all strategies. */
+static int check_room(const struct maps *m, const struct maps_set *s) {
+    for (int f = 0, i; f < MAPS_FAMILIES; f++) {
+        for (i = 0; i < s->n && (s->plan[i].family != f || s->plan[i].label != COLL_BIT_EXACT); i++) {
+        }
+        if (i == s->n)
+            return diag_set(m->d, ERR_PLAN, "maps: %s has no plan that fits the cards of %s and can be estimated",
+                            families[f], m->described.name);
+    }
+    return 0;
+}
+
 /* All plans are estimated in steps of eight; those that are somewhere the best go on. */
 static int look(struct maps *m, struct maps_grid *g) {
     struct study_case on = job(m, g->users);
     int rc = maps_open(&g->set, &on, families, MAPS_FAMILIES, 0, m->app, m->d);
+    if (!rc) rc = check_room(m, &g->set);
     set_axes(g, 3);
     if (!rc) rc = look_all(m, g, MAPS_ESTIMATES);
     leave_out(g);
