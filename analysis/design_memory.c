@@ -119,7 +119,7 @@ int design_memory(struct study *st) {
             if (!rc && one[i] > one[fastest]) fastest = i;
             if (!rc && most[i] > most[widest]) widest = i;
         }
-        if (!rc)
+        if (!rc && one[1] > 0)
             report_say(
                 st->page,
                 "%s on one H100 whose memory is traded: one user is fastest with memory '%s' (%.3g times as "

@@ -192,7 +192,7 @@ static int put_gpus(const struct study *st, struct tables *t, const char *varian
             t->most = fmax(t->most, side->J[most] / np->J[most]);
         }
         if (!rc && g->cards == 1) put_side(t->curves, variant, side, most);
-        if (!rc) rc = put_matching(st, t->matching, variant, np, side);
+        if (!rc && most >= 1 && np->most >= NORTHPOLE_USERS) rc = put_matching(st, t->matching, variant, np, side);
     }
     free(side);
     return rc;
