@@ -57,11 +57,11 @@ static int add_root(struct maps *m, struct frame *t, const struct cluster *c, st
 
 static void say_reach(struct maps *m, int i, int users, const char *tensor, const char *against, double over,
                       double link, double latency) {
-    char times[48] = "no bandwidth of links", more[48] = "no latency";
+    char times[48] = "no bandwidth of links", more[48] = "with more latency nowhere";
     if (!isnan(link)) snprintf(times, sizeof times, "links of %.3g times the bandwidth", link);
-    if (!isnan(latency)) snprintf(more, sizeof more, "%.3g us more of latency", latency);
+    if (!isnan(latency)) snprintf(more, sizeof more, "or with %.3g us more of latency", latency);
     report_say(m->page,
-               "%s, %s, %d user%s: %s takes %.3g times the time of %s; they take equally long with %s, or with %s "
+               "%s, %s, %d user%s: %s takes %.3g times the time of %s; they take equally long with %s, %s "
                "(simulated, n = 1; roots estimated).",
                reaches[i].cluster, reaches[i].model, users, users > 1 ? "s" : "", tensor, over, against, times, more);
 }
