@@ -3,7 +3,7 @@
 #include <math.h>
 
 int integer_last(int64_t *out, int64_t low, int64_t high, integer_test *test, void *user, struct diag *d) {
-    int holds = 0, rc = test(user, high, &holds, d);
+    int holds = 0, rc = high < low ? 0 : test(user, high, &holds, d);
     *out = holds ? high : low - 1;
     while (!rc && high - *out > 1) {
         int64_t middle = *out + (high - *out) / 2;

@@ -6,8 +6,7 @@
 
 /* A job on one card, or so many: weights as stored, activations of 16 bits. */
 struct study_case design_case(const struct cluster *c, const char *model, const char *quant, int users, int prompt);
-/* Opens a machine of cluster-configs/ with a level of memory behind its last one, of so many bytes (0: not limited) and
- * bytes a second. */
+/* Adds a level of memory behind the card's last one, of so many bytes (0: not limited) and bytes a second. */
 void design_behind(struct cluster *c, const char *name, uint64_t bytes, double Bps);
 /* Bytes a second of a level, or of the link of two neighbours. */
 double design_rate(struct pico_rate G);

@@ -119,12 +119,14 @@ int design_memory(struct study *st) {
             if (!rc && one[i] > one[fastest]) fastest = i;
             if (!rc && most[i] > most[widest]) widest = i;
         }
-        if (!rc)
-            report_say(st->page,
-                       "%s on one H100 whose memory is traded: one user is fastest with memory '%s' (%.3g times as "
-                       "described), the throughput with all users that fit is highest with '%s' (%.3g times) "
-                       "(simulated, n = 1; constant capacity x bandwidth is assumed).",
-                       models[k], all[fastest].text, one[fastest] / one[1], all[widest].text, most[widest] / most[1]);
+        if (!rc && one[1] > 0)
+            report_say(
+                st->page,
+                "%s on one H100 whose memory is traded: one user is fastest with memory '%s' (%.3g times as "
+                "described), the throughput with all users that fit, %d at most, is highest with '%s' (%.3g times) "
+                "(simulated, n = 1; constant capacity x bandwidth is assumed).",
+                models[k], all[fastest].text, one[fastest] / one[1], MOST_USERS, all[widest].text,
+                most[widest] / most[1]);
     }
     return rc;
 }

@@ -33,7 +33,7 @@ static int run(const struct job *j, int users, double part, struct study_figures
     return study_figures(out, &on, j->st, 1);
 }
 
-/* Of parts from -50 % (less bandwidth for more arithmetic) to 90 %, by 10 and 5 %, the one that is done first. */
+/* Of parts from -50 % (less bandwidth for more arithmetic) to 95 %, by 10 and 5 %, the one that is done first. */
 static int best_part(const struct job *j, int users, double *part, struct study_figures *best) {
     int rc = 0;
     *best = (struct study_figures){0};
@@ -164,7 +164,7 @@ int design_trade(struct study *st) {
         "Estimated in closed form, n = 1 (one card: equal to what is simulated to 0.001 %). Prompts as given, 128 "
         "tokens "
         "generated; time of\nthe whole job over that of the card as described. Parts from -50 % (bandwidth given up "
-        "for arithmetic) to 90 % were tried.");
+        "for arithmetic) to 95 % were tried.");
     int rc = 0;
     trade_columns(t);
     for (int i = 0; i < (st->quick ? 1 : 2) && !rc; i++) {

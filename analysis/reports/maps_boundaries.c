@@ -140,13 +140,15 @@ static void refine(struct find *f, double low, double high, double tolerance, do
     gsl_root_fsolver_free(solver);
 }
 
-/* From a factor outwards on the side to which the ratio falls towards 1, by steps that double. */
+/* From a factor outwards on the side to which the ratio falls towards 1, by steps that double. *x: infinite, on that
+ * side, where there is none. */
 static void search(struct find *f, double from, int rises, double tolerance, double *x) {
+    const double least = log(LEAST_LINK), most = log(MOST_LINK);
     double at = log(from), is = distance(at, f), step = 0.2;
     int up = (is > 0) != rises;
     *x = NAN;
-    while (!f->rc && at > log(LEAST_LINK) && at < log(MOST_LINK)) {
-        double to = up ? at + step : at - step, there = distance(to, f);
+    while (!f->rc && at > least && at < most) {
+        double to = up ? fmin(at + step, most) : fmax(at - step, least), there = distance(to, f);
         if ((there > 0) != (is > 0)) {
             refine(f, fmin(at, to), fmax(at, to), tolerance, x);
             return;
@@ -155,7 +157,7 @@ static void search(struct find *f, double from, int rises, double tolerance, dou
         is = there;
         step *= 2;
     }
-    if (!f->rc) *x = up ? MOST_LINK : LEAST_LINK;
+    if (!f->rc) *x = up ? INFINITY : -INFINITY;
 }
 
 /* ---- one boundary ---- */
@@ -186,9 +188,9 @@ static int meet(struct maps_set *out, struct find *f, struct boundary *b) {
     return 0;
 }
 
-/* GB/s; the ends of the range are no value. */
+/* GB/s; beyond the range is no value. */
 static double within(const struct maps *m, double x) {
-    return x > LEAST_LINK && x < MOST_LINK ? m->link_GBps * x : NAN;
+    return isfinite(x) ? m->link_GBps * x : NAN;
 }
 
 /* Where the two plans meet on a cluster with other numbers. */
@@ -214,7 +216,7 @@ static int draw(struct maps *m, const struct find *f, struct maps_set *pair, str
         for (int i = 0; i < INPUTS; i++)
             inputs[i].set(&drawn, inputs[i].low + u[i] * (inputs[i].high - inputs[i].low));
         rc = meet_again(f, pair, b, &drawn, &x[n]);
-        b->none += x[n] == LEAST_LINK || x[n] == MOST_LINK;
+        b->none += isinf(x[n]) != 0;
     }
     gsl_qrng_free(sobol);
     if (!rc) b->in = stat_percentile(x, b->draws);

@@ -221,8 +221,10 @@ int maps_elasticities(struct maps *m) {
     if (!rc)
         report_say(
             m->page,
-            "Elasticities are exact shares of critical paths: with 1.5 times as much of a number, simulations of %d "
-            "jobs differ from them by at most %.3f in the exponent (simulated, n = 1; energy modelled).",
-            frame_rows(t), most);
+            "Elasticities of time are exact: shares of critical paths. With %g times as much of a number, simulations "
+            "of %d jobs differ from what the shares say of that by at most %.3f in the exponent (simulated, n = 1; "
+            "energy "
+            "modelled).",
+            CHANGE, frame_rows(t), most);
     return rc;
 }

@@ -83,10 +83,23 @@ static int look_all(struct maps *m, struct maps_grid *g, enum maps_how how) {
     return rc;
 }
 
+/* Every cell compares all strategies. */
+static int check_room(const struct maps *m, const struct maps_set *s) {
+    for (int f = 0, i; f < MAPS_FAMILIES; f++) {
+        for (i = 0; i < s->n && (s->plan[i].family != f || s->plan[i].label != COLL_BIT_EXACT); i++) {
+        }
+        if (i == s->n)
+            return diag_set(m->d, ERR_PLAN, "maps: %s has no plan that fits the cards of %s and can be estimated",
+                            families[f], m->described.name);
+    }
+    return 0;
+}
+
 /* All plans are estimated in steps of eight; those that are somewhere the best go on. */
 static int look(struct maps *m, struct maps_grid *g) {
     struct study_case on = job(m, g->users);
     int rc = maps_open(&g->set, &on, families, MAPS_FAMILIES, 0, m->app, m->d);
+    if (!rc) rc = check_room(m, &g->set);
     set_axes(g, 3);
     if (!rc) rc = look_all(m, g, MAPS_ESTIMATES);
     leave_out(g);
@@ -139,7 +152,7 @@ static void add_map(struct maps *m, const struct maps_grid *g, enum maps_want w)
     struct frame *t = report_table(m->page, name, title,
                                    "Simulated, n = 1. P pp8, h tp2xpp4, H tp4xpp2, T tp8; then the all-reduce (1 "
                                    "oneshot, 2 twoshot, t tree: the table\n"
-                                   "of plans has all) or a pipeline's micro-batches; after the dot what binds: m "
+                                   "of cells has all) or a pipeline's micro-batches; after the dot what binds: m "
                                    "memory, c compute, b link bandwidth,\n"
                                    "l link latency, o overhead. =: another strategy is within 1 %.");
     axes_columns(m, g, t);
@@ -196,12 +209,12 @@ static void cell_columns(struct frame *t) {
     frame_column(t, "binds", "", 0);
     frame_column(t, "share", "%", 3);
     frame_column(t, "second", "", 0);
-    frame_column(t, "over the best", "x", 4);
+    frame_column(t, "second / best", "x", 4);
     frame_column(t, "fewer cards", "", 0);
-    frame_column(t, "over the best", "x", 4);
+    frame_column(t, "fewer / best", "x", 4);
     frame_column(t, "other sums", "", 0);
-    frame_column(t, "over the best", "x", 4);
-    frame_column(t, "auto", "x", 4);
+    frame_column(t, "other / best", "x", 4);
+    frame_column(t, "auto / best", "x", 4);
 }
 
 static void add_cell(struct frame *t, const struct maps *m, const struct maps_grid *g, int i, enum maps_want w) {
@@ -315,11 +328,12 @@ static void say_described(struct maps *m, const struct maps_grid *g) {
         double over = lead(l, MAPS_TIME, &second);
         report_say(
             m->page,
-            "As described, %d user%s: %s (%s) takes %.3g ms a token, %s %.2f times that; %.0f %% of it is %s. It takes "
+            "As described, %d user%s: %s%s%s takes %.3g ms a token, %s %.2f times that; %.0f %% of it is %s. It takes "
             "%.0f mJ, %s %.0f (simulated, n = 1; energy modelled).",
-            g->users, g->users > 1 ? "s" : "", families[p->family], p->algo, v->want[MAPS_TIME], families[second], over,
-            100 * v->share[maps_binds(v)], study_share_name[maps_binds(v)], v->want[MAPS_ENERGY],
-            fewer == MAPS_ONE ? "one card" : families[fewer], l->pick[MAPS_ENERGY][fewer].is.want[MAPS_ENERGY]);
+            g->users, g->users > 1 ? "s" : "", families[p->family], p->algo[0] ? " with " : "", p->algo,
+            v->want[MAPS_TIME], families[second], over, 100 * v->share[maps_binds(v)], study_share_name[maps_binds(v)],
+            v->want[MAPS_ENERGY], fewer == MAPS_ONE ? "one card" : families[fewer],
+            l->pick[MAPS_ENERGY][fewer].is.want[MAPS_ENERGY]);
     }
 }
 

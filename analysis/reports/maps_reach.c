@@ -57,13 +57,13 @@ static int add_root(struct maps *m, struct frame *t, const struct cluster *c, st
 
 static void say_reach(struct maps *m, int i, int users, const char *tensor, const char *against, double over,
                       double link, double latency) {
-    char more[48] = "none";
-    if (!isnan(latency)) snprintf(more, sizeof more, "%.3g us more", latency);
-    report_say(
-        m->page,
-        "%s, %s, %d user%s: %s takes %.3g of the time of %s; they meet with links of %.3g times the bandwidth, or "
-        "latency: %s (simulated; roots estimated).",
-        reaches[i].cluster, reaches[i].model, users, users > 1 ? "s" : "", tensor, over, against, link, more);
+    char times[48] = "no bandwidth of links", more[48] = "with more latency nowhere";
+    if (!isnan(link)) snprintf(times, sizeof times, "links of %.3g times the bandwidth", link);
+    if (!isnan(latency)) snprintf(more, sizeof more, "or with %.3g us more of latency", latency);
+    report_say(m->page,
+               "%s, %s, %d user%s: %s takes %.3g times the time of %s; they take equally long with %s, %s "
+               "(simulated, n = 1; roots estimated).",
+               reaches[i].cluster, reaches[i].model, users, users > 1 ? "s" : "", tensor, over, against, times, more);
 }
 
 /* Against one other family. */
@@ -132,9 +132,9 @@ static int list_reaches(struct maps *m) {
     frame_column(t, "over", "x", 3);
     frame_column(t, "as described", "", 0);
     frame_column(t, "links", "x", 3);
-    frame_column(t, "simulated", "x", 5);
+    frame_column(t, "over with these", "x", 5);
     frame_column(t, "latency", "+ us", 3);
-    frame_column(t, "simulated", "x", 5);
+    frame_column(t, "over with it", "x", 5);
     for (int i = 0; i < N_REACHES && !rc; i++)
         for (int users = 1; users <= 8 && !rc; users += 7)
             for (int n = 2; n <= 8 && !rc; n *= 2)
@@ -174,7 +174,7 @@ static void add_point(struct frame *t, const char *cluster, int cards, int users
     frame_end_row(t);
 }
 
-/* The best of all tp x pp of so many cards. */
+/* The best of all tp x pp of so many cards; *out: infinite where none has room. */
 static int gpu_point(struct maps *m, struct frame *t, const struct cluster *c, int cards, struct maps_value *out) {
     char text[MAPS_MOST_FAMILIES][24];
     const char *families[MAPS_MOST_FAMILIES];
@@ -195,8 +195,10 @@ static int gpu_point(struct maps *m, struct frame *t, const struct cluster *c, i
     }
     int rc = maps_open(&set, &on, families, n, 1, m->app, m->d);
     if (!rc) rc = maps_look(&l, &set, c, MAPS_SIMULATES, m->d);
-    if (!rc) {
-        const struct maps_pick *p = &l.pick[MAPS_TIME][maps_winner(&l, MAPS_TIME, 0, n)];
+    int best = rc ? -1 : maps_winner(&l, MAPS_TIME, 0, n);
+    *out = (struct maps_value){{INFINITY, INFINITY}, {0}};
+    if (best >= 0) {
+        const struct maps_pick *p = &l.pick[MAPS_TIME][best];
         const struct maps_plan *plan = &set.plan[p->plan];
         *out = p->is;
         add_point(t, c->name, cards, 1, plan->at->plan->strategy.text, plan->algo, &p->is);
@@ -209,26 +211,26 @@ static int gpu_point(struct maps *m, struct frame *t, const struct cluster *c, i
 static int gpu_curve(struct maps *m, struct frame *t, const char *name, int step) {
     struct cluster c;
     struct maps_value v, least = {{INFINITY, 0}, {0}};
-    double first = NAN;
-    int rc = case_cluster(&c, name, m->d), at = 0;
+    double first = INFINITY;
+    int rc = case_cluster(&c, name, m->d), at = 0, fewest = 0, factor = m->app->spec.quick ? 8 : 2;
     if (rc) return rc;
     parameter_find("step-overhead")->set(&c, 1e-6 * step);
     if (step) snprintf(c.name, sizeof c.name, "%s +%dus/step", name, step);
-    for (int cards = 1; cards <= MOST_CARDS && !rc; cards *= m->app->spec.quick ? 8 : 2) {
+    for (int cards = 1; cards <= MOST_CARDS && !rc; cards *= factor) {
         rc = gpu_point(m, t, &c, cards, &v);
         if (rc) break;
-        if (cards == 1) first = v.want[MAPS_TIME];
+        if (!fewest && isfinite(v.want[MAPS_TIME])) first = v.want[MAPS_TIME], fewest = cards;
         if (v.want[MAPS_TIME] < least.want[MAPS_TIME]) least = v, at = cards;
     }
-    if (!rc)
+    if (!rc && at)
         report_say(
             m->page,
-            "%s: of 1 to %d cards %d have the least latency for one user of granite-3b, %.3g ms, %.1f times less "
-            "than one card: %.0f %% memory, %.0f %% links' latency, %.0f %% links' bandwidth, %.0f %% overhead "
-            "(simulated, "
-            "n = 1).",
-            c.name, MOST_CARDS, at, least.want[MAPS_TIME], first / least.want[MAPS_TIME], 100 * least.share[NET_MEMORY],
-            100 * least.share[NET_LATENCY], 100 * least.share[NET_BANDWIDTH], 100 * least.share[NET_OVERHEAD]);
+            "%s: of 1 to %d cards, by factors of %d, %d have the least latency for one user of granite-3b, %.3g ms, "
+            "%.1f times less than %d: %.0f %% memory, %.0f %% links' latency, %.0f %% links' bandwidth, %.0f %% "
+            "overhead (simulated, n = 1).",
+            c.name, MOST_CARDS, factor, at, least.want[MAPS_TIME], first / least.want[MAPS_TIME], fewest,
+            100 * least.share[NET_MEMORY], 100 * least.share[NET_LATENCY], 100 * least.share[NET_BANDWIDTH],
+            100 * least.share[NET_OVERHEAD]);
     return rc;
 }
 

@@ -21,12 +21,15 @@ static char mark_of(const char *algo) {
 
 static int add(struct maps_set *s, const struct study_case *c, const struct app *app, int family, struct diag *d) {
     struct maps_plan *p = &s->plan[s->n];
+    struct estimator *room = NULL; /* it places the plan on the cards, which opening does not */
     struct diag own = {0};
     if (s->n == MAPS_MOST_PLANS) return diag_set(d, ERR_RANGE, "maps: more than %d plans", MAPS_MOST_PLANS);
     *p = (struct maps_plan){.family = family, .micro = c->micro, .algo = c->allreduce ? c->allreduce : ""};
     int rc = case_open(&p->at, c, app, &own);
-    if (rc && rc != ERR_PLAN) return diag_set(d, rc, "%s", own.text);
-    if (rc) return 0;
+    if (!rc) rc = estimator_new(&room, p->at->plan, c->cluster, &own);
+    estimator_free(room);
+    if (rc) case_close(p->at);
+    if (rc) return rc == ERR_PLAN ? 0 : diag_set(d, rc, "%s", own.text);
     p->label = plan_label(p->at->plan);
     p->mark = c->allreduce ? mark_of(c->allreduce) : (char)('0' + c->micro % 10);
     s->n++;

@@ -50,11 +50,12 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
 const struct report report_scaling = {
     .name = "scaling",
     .summary = "more cards, more work, fewer users: time, energy, fits, break-even batches",
-    .text = "Scaling of described machines. Times are simulated and energy is modelled, both deterministic (n = 1):\n"
-            "an interval here is of a fitted form that the numbers do not follow exactly, not of noise. Nothing is in\n"
-            "them that the cluster files leave out, such as overheads of software: all times are bounds. H100 SXM: "
-            "eight a\n"
-            "server, servers on InfiniBand; L4: four a server on PCIe; Raspberry Pi 5 on 1 GbE.",
+    .text =
+        "Scaling of described machines. Times are simulated and energy is modelled, both deterministic (n = 1):\n"
+        "an interval here is of a fitted form that the numbers do not follow exactly, not of noise. Nothing is in\n"
+        "them that the cluster files leave out, such as overheads of software, but where these are said to be\n"
+        "fitted: all other times are bounds. H100 SXM: eight a server, servers on InfiniBand; L4: four a server on\n"
+        "PCIe; Raspberry Pi 5 on 1 GbE.",
     .make = make,
     .figures = scaling_figures,
 };

@@ -32,13 +32,17 @@ extern const struct report_figure scaling_figures[];
 
 /* ---- fits ---- */
 
-/* Fits a list of models ("amdahl,pmnf") to a series; rows into the tables, the best into *best (NULL: nobody asks).
- * `described`: what the described machine says of the best one's parameters, in their order; NULL: nothing. Too few
- * rows for a model leave it out, and *found is 0 where no model is left. */
+/* What the described machine says of a parameter that a form may have. */
+struct scaling_described {
+    const char *parameter;
+    double value;
+};
+/* Fits a list of models ("amdahl,pmnf") to a series; rows into the tables, the best into *best. `described` ends with a
+ * row without a parameter; NULL: nothing is. *found is 0 where one of the models has too few rows or no form. */
 struct scaling_series {
     const char *name, *models;
     struct fit_data data;
-    const double *described;
+    const struct scaling_described *described;
 };
 void scaling_fit_tables(struct scaling *s);
 int scaling_fit(struct scaling *s, struct scaling_series *series, struct fit *best, int *found);

@@ -160,8 +160,8 @@ static int put_matching(const struct study *st, struct frame *t, const char *var
 
 struct tables {
     struct frame *even, *matching, *curves, *crossings;
-    int never, pairs;
-    double least, most; /* GPU over NorthPole, at the most users that fit both */
+    int pairs, always; /* with GPUs; of these NorthPole always takes less */
+    double least, most; /* of all pairs: GPUs over NorthPole, at the most users that fit both */
 };
 
 /* All that was looked at up to so many users. */
@@ -187,12 +187,12 @@ static int put_gpus(const struct study *st, struct tables *t, const char *varian
         int most = np->most < side->most ? np->most : side->most;
         if (!rc && most) {
             t->pairs++;
-            t->never += r.n == 0;
+            t->always += r.n == 0 && r.last < 0;
             t->least = fmin(t->least, side->J[most] / np->J[most]);
             t->most = fmax(t->most, side->J[most] / np->J[most]);
         }
         if (!rc && g->cards == 1) put_side(t->curves, variant, side, most);
-        if (!rc) rc = put_matching(st, t->matching, variant, np, side);
+        if (!rc && most >= 1 && np->most >= NORTHPOLE_USERS) rc = put_matching(st, t->matching, variant, np, side);
     }
     free(side);
     return rc;
@@ -206,20 +206,20 @@ static int compare_gpus(struct scaling *s, struct tables *t, const char *variant
     struct side *np;
     int rc = open_side(&np, &s->st, make_northpole, northpole, 64);
     if (!rc) snprintf(np->text, sizeof np->text, "16 NorthPole");
-    t->never = t->pairs = 0;
+    t->always = t->pairs = 0;
     t->least = INFINITY;
     t->most = 0;
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 4 && !rc && (i != 1 || !s->st.quick); k += s->st.quick ? 3 : 1)
             rc = put_gpus(&s->st, t, variant, np, names[which[i]], &(struct gpus){&gpu[which[i]], cards[k]});
     if (!rc) put_side(t->curves, variant, np, np->most);
-    if (!rc)
+    if (!rc && t->pairs)
         report_say(
             s->st.page,
             "Energy of a token, 16 NorthPole against 1 to 8 GPUs, %s: on %d of %d, NorthPole takes less at every "
-            "number of users that fits it (%d at most), %.3g to %.3g times less there (simulated, n = 1; energy "
-            "modelled, of the cards).",
-            variant, t->never, t->pairs, np->most, t->least, t->most);
+            "number of users that fits both (%d at most); with the most, the GPUs' token takes %.3g to %.3g times as "
+            "much (simulated, n = 1; energy modelled, of the cards).",
+            variant, t->always, t->pairs, np->most, t->least, t->most);
     free(np);
     return rc;
 }

@@ -88,6 +88,12 @@ static void put_unit(struct frame *t, const char *unit, const struct fit_data *d
     frame_text(t, "%s", text);
 }
 
+static double described(const struct scaling_series *series, const char *parameter) {
+    for (const struct scaling_described *at = series->described; at && at->parameter; at++)
+        if (!strcmp(at->parameter, parameter)) return at->value;
+    return NAN;
+}
+
 static void put_parameters(struct frame *t, const struct scaling_series *series, const struct fit *f) {
     struct fit_number number[FIT_MOST_PARAMETERS];
     int n = fit_t_intervals(number, f, NULL, 0);
@@ -98,7 +104,7 @@ static void put_parameters(struct frame *t, const struct scaling_series *series,
         frame_number(t, number[i].parameter.value);
         frame_number(t, number[i].t.low);
         frame_number(t, number[i].t.high);
-        frame_number(t, series->described ? series->described[i] : NAN);
+        frame_number(t, described(series, number[i].parameter.name));
         put_unit(t, number[i].parameter.unit, &series->data);
         frame_end_row(t);
     }
@@ -108,8 +114,11 @@ static void put_none(struct frame *t, const struct scaling_series *series, const
     frame_text(t, "%s", series->name);
     frame_number(t, series->data.n);
     frame_text(t, "none of %s", series->models);
-    for (int i = 0; i < 7; i++)
-        frame_text(t, "-");
+    frame_text(t, "-");
+    frame_number(t, NAN);
+    frame_text(t, "-");
+    for (int i = 0; i < 4; i++)
+        frame_number(t, NAN);
     frame_text(t, "%s", why);
     frame_end_row(t);
 }

@@ -11,7 +11,7 @@ enum { MOST_USERS = 1024 };
 struct machine {
     const char *text, *file;
     int cards;
-    double idle_W; /* in place of the file's; NAN: the file's */
+    double idle; /* power, times the file's */
     struct cluster c;
     int most; /* users that fit */
     double full; /* tok/s/W with so many */
@@ -67,8 +67,8 @@ static int next_users(const struct scaling *s, int users, int most) {
 static int run_machine(struct scaling *s, struct machine *m, struct frame *t, double *least_W) {
     struct study_figures f;
     int rc = study_most_users(&m->most, case_of, m, MOST_USERS, &s->st);
-    if (!rc) rc = efficiency(s, m, m->most, &f);
-    if (rc) return rc;
+    if (!rc && m->most) rc = efficiency(s, m, m->most, &f);
+    if (rc || !m->most) return rc;
     m->full = 1 / f.J;
     *least_W = 1;
     for (int users = 1; users <= m->most && !rc; users = next_users(s, users, m->most)) {
@@ -121,7 +121,7 @@ static int fit_terms(struct scaling *s) {
     struct scaling_series series = {.name = "H100 SXM, llama3-8b, energy of a step", .models = "energy"};
     const struct scaling_machine *m = &s->machine[SCALING_H100];
     struct fit best;
-    double described[] = {m->c.card.idle_W, NAN, NAN};
+    struct scaling_described described[] = {{"p0", m->c.card.idle_W}, {"e_step", NAN}, {"e_seq", NAN}, {0}};
     int found, rc = fit_data_init(&series.data, N, 2, s->st.d);
     if (rc) return rc;
     for (int i = 0; i < N && !rc; i++) {
@@ -132,8 +132,8 @@ static int fit_terms(struct scaling *s) {
         series.data.x[2 * i] = 1e-12 * (double)f.s.total_ps / c.generate;
         series.data.x[2 * i + 1] = users[i];
         series.data.y[i] = f.J * users[i];
-        described[1] = f.s.energy.weights_J / c.generate;
-        described[2] = (f.s.energy.cache_J + f.s.energy.ops_J) / (double)f.s.tokens;
+        described[1].value = f.s.energy.weights_J / c.generate;
+        described[2].value = (f.s.energy.cache_J + f.s.energy.ops_J) / (double)f.s.tokens;
     }
     series.described = described;
     snprintf(series.data.y_column.unit, sizeof series.data.y_column.unit, "J");
@@ -146,24 +146,24 @@ static int fit_terms(struct scaling *s) {
 
 int scaling_load(struct scaling *s) {
     struct machine all[] = {
-        {.text = "16 NorthPole", .file = "northpole-16", .cards = 16, .idle_W = NAN},
-        {.text = "16 NorthPole (idle at half the power)", .file = "northpole-16", .cards = 16, .idle_W = 21},
-        {.text = "H100 SXM", .file = "h100-sxm", .cards = 1, .idle_W = NAN},
-        {.text = "L4", .file = "l4", .cards = 1, .idle_W = NAN},
+        {.text = "16 NorthPole", .file = "northpole-16", .cards = 16, .idle = 1},
+        {.text = "16 NorthPole (idle at half the power)", .file = "northpole-16", .cards = 16, .idle = 0.5},
+        {.text = "H100 SXM", .file = "h100-sxm", .cards = 1, .idle = 1},
+        {.text = "L4", .file = "l4", .cards = 1, .idle = 1},
     };
     struct frame *t = report_table(
         s->st.page, "load", "Partial load: users from one to what fits",
         "Simulated as described, n = 1; energy modelled, of the cards. The 3-billion model of the HPEC 2024 paper, "
-        "1,024 + 1,024 tokens.\nNorthPole's cards are described to take 42 W always, which is all that is published; "
-        "half of it while they wait is assumed, to\nshow what hangs on that.");
+        "1,024 + 1,024 tokens.\nNorthPole's cards are described to take the same power always, which is all that is "
+        "published;\nhalf of it while they wait is assumed, to show what hangs on that.");
     int rc = 0;
     load_columns(t);
     for (size_t i = 0; i < sizeof all / sizeof *all && !rc; i++) {
         double least_W;
         rc = case_cluster(&all[i].c, all[i].file, s->st.d);
-        if (!isnan(all[i].idle_W)) all[i].c.card.idle_W = all[i].idle_W;
+        all[i].c.card.idle_W *= all[i].idle;
         if (!rc) rc = run_machine(s, &all[i], t, &least_W);
-        if (!rc) rc = say_machine(s, &all[i], least_W);
+        if (!rc && all[i].most) rc = say_machine(s, &all[i], least_W);
     }
     return rc ? rc : fit_terms(s);
 }

@@ -40,7 +40,9 @@ static int add_row(struct parts *p, const char *kind, int cards, double memory, 
 }
 
 static int fit_parts(struct parts *p, const char *name, double latency_ms) {
-    const double described[] = {NAN, p->MB_read, p->data.n_x == 2 ? p->MB_sent : NAN, latency_ms};
+    int sends = p->data.n_x == 2;
+    const struct scaling_described described[] = {
+        {"b", p->MB_read}, {sends ? "c" : "d", sends ? p->MB_sent : latency_ms}, {0}};
     struct scaling_series series = {.name = name, .models = "memory-link", .described = described};
     struct fit best;
     int found;
@@ -54,10 +56,9 @@ static int fit_parts(struct parts *p, const char *name, double latency_ms) {
         report_say(p->s->st.page,
                    "%s: from times alone a token reads %.4g MB on its way, the plan says %.4g; %s %.3g %s, %.3g as "
                    "described (fitted to %d simulated points; largest misfit %.1f %%).",
-                   name, best.coef[1], p->MB_read, p->data.n_x == 2 ? "it sends" : "a message takes",
-                   p->data.n_x == 2 ? best.coef[2] : 1e3 * best.coef[3], p->data.n_x == 2 ? "MB" : "us",
-                   p->data.n_x == 2 ? p->MB_sent : 1e3 * latency_ms, p->data.n,
-                   100 * scaling_largest_residual(&best, &p->data));
+                   name, best.coef[1], p->MB_read, sends ? "it sends" : "a message takes",
+                   sends ? best.coef[2] : 1e3 * best.coef[3], sends ? "MB" : "us",
+                   sends ? p->MB_sent : 1e3 * latency_ms, p->data.n, 100 * scaling_largest_residual(&best, &p->data));
     return rc;
 }
 

@@ -171,7 +171,7 @@ static void say_curves(const struct scaling *s, const struct curve *tp, const st
  * first finding. */
 static void say_sublinear(const struct scaling *s, const struct curve (*all)[KINDS]) {
     double least = INFINITY, most = 0, part;
-    int n = 0, memory = 0;
+    int n = 0, below = 0, memory = 0;
     for (int i = 0; i < N_PAIRS; i++) {
         const struct curve *tp = &all[i][TP];
         const struct point *f = fastest(tp);
@@ -179,23 +179,24 @@ static void say_sublinear(const struct scaling *s, const struct curve (*all)[KIN
         double e = log(speed_up(tp, f)) / log((double)f->cards / tp->at[0].cards);
         least = fmin(least, e);
         most = fmax(most, e);
+        below += e < 1;
         memory += study_binds(&f->one.s, &part) == NET_MEMORY;
         n++;
     }
     if (n)
-        report_say(s->st.page,
-                   "Card scaling is sublinear on all %d pairs of machine and model: up to the number of cards that is "
-                   "fastest, one user's time falls with the cards to the power of -%.2f to -%.2f, where -1 would be "
-                   "linear; there reading memory is the largest share of the time on %d of them, links and messages on "
-                   "the others "
-                   "(simulated, n = 1).",
-                   n, least, most, memory);
+        report_say(
+            s->st.page,
+            "Card scaling is sublinear on %d of %d pairs of machine and model that more cards make faster: up to "
+            "the number of cards that is fastest, one user's time falls with the cards to the power of -%.2f to "
+            "-%.2f, where -1 would be linear; there reading memory is the largest share of the time on %d of "
+            "them (simulated, n = 1).",
+            below, n, least, most, memory);
 }
 
 /* ---- fits ---- */
 
-/* Beyond which number of cards more of them slow it down. */
-static void say_peak(const struct scaling *s, const char *name, const struct fit *f, const struct point *fastest) {
+/* Beyond which number of cards more of them slow it down. last: the most that were simulated. */
+static void say_peak(const struct scaling *s, const char *name, const struct fit *f, int fastest, int last) {
     struct fit_number number[FIT_MOST_PARAMETERS];
     int n = fit_t_intervals(number, f, NULL, 0), i = 0;
     while (i < n && strcmp(number[i].parameter.name, "peak"))
@@ -204,15 +205,17 @@ static void say_peak(const struct scaling *s, const char *name, const struct fit
         report_say(
             s->st.page,
             "%s: by the universal scalability law more cards slow one user down beyond %.3g [%.3g, %.3g] (95 %%, "
-            "misfit of the form, whose residuals have a standard error of %.0f %%); as simulated beyond %d.",
-            name, number[i].parameter.value, number[i].t.low, number[i].t.high, 100 * f->sigma, fastest->cards);
+            "misfit of the form, whose residuals have a standard error of %.0f %%); as simulated %s %d.",
+            name, number[i].parameter.value, number[i].t.low, number[i].t.high, 100 * f->sigma,
+            fastest < last ? "beyond" : "not up to", fastest);
 }
 
 /* The time of one user, or its inverse, up to so many cards. */
 static int fit_curve(struct scaling *s, const struct curve *c, const char *words, int rate, int most,
                      const struct point *f) {
     char name[128];
-    struct scaling_series series = {.name = name, .models = words};
+    const struct scaling_described peak[] = {{"peak", f->cards}, {0}};
+    struct scaling_series series = {.name = name, .models = words, .described = peak};
     struct fit best;
     int found, rc = fit_data_init(&series.data, c->n, 1, s->st.d);
     if (rc) return rc;
@@ -225,19 +228,19 @@ static int fit_curve(struct scaling *s, const struct curve *c, const char *words
     snprintf(series.data.y_column.unit, sizeof series.data.y_column.unit, rate ? "tok/s" : "ms");
     snprintf(series.data.x_column[0].unit, sizeof series.data.x_column[0].unit, "cards");
     snprintf(name, sizeof name, "%s, %s, tp%s", c->m->text, c->model, most < MOST_CARDS ? " in a server" : "");
-    series.described = (const double[]){NAN, NAN, NAN, rate ? f->cards : NAN};
     rc = scaling_fit(s, &series, &best, &found);
-    if (!rc && found && rate && most == MOST_CARDS) say_peak(s, name, &best, f);
+    if (!rc && found && rate && most == MOST_CARDS) say_peak(s, name, &best, f->cards, c->at[c->n - 1].cards);
     fit_data_free(&series.data);
     return rc;
 }
 
 static int fit_curves(struct scaling *s, const struct curve *c) {
     const struct point *f = fastest(c);
+    int inside = c->m->server >= 8 && c->at[c->n - 1].cards > c->m->server; /* one server has points enough, not all */
     int rc = fit_curve(s, c, "amdahl,pmnf", 0, MOST_CARDS, f);
     if (!rc) rc = fit_curve(s, c, "usl", 1, MOST_CARDS, f);
-    if (!rc && c->m->server >= 8) rc = fit_curve(s, c, "amdahl,pmnf", 0, c->m->server, f);
-    if (!rc && c->m->server >= 8) rc = fit_curve(s, c, "usl", 1, c->m->server, f);
+    if (!rc && inside) rc = fit_curve(s, c, "amdahl,pmnf", 0, c->m->server, f);
+    if (!rc && inside) rc = fit_curve(s, c, "usl", 1, c->m->server, f);
     return rc;
 }
 

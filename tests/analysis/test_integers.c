@@ -38,6 +38,7 @@ static void check_last(void) {
     struct planted all = {.last = 5000}, failing = {.last = 70, .stop = 4};
     CHECK(integer_last(&out, 1, 128, holds, &all, &d) == 0 && out == 128 && all.looks == 1, "all");
     CHECK(integer_last(&out, 5, 5, holds, &all, &d) == 0 && out == 5, "one");
+    CHECK(integer_last(&out, 1, 0, holds, &all, &d) == 0 && out == 0 && all.looks == 2, "none is looked at");
     CHECK(integer_last(&out, 1, 128, holds, &failing, &d) == ERR_INTERNAL && failing.looks == 4, "a failure ends it");
 }
 

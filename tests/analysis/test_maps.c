@@ -156,10 +156,30 @@ static void check_labels(const struct app *app) {
     maps_close(&set);
 }
 
+/* What has no room on its cards is left out, and what is left can be looked at. */
+static void check_room(const struct app *app) {
+    struct cluster c;
+    struct maps_set set;
+    struct maps_look l;
+    struct diag d = {0};
+    int some = 0, none = 0, rc = case_cluster(&c, "h100-sxm-8", &d);
+    for (uint64_t MB = 1; MB < 400 && !rc; MB += MB < 100 ? 99 : 10) {
+        c.card.level[0].bytes = MB * 1000000;
+        rc = open_set(&set, &c, 1, 1, app, &d);
+        if (!rc) rc = maps_look(&l, &set, &c, MAPS_SIMULATES, &d);
+        for (int f = 0; f < N && !rc; f++)
+            *(l.pick[MAPS_TIME][f].plan < 0 ? &none : &some) += 1;
+        if (MB == 1) CHECK(set.n == 0, "%d plans with 1 MB", set.n);
+        maps_close(&set);
+    }
+    CHECK(rc == 0 && some && none, "%d strategies have room, %d have none: %s", some, none, d.text);
+}
+
 int main(void) {
     struct app app = defaults();
     check_cluster("h100-sxm-8", &app);
     check_cluster("boards-1gbe", &app);
     check_labels(&app);
+    check_room(&app);
     return check_report("test_maps");
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analysis/reports/design.h"
+#include "analysis/reports/scaling.h"
 #include "check.h"
 
 volatile int app_stop; /* main.c's */
@@ -129,6 +130,67 @@ static void check_binds(void) {
     CHECK(study_binds(&s, &part) == NET_LATENCY && part == 0.64, "%g", part);
 }
 
+/* The number of a row of a series, by its parameter where that is no NULL; NaN: none. */
+static double number(const struct frame *t, const char *series, const char *parameter, const char *column) {
+    struct diag d = {0};
+    json_t *o = NULL, *row;
+    size_t i;
+    double is = NAN;
+    CHECK(frame_json(t, &o, &d) == 0, "%s", d.text);
+    json_array_foreach(json_object_get(o, "rows"), i, row) {
+        const char *of = json_string_value(json_object_get(row, "series"));
+        const char *name = json_string_value(json_object_get(row, "parameter"));
+        const json_t *value = json_object_get(row, column);
+        CHECK(value && !json_is_string(value), "%s of %s is no number", column, of);
+        if (!strcmp(of, series) && (!parameter || !strcmp(name, parameter)) && json_is_number(value))
+            is = json_number_value(value);
+    }
+    json_decref(o);
+    return is;
+}
+
+static void fit_planted(struct scaling *s, const char *name, const char *model, double *const y, int n) {
+    static const struct scaling_described described[] = {{"serial share", 0.2}, {"c3", 2}, {"peak", 8}, {0}};
+    struct scaling_series series = {.name = name, .models = model, .described = described};
+    struct fit best;
+    int found = 0;
+    CHECK(fit_data_init(&series.data, n, 1, s->st.d) == 0, "%s", s->st.d->text);
+    for (int i = 0; i < n; i++) {
+        series.data.x[i] = i + 1;
+        series.data.y[i] = y[i];
+    }
+    CHECK(scaling_fit(s, &series, &best, &found) == 0 && found == (n > 4), "%s: %s", name, s->st.d->text);
+    fit_data_free(&series.data);
+}
+
+/* What is described stands beside the parameter that it is of, in whatever form is the best; a series that nothing
+ * fits has a row without numbers. */
+static void check_described(const struct study *st) {
+    enum { N = 24 };
+    static struct scaling s;
+    struct report_page page = {0};
+    double all[N], coherency[N];
+    for (int i = 0; i < N; i++) {
+        double p = i + 1;
+        all[i] = 100 + 400 / p + 30 * log2(p) + 2 * p;
+        coherency[i] = 50 * p / (1 + p * (p - 1) / 64);
+    }
+    s.st = *st;
+    s.st.page = &page;
+    scaling_fit_tables(&s);
+    fit_planted(&s, "all terms", "amdahl", all, N);
+    fit_planted(&s, "no contention", "usl", coherency, N);
+    fit_planted(&s, "few", "amdahl", all, 3);
+    CHECK(fabs(number(s.parameters, "all terms", "c3", "value") - 2) < 1e-6, "not all terms");
+    CHECK(number(s.parameters, "all terms", "c3", "described") == 2, "c3");
+    CHECK(number(s.parameters, "all terms", "serial share", "described") == 0.2, "serial share");
+    CHECK(isnan(number(s.parameters, "all terms", "c0", "described")), "c0");
+    CHECK(fabs(number(s.parameters, "no contention", "peak", "value") - 8) < 1e-6, "no peak");
+    CHECK(number(s.parameters, "no contention", "peak", "described") == 8, "peak");
+    CHECK(number(s.fits, "few", NULL, "points") == 3 && isnan(number(s.fits, "few", NULL, "weight")), "few");
+    report_page_fini(&page);
+}
+
 int main(void) {
     struct app app = {.size = 1};
     struct diag d = {0};
@@ -141,5 +203,6 @@ int main(void) {
     check_cliff(&st);
     check_room(&st);
     check_binds();
+    check_described(&st);
     return check_report("test_study");
 }

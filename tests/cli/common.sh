@@ -48,6 +48,13 @@ csv() { # AWK-PROGRAM FILE: of $out/FILE.csv, whose quoted cells lose their comm
     sed -E ':a; s/^(([^"]*"[^"]*")*[^"]*"[^",]*),([^"]*")/\1;\3/; ta; s/\r$//' "$out/$2.csv" | awk -F, "$1"
 }
 
+single() { # FOLDER: no table in it has a column twice, which JSON would lose
+    local file
+    for file in "$1"/*.csv; do
+        [ -z "$(head -n 1 "$file" | tr -d '\r' | tr , '\n' | sort | uniq -d)" ] || return 1
+    done
+}
+
 finish() {
     echo "$passed passed, $failed failed"
     [ $failed = 0 ] && [ $passed -gt 0 ]

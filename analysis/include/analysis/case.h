@@ -21,14 +21,15 @@ struct case_plan {
     struct plan *plan;
     struct trace *trace;
 };
-/* ERR_PLAN: it does not fit, with the reason. Freed by case_close. */
+/* ERR_PLAN: there is no such plan, with the reason; whether it has room is for what places it to say (case_summarize,
+ * estimator_new). Freed by case_close. */
 int case_open(struct case_plan **out, const struct study_case *c, const struct app *app, struct diag *d);
 void case_close(struct case_plan *p); /* NULL accepted */
 /* On another cluster with as many cards: times and modelled energy, simulated, or in closed form. */
 int case_summarize(struct virtual_summary *out, const struct case_plan *p, const struct cluster *c, int estimate,
                    struct diag *d);
 
-/* Opens a case and calls use, as sim_job does on rank 0. ERR_PLAN as case_open. */
+/* Opens a case and calls use, as sim_job does on rank 0. Errors as case_open and use. */
 int case_use(const struct study_case *c, const struct app *app, sim_use *use, void *user, struct diag *d);
 /* Times alone. */
 int case_simulate(struct virtual_summary *out, const struct study_case *c, const struct app *app, struct diag *d);

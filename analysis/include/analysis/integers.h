@@ -10,7 +10,8 @@
 /* Nonzero ends the search. */
 typedef int integer_test(void *user, int64_t n, int *holds, struct diag *d);
 
-/* The last n of [low, high] for which it holds, where it holds up to some n and not beyond; low - 1: for none. */
+/* The last n of [low, high] for which it holds, where it holds up to some n and not beyond; low - 1: for none, as where
+ * high is below low. */
 int integer_last(int64_t *out, int64_t low, int64_t high, integer_test *test, void *user, struct diag *d);
 
 /* Changes of sign of a value over [low, high], seen at every n up to INTEGER_EACH and by steps of a quarter beyond. */
