@@ -278,7 +278,7 @@ static void put_foot(const struct page *p, FILE *out) {
     put_gnuplot(out);
     put_fact(out, "Machine", provenance_machine());
     put_clusters(out);
-    put_fact(out, "Seeds", "1, of all draws (bootstrap, Sobol); sections that use others say so");
+    put_fact(out, "Seeds", "1, of all bootstraps; sections that use others say so");
     snprintf(text, sizeof text, "%.1f", engine_now() - p->begun);
     put_fact(out, "Seconds in all", text);
     fputs("</dl></footer>\n</body>\n</html>\n", out);

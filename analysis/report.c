@@ -14,7 +14,8 @@ enum { MOST_SHOWN = 48 }; /* rows of a table on a terminal */
 
 struct frame *report_table(struct report_page *page, const char *name, const char *title, const char *note) {
     struct frame *t = page->n < REPORT_MOST_TABLES ? frame_new(name, title, note) : NULL;
-    if (page->n < REPORT_MOST_TABLES) page->table[page->n++] = t;
+    if (t) page->table[page->n++] = t;
+    page->lost |= !t;
     return t;
 }
 
@@ -56,7 +57,8 @@ static int print_json(const struct report *r, const struct report_page *page, FI
 }
 
 static int check(const struct report_page *page, struct diag *d) {
-    return page->lost ? diag_set(d, ERR_MEMORY, "no memory, or no room, for a report of so many findings") : 0;
+    return page->lost ? diag_set(d, ERR_MEMORY, "no memory, or no room, for a report of so many findings and tables")
+                      : 0;
 }
 
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d) {
@@ -147,6 +149,14 @@ static int draw(const struct report_figure *f, const char *folder, const struct 
     return rc;
 }
 
+/* What an earlier run drew is not a picture of these tables. */
+static int forget(const struct report_figure *f, const char *folder, const struct terminal *t, struct diag *d) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.%s", folder, f->name, t->ending);
+    if (unlink(path) == 0 || errno == ENOENT) return 0;
+    return diag_set(d, ERR_IO, "%.200s: cannot be removed: %s", path, strerror(errno));
+}
+
 static int write_figures(const struct report *r, const char *folder, int *drawn, struct diag *d) {
     char path[4096];
     int can[TERMINALS], rc = 0;
@@ -156,7 +166,7 @@ static int write_figures(const struct report *r, const char *folder, int *drawn,
         snprintf(path, sizeof path, "%s/%s.gp", folder, f->name);
         rc = text_write_file(path, put_text, (void *)(uintptr_t)f->commands, d);
         for (int i = 0; i < TERMINALS && !rc; i++)
-            if (can[i]) rc = draw(f, folder, &terminals[i], d);
+            rc = can[i] ? draw(f, folder, &terminals[i], d) : forget(f, folder, &terminals[i], d);
         *drawn += !rc && can[0];
     }
     return rc;

@@ -212,6 +212,7 @@ int main(int argc, char **argv) {
     signal(SIGALRM, end_now);
     signal(SIGBUS, on_bus_error);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* a parent that ignores it hands that down, and no child's end could be waited for */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error, reported as such */
 
     struct app app = {0};

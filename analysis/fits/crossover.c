@@ -59,8 +59,21 @@ static int scan(gsl_root_fsolver *solver, struct curves *c, double low, double h
     return n;
 }
 
-/* Draws whose curves cross as often, in the same directions. */
-static int draw_all(double *draw, struct crossover *out, gsl_root_fsolver *solver, const struct curves *c,
+/* Whether the first of two that do not cross is the lower one. */
+static int lies_below(struct curves *c, const struct crossover *range) {
+    double low = range->low, high = range->high;
+    return difference(c->logarithmic ? 0.5 * log(low * high) : 0.5 * (low + high), c) < 0;
+}
+
+/* Whether drawn curves that cross n times are as the fitted ones: cross as often in the same directions, or lie the
+ * same way without. */
+static int is_same(const struct crossover *x, struct curves *fitted, struct curves *drawn, int n, int first_below) {
+    if (n != x->n) return 0;
+    return n ? first_below == x->at[0].first_below : lies_below(drawn, x) == lies_below(fitted, x);
+}
+
+/* Curves of drawn rows: how many are as the fitted ones, and where those cross. */
+static int draw_all(double *draw, struct crossover *out, gsl_root_fsolver *solver, struct curves *c,
                     const struct fit_data *data_a, const struct fit_data *data_b, uint64_t seed, struct diag *d) {
     struct fit_data other_a = {0}, other_b = {0};
     uint64_t state = 0;
@@ -76,7 +89,7 @@ static int draw_all(double *draw, struct crossover *out, gsl_root_fsolver *solve
                    fit_solve(&b, c->b->model, c->b->shape.candidate, &other_b, c->b);
         struct curves drawn = {&a, &b, c->logarithmic};
         int n = none ? -1 : scan(solver, &drawn, out->low, out->high, x, below);
-        int agrees = n == out->n && (n == 0 || below[0] == out->at[0].first_below);
+        int agrees = is_same(out, c, &drawn, n, below[0]);
         same += agrees;
         for (int k = 0; k < out->n; k++)
             draw[k * DRAWS + i] = agrees ? x[k] : NAN;

@@ -80,7 +80,8 @@ static int scan_batches(struct claims *all, const struct machine *m, struct fram
     struct cluster c;
     int rc = open_machine(&c, all, m);
     machine_text(k->text, sizeof k->text, m);
-    for (int users = 1; users <= most && !rc; users *= all->app->spec.quick ? 4 : 2) {
+    if (rc) return rc;
+    for (int users = 1; users <= most; users *= all->app->spec.quick ? 8 : 2) {
         struct study_case on = on_machine(m, &c, users);
         struct wall_decode y;
         struct diag own = {0};

@@ -97,7 +97,7 @@ static void answer_prediction(struct claim_answer *a, const struct northpole_rat
     a->range = "over the memory's share of its peak and the links";
     a->verdict = judge_near(r->low, r->high, r->published, 0.1);
     snprintf(a->why, sizeof a->why, "predicted with two host times that are fitted to other GPUs%s",
-             a->verdict == VERDICT_UNTOLD ? "; within 10 % only with links at one end of what is plausible" : "");
+             a->verdict == VERDICT_UNTOLD ? "; within 10 % only for a part of what is not published" : "");
 }
 
 static int ask_ratio(struct claims *c, int which, struct claim_answer *a) {

@@ -168,13 +168,14 @@ static const char *const text_cards[TEXT_CARDS] = {"l4", "a100-sxm", "h100-sxm",
 
 /* Times that gpt2 takes longer than an encoder, and whether it does so with fewer operations, in all cases. */
 static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
-    int n = 0, as_claimed = 0, rc = 0;
+    int n = 0, as_claimed = 0, longest = 0, rc = 0;
     (void)which;
     for (int k = 0; k < TEXT_CARDS && !rc; k++) {
         struct cluster on;
         rc = case_cluster(&on, text_cards[k], c->d);
         for (int i = 0; i < WALL_LENGTHS && !rc; i += c->app->spec.quick ? 2 : 1) {
             struct text_time t[WALL_MODELS];
+            longest = wall_lengths[i];
             for (int m = 0; m < WALL_MODELS && !rc; m++)
                 rc = time_text(&t[m], wall_models[m], wall_lengths[i], &on.card, c->d);
             for (int m = 0; m < GENERATOR && !rc; m++, n++) {
@@ -189,9 +190,9 @@ static int ask_slower(struct claims *c, int which, struct claim_answer *a) {
     a->range = "times that gpt2 takes longer, over cards and lengths";
     a->verdict = judge_cases(as_claimed, n, VERDICT_WHERE);
     snprintf(a->why, sizeof a->why,
-             "%d of %d cases of two encoders, 128 to 4096 tokens, four cards by the roofline of each step, without "
+             "%d of %d cases of two encoders, %d to %d tokens, %d cards by the roofline of each step, without "
              "overheads; report memory-wall --measure runs them",
-             as_claimed, n);
+             as_claimed, n, wall_lengths[0], longest, TEXT_CARDS);
     return rc;
 }
 
@@ -212,7 +213,6 @@ static int ask_intensity(struct claims *c, int which, struct claim_answer *a) {
             as_claimed += intensity[GENERATOR] < intensity[m];
         claim_range(a, intensity[GENERATOR]);
     }
-    a->is = (a->low + a->high) / 2;
     a->unit = "operations a byte";
     a->kind = "exact";
     a->range = "gpt2, over the lengths";

@@ -154,7 +154,7 @@ static void add_crossing(struct frame *t, const char *where, const char *a, cons
     frame_end_row(t);
 }
 
-/* Fewer than half of the draws cross as often: where is not known. */
+/* Fewer than half of the draws agree: where is not known. */
 static void add_crossings(struct collectives *c, const char *a, const char *b, const struct crossover *x,
                           const struct curve *curve) {
     static const char here[] = "this machine, 2 ranks",
@@ -162,8 +162,8 @@ static void add_crossings(struct collectives *c, const char *a, const char *b, c
     char remark[96], low[24], high[24];
     double middle[FIT_MOST_X] = {sqrt(x->low * x->high)};
     int first = fit_value(&curve[0].list.fit[0], middle) < fit_value(&curve[1].list.fit[0], middle);
-    snprintf(remark, sizeof remark, "%s%.0f %% of %d draws cross as often as the curves",
-             x->agree < 0.5 ? "not told: " : "", 100 * x->agree, x->draws);
+    snprintf(remark, sizeof remark, "%s%.0f %% of %d draws agree with the curves", x->agree < 0.5 ? "not told: " : "",
+             100 * x->agree, x->draws);
     for (int i = 0; i < x->n && x->agree >= 0.5; i++)
         add_crossing(c->crossings, here, x->at[i].first_below ? a : b, x->at[i].first_below ? b : a, x->at[i].x,
                      &x->at[i].in, kind, remark);
@@ -239,7 +239,7 @@ static int is_less(const struct net *net, const char *a, const char *b, size_t b
     return rc;
 }
 
-/* The first size, to a line of 64 B, at which `one shot` is no longer less; 0: there is none. */
+/* *found: the first size, to a line of 64 B, at which `one shot` is no longer less; NaN: there is none. */
 static int cross_priced(struct collectives *c, const struct place *p, const struct net *net, const char *other,
                         double *found) {
     size_t low = LEAST_BYTES, high = MOST_BYTES;

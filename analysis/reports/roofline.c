@@ -157,7 +157,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     const char *const words[] = {"bench",      "--model",    "gpt2",     "--strategies",
                                  "1,tp2",      "--roofline", "-n",       app->spec.quick ? "16" : "32",
                                  "--n-prompt", "64",         "--repeat", app->spec.quick ? "6" : "15",
-                                 "--json"};
+                                 "--threads",  "1",          "--json"};
     json_t *o = NULL;
     char *note = NULL;
     int rc = measured_job(&o, &note, RANKS, sizeof words / sizeof *words, words,

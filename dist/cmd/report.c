@@ -59,6 +59,8 @@ static int run(struct app *app, struct diag *d) {
     if (app->spec.plot && app->spec.plot[0])
         return diag_set(d, ERR_USAGE, "report --plot %.40s: draws to the terminal; files: --out FOLDER",
                         app->spec.plot);
+    if (app->spec.plot && app->spec.json)
+        return diag_set(d, ERR_USAGE, "report --plot --json: figures in letters are no JSON: give one of them");
     if (app->spec.plot && gnuplot_run(NULL, NULL))
         return diag_set(d, ERR_UNSUPPORTED,
                         "report --plot: gnuplot is not installed: without --plot the tables have the "

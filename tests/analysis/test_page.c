@@ -164,6 +164,42 @@ static void check_page(const char *folder) {
     free(csv);
 }
 
+/* More tables, or findings, than a page has room for: no report rather than one without them. */
+static void check_full(void) {
+    FILE *nowhere = fopen("/dev/null", "w");
+    for (int what = 0; what < 2; what++)
+        for (int more = 0; more < 2; more++) {
+            struct report_page page = {0};
+            struct diag d = {0};
+            for (int i = 0; what == 0 && i < REPORT_MOST_TABLES + more; i++)
+                report_table(&page, "t", "t", "");
+            for (int i = 0; what == 1 && i < REPORT_MOST_FINDINGS + more; i++)
+                report_say(&page, "%d", i);
+            int rc = report_print(&hostile, &page, nowhere, 0, &d);
+            CHECK(rc == (more ? ERR_MEMORY : 0), "%s, %d too many: %d", what ? "findings" : "tables", more, rc);
+            report_page_fini(&page);
+        }
+    fclose(nowhere);
+}
+
+/* Without gnuplot nothing that an earlier run drew is left beside the new tables. */
+static void check_stale(const char *folder) {
+    char path[256], old[] = "PATH=/nowhere";
+    struct report_page page = {0};
+    struct diag d = {0};
+    int drawn = 1;
+    snprintf(path, sizeof path, "%s/picture.svg", folder);
+    FILE *svg = fopen(path, "w");
+    CHECK(svg && fclose(svg) == 0, "%s", path);
+    char *before = strdup(getenv("PATH"));
+    putenv(old);
+    CHECK(!make_hostile(&page, NULL, &d) && !report_write(&hostile, &page, folder, &drawn, &d), "%s", d.text);
+    setenv("PATH", before, 1);
+    CHECK(drawn == 0 && access(path, F_OK), "an old picture beside new tables");
+    free(before);
+    report_page_fini(&page);
+}
+
 static void check_interrupted(const char *folder) {
     struct app app = {.spec = {.out = folder}, .cores = 2};
     struct diag d = {0};
@@ -180,6 +216,8 @@ int main(void) {
     CHECK(mkdtemp(folder), "no temporary folder");
     check_page(folder);
     check_interrupted(folder);
+    check_full();
+    check_stale(folder);
     snprintf(command, sizeof command, "rm -r %s", folder);
     CHECK(system(command) == 0, "%s", command);
     return check_report("test_page");

@@ -17,6 +17,9 @@ ok "weights on the chip: 200 to 2,000 times" csv '/weights on the chip/ && $4 ==
 ok "misses: 4 to 5 cycles" csv '/of misses/ && $4 == "holds" && $6 == 4 && $7 == 5 { found = 1 } END { exit !found }' claims
 ok "shares of a token sum to 100" csv '
     NR > 1 { sum = $4 + $5 + $6 + $7 + $8; if (sum < 99.99 || sum > 100.01) bad = 1 } END { exit bad || NR < 20 }' batches
+ok "a batch of 8 is looked at, as its finding says" csv '$2 == 8 { n++ } END { exit n < 6 }' batches
+ok "lengths are those looked at" csv '/of two encoders/ && /128 to 2048 tokens; 4 cards/ { found = 1 } END { exit !found }' criteria
+ok "no number for what has a range alone" csv '/fewer operations a byte/ && $5 == "" && $6 > 0 && $7 > $6 { found = 1 } END { exit !found }' claims
 
 # No mpirun: what needs it is left out, and said to be. The random plans follow from their numbers.
 mkdir "$tmp/path"

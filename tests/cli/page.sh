@@ -22,6 +22,7 @@ for r in $reports; do
 done
 ok "nothing is left out" [ "$(grep -c '<strong>Left out:' "$out/index.html")" = 0 ]
 ok "as many pictures as figures" [ "$(grep -c '<img alt="Plot: ' "$out/index.html")" = "$(ls "$out"/*/*.svg | wc -l)" ]
+ok "one core is one thread" grep -q -e "--model gpt2 .*--threads 1 --json" "$out/index.html"
 ok "no link leaves the page and its folders" [ "$(grep -oE '(href|src)="[^"]{1,200}' "$out/index.html" | grep -cE '"(https?|file|/)')" = 0 ]
 ok "every link has a target" sh -c '
     grep -oE "href=\"[^#\"]+\"" "$1/index.html" | sed "s/href=\"//; s/\"//" | sort -u |

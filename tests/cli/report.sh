@@ -49,7 +49,9 @@ if command -v gnuplot >/dev/null; then
     ok "figures in letters" sh -c '"$1" report fits --quick --plot >"$2"' _ "$northwall" "$tmp/letters"
     ok "both of them, with axes" [ "$(grep -c '^ *[0-9.]* [|+][-+]' "$tmp/letters")" -gt 5 ]
     ok "no gnuplot: plain words" sh -c 'PATH=/nowhere "$1" report fits --quick --plot 2>&1 >/dev/null | grep -q "gnuplot is not installed"' _ "$northwall"
+    ok "where the parent ignores the ends of its children" bash -c 'trap "" CHLD; exec "$1" report fits --quick --plot >"$2"' _ "$northwall" "$tmp/letters"
 fi
+fails "letters within JSON" 2 "give one of them" 1 report fits --plot --json
 fails "letters to a file" 2 "draws to the terminal" 1 report fits --plot=x.svg
 ok "no mpirun: one sentence" sh -c 'PATH=/nowhere "$1" report main-job --quick 2>&1 | grep -q "^northwall: mpirun is not there: install"' _ "$northwall"
 

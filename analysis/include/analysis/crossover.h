@@ -8,7 +8,8 @@ enum { CROSSOVER_MOST = 8 };
 struct crossover {
     int n, draws;
     double low, high; /* range of x that both were measured in */
-    double agree; /* share of the draws that cross as often as the curves do */
+    double agree; /* share of the draws that cross as often as the curves do, in the same directions; without a
+                   * crossing: that lie as they do */
     struct {
         double x;
         struct stat_interval in; /* over those draws; NaN where they are fewer than half */

@@ -16,7 +16,7 @@ enum { REPORT_MOST_TABLES = 32, REPORT_MOST_FINDINGS = 32 };
 struct report_page {
     char *finding[REPORT_MOST_FINDINGS];
     int n_findings;
-    int lost; /* findings without room or memory: told by report_print and report_write */
+    int lost; /* findings or tables without room or memory: told by report_print and report_write */
     struct frame *table[REPORT_MOST_TABLES];
     int n;
 };
