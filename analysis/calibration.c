@@ -159,8 +159,14 @@ static void slopes(struct search *s, const gsl_vector *best, gsl_matrix *J, gsl_
     }
 }
 
-/* Standard errors of the places: sqrt of the diagonal of sigma^2 (J'J)^-1 by J's singular values; INFINITY where one is
- * 0. */
+/* What one singular value adds to the variance of a parameter that has the part v in its direction. Where no point
+ * depends on that direction: nothing to the parameters that have no part in it. */
+static double variance(double v, double singular, double largest) {
+    if (singular > 1e-12 * largest) return pow(v / singular, 2);
+    return fabs(v) < 1e-6 ? 0 : INFINITY;
+}
+
+/* Standard errors of the places: sqrt of the diagonal of sigma^2 (J'J)^-1 by J's singular values. */
 static void errors_of(struct search *s, gsl_matrix *J, double sigma, double *se) {
     size_t n = J->size2;
     gsl_matrix *V = gsl_matrix_alloc(n, n);
@@ -170,7 +176,7 @@ static void errors_of(struct search *s, gsl_matrix *J, double sigma, double *se)
     for (size_t k = 0; k < n && !s->rc; k++) {
         double sum = 0;
         for (size_t j = 0; j < n; j++)
-            sum += pow(gsl_matrix_get(V, k, j) / gsl_vector_get(S, j), 2);
+            sum += variance(gsl_matrix_get(V, k, j), gsl_vector_get(S, j), gsl_vector_get(S, 0));
         se[k] = sigma * sqrt(sum);
     }
     if (!s->rc) s->cal->rcond = gsl_vector_get(S, n - 1) / gsl_vector_get(S, 0);

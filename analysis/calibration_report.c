@@ -19,6 +19,7 @@ struct study {
     struct calibration cal;
     struct sweep_point *twin;
     struct own {
+        uint64_t point; /* sweep.h: its hash */
         char text[96];
         double low_s, high_s, threads_a_cpu; /* NaN: not known */
         int n, verified;
@@ -87,13 +88,21 @@ static int check_twin(const struct study *s, const struct sweep_point *twin) {
     return 0;
 }
 
+/* As one that axes name twice, or that draws meet again. */
+static int is_known(const struct study *s, uint64_t point) {
+    for (int i = 0; i < s->cal.n_points; i++)
+        if (s->own[i].point == point) return 1;
+    return 0;
+}
+
 static int add_point(struct study *s, long i) {
     struct sweep_point *p = malloc(sizeof *p);
     char where[32];
     const char *const condition[] = {where};
     int n = s->cal.n_points, rc = p ? 0 : diag_set(s->d, ERR_MEMORY, "no memory for a point");
     if (!rc) sweep_point(p, s->sweep, i);
-    if (!rc && p->engine == SWEEP_RUN) {
+    if (!rc && p->engine == SWEEP_RUN && !is_known(s, p->hash)) {
+        s->own[n].point = p->hash;
         snprintf(where, sizeof where, "point=%016llx", (unsigned long long)p->hash);
         sweep_point_as(&s->twin[n], s->sweep, i, SWEEP_SIMULATE);
         rc = check_twin(s, &s->twin[n]);
@@ -121,7 +130,10 @@ static int open_study(struct study *s) {
         rc = diag_set(s->d, ERR_FORMAT,
                       "%.200s: no measured point of %.200s: northwall sweep with engine: run makes them", s->ask->db,
                       s->ask->spec);
-    return rc ? rc : cluster_read(&s->cluster, s->twin[0].cluster, s->d);
+    if (!rc) rc = cluster_read(&s->cluster, s->twin[0].cluster, s->d);
+    if (!rc && !cluster_has_card(&s->cluster))
+        rc = diag_set(s->d, ERR_FORMAT, "%.200s: describes links but no card", s->twin[0].cluster);
+    return rc;
 }
 
 static void close_study(struct study *s) {
@@ -242,12 +254,12 @@ static void say(struct report_page *page, const struct study *s) {
     struct calibration_error before = calibration_error_of(cal, CALIBRATION_DESCRIBED);
     struct calibration_error after = calibration_error_of(cal, CALIBRATION_FITTED);
     struct calibration_error held = calibration_error_of(cal, CALIBRATION_HELD);
-    report_say(
-        page,
-        "%d measured points, %d number%s of %s fitted: the median error falls from %.1f %% to %.1f %%, and is %.1f "
-        "%% where points are predicted by a fit to others (worst %.0f %%: %s).",
-        cal->n_points, cal->n_free, cal->n_free == 1 ? "" : "s", s->cluster.name, 100 * before.median,
-        100 * after.median, 100 * held.median, 100 * held.worst, s->own[held.worst_point].text);
+    report_say(page,
+               "%d measured points, %d number%s of %s fitted: the median error is %.1f %% as described, %.1f %% "
+               "fitted, and %.1f "
+               "%% where points are predicted by a fit to others (worst %.0f %%: %s).",
+               cal->n_points, cal->n_free, cal->n_free == 1 ? "" : "s", s->cluster.name, 100 * before.median,
+               100 * after.median, 100 * held.median, 100 * held.worst, s->own[held.worst_point].text);
     if (cal->rcond < CALIBRATION_COLLINEAR)
         report_say(
             page,

@@ -11,7 +11,7 @@
 enum { MOST_COLUMNS = 256 };
 
 struct column {
-    char name[48], unit[24];
+    char name[80], unit[24];
     int digits;
 };
 

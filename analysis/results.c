@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -481,6 +482,9 @@ static int set_values(struct result_value *out, json_t *values, struct diag *d) 
     json_object_foreach(values, name, v) {
         if (!json_is_number(json_object_get(v, "value")))
             return diag_set(d, ERR_FORMAT, "value %.60s: an object with a number, value, is expected", name);
+        double samples = json_number_value(json_object_get(v, "n"));
+        if (!(samples >= 0 && samples <= INT_MAX))
+            return diag_set(d, ERR_FORMAT, "value %.60s: n %g is no number of samples", name, samples);
         const char *unit = text_of(v, "unit");
         out[n++] = (struct result_value){name,
                                          unit ? unit : "1",
@@ -489,7 +493,7 @@ static int set_values(struct result_value *out, json_t *values, struct diag *d) 
                                          number_of(json_object_get(v, "value")),
                                          number_of(json_object_get(v, "low")),
                                          number_of(json_object_get(v, "high")),
-                                         (int)json_number_value(json_object_get(v, "n"))};
+                                         (int)samples};
     }
     return 0;
 }

@@ -195,11 +195,12 @@ static int split_words(const struct sweep_point *p, char *out, size_t *len, int 
 static int set_model(struct sweep_cache *c, int *tokens, struct diag *d) {
     const struct run_spec *s = &c->app.spec;
     const char *quant = s->quant ? s->quant : "";
-    *tokens = atoi(s->prompt ? s->prompt : "128"); /* sim_job_open has checked it */
+    int rc = sim_job_tokens(&c->app, tokens, d);
+    if (rc) return rc;
     if (c->open && !strcmp(c->model_name, s->model) && !strcmp(c->quant, quant) && c->ctx == s->ctx) return 0;
     if (c->open) model_close(&c->model);
     c->open = 0;
-    int rc = sim_job_open(&c->model, &c->app, tokens, d);
+    rc = sim_job_open(&c->model, &c->app, tokens, d);
     if (rc) return rc;
     c->open = 1;
     snprintf(c->model_name, sizeof c->model_name, "%s", s->model);

@@ -260,10 +260,24 @@ static int deal(struct runner *run, struct worker *w, long end) {
         }
         long i = run->missing[run->next];
         if (!w->n) w->since = engine_now();
-        if (write(w->to, &i, sizeof i) != sizeof i) return lose(run, w, 0);
+        if (write(w->to, &i, sizeof i) != sizeof i)
+            return w->n ? 0 : lose(run, w, 0); /* it has ended: receive finds out at which of its points */
         w->queue[w->n++] = run->missing[run->next++];
     }
     return 0;
+}
+
+/* Waits for outcomes, shortly. Where that took long this process was stopped, as all of a job are by ^Z: such time is
+ * no point's. */
+static void look(struct runner *run, struct pollfd *p) {
+    enum { AWAY_S = 1 };
+    double begun = engine_now();
+    /* a nap, so that results come several at a time: processes have work for longer before them */
+    if (!run->alone) usleep(500);
+    if (poll(p, (nfds_t)run->jobs, 100) < 0) memset(p, 0, (size_t)run->jobs * sizeof *p);
+    double away = engine_now() - begun;
+    for (int i = 0; i < run->jobs && away > AWAY_S; i++)
+        run->worker[i].since += away;
 }
 
 static int turn(struct runner *run, long end) {
@@ -275,9 +289,7 @@ static int turn(struct runner *run, long end) {
         busy += run->worker[i].n > 0;
     }
     if (rc || !busy) return rc;
-    /* a nap, so that results come several at a time: processes have work for longer before them */
-    if (!run->alone) usleep(500);
-    if (poll(p, (nfds_t)run->jobs, 100) < 0) memset(p, 0, sizeof p);
+    look(run, p);
     for (int i = 0; i < run->jobs && !rc; i++) {
         struct worker *w = &run->worker[i];
         if (p[i].revents)

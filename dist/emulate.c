@@ -273,6 +273,11 @@ int emulation_start(struct engine *e, struct diag *d) {
     return rc;
 }
 
+void emulation_go(struct engine *e) {
+    struct emulation *m = e->emulation;
+    if (m && m->paced) pace_follow(&m->pace, &m->v.clock);
+}
+
 void emulation_begin(struct engine *e) {
     if (e->emulation) e->emulation->told = 0;
 }

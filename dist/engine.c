@@ -259,8 +259,8 @@ static void begin_pass(struct engine *e, int micro) {
     }
     if (e->micro_waits[micro]) {
         run_step(e, STEP_RECV_TOKEN, -1);
-        schedule_take(e);
         emulation_take(e, micro);
+        schedule_take(e);
         e->micro_waits[micro] = 0;
     }
     schedule_compose(e, micro);
@@ -313,8 +313,8 @@ static void run_pass(struct engine *e, int micro) {
     if (!engine_is_last_stage(e))
         e->micro_waits[micro] = e->head.n_want > 0;
     else if (e->head.n_want) {
-        schedule_take(e);
         emulation_take(e, micro);
+        schedule_take(e);
     }
 }
 
@@ -513,6 +513,7 @@ int engine_generate(struct engine *e, const struct engine_job *job, struct engin
         engine_result_fini(r);
         return rc;
     }
+    emulation_go(e);
     e->t_start = engine_now();
     if (e->plan->shape.causal)
         run_job(e);

@@ -132,13 +132,15 @@ void engine_context(const struct engine *e, int64_t *read, int64_t *sum);
 /* emulate.c: what moves the clock; each does nothing where the engine does not emulate. */
 void emulation_begin(struct engine *e); /* of a job, if all agree: an arbiter waits for messages */
 int emulation_start(struct engine *e, struct diag *d); /* of a job: the first message is near */
+void emulation_go(struct engine *e); /* where real time is paced: waits for the moment at which all clocks begin */
 void emulation_next(struct engine *e); /* a pass is about to be composed or received */
 void emulation_pass(struct engine *e); /* a pass has been composed or received */
 void emulation_step(struct engine *e, const struct plan_step *step, int layer); /* is about to run */
 void emulation_received(struct engine *e, size_t bytes); /* hidden states */
 void emulation_room(struct engine *e, int receiver, size_t bytes); /* before they are sent to one of n_send_to ranks */
 void emulation_drain(struct engine *e); /* the job's last message has been received */
-void emulation_take(struct engine *e, int micro); /* stage 0 has the tokens of the micro-batch's last pass */
+/* Stage 0 has the tokens of the micro-batch's last pass; before it does anything with them. */
+void emulation_take(struct engine *e, int micro);
 int emulation_stop(struct engine *e, struct diag *d); /* of a job; its result gets what there is. ERR_MEMORY */
 void emulation_end(struct engine *e); /* of a job that may not have begun: the arbiter waits for no more */
 void emulation_free(struct engine *e);

@@ -6,8 +6,7 @@
 #include "dist/setup.h"
 #include "dist/simulate.h"
 
-/* --prompt counts tokens here. */
-static int prompt_tokens(const struct app *app, int *out, struct diag *d) {
+int sim_job_tokens(const struct app *app, int *out, struct diag *d) {
     const char *text = app->spec.prompt;
     char *end;
     long n = text ? strtol(text, &end, 10) : 128;
@@ -115,7 +114,7 @@ int sim_summarize(struct virtual_summary *out, struct simulation *sim, const str
 }
 
 int sim_job_open(struct model *m, const struct app *app, int *tokens, struct diag *d) {
-    int rc = prompt_tokens(app, tokens, d);
+    int rc = sim_job_tokens(app, tokens, d);
     if (!rc && !app->spec.cluster)
         rc = diag_set(d, ERR_USAGE, "no cluster: give --cluster FILE, such as one of cluster-configs/");
     if (!rc) rc = model_open_parts(m, app, MODEL_SHAPE, d);

@@ -17,6 +17,7 @@ int sim_job(struct app *app, sim_use *use, void *user, struct diag *d);
 /* The parts: the model and the prompt's tokens, known on all ranks; then, on this rank, one plan, and its traces, one a
  * replica, which depend on users, prompt, generated tokens, chunk, replicas and micro-batches alone. sim_job_make sets
  * app->spec.chunk to the plan's (setup_plan). */
+int sim_job_tokens(const struct app *app, int *out, struct diag *d); /* what --prompt says: it counts tokens here */
 int sim_job_open(struct model *m, const struct app *app, int *tokens, struct diag *d);
 int sim_job_make(struct plan **out, struct app *app, const struct model *m, int tokens, struct diag *d);
 int sim_job_traces(struct trace **out, const struct app *app, const struct plan *p, int tokens, struct diag *d);

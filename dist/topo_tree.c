@@ -224,7 +224,7 @@ static void warn_memory(json_t *out, hwloc_topology_t t, const struct topo_seat 
         }
         if (seat[r].node == node && nodes > 1 && seat[r].threads > 1 && is_seated(&seat[r]))
             warn(out,
-                 "rank %d's threads run on %d NUMA nodes: half of what they read may come from the other one; start a "
+                 "rank %d's threads run on %d NUMA nodes: part of what they read may come from another one; start a "
                  "rank a NUMA node (mpirun --map-by numa)",
                  r, nodes);
     }

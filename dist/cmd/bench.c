@@ -261,7 +261,7 @@ static int measure_row(struct bench *b, int i, int rep, const struct probe *prob
 static int is_enough(struct bench *b, int runs) {
     int most = b->repeat;
     uint64_t narrow = b->app->rank == 0;
-    if (b->precision <= 0 || !stat_looks(runs)) return 0;
+    if (b->precision <= 0 || (!stat_looks(runs) && runs < most)) return 0;
     b->repeat = runs;
     for (int i = 0; i < b->n_rows && narrow; i++) {
         double half;

@@ -132,7 +132,7 @@ static void check_told_apart(struct job *job, const struct cluster *c, gsl_rng *
           cal.value[1].x);
 }
 
-/* What no point depends on has no interval. */
+/* What no point depends on has no interval; the others keep theirs. */
 static void check_unknown(struct job *job, const struct cluster *c, gsl_rng *g) {
     static const char *const names_and_other[] = {"memory-bandwidth", "step-overhead", "link-latency", "compute"};
     struct calibration_point point[POINTS] = {0};
@@ -142,6 +142,9 @@ static void check_unknown(struct job *job, const struct cluster *c, gsl_rng *g) 
     measure(point, job, c, g, 0.01);
     CHECK(!calibration_run(&cal, c, predict, job, &d), "%s", d.text);
     CHECK(isnan(cal.value[3].x_at_95.low), "compute: [%g, %g]", cal.value[3].x_at_95.low, cal.value[3].x_at_95.high);
+    for (int k = 0; k < 3; k++)
+        CHECK(cal.value[k].x_at_95.low < cal.value[k].x && cal.value[k].x < cal.value[k].x_at_95.high,
+              "%s beside it: [%g, %g]", names[k], cal.value[k].x_at_95.low, cal.value[k].x_at_95.high);
 }
 
 static void check_refused(struct job *job, const struct cluster *c) {

@@ -116,7 +116,9 @@ static void check_refused(void) {
                                        "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\", "
                                        "\"parameters\": {\"a\": []}, \"values\": {}}",
                                        "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\", "
-                                       "\"parameters\": {}, \"values\": {\"a\": 1}}"};
+                                       "\"parameters\": {}, \"values\": {\"a\": 1}}",
+                                       "{\"point\": \"1\", \"time\": \"t\", \"status\": \"ok\", \"command\": \"c\", "
+                                       "\"parameters\": {}, \"values\": {\"a\": {\"value\": 1, \"n\": 1e300}}}"};
     struct diag d;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct results *r = open_it(RESULTS_WRITE);
@@ -151,6 +153,33 @@ static void check_csv(void) {
     free(text);
     frame_free(t);
     results_close(r);
+}
+
+/* Names of the greatest length, with a part of a value behind them, are whole. */
+static void check_long_names(void) {
+    static const char *const one[] = {"point=0000000000000070"};
+    char name[64], column[96], *text = NULL;
+    struct diag d = {0};
+    struct results *r = open_it(RESULTS_WRITE);
+    struct results_select s = {r, one, 1, NULL};
+    struct frame *t = NULL;
+    json_t *row = example(70);
+    size_t n = 0;
+    int added = 0;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    json_object_set_new(json_object_get(row, "values"), name,
+                        json_pack("{s:f, s:f, s:f, s:s}", "value", 1.0, "low", 0.5, "high", 2.0, "interval", "ranks"));
+    CHECK(results_add(r, row, &added, &d) == 0 && added == 1, "%s", d.text);
+    FILE *out = open_memstream(&text, &n);
+    CHECK(results_frame(&t, &s, 0, &d) == 0 && frame_csv(t, out, &d) == 0, "%s", d.text);
+    fclose(out);
+    snprintf(column, sizeof column, ",%s:interval [1]", name);
+    CHECK(strstr(text, column), "%s is not in %s", column, text);
+    free(text);
+    frame_free(t);
+    json_decref(row);
+    results_close(r); /* not committed */
 }
 
 /* What failed can be taken out; what is ok cannot. */
@@ -244,6 +273,7 @@ int main(void) {
     check_one_writer();
     check_refused();
     check_csv();
+    check_long_names();
     check_dropped();
     check_version_1();
     unlink(path);

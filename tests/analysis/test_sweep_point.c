@@ -36,6 +36,27 @@ static int same(const struct sweep_outcome *a, const struct sweep_outcome *b) {
            !memcmp(a->value, b->value, (size_t)a->n * sizeof *a->value);
 }
 
+/* A prompt that no simulation takes is refused behind one that it takes, too. */
+static void check_refused(const struct app *app) {
+    static const char two[] = "schema: northwall-sweep\nversion: 1\n"
+                              "base: {model: smollm-135m, cluster: cluster-configs/h100-sxm-8.yaml, generate: 1}\n"
+                              "axes: {prompt: [24, 1048577]}\n";
+    struct diag d = {0};
+    struct sweep *s = NULL;
+    struct sweep_cache *cache = sweep_cache_new(app);
+    struct sweep_point *p = malloc(sizeof *p);
+    CHECK(sweep_parse(&s, NW_SOURCE_DIR "/spec.yaml", two, sizeof two - 1, &d) == 0, "%s", d.text);
+    for (int i = 0; i < 2 && s && cache && p; i++) {
+        struct sweep_outcome o;
+        sweep_point(p, s, i);
+        sweep_do(&o, cache, p);
+        CHECK(i ? strstr(o.reason, "1 to 1048576") != NULL : !o.reason[0], "prompt %d: '%s'", i, o.reason);
+    }
+    sweep_cache_free(cache);
+    sweep_free(s);
+    free(p);
+}
+
 int main(void) {
     struct diag d = {0};
     struct sweep *s = NULL;
@@ -57,6 +78,7 @@ int main(void) {
         sweep_cache_free(own);
     }
     CHECK(failed > TIMES / 50 && failed < 3 * TIMES / 4, "%d of %d points do not fit", failed, TIMES);
+    check_refused(&app);
     sweep_cache_free(shared);
     sweep_free(s);
     free(p);

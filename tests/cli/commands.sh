@@ -76,6 +76,10 @@ ok "verified" grep -q '"tokens_verified": true' "$tmp/bench"
 ok "--precision: reached, after 10 runs or more" sh -c 'grep -q "\"precision_reached\": true" "$1" && ! grep -qE "\"n\": .,$" "$1"' _ "$tmp/precise"
 "$northwall" bench --model "$kjv" -n 4 --n-prompt 8 --precision 0.01 --repeat 11 -q >"$tmp/precise"
 ok "--precision: not reached, and said" grep -q "precision NOT REACHED: asked 0.01 %, after 11 runs" "$tmp/precise"
+"$northwall" bench --model "$kjv" -n 4 --n-prompt 8 --precision 50 --repeat 9 --json >"$tmp/precise" 2>/dev/null
+ok "--precision: the last of fewer runs is looked at" awk '
+    /"half_interval_percent"/ { half = $2 + 0 } /"precision_reached"/ { reached = $2 ~ /true/; n++ }
+    END { exit !(n && half > 0 && reached == (half <= 50)) }' "$tmp/precise"
 ok "one run, and one rank is measured once" sh -c '"$1" bench --model "$2" --strategies 1 --repeat 1 -n 2 -q | grep -c "^1  \|: 1 run after" | grep -qx 2' _ "$northwall" "$kjv"
 ranks 2 bench --model "$kjv" --strategies tp2,1 --n-prompt 8 -n 4 --repeat 1 --json >"$tmp/once" 2>/dev/null
 ok "rows of --strategies with 1 in it" [ "$(grep -c '^   "strategy"' "$tmp/once")" = 2 ]

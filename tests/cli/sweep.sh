@@ -154,7 +154,7 @@ ok "measured: failed" [ "$(count --where status=failed)" = 1 ]
 
 # ---- a cluster fitted to measured points ----
 spec "$tmp/cal.yaml" "engine: run, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 8, generate: 8, repeat: 1, cluster: $source/cluster-configs/boards-1gbe.yaml" \
-    "strategy: [1, tp2], users: [1, 2, 4]"
+    "strategy: [1, tp2], users: [1, 2, 4, 4]"
 PATH=$(dirname "$mpiexec"):$PATH "$northwall" sweep "$tmp/cal.yaml" --db "$tmp/cal.db" >/dev/null 2>&1
 "$northwall" fit calibration "$tmp/cal.yaml" --db "$tmp/cal.db" --free memory-bandwidth,step-overhead --json >"$tmp/fit"
 ok "calibration: two numbers" [ "$(grep -c '"folds: least"' "$tmp/fit")" = 2 ]
@@ -166,6 +166,9 @@ fails "calibration of what" 2 "SPEC.yaml --db STUDY.db --free" 1 fit calibration
 fails "calibration of a number that is none" 2 "--free frob: there are memory-bandwidth" 1 fit calibration "$tmp/cal.yaml" --db "$tmp/cal.db" --free frob
 fails "calibration to too few points" 8 "6 points for 4 parameters" 1 fit calibration "$tmp/cal.yaml" --db "$tmp/cal.db" \
     --free memory-bandwidth,compute,step-overhead,pass-overhead
+printf 'schema: northwall-cluster\nversion: 1\nname: links\nlinks:\n  - name: a\n    transfer: push\n    latency: {value: 9 us, source: b}\n    bandwidth: {value: 1 Gb/s, source: b}\n' >"$tmp/links.yaml"
+sed "s|cluster: [^}]*|cluster: links.yaml|" "$tmp/cal.yaml" >"$tmp/cal-links.yaml"
+fails "calibration of links alone" 3 "describes links but no card" 1 fit calibration "$tmp/cal-links.yaml" --db "$tmp/cal.db" --free link-latency
 fails "calibration to points of another sweep" 3 "no measured point of" 1 fit calibration "$tmp/cal.yaml" --db "$tmp/a.db" --free compute
 
 # ---- one writer, readers at any time; files that are none; no space ----

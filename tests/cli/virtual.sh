@@ -185,6 +185,10 @@ done
 ok "a described cluster, paced" paced 2 tp2 --cluster "$source/cluster-configs/boards-1gbe.yaml" --clock paced
 ok "a described cluster, paced: logits" [ "$(field "$tmp/paced" logits_hash)" = "$hash" ]
 ok "bench, paced" ranks 2 bench --model "$kjv" --strategies tp2,pp2 --repeat 1 -n 4 --pace mem=1GB/s,link=1Gb/s -q
+# A pass takes as long as the weights' bytes, whether it holds a prompt or a token: neither time has the other's in it.
+ranks 1 bench --model "$kjv" --n-prompt 4 -n 2 --repeat 7 --pace mem=0.1GB/s --json >"$tmp/paced" 2>/dev/null
+ok "bench, paced: prompt and token each by themselves" awk '/"prefill_tok_per_s"/ { p = 4e3 / ($2 + 0) } /"latency_ms_per_tok"/ { t = $2 + 0 }
+    END { exit !(p > 20 && t / p > 0.65 && t / p < 1.5) }' "$tmp/paced"
 fails "no pace" 2 "--pace 'mem': expected mem=5GB/s" 1 run --model "$kjv" --prompt a --pace mem
 fails "a pace of nothing" 2 "--pace 'frob=5us': expected" 1 run --model "$kjv" --prompt a --pace frob=5us
 fails "a pace without its unit" 3 "--pace" 1 run --model "$kjv" --prompt a --pace mem=5GB
