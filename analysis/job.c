@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* The child becomes mpirun, or this program again, and ends with this process. */
-static void become(int ranks, int n_words, const char *const *words, int out, FILE *err) {
+static void become(pid_t parent, int ranks, int n_words, const char *const *words, int out, FILE *err) {
     char self[4096], count[16];
     const char *all[JOB_MOST_WORDS + 8] = {"mpirun", "-n", count, self};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -22,6 +22,7 @@ static void become(int ranks, int n_words, const char *const *words, int out, FI
     dup2(out, STDOUT_FILENO);
     dup2(fileno(err), STDERR_FILENO);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(1);
     const char **from = ranks ? all : all + 3;
     execvp(from[0], (char *const *)(uintptr_t)from);
     _exit(127);
@@ -44,8 +45,8 @@ static int run(json_t **o, int ranks, int n_words, const char *const *words, int
     json_error_t e;
     char why[400];
     int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) become(ranks, n_words, words, out[1], err);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) become(parent, ranks, n_words, words, out[1], err);
     close(out[1]);
     FILE *in = fdopen(out[0], "r");
     if (o) *o = pid > 0 && in ? json_loadf(in, 0, &e) : NULL;
@@ -54,7 +55,8 @@ static int run(json_t **o, int ranks, int n_words, const char *const *words, int
     if (in) fclose(in);
     if (pid > 0) waitpid(pid, &status, 0);
     if (pid > 0 && status == 0 && (!o || *o)) return 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+    if (o) json_decref(*o), *o = NULL;
+    if (ranks && WIFEXITED(status) && WEXITSTATUS(status) == 127)
         return diag_set(d, ERR_UNSUPPORTED, "mpirun is not there: install Open MPI, or add it to PATH");
     first_words(err, status, why, sizeof why);
     if (strstr(why, "run as root"))

@@ -98,5 +98,7 @@ int pace_cluster_text(char **out, const char *words, struct diag *d) {
                                                                                                   " " NUMBER("%s") "\n",
                  value[MEM], value[COMPUTE], value[COMPUTE], value[COMPUTE], value[LATENCY], value[LINK]);
 #undef NUMBER
-    return n < 0 ? diag_set(d, ERR_MEMORY, "no memory for --pace") : 0;
+    if (n >= 0) return 0;
+    *out = NULL;
+    return diag_set(d, ERR_MEMORY, "no memory for --pace");
 }

@@ -109,10 +109,10 @@ static void say_measured(struct main_job *m, double cores) {
 }
 
 static int measure(struct main_job *m) {
-    const char *const words[] = {"bench",    "--model", m->model, "--strategies", LIST,
-                                 "--prompt", PROMPT,    "-n",     GENERATED,      "--temperature",
-                                 "0.6",      "--seed",  "3",      "--repeat",     m->app->spec.quick ? "6" : "15",
-                                 "--json"};
+    const char *repeat = m->app->spec.quick ? "6" : "15";
+    const char *const words[] = {"bench", "--model",   m->model,  "--strategies",  LIST,   "--prompt",
+                                 PROMPT,  "-n",        GENERATED, "--temperature", "0.6",  "--seed",
+                                 "3",     "--threads", "1",       "--repeat",      repeat, "--json"};
     json_t *o = NULL;
     char *note = NULL;
     int rc = measured_job(&o, &note, RANKS, sizeof words / sizeof *words, words,

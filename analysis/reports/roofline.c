@@ -152,7 +152,7 @@ static void show(struct report_page *page, const json_t *o, const char *note) {
     say(page, text_of(o, "model"), json_array_get(json_object_get(o, "rows"), 0));
 }
 
-/* Weights that are larger than the last cache; the bundled decoder's are not. */
+/* Weights that are larger than most last caches; the bundled decoder's are not. */
 static int make(struct report_page *page, const struct app *app, struct diag *d) {
     const char *const words[] = {"bench",      "--model",    "gpt2",     "--strategies",
                                  "1,tp2",      "--roofline", "-n",       app->spec.quick ? "16" : "32",
@@ -206,7 +206,7 @@ const struct report report_roofline = {
     .summary = "each kind of step on this machine beside what memory and arithmetic allow, measured",
     .text =
         "Where the time of a token goes on this machine: GPT-2 124M with synthetic weights in its preset's storage,\n"
-        "larger than the last cache, on one rank and on two, verified against one rank.",
+        "more than most last caches hold, on one rank and on two, verified against one rank.",
     .measures = 2,
     .make = make,
     .figures = figures,
