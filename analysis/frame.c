@@ -25,6 +25,7 @@ struct frame {
     char *title, *note;
     struct column column[MOST_COLUMNS];
     int n_columns, n_rows, n_cells, cap, lost;
+    int twice; /* a column, of which there is another with its name and unit; 0: none */
     struct cell *cell; /* [n_rows][n_columns], then those of the row that is not ended */
 };
 
@@ -58,6 +59,8 @@ void frame_column(struct frame *t, const char *name, const char *unit, int digit
     snprintf(c->name, sizeof c->name, "%s", name);
     snprintf(c->unit, sizeof c->unit, "%s", unit);
     c->digits = digits;
+    for (int i = 0; i + 1 < t->n_columns; i++)
+        if (!strcmp(t->column[i].name, c->name) && !strcmp(t->column[i].unit, c->unit)) t->twice = t->n_columns - 1;
 }
 
 static struct cell *add_cell(struct frame *t) {
@@ -106,6 +109,9 @@ const char *frame_name(const struct frame *t) {
 /* ---- output ---- */
 
 static int check(const struct frame *t, struct diag *d) {
+    if (t && t->twice)
+        return diag_set(d, ERR_RANGE, "table %s has column %s twice: give one of them another name", t->name,
+                        t->column[t->twice].name);
     return t && !t->lost
                ? 0
                : diag_set(d, ERR_MEMORY, "no memory for table %s, or a row of it is not whole", frame_name(t));

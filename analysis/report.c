@@ -19,13 +19,27 @@ struct frame *report_table(struct report_page *page, const char *name, const cha
     return t;
 }
 
-void report_say(struct report_page *page, const char *fmt, ...) {
+static void put_finding(struct report_page *page, int at, const char *fmt, va_list args) {
     char *text = NULL;
+    if (page->n_findings == REPORT_MOST_FINDINGS || vasprintf(&text, fmt, args) < 0) {
+        page->lost = 1;
+        return;
+    }
+    memmove(&page->finding[at + 1], &page->finding[at], (size_t)(page->n_findings++ - at) * sizeof *page->finding);
+    page->finding[at] = text;
+}
+
+void report_say(struct report_page *page, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    if (page->n_findings < REPORT_MOST_FINDINGS && vasprintf(&text, fmt, args) >= 0)
-        page->finding[page->n_findings++] = text;
-    page->lost |= !text;
+    put_finding(page, page->n_findings, fmt, args);
+    va_end(args);
+}
+
+void report_lead(struct report_page *page, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    put_finding(page, 0, fmt, args);
     va_end(args);
 }
 

@@ -10,7 +10,7 @@
 
 struct room {
     const struct card *card;
-    uint64_t left[CARD_MAX_LEVELS];
+    uint64_t left[CARD_ROOM];
 };
 
 /* The innermost level with room for so many bytes, or -1. */

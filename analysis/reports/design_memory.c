@@ -24,7 +24,7 @@ static void set_memory(struct cluster *c, const struct memory *m) {
     l->bytes = (uint64_t)(m->capacity * bytes);
     if (m->behind > 0) {
         design_behind(c, "second tier", (uint64_t)(left / (m->behind * Bps)), m->behind * Bps);
-        c->card.level[1].pJ_per_B = l->pJ_per_B;
+        c->card.level[c->card.n_levels - 1].pJ_per_B = l->pJ_per_B;
     }
 }
 

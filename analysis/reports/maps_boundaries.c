@@ -305,6 +305,12 @@ static void tell(char *text, size_t cap, const struct maps *m, const struct maps
         snprintf(text + n, cap - n, " (%d of %d draws have none)", b->none, b->draws);
 }
 
+/* Where tp8 begins for good, in rows up to the memory described: the memory's bandwidth over that of links. */
+struct begins {
+    struct study_span over;
+    int rows;
+};
+
 /* The rows of a map, one after the other. */
 struct row {
     struct maps_grid *g;
@@ -312,7 +318,7 @@ struct row {
     enum maps_want want;
     int row;
     char text[768]; /* its boundaries */
-    double least, most; /* of all rows up to what is described: memory over links where tp8 begins */
+    double begins; /* memory over links from where on tp8 is the best; NaN: nowhere, or always */
 };
 
 /* All boundaries between two neighbouring cells, from one winner to the other. */
@@ -332,11 +338,8 @@ static int find_between(struct maps *m, struct row *r, int k, int from, int to) 
         if (rc || isnan(b.x)) continue;
         last = b.x;
         add(r->table, m, r->g, &b);
-        if (b.to == MAPS_TP8 && b.memory <= 1) {
-            double over = m->memory_GBps * b.memory / (m->link_GBps * b.x);
-            r->least = fmin(r->least, over);
-            r->most = fmax(r->most, over);
-        }
+        if (b.to == MAPS_TP8) r->begins = m->memory_GBps * b.memory / (m->link_GBps * b.x);
+        if (b.from == MAPS_TP8) r->begins = NAN;
         tell(r->text, sizeof r->text, m, r->g, &b);
     }
     return rc;
@@ -346,30 +349,59 @@ static int find_row(struct maps *m, struct row *r) {
     const struct maps_grid *g = r->g;
     int rc = 0;
     r->text[0] = 0;
+    r->begins = NAN;
     for (int k = 0; k + 1 < g->columns && !rc; k++)
         rc = find_between(m, r, k, maps_winner(&g->look[r->row][k], r->want, 0, MAPS_SAME),
                           maps_winner(&g->look[r->row][k + 1], r->want, 0, MAPS_SAME));
-    if (!rc && g->memory[r->row] == 1 && r->text[0])
-        report_say(m->page,
-                   "Least %s, %d user%s, memory as described (%.0f GB/s), as links get faster: %s (roots of estimates, "
-                   "simulated there too; in brackets 95 %% of %d draws of the other inputs).",
-                   r->want == MAPS_TIME ? "time" : "energy", g->users, g->users > 1 ? "s" : "", m->memory_GBps, r->text,
-                   m->app->spec.quick ? QUICK_DRAWS : DRAWS);
+    if (!rc && g->memory[r->row] == 1 && r->text[0] && r->want == MAPS_TIME)
+        report_say(
+            m->page,
+            "Least time of llama3-8b, %d user%s, memory as described (%.0f GB/s), as links get faster: %s (roots "
+            "of estimates, simulated there too; in brackets 95 %% of %d draws of the other inputs, beside which "
+            "a value may lie as some inputs are described at an end of their range).",
+            g->users, g->users > 1 ? "s" : "", m->memory_GBps, r->text, m->app->spec.quick ? QUICK_DRAWS : DRAWS);
     return rc;
 }
 
-static int find_map(struct maps *m, struct maps_grid *g, enum maps_want w, struct frame *t) {
-    struct row r = {.g = g, .table = t, .want = w, .least = INFINITY, .most = 0};
+static int find_map(struct maps *m, struct maps_grid *g, enum maps_want w, struct frame *t, struct begins *b) {
+    struct row r = {.g = g, .table = t, .want = w};
     int rc = 0;
-    for (; r.row < g->rows && !rc; r.row++)
+    for (; r.row < g->rows && !rc; r.row++) {
         rc = find_row(m, &r);
-    if (!rc && r.most > 0 && w == MAPS_TIME)
-        report_say(m->page,
-                   "Least time, %d user%s, memory of %.3g GB/s to that described: tp8 begins where links have 1/%.3g "
-                   "to 1/%.3g of "
-                   "its bandwidth (estimated).",
-                   g->users, g->users > 1 ? "s" : "", m->memory_GBps * g->memory[0], r.most, r.least);
+        if (rc || w != MAPS_TIME || g->memory[r.row] > 1) continue;
+        study_span_add(&b->over, r.begins);
+        b->rows++;
+    }
     return rc;
+}
+
+/* "1/33 to 1/31 of the memory's bandwidth for 8 users" behind what there is. */
+static void tell_begins(char *text, size_t cap, const struct begins *b, int users) {
+    double least = study_rounded(b->over.most, 2), most = study_rounded(b->over.least, 2);
+    size_t n = strlen(text);
+    int first = !n;
+    n += (size_t)snprintf(text + n, cap - n, "%s1/%.7g", first ? "" : ", ", least);
+    if (most != least) n += (size_t)snprintf(text + n, cap - n, " to 1/%.7g", most);
+    snprintf(text + n, cap - n, "%s for %d user%s", first ? " of the memory's bandwidth" : "", users,
+             users > 1 ? "s" : "");
+}
+
+/* The report's first finding. */
+static void say_begins(struct maps *m, const struct begins begins[MAPS_JOBS]) {
+    char text[256] = "", none[128] = "";
+    int rows = 0, found = 0;
+    for (int j = 0; j < MAPS_JOBS; j++) {
+        rows += begins[j].rows;
+        found += begins[j].over.n;
+        if (begins[j].over.n) tell_begins(text, sizeof text, &begins[j], m->grid[j].users);
+    }
+    if (found < rows)
+        snprintf(none, sizeof none, "; on %d of %d rows of the maps it begins at no bandwidth looked at", rows - found,
+                 rows);
+    report_lead(m->page,
+                "Tensor parallelism on all eight cards (tp8) takes least time where links have at least %s (llama3-8b, "
+                "memory of %.3g to %.0f GB/s%s; estimated, n = 1).",
+                found ? text : "what no row has", m->memory_GBps * m->grid[0].memory[0], m->memory_GBps, none);
 }
 
 /* Of all plans, those that boundaries are of. */
@@ -379,6 +411,7 @@ static void narrow(struct maps_set *s) {
 }
 
 int maps_boundaries(struct maps *m) {
+    struct begins begins[MAPS_JOBS] = {0};
     int rc = 0;
     list_inputs(m);
     for (int j = 0; j < MAPS_JOBS; j++)
@@ -404,7 +437,8 @@ int maps_boundaries(struct maps *m) {
     columns(t);
     gsl_error_handler_t *before = gsl_set_error_handler_off();
     for (int i = 0; i < MAPS_WANTS * MAPS_JOBS && !rc; i++)
-        rc = find_map(m, &m->grid[i % MAPS_JOBS], (enum maps_want)(i / MAPS_JOBS), t);
+        rc = find_map(m, &m->grid[i % MAPS_JOBS], (enum maps_want)(i / MAPS_JOBS), t, &begins[i % MAPS_JOBS]);
     gsl_set_error_handler(before);
+    if (!rc) say_begins(m, begins);
     return rc;
 }

@@ -18,15 +18,15 @@
     "'cells.csv' skip 1 using (mine(" users ",'" least                                                                 \
     "') ? $6 : NaN):($4*1.15):(letter($8)) with labels font ',11', \\\n"
 
-/* Boundaries: links in 8, low in 9, high in 10, memory in 3; `to` in 6. */
+/* Boundaries: links in 8, low in 9, high in 10, memory in 3; the number of `to` in 6. */
 #define LINES(users, least)                                                                                            \
-    "for [i=1:3] 'boundaries.csv' skip 1 using (mine(" users ",'" least "') && $6 == i && strlen(strcol(9)) ? $8 : "   \
+    "for [i=0:3] 'boundaries.csv' skip 1 using (mine(" users ",'" least "') && $6 == i && strlen(strcol(9)) ? $8 : "   \
     "NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \\\n  with boxxyerror lc rgb 'black' fs transparent "    \
     "pattern 4 border lc rgb 'black', "                                                                                \
     "\\\n"                                                                                                             \
-    "for [i=1:3] 'boundaries.csv' skip 1 using (mine(" users ",'" least                                                \
+    "for [i=0:3] 'boundaries.csv' skip 1 using (mine(" users ",'" least                                                \
     "') && $6 == i ? $8 : NaN):($3/1.15) with points lc "                                                              \
-    "rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \\\n"                                                                         \
+    "rgb 'black' pt 4+2*((i+3)%4) ps 0.7 lw 1.5, \\\n"                                                                 \
     "'cells.csv' skip 1 using (mine(" users ",'" least "') && $3 == 1 && $5 == 1 ? $6 : NaN):4 with points lc rgb "    \
     "'black' pt 2 ps 1.6 lw 2\n"
 

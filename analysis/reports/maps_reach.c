@@ -55,20 +55,53 @@ static int add_root(struct maps *m, struct frame *t, const struct cluster *c, st
     return rc;
 }
 
-static void say_reach(struct maps *m, int i, int users, const char *tensor, const char *against, double over,
-                      double link, double latency) {
-    char times[48] = "no bandwidth of links", more[48] = "with more latency nowhere";
-    if (!isnan(link)) snprintf(times, sizeof times, "links of %.3g times the bandwidth", link);
-    if (!isnan(latency)) snprintf(more, sizeof more, "or with %.3g us more of latency", latency);
-    report_say(m->page,
-               "%s, %s, %d user%s: %s takes %.3g times the time of %s; they take equally long with %s, %s "
-               "(simulated, n = 1; roots estimated).",
-               reaches[i].cluster, reaches[i].model, users, users > 1 ? "s" : "", tensor, over, against, times, more);
+/* Of tensor parallelism on eight cards against a pipeline of them. */
+struct paying {
+    struct study_span link, latency; /* one user: at which both take equally long */
+    int pairs, pays, all; /* one user: pairs of cluster and model, where it pays; and with any number of users */
+    char none[1024]; /* where it does not */
+};
+
+static void add_paying(struct paying *p, int i, int users, double over, double link, double latency) {
+    size_t n = strlen(p->none);
+    p->all++;
+    if (users == 1) {
+        p->pairs++;
+        p->pays += over < 1;
+    }
+    if (!(over < 1)) {
+        snprintf(p->none + n, sizeof p->none - n, "%s%s on %s with %d user%s (%.3g times as long)", n ? ", " : "",
+                 reaches[i].model, reaches[i].cluster, users, users > 1 ? "s" : "", over);
+    } else if (users == 1) {
+        study_span_add(&p->link, link);
+        study_span_add(&p->latency, latency);
+    }
+}
+
+/* "; both take equally long with 15.9 to 364 us more latency (4 pairs)" behind what there is. */
+static void tell_equal(char *text, size_t cap, const struct study_span *x, const char *before, const char *behind) {
+    char numbers[64];
+    size_t n = strlen(text);
+    if (x->n)
+        snprintf(text + n, cap - n, "%s with %s%s%s (%d pair%s)", n ? ", or" : "; both take equally long", before,
+                 study_span_text(x, 3, numbers), behind, x->n, x->n > 1 ? "s" : "");
+}
+
+static void say_reach(struct maps *m, const struct paying *p) {
+    char equal[256] = "";
+    tell_equal(equal, sizeof equal, &p->link, "links of ", " times their bandwidth");
+    tell_equal(equal, sizeof equal, &p->latency, "", " us more latency");
+    if (p->pairs)
+        report_say(m->page,
+                   "Tensor parallelism on eight cards takes less time than a pipeline of them for 1 user on %d of %d "
+                   "pairs of cluster and model%s. Of all %d jobs it takes as long or longer for %s (simulated, n = 1; "
+                   "roots estimated).",
+                   p->pays, p->pairs, equal, p->all, p->none[0] ? p->none : "none");
 }
 
 /* Against one other family. */
 static int add_against(struct maps *m, struct frame *t, const struct cluster *c, int i, int users, struct maps_set *set,
-                       int f) {
+                       int f, struct paying *paying) {
     struct over o = {set, f};
     struct maps_look l;
     double link = NAN, latency = NAN;
@@ -88,12 +121,11 @@ static int add_against(struct maps *m, struct frame *t, const struct cluster *c,
     if (there) rc = add_root(m, t, c, &o, "link-bandwidth", 1, &link);
     if (there && !rc) rc = add_root(m, t, c, &o, "link-latency", 1e6, &latency);
     frame_end_row(t);
-    if (!rc && !strcmp(set->strategy[f], "pp8"))
-        say_reach(m, i, users, set->strategy[TENSOR], set->strategy[f], over, link, latency);
+    if (!rc && there && !strcmp(set->strategy[f], "pp8")) add_paying(paying, i, users, over, link, latency);
     return rc;
 }
 
-static int reach_one(struct maps *m, struct frame *t, int i, int users, int n) {
+static int reach_one(struct maps *m, struct frame *t, int i, int users, int n, struct paying *paying) {
     char pipeline[16], tensor[16];
     const char *const families[] = {"1", pipeline, tensor};
     struct cluster c;
@@ -110,7 +142,7 @@ static int reach_one(struct maps *m, struct frame *t, int i, int users, int n) {
     int rc = case_cluster(&c, reaches[i].cluster, m->d);
     if (!rc) rc = maps_open(&set, &on, families, 3, 1, m->app, m->d);
     for (int f = ONE; f <= PIPELINE && !rc; f++)
-        rc = add_against(m, t, &c, i, users, &set, f);
+        rc = add_against(m, t, &c, i, users, &set, f, paying);
     maps_close(&set);
     return rc;
 }
@@ -123,6 +155,7 @@ static int list_reaches(struct maps *m) {
         "would have to be added for that.\nEstimated roots with the simulated ratio there (n = 1); -: none from 1e-4 "
         "to "
         "1e3 times, or up to 1 s.");
+    struct paying paying = {0};
     int rc = 0;
     frame_column(t, "cluster", "", 0);
     frame_column(t, "model", "", 0);
@@ -138,7 +171,8 @@ static int list_reaches(struct maps *m) {
     for (int i = 0; i < N_REACHES && !rc; i++)
         for (int users = 1; users <= 8 && !rc; users += 7)
             for (int n = 2; n <= 8 && !rc; n *= 2)
-                if (!m->app->spec.quick || (reaches[i].quick && users == 1)) rc = reach_one(m, t, i, users, n);
+                if (!m->app->spec.quick || (reaches[i].quick && users == 1)) rc = reach_one(m, t, i, users, n, &paying);
+    if (!rc) say_reach(m, &paying);
     return rc;
 }
 
@@ -207,31 +241,42 @@ static int gpu_point(struct maps *m, struct frame *t, const struct cluster *c, i
     return rc;
 }
 
+struct floor {
+    int cards; /* with the least latency; 0: none has room */
+    double ms;
+};
+
+static int step_of_cards(const struct maps *m) {
+    return m->app->spec.quick ? 8 : 2;
+}
+
 /* step: of overhead, in us, which no file has for GPUs; kernels of a recorded graph follow each other in about 1 us. */
-static int gpu_curve(struct maps *m, struct frame *t, const char *name, int step) {
+static int gpu_curve(struct maps *m, struct frame *t, const char *name, int step, struct floor *out) {
     struct cluster c;
-    struct maps_value v, least = {{INFINITY, 0}, {0}};
-    double first = INFINITY;
-    int rc = case_cluster(&c, name, m->d), at = 0, fewest = 0, factor = m->app->spec.quick ? 8 : 2;
+    struct maps_value v;
+    int rc = case_cluster(&c, name, m->d);
     if (rc) return rc;
     parameter_find("step-overhead")->set(&c, 1e-6 * step);
     if (step) snprintf(c.name, sizeof c.name, "%s +%dus/step", name, step);
-    for (int cards = 1; cards <= MOST_CARDS && !rc; cards *= factor) {
+    for (int cards = 1; cards <= MOST_CARDS && !rc; cards *= step_of_cards(m)) {
         rc = gpu_point(m, t, &c, cards, &v);
-        if (rc) break;
-        if (!fewest && isfinite(v.want[MAPS_TIME])) first = v.want[MAPS_TIME], fewest = cards;
-        if (v.want[MAPS_TIME] < least.want[MAPS_TIME]) least = v, at = cards;
+        if (!rc && isfinite(v.want[MAPS_TIME]) && (!out->cards || v.want[MAPS_TIME] < out->ms))
+            *out = (struct floor){cards, v.want[MAPS_TIME]};
     }
-    if (!rc && at)
-        report_say(
-            m->page,
-            "%s: of 1 to %d cards, by factors of %d, %d have the least latency for one user of granite-3b, %.3g ms, "
-            "%.1f times less than %d: %.0f %% memory, %.0f %% links' latency, %.0f %% links' bandwidth, %.0f %% "
-            "overhead (simulated, n = 1).",
-            c.name, MOST_CARDS, factor, at, least.want[MAPS_TIME], first / least.want[MAPS_TIME], fewest,
-            100 * least.share[NET_MEMORY], 100 * least.share[NET_LATENCY], 100 * least.share[NET_BANDWIDTH],
-            100 * least.share[NET_OVERHEAD]);
     return rc;
+}
+
+/* As described and, but for --quick, with overhead: "8 of h100-sxm with 0.161 ms (8 with 0.32)" behind what there is.
+ */
+static int gpu_curves(struct maps *m, struct frame *t, const char *name, char *text, size_t cap) {
+    struct floor is = {0}, with = {0};
+    size_t n = strlen(text);
+    int rc = gpu_curve(m, t, name, 0, &is);
+    if (!rc && !m->app->spec.quick) rc = gpu_curve(m, t, name, 1, &with);
+    if (rc || !is.cards) return rc;
+    n += (size_t)snprintf(text + n, cap - n, "%s%d of %s with %.3g ms", n ? ", " : "", is.cards, name, is.ms);
+    if (with.cards) snprintf(text + n, cap - n, " (%d with %.3g)", with.cards, with.ms);
+    return 0;
 }
 
 /* The published system, as described, and what was published of it. */
@@ -276,11 +321,17 @@ static int list_floors(struct maps *m) {
                                    "described,\nwithout overheads of programs, which is a bound, and with 1 us for "
                                    "each step (assumed). NorthPole: its own "
                                    "layout as\ndescribed, and as published (1024 + 1024 tokens).");
+    char least[256] = "";
     int rc = 0;
     floor_columns(t);
     for (size_t i = 0; i < sizeof gpus / sizeof *gpus && !rc; i++)
-        for (int step = 0; step <= !m->app->spec.quick && !rc; step++)
-            rc = gpu_curve(m, t, gpus[i], step);
+        rc = gpu_curves(m, t, gpus[i], least, sizeof least);
+    if (!rc && least[0])
+        report_say(m->page,
+                   "Least latency for one user of granite-3b, of 1 to %d cards by factors of %d: %s%s (simulated, n = "
+                   "1; as described, which is a bound).",
+                   MOST_CARDS, step_of_cards(m), least,
+                   m->app->spec.quick ? "" : ", in brackets with 1 us more for each step, assumed");
     for (int users = 1; users <= NORTHPOLE_USERS && !rc; users += NORTHPOLE_USERS - 1)
         rc = northpole_point(m, t, users);
     if (!rc) add_published(t);

@@ -81,11 +81,11 @@ static void roof_columns(struct frame *t) {
     frame_column(t, "low", "GB/s", 3);
     frame_column(t, "high", "GB/s", 3);
     frame_column(t, "int8 peak", "10^9 operations/s", 3);
-    frame_column(t, "low", "", 3);
-    frame_column(t, "high", "", 3);
+    frame_column(t, "int8 low", "10^9 operations/s", 3);
+    frame_column(t, "int8 high", "10^9 operations/s", 3);
     frame_column(t, "F32 peak", "10^9 operations/s", 3);
-    frame_column(t, "low", "", 3);
-    frame_column(t, "high", "", 3);
+    frame_column(t, "F32 low", "10^9 operations/s", 3);
+    frame_column(t, "F32 high", "10^9 operations/s", 3);
 }
 
 static void add_phase(struct roofline_report *r, const char *strategy, const char *phase, const json_t *f) {

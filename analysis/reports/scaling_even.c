@@ -158,7 +158,16 @@ static int put_matching(const struct study *st, struct frame *t, const char *var
     return 0;
 }
 
+/* Tensor parallelism against a pipeline. */
+struct strategy_pairs {
+    int n, most; /* users that fit both */
+    struct study_span users; /* of the first crossing, where there is one */
+    int up_to, again; /* of these: where tensor parallelism takes less below it; where there are further ones */
+    int always, never; /* it takes less at every number of users, at none */
+};
+
 struct tables {
+    struct strategy_pairs strategies;
     struct frame *even, *matching, *curves, *crossings;
     int pairs, always; /* with GPUs; of these NorthPole always takes less */
     double least, most; /* of all pairs: GPUs over NorthPole, at the most users that fit both */
@@ -328,7 +337,35 @@ static int put_crossing_fit(struct scaling *s, struct frame *t, const char *mode
     return rc;
 }
 
-static int compare_strategies(struct scaling *s, const struct tables *t, const char *model, int machine, int cards) {
+static void add_pair(struct strategy_pairs *p, const struct integer_roots *r, const struct side *a,
+                     const struct side *b) {
+    int most = a->most < b->most ? a->most : b->most;
+    p->n++;
+    p->most = most > p->most ? most : p->most;
+    p->up_to += r->n && r->at[0].rises;
+    p->again += r->n > 1;
+    p->always += !r->n && r->last < 0;
+    p->never += !r->n && r->last >= 0;
+    if (r->n) study_span_add(&p->users, r->at[0].x);
+}
+
+static void say_strategies(const struct scaling *s, const struct strategy_pairs *p) {
+    char users[64], cross[256];
+    snprintf(cross, sizeof cross, "%d of %d pairs of model and machine", p->users.n, p->n);
+    if (p->users.n) {
+        size_t n = strlen(cross);
+        snprintf(cross + n, sizeof cross - n, ", at %s users%s, below which tensor parallelism takes less on %d",
+                 study_span_text(&p->users, 3, users), p->again ? " (the table has further ones)" : "", p->up_to);
+    }
+    if (p->n)
+        report_say(s->st.page,
+                   "Energy of a token by users, tensor parallelism against a pipeline of the same cards: they cross on "
+                   "%s; tensor parallelism takes less at every number of users that fits, %d at most, on %d, and at "
+                   "none on %d (simulated, n = 1; energy modelled, of the cards).",
+                   cross, p->most, p->always, p->never);
+}
+
+static int compare_strategies(struct scaling *s, struct tables *t, const char *model, int machine, int cards) {
     struct strategies x[2] = {{&s->machine[machine], model, "tp", cards, ""},
                               {&s->machine[machine], model, "pp", cards, ""}};
     struct side *side[2] = {NULL, NULL};
@@ -341,13 +378,7 @@ static int compare_strategies(struct scaling *s, const struct tables *t, const c
     }
     if (!rc) rc = put_pair(&s->st, t->even, model, side[0], side[1], &r);
     if (!rc && r.n) rc = put_crossing_fit(s, t->crossings, model, side, &r);
-    if (!rc && r.n)
-        report_say(s->st.page,
-                   "%s on %d %s: tensor parallelism takes less energy a token %s about %.1f users (between %lld and "
-                   "%lld), the pipeline %s that%s (simulated, n = 1; energy modelled).",
-                   model, cards, x[0].m->text, r.at[0].rises ? "up to" : "from", r.at[0].x, (long long)r.at[0].before,
-                   (long long)r.at[0].before + 1, r.at[0].rises ? "beyond" : "below",
-                   r.n > 1 ? "; the table has further crossings" : "");
+    if (!rc && side[0]->most && side[1]->most) add_pair(&t->strategies, &r, side[0], side[1]);
     free(side[0]);
     free(side[1]);
     return rc;
@@ -385,5 +416,6 @@ int scaling_even(struct scaling *s) {
     int rc = even_gpus(s, &t);
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs && !rc; i++)
         if (!s->st.quick || i < 2) rc = compare_strategies(s, &t, pairs[i].model, pairs[i].machine, pairs[i].cards);
+    if (!rc) say_strategies(s, &t.strategies);
     return rc;
 }

@@ -11,7 +11,9 @@ void scaling_fit_tables(struct scaling *s) {
         report_table(s->st.page, "fits", "Forms of scaling, fitted",
                      "Estimated from simulated points, which are deterministic: residuals are misfit of the form, not "
                      "noise. Weights and\ndelta by AICc; below a delta of 2 the next form is not distinguishable. Of "
-                     "pmnf the best of 57 candidates.");
+                     "pmnf the best of 57 candidates.\nGustafson's form, one serial share for all numbers of cards, "
+                     "has no links of another tier in it, no pipelines that run dry\nof layers, and no weights that do "
+                     "not grow.");
     frame_column(t, "series", "", 0);
     frame_column(t, "points", "", 3);
     frame_column(t, "best", "", 0);
@@ -68,8 +70,9 @@ static void put_fit(struct frame *t, const struct scaling_series *series, const 
     frame_number(t, 100 * f->sigma);
     frame_number(t, 100 * scaling_largest_residual(f, &series->data));
     frame_number(t, f->condition);
-    frame_text(t, "%s%s%s", next && next->aicc - f->aicc < STAT_DISTINCT ? "not distinguishable from the next; " : "",
+    frame_text(t, "%s%s%s%s", next && next->aicc - f->aicc < STAT_DISTINCT ? "not distinguishable from the next; " : "",
                f->condition > FIT_COLLINEAR ? "collinear: parameters are known only together; " : "",
+               scaling_largest_residual(f, &series->data) > 0.05 ? "does not hold to 5 %; " : "",
                f->depends_x ? "residuals follow one another: another form" : "");
     frame_end_row(t);
 }

@@ -15,6 +15,8 @@ struct machine {
     struct cluster c;
     int most; /* users that fit */
     double full; /* tok/s/W with so many */
+    int half; /* users that give half of it */
+    double least_W; /* power of one user over that of full load */
 };
 
 /* The model of the HPEC 2024 paper on its cards, and on GPUs as serving computes it. */
@@ -64,19 +66,19 @@ static int next_users(const struct scaling *s, int users, int most) {
     return users < most && next > most ? most : next;
 }
 
-static int run_machine(struct scaling *s, struct machine *m, struct frame *t, double *least_W) {
+static int run_machine(struct scaling *s, struct machine *m, struct frame *t) {
     struct study_figures f;
     int rc = study_most_users(&m->most, case_of, m, MOST_USERS, &s->st);
     if (!rc && m->most) rc = efficiency(s, m, m->most, &f);
     if (rc || !m->most) return rc;
     m->full = 1 / f.J;
-    *least_W = 1;
+    m->least_W = 1;
     for (int users = 1; users <= m->most && !rc; users = next_users(s, users, m->most)) {
         struct study_figures part;
         rc = efficiency(s, m, users, &part);
         if (rc) break;
         put_load(t, m, users, &part);
-        if (users == 1) *least_W = part.s.power_W / f.s.power_W;
+        if (users == 1) m->least_W = part.s.power_W / f.s.power_W;
     }
     return rc;
 }
@@ -97,18 +99,42 @@ static int below_half(void *user, int64_t users, int *holds, struct diag *d) {
     return rc;
 }
 
-static int say_machine(struct scaling *s, const struct machine *m, double least_W) {
+/* The fewest users that reach it. */
+static int find_half(struct scaling *s, struct machine *m) {
     struct half h = {s, m};
     int64_t below = 0;
     int rc = integer_last(&below, 1, m->most, below_half, &h, s->st.d);
-    if (!rc)
-        report_say(s->st.page,
-                   "%s at partial load: half of the tokens a joule of full load (%d users, %.3g tok/s/W) are reached "
-                   "from %lld users on, %.0f %% of what fits; one user takes %.0f %% of full load's power (simulated, "
-                   "n = 1; energy modelled).",
-                   m->text, m->most, m->full, (long long)below + 1, 100.0 * ((double)below + 1) / m->most,
-                   100 * least_W);
+    m->half = (int)below + 1;
     return rc;
+}
+
+/* Machines as described in one sentence, the power that is assumed in another beside the same as described. */
+static void say_halves(const struct scaling *s, const struct machine *all, int n_all) {
+    char text[512] = "";
+    const struct machine *described = &all[0];
+    size_t n = 0;
+    for (const struct machine *m = all; m < all + n_all; m++)
+        if (m->most && m->idle == 1 && n < sizeof text)
+            n +=
+                (size_t)snprintf(text + n, sizeof text - n,
+                                 "%s%s from %d of %d users on (%.0f %%; one user takes %.0f "
+                                 "%% of full load's power)",
+                                 n ? ", " : "", m->text, m->half, m->most, 100.0 * m->half / m->most, 100 * m->least_W);
+    if (n)
+        report_say(
+            s->st.page,
+            "Half of the tokens a joule of full load are reached by %s (3-billion model, 2,048 positions a user; "
+            "simulated, n = 1; energy modelled).",
+            text);
+    for (const struct machine *m = all; m < all + n_all; m++)
+        if (m->most && m->idle != 1)
+            report_say(
+                s->st.page,
+                "%s cards that took %.0f %% of their power while they wait (assumed) would reach half of the "
+                "tokens a joule of full load from %d of %d users on in place of %d, and one user would take %.0f "
+                "%% of full load's power in place of %.0f %% (simulated, n = 1; energy modelled).",
+                described->text, 100 * m->idle, m->half, m->most, described->half, 100 * m->least_W,
+                100 * described->least_W);
 }
 
 /* ---- terms ---- */
@@ -159,11 +185,11 @@ int scaling_load(struct scaling *s) {
     int rc = 0;
     load_columns(t);
     for (size_t i = 0; i < sizeof all / sizeof *all && !rc; i++) {
-        double least_W;
         rc = case_cluster(&all[i].c, all[i].file, s->st.d);
         all[i].c.card.idle_W *= all[i].idle;
-        if (!rc) rc = run_machine(s, &all[i], t, &least_W);
-        if (!rc && all[i].most) rc = say_machine(s, &all[i], least_W);
+        if (!rc) rc = run_machine(s, &all[i], t);
+        if (!rc && all[i].most) rc = find_half(s, &all[i]);
     }
+    if (!rc) say_halves(s, all, sizeof all / sizeof *all);
     return rc ? rc : fit_terms(s);
 }

@@ -2,6 +2,7 @@
  * bytes and latencies that the plan and the cluster file have. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "scaling.h"
 
@@ -39,7 +40,31 @@ static int add_row(struct parts *p, const char *kind, int cards, double memory, 
     return 0;
 }
 
-static int fit_parts(struct parts *p, const char *name, double latency_ms) {
+/* What both fits say, in words. */
+struct told {
+    char text[512];
+    int points;
+    double misfit; /* the largest */
+};
+
+static void tell(struct told *told, const struct parts *p, const struct fit *best, double latency_ms) {
+    size_t n = strlen(told->text);
+    n += (size_t)snprintf(told->text + n, sizeof told->text - n,
+                          "%s%s reads %.4g MB a token on its way (the plan: "
+                          "%.4g)",
+                          n ? "; " : "", p->data.n_x == 2 ? "tp8" : "a pipeline of 2 to 8 stages", best->coef[1],
+                          p->MB_read);
+    if (p->data.n_x == 2)
+        snprintf(told->text + n, sizeof told->text - n, " and sends %.3g MB (the plan: %.3g)", best->coef[2],
+                 p->MB_sent);
+    else
+        snprintf(told->text + n, sizeof told->text - n, " at %.3g us a message (described: %.3g)", 1e3 * best->coef[3],
+                 1e3 * latency_ms);
+    told->points += p->data.n;
+    told->misfit = fmax(told->misfit, scaling_largest_residual(best, &p->data));
+}
+
+static int fit_parts(struct parts *p, const char *name, double latency_ms, struct told *told) {
     int sends = p->data.n_x == 2;
     const struct scaling_described described[] = {
         {"b", p->MB_read}, {sends ? "c" : "d", sends ? p->MB_sent : latency_ms}, {0}};
@@ -52,20 +77,14 @@ static int fit_parts(struct parts *p, const char *name, double latency_ms) {
     if (p->data.n_x > 2) snprintf(p->data.x_column[2].unit, sizeof p->data.x_column[2].unit, "message");
     series.data = p->data;
     int rc = scaling_fit(p->s, &series, &best, &found);
-    if (!rc && found)
-        report_say(p->s->st.page,
-                   "%s: from times alone a token reads %.4g MB on its way, the plan says %.4g; %s %.3g %s, %.3g as "
-                   "described (fitted to %d simulated points; largest misfit %.1f %%).",
-                   name, best.coef[1], p->MB_read, sends ? "it sends" : "a message takes",
-                   sends ? best.coef[2] : 1e3 * best.coef[3], sends ? "MB" : "us",
-                   sends ? p->MB_sent : 1e3 * latency_ms, p->data.n, 100 * scaling_largest_residual(&best, &p->data));
+    if (!rc && found) tell(told, p, &best, latency_ms);
     return rc;
 }
 
 static const double factors[] = {0.25, 0.5, 1, 2, 4};
 enum { FACTORS = sizeof factors / sizeof *factors };
 
-static int run(struct scaling *s, int columns) {
+static int run(struct scaling *s, int columns, struct told *told) {
     struct parts p = {.s = s};
     const char *kind = columns == 2 ? "tp" : "pp";
     int rc = fit_data_init(&p.data, MOST_ROWS, columns, s->st.d), step = columns == 2 && !s->st.quick ? 1 : 2;
@@ -77,12 +96,20 @@ static int run(struct scaling *s, int columns) {
     double latency_ms = 1e-9 * (double)s->machine[SCALING_H100].c.net.tier[0].link.L_ps;
     if (!rc)
         rc = fit_parts(&p, columns == 2 ? "llama3-8b, tp8 of H100 SXM" : "llama3-8b, pp2 to pp8 of H100 SXM",
-                       latency_ms);
+                       latency_ms, told);
     fit_data_free(&p.data);
     return rc;
 }
 
 int scaling_parts(struct scaling *s) {
-    int rc = run(s, 2);
-    return rc ? rc : run(s, 3);
+    struct told told = {.text = ""};
+    int rc = run(s, 2, &told);
+    if (!rc) rc = run(s, 3, &told);
+    if (!rc && told.text[0])
+        report_say(
+            s->st.page,
+            "From times alone, llama3-8b on H100 SXM, one user: %s (fitted to %d simulated points; largest misfit "
+            "%.1f %%).",
+            told.text, told.points, 100 * told.misfit);
+    return rc;
 }

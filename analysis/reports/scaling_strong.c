@@ -195,21 +195,6 @@ static void say_sublinear(const struct scaling *s, const struct curve (*all)[KIN
 
 /* ---- fits ---- */
 
-/* Beyond which number of cards more of them slow it down. last: the most that were simulated. */
-static void say_peak(const struct scaling *s, const char *name, const struct fit *f, int fastest, int last) {
-    struct fit_number number[FIT_MOST_PARAMETERS];
-    int n = fit_t_intervals(number, f, NULL, 0), i = 0;
-    while (i < n && strcmp(number[i].parameter.name, "peak"))
-        i++;
-    if (i < n)
-        report_say(
-            s->st.page,
-            "%s: by the universal scalability law more cards slow one user down beyond %.3g [%.3g, %.3g] (95 %%, "
-            "misfit of the form, whose residuals have a standard error of %.0f %%); as simulated %s %d.",
-            name, number[i].parameter.value, number[i].t.low, number[i].t.high, 100 * f->sigma,
-            fastest < last ? "beyond" : "not up to", fastest);
-}
-
 /* The time of one user, or its inverse, up to so many cards. */
 static int fit_curve(struct scaling *s, const struct curve *c, const char *words, int rate, int most,
                      const struct point *f) {
@@ -229,7 +214,6 @@ static int fit_curve(struct scaling *s, const struct curve *c, const char *words
     snprintf(series.data.x_column[0].unit, sizeof series.data.x_column[0].unit, "cards");
     snprintf(name, sizeof name, "%s, %s, tp%s", c->m->text, c->model, most < MOST_CARDS ? " in a server" : "");
     rc = scaling_fit(s, &series, &best, &found);
-    if (!rc && found && rate && most == MOST_CARDS) say_peak(s, name, &best, f->cards, c->at[c->n - 1].cards);
     fit_data_free(&series.data);
     return rc;
 }
@@ -265,7 +249,7 @@ int scaling_strong(struct scaling *s) {
     for (int i = 0; i < N_PAIRS && !rc; i++) {
         for (int k = 0; k < KINDS; k++)
             put_curve(t, &all[i][k]);
-        say_curves(s, &all[i][TP], &all[i][BEST]);
+        if (i % N_MODELS == 0) say_curves(s, &all[i][TP], &all[i][BEST]); /* the table has the larger model */
         if (all[i][TP].n) rc = fit_curves(s, &all[i][TP]);
     }
     free(all);

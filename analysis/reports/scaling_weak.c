@@ -97,43 +97,28 @@ static int run_curve(struct scaling *s, struct frame *t, const struct weak *w, s
     return rc;
 }
 
-/* Counts whether it could be fitted, and whether the form holds to a twentieth. */
-static int fit_weak(struct scaling *s, const struct weak *w, const struct fit_data *data, int *fitted, int *held) {
+static int fit_weak(struct scaling *s, const struct weak *w, const struct fit_data *data) {
     char name[128];
     struct scaling_series series = {.name = name, .models = "gustafson"};
     struct fit best;
     int found = 0;
     snprintf(name, sizeof name, "%s, %s, %s", s->machine[w->machine].text, grows_text[w->what], w->kind);
     series.data = *data;
-    int rc = scaling_fit(s, &series, &best, &found);
-    *fitted += found;
-    *held += found && scaling_largest_residual(&best, data) <= 0.05;
-    return rc;
+    return scaling_fit(s, &series, &best, &found);
 }
 
-/* "tp 4 %" of each kind that was run for what grows on a machine: the efficiency on the most cards. */
-struct said {
-    enum grows what;
-    int machine;
-    char text[256];
-};
-
-static void add_said(struct said *said, const struct weak *w, const struct fit_data *data) {
+/* "; context: 94 % on 32 cards (kvp)" behind what there is: the efficiency on the most cards. `last`: what the one
+ * before it says grows. */
+static void tell(char *text, size_t cap, const struct weak *w, const struct fit_data *data, int *last) {
+    static const char *const what[] = {"users", "layers and users", "context"};
     double cards = data->x[data->n - 1], part = data->y[data->n - 1] / cards;
-    size_t n = strlen(said->text);
-    snprintf(said->text + n, sizeof said->text - n, "%s%.0f %% on %.0f cards (%s)", n ? ", " : "", 100 * part, cards,
-             w->kind);
-}
-
-static void say(struct scaling *s, struct said *said) {
-    static const char *const what[] = {"users in proportion to cards", "layers and users in proportion to cards",
-                                       "context in proportion to cards"};
-    if (said->text[0] && said->machine == SCALING_H100) /* the table has the others */
-        report_say(s->st.page,
-                   "llama3-8b on %s, %s: the cards do %s of their number times one card's work (simulated, n "
-                   "= 1).",
-                   s->machine[said->machine].text, what[said->what], said->text);
-    said->text[0] = 0;
+    size_t n = strlen(text);
+    if ((int)w->what == *last)
+        n += (size_t)snprintf(text + n, cap - n, ", ");
+    else
+        n += (size_t)snprintf(text + n, cap - n, "%s%s: ", n ? "; " : "", what[w->what]);
+    if (n < cap) snprintf(text + n, cap - n, "%.0f %% on %.0f cards (%s)", 100 * part, cards, w->kind);
+    *last = (int)w->what;
 }
 
 int scaling_weak(struct scaling *s) {
@@ -143,8 +128,8 @@ int scaling_weak(struct scaling *s) {
         "positions a card, 8 users,\ndecoding alone. Scaled speed-up: users x layers x positions of a second over one "
         "card's. It can pass the number of cards:\nweights that all users share, and an output layer of its own size, "
         "do not grow. kvp: cards share a cache by position.");
-    struct said said = {.text = ""};
-    int rc = 0, fitted = 0, held = 0;
+    char text[512] = "";
+    int rc = 0, last = -1;
     weak_columns(t);
     for (int i = 0; i < N_CURVES && !rc; i++) {
         struct fit_data data;
@@ -152,19 +137,15 @@ int scaling_weak(struct scaling *s) {
         if (rc) return rc;
         data.n = 0;
         rc = run_curve(s, t, &curves[i], &data);
-        if (!rc && data.n > 1) rc = fit_weak(s, &curves[i], &data, &fitted, &held);
-        if (curves[i].what != said.what || curves[i].machine != said.machine) say(s, &said);
-        said.what = curves[i].what;
-        said.machine = curves[i].machine;
-        if (data.n > 1) add_said(&said, &curves[i], &data);
+        if (!rc && data.n > 1) rc = fit_weak(s, &curves[i], &data);
+        if (!rc && data.n > 1 && curves[i].machine == SCALING_H100) /* the table has the others */
+            tell(text, sizeof text, &curves[i], &data, &last);
         fit_data_free(&data);
     }
-    say(s, &said);
-    if (fitted)
-        report_say(
-            s->st.page,
-            "Gustafson's form, one serial share for all numbers of cards, holds to 5 %% for %d of %d of these curves: "
-            "links of another tier, pipelines that run dry of layers, and weights that do not grow are not in it.",
-            held, fitted);
+    if (!rc && text[0])
+        report_say(s->st.page,
+                   "llama3-8b on %s, work in proportion to cards, as a share of one card's work times their number: %s "
+                   "(simulated, n = 1).",
+                   s->machine[SCALING_H100].text, text);
     return rc;
 }

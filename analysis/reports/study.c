@@ -1,5 +1,6 @@
 #include "study.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "partition/estimate.h"
@@ -69,5 +70,28 @@ const char *study_binds_text(const struct virtual_summary *s, char text[64]) {
     double part;
     enum net_share most = study_binds(s, &part);
     snprintf(text, 64, "%s %.0f %%", study_share_name[most], 100 * part);
+    return text;
+}
+
+/* ---- numbers in words ---- */
+
+void study_span_add(struct study_span *s, double x) {
+    if (isnan(x)) return;
+    s->least = s->n ? fmin(s->least, x) : x;
+    s->most = s->n ? fmax(s->most, x) : x;
+    s->n++;
+}
+
+double study_rounded(double x, int digits) {
+    double unit = x == 0 ? 1 : pow(10, floor(log10(fabs(x))) + 1 - digits);
+    return unit * nearbyint(x / unit);
+}
+
+const char *study_span_text(const struct study_span *s, int digits, char text[64]) {
+    double least = study_rounded(s->least, digits), most = study_rounded(s->most, digits);
+    if (least == most)
+        snprintf(text, 64, "%.7g", least);
+    else
+        snprintf(text, 64, "%.7g to %.7g", least, most);
     return text;
 }

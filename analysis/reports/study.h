@@ -35,4 +35,13 @@ extern const char *const study_share_name[NET_SHARES]; /* for people: "link band
 /* "memory 62 %", of that share. */
 const char *study_binds_text(const struct virtual_summary *s, char text[64]);
 
+/* Numbers in words: "0.0105 to 0.242", one where both are the same so far. Nothing is a span of none. */
+struct study_span {
+    double least, most;
+    int n;
+};
+void study_span_add(struct study_span *s, double x); /* NaN is left out */
+double study_rounded(double x, int digits); /* to so many significant digits */
+const char *study_span_text(const struct study_span *s, int digits, char text[64]);
+
 #endif

@@ -72,17 +72,19 @@ static void check_json(const struct frame *f) {
     json_decref(o);
 }
 
-/* A row with a cell too few, a column after the first row, more columns than there can be. */
+/* A row with a cell too few, a column after the first row, more columns than there can be, a column twice. */
 static void check_broken(void) {
-    for (int how = 0; how < 3; how++) {
+    for (int how = 0; how < 4; how++) {
         struct diag d = {0};
-        struct frame *f = how < 2 ? example() : frame_new("wide", "", "");
+        struct frame *f = how < 2 ? example() : frame_new("columns", "", "");
         if (how == 0) frame_text(f, "alone"), frame_end_row(f);
         if (how == 1) frame_column(f, "late", "", 0);
         for (int i = 0; how == 2 && i < 999; i++)
-            frame_column(f, "more", "", 0);
+            frame_column(f, (char[]){(char)('a' + i / 100), (char)('a' + i / 10 % 10), (char)('0' + i % 10), 0}, "", 0);
+        for (int i = 0; how == 3 && i < 3; i++)
+            frame_column(f, "time", i ? "s" : "ms", 0);
         free(text_of(f, 0, 10, &d));
-        CHECK(d.code == ERR_MEMORY, "case %d was printed", how);
+        CHECK(d.code == (how < 3 ? ERR_MEMORY : ERR_RANGE), "case %d: %d, %s", how, d.code, d.text);
         frame_free(f);
     }
     struct diag d = {0};

@@ -15,8 +15,8 @@ volatile int app_stop; /* the program's */
 
 static int make_hostile(struct report_page *page, const struct app *app, struct diag *d) {
     (void)app, (void)d;
-    report_say(page, "first %s", HOSTILE);
     report_say(page, "second");
+    report_lead(page, "first %s", HOSTILE);
     struct frame *t = report_table(page, "cells", HOSTILE, HOSTILE);
     frame_column(t, HOSTILE, HOSTILE, 0);
     frame_column(t, "number", "ms", 3);
@@ -174,7 +174,7 @@ static void check_full(void) {
             for (int i = 0; what == 0 && i < REPORT_MOST_TABLES + more; i++)
                 report_table(&page, "t", "t", "");
             for (int i = 0; what == 1 && i < REPORT_MOST_FINDINGS + more; i++)
-                report_say(&page, "%d", i);
+                (i % 2 ? report_say : report_lead)(&page, "%d", i);
             int rc = report_print(&hostile, &page, nowhere, 0, &d);
             CHECK(rc == (more ? ERR_MEMORY : 0), "%s, %d too many: %d", what ? "findings" : "tables", more, rc);
             report_page_fini(&page);

@@ -30,7 +30,7 @@ void frame_end_row(struct frame *t);
 int frame_rows(const struct frame *t);
 const char *frame_name(const struct frame *t);
 
-/* All return 0, or ERR_MEMORY where a cell was lost. */
+/* All return 0, ERR_MEMORY where a cell was lost, or ERR_RANGE where two columns have the same name and unit. */
 int frame_print(const struct frame *t, int most_rows, FILE *out, struct diag *d); /* says how many it leaves out */
 int frame_csv(const struct frame *t, FILE *out, struct diag *d); /* RFC 4180; the header is "name [unit]" */
 /* Title, note, and the first rows in a box of their own that scrolls; csv: the file that has all, as an address. */

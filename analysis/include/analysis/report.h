@@ -41,6 +41,8 @@ struct frame *report_table(struct report_page *page, const char *name, const cha
 /* Adds a finding: a sentence or two that can be read without the tables, with kind, unit and interval of each number.
  */
 void report_say(struct report_page *page, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same before all others, for what leads the page and is known last. */
+void report_lead(struct report_page *page, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints to a terminal, or as JSON. */
 int report_print(const struct report *r, const struct report_page *page, FILE *out, int json, struct diag *d);
 /* Makes the folder of --out, if it is not there. ERR_IO. */

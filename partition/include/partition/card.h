@@ -32,7 +32,8 @@
 #include "collectives/price.h"
 #include "partition/plan.h"
 
-enum { CARD_MAX_LEVELS = 4 };
+/* Levels of a description, and with the one that a study puts behind them. */
+enum { CARD_MAX_LEVELS = 4, CARD_ROOM = CARD_MAX_LEVELS + 1 };
 
 struct card_level {
     char name[32];
@@ -46,7 +47,7 @@ struct card_level {
 struct card {
     char name[64];
     int n_levels;
-    struct card_level level[CARD_MAX_LEVELS];
+    struct card_level level[CARD_ROOM];
     struct pico_rate op[PREC_COUNT]; /* ps an operation, efficiency included; den 0: it has none such, and plans that
                                         need them are refused */
     uint64_t op_efficiency; /* as a level's */
