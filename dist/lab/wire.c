@@ -57,13 +57,17 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static int enter(const char *space) {
+    int fd = open(space, O_RDONLY | O_CLOEXEC), rc = fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
 static int port_open(struct port *p, const char *host) {
     struct ifreq device = {.ifr_name = "eth0", .ifr_flags = IFF_TUN | IFF_NO_PI};
-    char path[128];
-    snprintf(path, sizeof path, "/run/netns/%s", host);
-    int space = open(path, O_RDONLY | O_CLOEXEC);
-    if (space < 0 || setns(space, CLONE_NEWNET) != 0) return -1;
-    close(space);
+    char space[128];
+    snprintf(space, sizeof space, "/run/netns/%s", host);
+    if (enter(space) != 0) return -1;
     p->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     p->ring = malloc(QUEUE * sizeof *p->ring);
     return p->fd < 0 || !p->ring ? -1 : ioctl(p->fd, TUNSETIFF, &device);
@@ -140,6 +144,7 @@ int main(int argc, char **argv) {
             fprintf(stderr, "northwall-wire: %s: %s\n", argv[3 + i], strerror(errno));
             return 1;
         }
+    if (enter("/proc/1/ns/net") != 0) return 1; /* who ends all that a host has should not end its link */
     puts("ready");
     fflush(stdout);
     run(ports, n, 1e9 / rate, strtoll(argv[2], NULL, 10));
