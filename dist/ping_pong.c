@@ -138,9 +138,9 @@ static void print_pair(const struct ping_pong *p) {
 }
 
 static json_t *time_json(const struct ping_pong_time *t) {
-    json_t *o = json_pack("{s:I, s:i, s:s, s:f, s:f, s:f}", "bytes", (json_int_t)t->bytes, "n", t->us.n, "kind",
-                          "measured", "time_us_p50", t->us.median, "time_us_p50_low", t->us.low, "time_us_p50_high",
-                          t->us.high);
+    json_t *o =
+        json_pack("{s:I, s:i, s:s, s:f, s:f, s:f}", "bytes", (json_int_t)t->bytes, "n", t->us.n, "kind", "measured",
+                  "time_us_p50", t->us.median, "time_us_p50_low", t->us.low, "time_us_p50_high", t->us.high);
     if (t->verdict)
         json_object_update_new(o, json_pack("{s:f, s:s}", "expected_us", t->expected_us, "verdict", t->verdict));
     return o;

@@ -1,4 +1,5 @@
-/* ping_pong.h - northwall coll --ping-pong: messages between two ranks, beside what a link of a known rate should take. */
+/* ping_pong.h - northwall coll --ping-pong: messages between two ranks, beside what a link of a known rate should take.
+ */
 #ifndef DIST_PING_PONG_H
 #define DIST_PING_PONG_H
 

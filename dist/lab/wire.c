@@ -118,8 +118,7 @@ static void run(struct port *ports, int n, double ns_per_byte, int64_t latency_n
         int64_t next = ports_deliver(ports, n), wait = next - now_ns();
         struct timespec t = {wait / 1000000000, wait % 1000000000};
         for (int i = 0; i < n; i++)
-            fds[i] = (struct pollfd){.fd = ports[i].fd,
-                                     .events = ports[i].end - ports[i].first < QUEUE ? POLLIN : 0};
+            fds[i] = (struct pollfd){.fd = ports[i].fd, .events = ports[i].end - ports[i].first < QUEUE ? POLLIN : 0};
         if (next != INT64_MAX && wait <= 0) t = (struct timespec){0, 0};
         ppoll(fds, (nfds_t)n, next == INT64_MAX ? NULL : &t, NULL);
         for (int i = 0; i < n; i++)
