@@ -25,7 +25,7 @@ struct ping_pong {
     int n;
     struct ping_pong_time time[PING_PONG_SIZES]; /* smallest first */
     double port_Bps; /* of an Ethernet port, or 0: not known */
-    double latency_us, latency_low_us, latency_high_us; /* of the smallest message, less what its bytes take */
+    double latency_us, latency_low_us, latency_high_us; /* fitted: what fits all sizes best */
     double payload_Bps, payload_low_Bps, payload_high_Bps; /* of the largest, behind the latency; 0: no telling */
     int wrong; /* sizes that are not ok */
 };

@@ -136,7 +136,7 @@ int main(int argc, char **argv) {
     }
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     /* Ranks that spin would keep it from a processor for milliseconds; its own work is some us a packet. */
-    struct sched_param urgent = {.sched_priority = 1};
+    struct sched_param urgent = {.sched_priority = 2};
     sched_setscheduler(0, SCHED_FIFO, &urgent);
     for (int i = 0; i < n; i++)
         if (port_open(&ports[i], argv[3 + i]) != 0) {
