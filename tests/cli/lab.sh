@@ -9,8 +9,9 @@ on_lab() { # ARGUMENTS...
     status=$?
 }
 
-on_lab list
+on_lab -n 2 topo
 [ $status != 77 ] || { cat "$tmp/err" && exit 77; }
+ok "2 hosts: one machine, whose cores are dealt to the ranks of both" [ $status = 0 -a "$(grep -c '^host' "$tmp/out")" = 1 ]
 
 says() { # TEXT ARGUMENTS...: refused, status 2
     on_lab "${@:2}"
