@@ -33,7 +33,7 @@ enum {
     HOSTS_MAX = 64,
     PACKET_MAX = 1500, /* of a TUN device that nobody has given another MTU */
     FRAME = 38, /* Ethernet: preamble 8, header 14, checksum 4, gap 12 */
-    QUEUE = 1 << 14, /* packets under way from one host: more than the windows of its connections; then they are lost */
+    QUEUE = 1 << 14, /* packets under way from one host; the next ones stay with it */
     PACKETS_AT_ONCE = 64, /* read from one host before others are looked at */
 };
 
@@ -79,13 +79,12 @@ static int host_of(const unsigned char *ip, ssize_t bytes, int n) {
     return host < n ? host : -1;
 }
 
-/* Takes what a host has sent; 1: packets were lost. */
-static int port_read(struct port *p, int n, double ns_per_byte, int64_t latency_ns) {
-    for (int i = 0; i < PACKETS_AT_ONCE; i++) {
+/* Takes what a host has sent. */
+static void port_read(struct port *p, int n, double ns_per_byte, int64_t latency_ns) {
+    for (int i = 0; i < PACKETS_AT_ONCE && p->end - p->first < QUEUE; i++) {
         struct packet *k = &p->ring[p->end % QUEUE];
-        if (p->end - p->first == QUEUE) return 1;
         ssize_t bytes = read(p->fd, k->data, sizeof k->data);
-        if (bytes <= 0) return 0;
+        if (bytes <= 0) return;
         k->to = host_of(k->data, bytes, n);
         if (k->to < 0) continue;
         int64_t now = now_ns();
@@ -94,7 +93,6 @@ static int port_read(struct port *p, int n, double ns_per_byte, int64_t latency_
         k->bytes = (int)bytes;
         p->end++;
     }
-    return 0;
 }
 
 /* Hands over what is due. Returns when the next is, or INT64_MAX. */

@@ -20,10 +20,13 @@ says() { # TEXT ARGUMENTS...: refused, status 2
 says "no command"
 says "--rate 5: expected" --rate 5 list
 says "--latency 5: expected" --latency 5 list
+says "--rate 0Mb/s: expected" --rate 0Mb/s list
 says "one alone" --rate 5Mb/s --rate 6Mb/s list
 says "unknown option '--frob'" --frob list
 says "more than 2 hosts" --hosts 2 -n 3 list
 says "valid are wire and tbf" --shape htb list
+says "a bucket adds none" --shape tbf --latency 1ms list
+says "what --no-verify leaves out" --json "$tmp/json" list
 
 job_of=(run --model "$stories" --prompt "Once upon a time" -n 12 -q)
 alone=$("$northwall" "${job_of[@]}")
