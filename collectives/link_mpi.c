@@ -8,12 +8,14 @@
 
 #include <limits.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/hash.h"
 #include "collectives/agree.h"
 
 struct mpi_impl {
@@ -354,12 +356,35 @@ static struct link *mpi_split(struct link *l, int color, int key) {
     return comm == MPI_COMM_NULL ? NULL : link_over(comm, m->yield, m->chunk_bytes);
 }
 
+/* A kernel's number since it was started; 0 where there is no /proc. */
+static uint64_t kernel_hash(void) {
+    char id[64];
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "r");
+    size_t n = f ? fread(id, 1, sizeof id, f) : 0;
+    if (f) fclose(f);
+    return n ? hash_bytes(id, n, 0) : 0;
+}
+
+MPI_Comm link_mpi_machine(MPI_Comm comm) {
+    MPI_Comm half, machine;
+    uint64_t hash = kernel_hash(), least;
+    MPI_Allreduce(&hash, &least, 1, MPI_UINT64_T, MPI_MIN, comm);
+    if (!least) {
+        MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+        return machine;
+    }
+    /* A color has 31 bits: too few to tell thousands of kernels apart for certain. */
+    MPI_Comm_split(comm, (int)(hash >> 33), 0, &half);
+    MPI_Comm_split(half, (int)(hash & INT_MAX), 0, &machine);
+    MPI_Comm_free(&half);
+    return machine;
+}
+
 /* 1 if some node has more of comm's ranks than processors that these may use. Collective over comm. */
 static int oversubscribed(MPI_Comm comm) {
-    MPI_Comm node;
+    MPI_Comm node = link_mpi_machine(comm);
     cpu_set_t mine, all;
     int ranks, over, any;
-    MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
     CPU_ZERO(&mine);
     if (sched_getaffinity(0, sizeof mine, &mine) != 0) memset(&mine, 0xff, sizeof mine);
     MPI_Allreduce(&mine, &all, (int)sizeof mine, MPI_BYTE, MPI_BOR, node);

@@ -24,6 +24,8 @@ enum {
     BURST = 32,
     TRIES = 5, /* of each size in a sample, whose median counts */
     TAG = 1,
+    SLOW_NS = 5 * 1000 * 1000, /* a message that takes longer is the last size: a sample has some 15 of the largest */
+    N_SIZES_LEAST = 4,
 };
 static const size_t sizes[] = {64, 256, 1024, 4096, 16384, 65536, 262144, 1048576};
 enum { N_SIZES = sizeof sizes / sizeof *sizes };
@@ -34,6 +36,8 @@ struct pair {
     struct link *link;
     struct coll *coll; /* shm: a one-shot */
     char *buf; /* messages */
+    int n_sizes; /* the first of sizes, as many as do not take too long */
+    double skew_ns; /* by which rank a leaves a meeting first, where they share no memory */
 };
 
 struct bed {
@@ -125,9 +129,9 @@ static int sample(struct bed *b, take_sample *take, const char *const (*names)[2
 }
 
 /* t = a + b k with the least squares of relative errors, none below 0; a in t's unit. */
-static void fit(const double *t, double *a, double *b) {
+static void fit(const double *t, int n, double *a, double *b) {
     double s11 = 0, s12 = 0, s22 = 0, r1 = 0, r2 = 0;
-    for (int i = 0; i < N_SIZES; i++) {
+    for (int i = 0; i < n; i++) {
         double x = 1 / t[i], y = (double)sizes[i] / t[i];
         s11 += x * x;
         s12 += x * y;
@@ -169,7 +173,7 @@ static int other_of(const struct bed *b) {
     return b->world->rank == b->pair.a ? b->pair.b : b->pair.a;
 }
 
-/* Both ranks of a pair go on within one hand-off; within a message, where they share no memory. */
+/* Both ranks of a pair go on within one hand-off; where they share no memory, rank a by a message before the other. */
 static void meet(struct bed *b) {
     if (!b->shared->base[other_of(b)]) {
         agree_barrier(b->pair.link);
@@ -284,19 +288,20 @@ static double time_coll(struct bed *b, size_t bytes, int turn) {
     double begin = now_ns();
     coll_start(b->pair.coll);
     coll_wait(b->pair.coll);
-    double ns = greater_of(b, now_ns() - begin - b->clock_ns);
+    double skew = b->world->rank == b->pair.a ? b->pair.skew_ns : 0;
+    double ns = greater_of(b, now_ns() - begin - b->clock_ns - skew);
     return ns > 1 ? ns : 1;
 }
 
 /* A one-shot all-reduce: ns at no bytes, ps a byte. */
 static void take_coll(struct bed *b, double *out) {
     double t[N_SIZES], tries[TRIES], a = -1, word = -1;
-    for (int i = 0; in_pair(b) && i < N_SIZES; i++) {
+    for (int i = 0; in_pair(b) && i < b->pair.n_sizes; i++) {
         for (int k = 0; k < TRIES; k++)
             tries[k] = time_coll(b, sizes[i], k);
         t[i] = median_of(tries, TRIES);
     }
-    if (in_pair(b)) fit(t, &a, &word);
+    if (in_pair(b)) fit(t, b->pair.n_sizes, &a, &word);
     out[0] = agree_max(b->world, a, NULL);
     out[1] = agree_max(b->world, word < 0 ? word : word * 1e3, NULL);
 }
@@ -380,15 +385,16 @@ static double overlap_percent(const struct bed *b) {
 static void take_messages(struct bed *b, double *out) {
     double t[N_SIZES], tries[TRIES], mine[6] = {-1, -1, -1, -1, -1, -1};
     take_coll(b, out + 6);
-    for (int i = 0; b->pair.link && i < N_SIZES; i++) {
+    for (int i = 0; b->pair.link && i < b->pair.n_sizes; i++) {
         for (int k = 0; k < TRIES; k++)
             tries[k] = time_ping_pong(b, sizes[i]);
         t[i] = median_of(tries, TRIES);
     }
     if (b->pair.link) {
-        double burst = time_burst(b, 0), late = time_burst(b, 100e3), overlap = overlap_percent(b);
+        double delay = 100e3 + BURST * b->pair.skew_ns; /* until all have come, over slow links too */
+        double burst = time_burst(b, 0), late = time_burst(b, delay), overlap = overlap_percent(b);
         if (b->pair.link->rank == 0) {
-            fit(t, &mine[0], &mine[1]);
+            fit(t, b->pair.n_sizes, &mine[0], &mine[1]);
             mine[1] *= 1e3;
             mine[2] = burst < late ? burst : late;
             mine[5] = overlap;
@@ -520,7 +526,8 @@ static int measure_work(struct bed *b, struct diag *d) {
 /* A link of ranks a and b; NULL on the others. */
 static int open_pair(struct bed *b, int a, int z, struct diag *d) {
     int mine = b->world->rank == a || b->world->rank == z;
-    b->pair = (struct pair){.a = a, .b = z, .link = link_split(b->world, mine ? 0 : -1, b->world->rank)};
+    b->pair =
+        (struct pair){.a = a, .b = z, .n_sizes = N_SIZES, .link = link_split(b->world, mine ? 0 : -1, b->world->rank)};
     int rc = mine && !b->pair.link ? diag_set(d, ERR_MEMORY, "no memory for a link of two") : 0;
     if (mine && !rc && !(b->pair.buf = calloc(2, sizes[N_SIZES - 1])))
         rc = diag_set(d, ERR_MEMORY, "no memory for messages");
@@ -563,6 +570,20 @@ static int measure_shm(struct bed *b, struct diag *d) {
     return i < 0 ? i : 0;
 }
 
+/* The slower the link, the fewer sizes: both ranks know rank a's times. */
+static void choose_sizes(struct bed *b) {
+    struct pair *p = &b->pair;
+    double ns = 0, tries[TRIES];
+    for (int i = 0; i < N_SIZES && (i < N_SIZES_LEAST || ns < SLOW_NS / 4); i++) {
+        for (int k = 0; k < TRIES; k++)
+            tries[k] = time_ping_pong(b, sizes[i]);
+        ns = median_of(tries, TRIES);
+        agree_bcast(p->link, 0, &ns, sizeof ns);
+        p->n_sizes = i + 1;
+        if (i == 0 && !b->shared->base[other_of(b)]) p->skew_ns = ns;
+    }
+}
+
 static int measure_tier(struct bed *b, const char *name, int a, int z, struct diag *d) {
     enum { FIGURES = 8 };
     char text[FIGURES][48];
@@ -579,6 +600,7 @@ static int measure_tier(struct bed *b, const char *name, int a, int z, struct di
     start_counting(b);
     int rc = open_pair(b, a, z, d);
     if (!rc) rc = open_coll(b, COLL_TRANSPORT_LINK, d);
+    if (!rc && b->pair.link) choose_sizes(b);
     int i = rc ? rc : sample(b, take_messages, names, FIGURES, d);
     close_pair(b);
     if (i < 0) return i;
@@ -626,16 +648,17 @@ static int count_groups(const int *domain, int size) {
     return n;
 }
 
-/* Ranks of a node share its memory and one last-level cache. */
+/* Ranks of a machine share its memory and one last-level cache, those of a node links besides. */
 static void share_node(struct calibration *c, const int *domain) {
     int first = 0;
+    c->per_machine = (int)agree_sum(c->app->world, c->app->node == 0);
     for (int r = 0; r < c->app->size; r++)
         first += domain[r] == domain[0];
     c->per_node = c->app->size % first ? 0 : first;
     for (int r = 0; r < c->app->size; r++)
         if (domain[r] != domain[r / first * first]) c->per_node = 0;
-    c->cache_bytes = topo_last_level_cache_bytes() / (size_t)first;
-    c->memory_bytes = topo_memory_bytes() / (size_t)first;
+    c->cache_bytes = topo_last_level_cache_bytes() / (size_t)c->per_machine;
+    c->memory_bytes = topo_memory_bytes() / (size_t)c->per_machine;
 }
 
 int calibrate(struct calibration *c, struct app *app, double seconds, struct diag *d) {

@@ -35,6 +35,7 @@ struct calibration {
     int cache; /* of the slowest rank's share of the last-level cache while all read theirs, or -1 */
     size_t cache_bytes, memory_bytes; /* a rank's share of them; 0: the system does not tell */
     int per_node; /* ranks of each node, one after the other; 0: they are not */
+    int per_machine; /* ranks of rank 0's machine, in however many containers */
     int rate[PREC_COUNT]; /* 10^9 op/s of the slowest rank's kernels while all compute */
     int reduce, copy, codec; /* ps a byte */
     int n_tiers;

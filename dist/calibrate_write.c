@@ -45,8 +45,8 @@ static int has_card(const struct calibration *c) {
 static void put_level(const struct writer *w, const char *name, size_t bytes, int bandwidth, const char *how) {
     fprintf(w->out, "      - name: %s\n", name);
     if (bytes)
-        fprintf(w->out, "        capacity: {value: %zu B, source: \"derived: hwloc, split among %d of a node\"}\n",
-                bytes, w->c->per_node);
+        fprintf(w->out, "        capacity: {value: %zu B, source: \"derived: hwloc, split among %d of a machine\"}\n",
+                bytes, w->c->per_machine);
     fprintf(w->out, "        bandwidth: {value: %.5g GB/s, ", median(w->c, bandwidth));
     put_source(w, bandwidth, "measured", how);
 }

@@ -89,8 +89,7 @@ static void find_node(struct app *app, int mpi) {
     cpu_set_t all = cores_allowed();
     app->node = app->rank;
     if (mpi) {
-        MPI_Comm node;
-        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+        MPI_Comm node = link_mpi_machine(MPI_COMM_WORLD);
         MPI_Allreduce(MPI_IN_PLACE, &all, (int)sizeof all, MPI_BYTE, MPI_BOR, node);
         MPI_Bcast(&app->node, 1, MPI_INT, 0, node);
         MPI_Comm_free(&node);

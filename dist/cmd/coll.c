@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../coll_bench.h"
+#include "../ping_pong.h"
 #include "base/text.h"
 #include "collectives/agree.h"
 
@@ -250,10 +251,21 @@ static int run_crossover(struct app *app, struct diag *d) {
     return rc || app->rank ? rc : coll_crossover(app, b.data.wire, size, z.min, z.max, d);
 }
 
+static int run_ping_pong(struct app *app, struct diag *d) {
+    static struct coll_bench b; /* for its words */
+    struct sizes z = {0, 0};
+    b.app = app;
+    app->world->wait_limit_s = app->spec.timeout ? (double)app->spec.timeout : 60;
+    int rc = err_agree(app->world, parse_what(&b, &z, d), d);
+    if (!rc && app->spec.out && !app->spec.json) rc = diag_set(d, ERR_USAGE, "--out is for --json");
+    if (!rc) rc = app_bind(app, d);
+    return rc ? rc : ping_pong_run(app, z.min, z.max, d);
+}
+
 static int run(struct app *app, struct diag *d) {
     if (app->spec.verify) return err_agree(app->world, run_verify(app, d), d);
     if (app->spec.crossover) return err_agree(app->world, run_crossover(app, d), d);
-    return run_measured(app, d);
+    return app->spec.ping_pong ? run_ping_pong(app, d) : run_measured(app, d);
 }
 
 static const struct cmd_mode modes[] = {
@@ -262,11 +274,12 @@ static const struct cmd_mode modes[] = {
      "json out net log"},
     {"coll --verify", "verify ranks algo"},
     {"coll --crossover", "crossover ranks wire min-bytes max-bytes factor net"},
+    {"coll --ping-pong", "ping-pong expect min-bytes max-bytes factor timeout bind json out"},
     {0},
 };
 
 static int mode(const struct run_spec *s) {
-    return s->verify ? 1 : s->crossover ? 2 : 0;
+    return s->verify ? 1 : s->crossover ? 2 : s->ping_pong ? 3 : 0;
 }
 
 const struct cmd cmd_coll = {
@@ -274,7 +287,8 @@ const struct cmd cmd_coll = {
     .summary = "measure collectives beside MPI's and the machine's floor; or prove and count them",
     .usage = "[--algo LIST] [--op KIND] [-b SIZE -e SIZE -f N] [-n N|adaptive] [options]\n"
              "       northwall coll --verify [--ranks MAX] [--algo LIST]\n"
-             "       northwall coll --crossover [--ranks P] [--wire FORM] [-b SIZE -e SIZE -f N] [--net FILE]",
+             "       northwall coll --crossover [--ranks P] [--wire FORM] [-b SIZE -e SIZE -f N] [--net FILE]\n"
+             "       northwall coll --ping-pong [--expect MBPS] [-b SIZE -e SIZE -f N]",
     .options = "quiet",
     .modes = modes,
     .mode = mode,

@@ -99,6 +99,11 @@ for line in open(sys.argv[1]):
         seen.add(pays)
 assert seen == {True, False}
 PY
+ranks 3 coll --ping-pong -b 64 -e 256 --json >"$tmp/out"
+ok "--ping-pong: pairs and sizes" [ "$(grep -c '"time_us_p50":' "$tmp/out")" = 4 -a "$(tr -d ' \n' <"$tmp/out" | grep -o '"ranks":\[[0-9,]*\]' | tr '\n' ' ')" = '"ranks":[0,1] "ranks":[2,0] ' ]
+fails "--ping-pong faster than the link" 7 "not those of 0.01 Mb/s" 2 coll --ping-pong -b 64 -e 1K --expect 0.01
+ok "--ping-pong faster than the link: early" [ "$(grep -c 'early$' "$tmp/out")" = 3 ]
+fails "--ping-pong alone" 2 "two ranks" 1 coll --ping-pong
 fails "--crossover of one rank" 2 "how many ranks" 1 coll --crossover
 fails "--crossover of too many" 2 "at most 64" 1 coll --crossover --ranks 65
 fails "--crossover measures nothing" 2 "takes no --reps" 1 coll --crossover --ranks 2 -n 5

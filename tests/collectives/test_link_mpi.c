@@ -55,6 +55,15 @@ static void check_apart(struct link *l, struct outcome *o) {
     link_free(twin);
 }
 
+/* Tests run on one machine, whatever MPI takes for nodes. */
+static void check_machine(const struct link *l, struct outcome *o) {
+    MPI_Comm machine = link_mpi_machine(MPI_COMM_WORLD);
+    int size;
+    MPI_Comm_size(machine, &size);
+    EXPECT(o, size == l->size, "%d of %d ranks are on this machine", size, l->size);
+    MPI_Comm_free(&machine);
+}
+
 /* While rank 0 is away, the others that yield must leave the processors alone. */
 static void check_gentle(struct link *l, struct outcome *o) {
     struct timespec cpu0, cpu1, nap = {0, 300 * 1000 * 1000};
@@ -98,6 +107,7 @@ int main(int argc, char **argv) {
         check_link(l, &o);
         check_against_mpi(l, &o);
         check_apart(l, &o);
+        check_machine(l, &o);
         for (int i = 1; i < 3; i++) {
             struct link *other = link_mpi_new(MPI_COMM_WORLD, &opts[i]);
             check_sizes(other, &o);

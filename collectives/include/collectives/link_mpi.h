@@ -15,4 +15,8 @@ struct link_mpi_opts {
  * to the job. NULL on all ranks if one is out of memory. Collective over comm; freed by link_free, collective too. */
 struct link *link_mpi_new(MPI_Comm comm, const struct link_mpi_opts *opts);
 
+/* The ranks of comm that run under this rank's kernel and so share its processors, memory and clock, also where they
+ * are in containers that share nothing else, and count as nodes for MPI. Collective; freed by MPI_Comm_free. */
+MPI_Comm link_mpi_machine(MPI_Comm comm);
+
 #endif

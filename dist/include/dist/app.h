@@ -40,11 +40,11 @@ struct run_spec {
     long tp, kvp, pp, dp, ranks; /* 0: not given */
     long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
         draft;
-    double temperature, top_p, budget, reach, precision;
+    double temperature, top_p, budget, reach, precision, expect;
     /* of coll */
     const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
     long factor, warmup, flip_operand;
-    int osu, verify, crossover, in_place, search, approximate;
+    int osu, verify, crossover, ping_pong, in_place, search, approximate;
     int measure, quick, estimate, dry_run, retry;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
     const char *args[2]; /* words that are no options */
