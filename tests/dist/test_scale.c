@@ -18,7 +18,7 @@ struct used {
 static void child(const char *northwall, const char *cluster, const char *strategy, const char *users) {
     if (!freopen("/dev/null", "w", stdout)) _exit(127);
     execl(northwall, northwall, "simulate", "--model", "llama3-70b", "--quant", "q4_0", "--cluster", cluster,
-          "--strategy", strategy, "--users", users, "--prompt", "16", "--generate", "4", (char *)NULL);
+          "--strategy", strategy, "--users", users, "--prompt", "16", "--generate", "64", (char *)NULL);
     _exit(127);
 }
 
@@ -48,7 +48,7 @@ static void check_grows(char **argv, const char *few, const char *many, int user
 
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
-    check_grows(argv, "tp8xdp128", "tp8xdp2048", 128);
+    check_grows(argv, "tp8xdp128", "tp8xdp2048", 1024);
     check_grows(argv, "tp8xpp64xdp2", "tp8xpp64xdp32", 128);
     return check_report("scale");
 }
