@@ -2,6 +2,7 @@
 #include "sim_job.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "dist/setup.h"
 #include "dist/simulate.h"
@@ -45,6 +46,18 @@ void sim_job_traces_free(struct trace *t, int dp) {
     free(t);
 }
 
+/* Users are alike, so replicas with as many of them have the same passes: those before the remainder one more. */
+static int add_trace(struct trace *trace, const struct plan *p, const struct engine_job *job, int i, struct diag *d) {
+    int more = job->n_seqs % p->strategy.dp, like = i < more ? 0 : more;
+    if (i == like) return trace_fixed(&trace[i], p, job, i, d);
+    size_t bytes = (size_t)trace[like].n * sizeof *trace->pass;
+    struct trace_pass *pass = malloc(bytes + 1);
+    if (!pass) return diag_set(d, ERR_MEMORY, "no memory for the passes of %d replicas", p->strategy.dp);
+    memcpy(pass, trace[like].pass, bytes);
+    trace[i] = (struct trace){pass, trace[like].n, trace[like].n};
+    return 0;
+}
+
 int sim_job_traces(struct trace **out, const struct app *app, const struct plan *p, int tokens, struct diag *d) {
     struct users u = {0};
     int dp = p->strategy.dp, rc = users_init(&u, (int)app->spec.batch, tokens, d);
@@ -56,7 +69,7 @@ int sim_job_traces(struct trace **out, const struct app *app, const struct plan 
     *out = calloc((size_t)dp, sizeof **out);
     if (!rc && !*out) rc = diag_set(d, ERR_MEMORY, "no memory for %d replicas", dp);
     for (int i = 0; i < dp && !rc; i++)
-        rc = trace_fixed(&(*out)[i], p, &job, i, d);
+        rc = add_trace(*out, p, &job, i, d);
     users_fini(&u);
     if (!rc) return 0;
     sim_job_traces_free(*out, dp);

@@ -19,13 +19,14 @@ struct study_case scaling_case(const struct scaling_machine *m, const char *mode
 }
 
 static int open_machines(struct scaling *s) {
-    static const struct scaling_machine known[SCALING_MACHINES] = {
+    static const struct scaling_machine known[SCALING_ROOM + 1] = {
         [SCALING_H100] = {.file = "h100-sxm", .text = "H100 SXM", .mode = "a16", .server = 8},
         [SCALING_L4] = {.file = "l4", .text = "L4", .mode = "a16", .server = 4},
         [SCALING_BOARDS] = {.file = "boards-1gbe", .text = "Raspberry Pi 5", .server = 1},
+        [SCALING_ROOM] = {.file = "h100-sxm-pods", .text = "H100 SXM in pods", .mode = "a16", .server = 8},
     };
     int rc = 0;
-    for (int i = 0; i < SCALING_MACHINES && !rc; i++) {
+    for (int i = 0; i <= SCALING_ROOM && !rc; i++) {
         s->machine[i] = known[i];
         rc = case_cluster(&s->machine[i].c, known[i].file, s->st.d);
     }
@@ -39,6 +40,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     int rc = open_machines(s);
     scaling_fit_tables(s);
     if (!rc) rc = scaling_strong(s);
+    if (!rc) rc = scaling_room(s);
     if (!rc) rc = scaling_parts(s);
     if (!rc) rc = scaling_weak(s);
     if (!rc) rc = scaling_load(s);

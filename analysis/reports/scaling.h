@@ -5,17 +5,17 @@
 #include "analysis/fit.h"
 #include "study.h"
 
-/* Machines of the report. */
+/* Machines of the report. The room has a table of its own. */
 struct scaling_machine {
     const char *file, *text, *mode; /* cluster-configs/FILE.yaml; what kernels compute in; NULL: 8 bits */
     int server; /* cards that the nearest tier joins */
     struct cluster c;
 };
-enum { SCALING_H100, SCALING_L4, SCALING_BOARDS, SCALING_MACHINES };
+enum { SCALING_H100, SCALING_L4, SCALING_BOARDS, SCALING_MACHINES, SCALING_ROOM = SCALING_MACHINES };
 
 struct scaling {
     struct study st;
-    struct scaling_machine machine[SCALING_MACHINES];
+    struct scaling_machine machine[SCALING_ROOM + 1];
     struct frame *fits, *parameters; /* of all series that are fitted */
 };
 
@@ -23,7 +23,12 @@ struct scaling {
 struct study_case scaling_case(const struct scaling_machine *m, const char *model, const char *strategy, int cards,
                                int users);
 
+/* Of all tp x pp x dp of so many cards, powers of two and tp at most 16, with one micro-batch a stage or two, the one
+ * that is first done with the job, in closed form; "" where none fits. */
+int scaling_best(const struct scaling *s, const struct study_case *base, char best[64], int *best_micro);
+
 int scaling_strong(struct scaling *s);
+int scaling_room(struct scaling *s);
 int scaling_parts(struct scaling *s);
 int scaling_weak(struct scaling *s);
 int scaling_load(struct scaling *s);

@@ -29,15 +29,14 @@ struct curve {
 
 /* ---- the best product ---- */
 
-/* Of all tp x pp x dp of so many cards, powers of two and at most MOST_TP, with one micro-batch a stage or two, the one
- * that is first done with the job, in closed form. */
-static int find_best(const struct scaling *s, const struct study_case *base, char best[64], int *best_micro) {
+int scaling_best(const struct scaling *s, const struct study_case *base, char best[64], int *best_micro) {
     uint64_t least = UINT64_MAX;
     int rc = 0;
     best[0] = 0;
     for (int dp = 1; dp <= base->cards && dp <= base->users; dp *= 2)
         for (int tp = 1; tp * dp <= base->cards && tp <= MOST_TP; tp *= 2) {
             int pp = base->cards / dp / tp;
+            if (pp > SHAPE_MAX_LAYERS) continue;
             for (int times = 1; times <= (base->users > 1 && pp > 1 ? 2 : 1) && !rc; times++) {
                 struct study_case c = *base;
                 struct study_figures f;
@@ -63,7 +62,7 @@ static int run_job(const struct scaling *s, const struct curve *c, int cards, in
     int rc = 0;
     *out = (struct study_figures){0};
     snprintf(strategy, 64, "%s%d", kinds[c->kind], cards);
-    if (c->kind == BEST) rc = find_best(s, &on, strategy, &on.micro);
+    if (c->kind == BEST) rc = scaling_best(s, &on, strategy, &on.micro);
     return rc || !strategy[0] ? rc : study_figures(out, &on, &s->st, 0);
 }
 
