@@ -30,6 +30,14 @@ static uint64_t block_weights(const struct plan_block *b) {
     return bytes;
 }
 
+/* Weights that each pass reads: of an embedding single rows. */
+static uint64_t read_weights(const struct plan_rank *r) {
+    uint64_t bytes = block_weights(r->prologue) + block_weights(r->epilogue);
+    for (int l = r->shard.layer0; l < r->shard.layer1; l++)
+        bytes += block_weights(r->layers[l - r->shard.layer0]);
+    return bytes;
+}
+
 static int does_not_fit(const struct card *c, const struct plan_rank *r, int rank, struct diag *d) {
     char weights[24], kv[24], work[24], all[24], room[24];
     size_t space = r->bytes.work + r->engine_bytes;
@@ -82,10 +90,11 @@ static int place_all(struct card_place *out, uint64_t *ps, const struct card *c,
     struct room room = {.card = c};
     uint64_t work = r->bytes.work + r->engine_bytes, kv = r->bytes.kv, layers = 0;
     uint64_t read = p->opts.n_micro > 1 ? kv / (uint64_t)p->opts.n_micro : kv;
+    uint64_t all = work + kv + read_weights(r);
     memset(out, 0, sizeof *out);
     *ps = 0;
     for (int i = 0; i < c->n_levels; i++)
-        room.left[i] = c->level[i].bytes;
+        room.left[i] = c->level[i].whole && c->level[i].bytes < all ? 0 : c->level[i].bytes;
     int rc = put(&room, &out->kv, cache_last ? work : work + kv, cache_last ? 0 : read, ps);
     for (int l = r->shard.layer0; l < r->shard.layer1 && !rc; l++) {
         uint64_t bytes = block_weights(r->layers[l - r->shard.layer0]);
@@ -113,9 +122,13 @@ int card_place(struct card_place *out, const struct card *c, const struct plan *
 
 /* ---- time ---- */
 
+static uint64_t slowed(uint64_t ps, struct pico_rate slow) {
+    return slow.den ? pico_of(ps, slow) : ps;
+}
+
 /* Of what the card of a description takes. */
 static void spend(struct net_clock *clock, const struct card_place *place, enum net_share share, uint64_t ps) {
-    net_spend(clock, share, place->slow.den ? pico_of(ps, place->slow) : ps);
+    net_spend(clock, share, slowed(ps, place->slow));
 }
 
 static uint64_t times(uint64_t ps, int64_t n) {
@@ -167,11 +180,12 @@ void card_spend_step(struct net_clock *clock, const struct card *c, const struct
         if (n && c->op[k].den) compute = pico_add(compute, pico_of(n, c->op[k]));
         ops += n;
     }
+    compute = slowed(compute, c->step[step->kind].slow);
     if (compute > memory)
         spend(clock, place, NET_COMPUTE, compute);
     else
         spend(clock, place, NET_MEMORY, memory);
-    if (ops || weights + kv) spend(clock, place, NET_OVERHEAD, c->step_ps);
+    if (ops || weights + kv) spend(clock, place, NET_OVERHEAD, pico_add(c->step_ps, c->step[step->kind].overhead_ps));
     if (step->kind == STEP_EMBED) spend(clock, place, NET_OVERHEAD, times(c->token_ps, tokens));
     if (step->kind == STEP_SAMPLE) spend(clock, place, NET_OVERHEAD, times(c->sequence_ps, tokens));
 }

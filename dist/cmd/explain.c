@@ -61,6 +61,8 @@ static void better_card(struct card *c, int share) {
         speed(&c->op[k]);
     if (share != NET_OVERHEAD) return;
     shorten(&c->step_ps);
+    for (int k = 0; k < STEP_COUNT; k++)
+        shorten(&c->step[k].overhead_ps);
     shorten(&c->pass_ps);
     shorten(&c->token_ps);
     shorten(&c->sequence_ps);

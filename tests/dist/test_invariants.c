@@ -8,7 +8,7 @@
 #include "partition/random_shape.h"
 #include "random_cluster.h"
 
-enum { CASES = 60, SEQS = 4, MOST_NUMBERS = 128, ALL_SHARES = (1 << NET_SHARES) - 1 };
+enum { CASES = 60, SEQS = 4, MOST_NUMBERS = 256, ALL_SHARES = (1 << NET_SHARES) - 1 };
 
 /* ---- the numbers of a cluster ---- */
 
@@ -31,6 +31,8 @@ static void add_card(struct number *out, int *n, struct card *c) {
     for (int k = 0; k < PREC_COUNT; k++)
         add(out, n, &c->op[k].num, NET_COMPUTE);
     add(out, n, &c->step_ps, NET_OVERHEAD);
+    for (int k = 0; k < STEP_COUNT; k++)
+        add(out, n, &c->step[k].overhead_ps, NET_OVERHEAD);
     add(out, n, &c->pass_ps, NET_OVERHEAD);
     add(out, n, &c->token_ps, NET_OVERHEAD);
     add(out, n, &c->sequence_ps, NET_OVERHEAD);
@@ -300,7 +302,9 @@ static uint64_t block_ps(const struct plan_block *b, const struct card *c, int64
         uint64_t memory = bytes ? c->level[0].latency_ps + (uint64_t)bytes * c->level[0].G.num : 0, compute = 0;
         for (int k = 0; k < PREC_COUNT; k++)
             compute += (uint64_t)(s->ops_per_tok[k] * t + s->ops_per_ctx[k] * seen) * c->op[k].num;
-        ps += (memory > compute ? memory : compute) + (memory || compute ? c->step_ps : 0);
+        const struct card_step *kind = &c->step[b->step[i].kind];
+        if (kind->slow.den) compute *= kind->slow.num;
+        ps += (memory > compute ? memory : compute) + (memory || compute ? c->step_ps + kind->overhead_ps : 0);
     }
     return ps;
 }
