@@ -178,6 +178,7 @@ static void check_steps(void) {
     CHECK(parse_with(&c, "  steps:\n    - kind: ffn_reduce\n", &d) == ERR_FORMAT &&
               strstr(d.text, "unknown kind of step 'ffn_reduce': valid are embed, attn_norm, qkv, rope, attention"),
           "%s", d.text);
+    d = (struct diag){0};
     CHECK(parse_with(&c, "  steps:\n    - kind: head\n    - kind: head\n", &d) == ERR_FORMAT &&
               strstr(d.text, "given twice"),
           "%s", d.text);
