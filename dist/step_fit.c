@@ -122,29 +122,35 @@ static double best_efficiency(const struct kind_times *t, double *overhead) {
     return exp(best);
 }
 
+/* Logits of one token a pass never tell what the arithmetic of the output layer reaches: it is the same product as
+ * that of gate and up. */
 static void fit_kind(struct step_fit *out, const struct step_point *p, int n, enum step_kind kind) {
     struct kind_times t;
-    double most = 0;
+    double most = 0, e = 0;
     gather(&t, out, p, n, kind);
     out->overhead_s[kind] = out->efficiency[kind] = NAN;
     for (int i = 0; i < t.n; i++)
         most = fmax(most, t.compute[i]);
     if (t.n == 0) return;
-    double e = best_efficiency(&t, &out->overhead_s[kind]);
+    if (kind == STEP_HEAD && !isnan(out->efficiency[STEP_FFN_UP]))
+        squares(&t, e = out->efficiency[STEP_FFN_UP], &out->overhead_s[kind]);
+    else
+        e = best_efficiency(&t, &out->overhead_s[kind]);
     if (most > 0) out->efficiency[kind] = e;
 }
 
-/* Rows of the embedding cost the same each. */
+/* Rows of the embedding cost the same each, besides what reading them takes. */
 static void fit_embedding(struct step_fit *out, const struct step_point *p, int n) {
-    double tokens[MOST], seconds[MOST];
+    struct kind_times t;
+    double tokens[MOST];
     int m = 0;
-    for (int i = 0; i < n; i++) {
-        if (p[i].kind != STEP_EMBED || p[i].steps == 0 || p[i].seconds <= 0) continue;
-        tokens[m] = p[i].tokens / p[i].steps;
-        seconds[m++] = p[i].seconds / p[i].steps;
-    }
+    gather(&t, out, p, n, STEP_EMBED);
+    for (int i = 0; i < n; i++)
+        if (p[i].kind == STEP_EMBED && p[i].steps > 0 && p[i].seconds > 0) tokens[m++] = p[i].tokens / p[i].steps;
+    for (int i = 0; i < m; i++)
+        t.seconds[i] = fmax(t.seconds[i] - t.memory[i], 0.1 * t.seconds[i]);
     out->efficiency[STEP_EMBED] = NAN;
-    if (m) fit_line(tokens, seconds, m, &out->overhead_s[STEP_EMBED], &out->token_s);
+    if (m) fit_line(tokens, t.seconds, m, &out->overhead_s[STEP_EMBED], &out->token_s);
 }
 
 /* ---- all of it ---- */
