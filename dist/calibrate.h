@@ -37,7 +37,8 @@ struct calibration {
     int per_node; /* ranks of each node, one after the other; 0: they are not */
     int rate[PREC_COUNT]; /* 10^9 op/s of the slowest rank's kernels while all compute */
     int reduce, copy, codec; /* ps a byte */
-    int steps; /* bandwidth of products from the cache, from memory, overhead of a pass, of a token in and out (ns) */
+    int steps; /* bandwidth of products from the cache, from memory, from memory alone; then of a pass, of a token in
+                  and of one out the overhead (ns) */
     int step[STEP_COUNT][2]; /* of a kind of step: overhead (ns), efficiency; -1: it has none of its own */
     int n_tiers;
     struct calibrated_tier tier[2];

@@ -56,7 +56,7 @@ static void put_steps(const struct writer *w) {
     const struct calibration *c = w->c;
     fputs("  overhead:\n    ", w->out);
     for (int i = 0; i < 3; i++, fputs(i < 3 ? "    " : "", w->out))
-        put_time(w, keys[i], median(c, c->steps + 2 + i), c->steps + 2 + i, i ? "fitted" : "measured", "");
+        put_time(w, keys[i], median(c, c->steps + 3 + i), c->steps + 3 + i, i ? "fitted" : "measured", "");
     fputs("  steps:\n", w->out);
     for (int k = 0; k < STEP_COUNT; k++) {
         if (card_is_message((enum step_kind)k)) continue;
@@ -78,6 +78,8 @@ static void put_card(const struct writer *w) {
         fputs("        holds: whole\n", w->out);
     }
     put_level(w, "memory", c->memory_bytes, c->steps + 1);
+    fprintf(w->out, "        bandwidth_alone: {value: %.5g GB/s, ", median(c, c->steps + 2));
+    put_source(w, c->steps + 2, "fitted", "products of one token, rank 0");
     fputs("  rates:\n", w->out);
     for (int i = 0; i < PREC_COUNT; i++) {
         fprintf(w->out, "    %s: {value: %.5g Gop/s, ", names[i], median(c, c->rate[i]));

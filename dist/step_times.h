@@ -53,9 +53,10 @@ int step_bench_open(struct step_bench **out, size_t cache_bytes, size_t last_byt
                     struct diag *d);
 void step_bench_close(struct step_bench *b); /* NULL accepted */
 
-/* Runs each job some times, all ranks of `world` at once, and keeps the median of each kind of step, which is not that
+/* Runs each job some times, all ranks of `world` at once (alone: rank 0 the one that leaves the cache, while the others
+ * wait), and keeps the median of each kind of step, which is not that
  * of the steps that the system interrupted: of the slowest rank. Collective. */
-int step_bench_run(struct step_bench *b, struct link *world, struct diag *d);
+int step_bench_run(struct step_bench *b, struct link *world, int alone, struct diag *d);
 /* The points of the last run; op_s: seconds of an operation. Returns their number. Local. */
 int step_bench_points(const struct step_bench *b, const double op_s[PREC_COUNT], struct step_point p[STEP_POINTS],
                       struct pass_point pass[STEP_JOBS]);

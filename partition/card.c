@@ -107,6 +107,10 @@ static int place_all(struct card_place *out, uint64_t *ps, const struct card *c,
     return rc || !cache_last ? rc : put(&room, &out->kv, kv, read, ps);
 }
 
+static int one_after_the_other(const struct plan *p) {
+    return p->strategy.dp == 1 && p->opts.n_micro == 1 && p->n_ranks == p->n_stages;
+}
+
 int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d) {
     struct card_place last;
     uint64_t first_ps = 0, last_ps = 0;
@@ -117,6 +121,7 @@ int card_place(struct card_place *out, const struct card *c, const struct plan *
     int no_first = place_all(out, &first_ps, c, p, rank, 0), no_last = place_all(&last, &last_ps, c, p, rank, 1);
     if (no_first && no_last) return does_not_fit(c, &p->ranks[rank], rank, d);
     if (no_first || (!no_last && last_ps < first_ps)) *out = last;
+    out->alone = (uint8_t)one_after_the_other(p);
     return 0;
 }
 
@@ -156,9 +161,10 @@ int card_is_message(enum step_kind kind) {
     }
 }
 
-static uint64_t read_ps(const struct card *c, int level, uint64_t bytes) {
+static uint64_t read_ps(const struct card *c, const struct card_place *place, int level, uint64_t bytes) {
     if (!bytes || c->n_levels == 0) return 0;
-    return pico_add(c->level[level].latency_ps, pico_of(bytes, c->level[level].G));
+    const struct card_level *l = &c->level[level];
+    return pico_add(l->latency_ps, pico_of(bytes, place->alone && l->alone.den ? l->alone : l->G));
 }
 
 void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
@@ -172,9 +178,9 @@ void card_spend_step(struct net_clock *clock, const struct card *c, const struct
     uint64_t kv = (uint64_t)(cost->kv_bytes_per_tok * tokens + cost->kv_bytes_per_ctx * pass->ctx_read);
     uint64_t memory, compute = 0, ops = 0;
     if (at == place->kv)
-        memory = read_ps(c, at, weights + kv);
+        memory = read_ps(c, place, at, weights + kv);
     else
-        memory = pico_add(read_ps(c, at, weights), read_ps(c, place->kv, kv));
+        memory = pico_add(read_ps(c, place, at, weights), read_ps(c, place, place->kv, kv));
     for (int k = 0; k < PREC_COUNT; k++) {
         uint64_t n = (uint64_t)(cost->ops_per_tok[k] * tokens + cost->ops_per_ctx[k] * pass->ctx_sum);
         if (n && c->op[k].den) compute = pico_add(compute, pico_of(n, c->op[k]));

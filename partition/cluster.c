@@ -140,6 +140,7 @@ static const struct key level_keys[] = {{"name", TEXT, 1, LEVEL(name), .cap = SI
                                         {"efficiency", NUMBER, 0, LEVEL(efficiency), .units = &shares},
                                         {"latency", NUMBER, 0, LEVEL(latency_ps), .units = &times},
                                         {"energy", REAL, 0, LEVEL(pJ_per_B), .units = &byte_energies},
+                                        {"bandwidth_alone", RATE, 0, LEVEL(alone), .units = &byte_rates},
                                         {"holds", WORD, 0, LEVEL(whole), .keys = holds},
                                         {0}};
 #define CARD(f) offsetof(struct card_row, f)
@@ -503,8 +504,10 @@ static void set_efficiency(struct pico_rate *rate, uint64_t millionths) {
 }
 
 static void set_efficiencies(struct card *c) {
-    for (int i = 0; i < c->n_levels; i++)
+    for (int i = 0; i < c->n_levels; i++) {
         set_efficiency(&c->level[i].G, c->level[i].efficiency);
+        set_efficiency(&c->level[i].alone, c->level[i].efficiency);
+    }
     for (int k = 0; k < PREC_COUNT; k++)
         set_efficiency(&c->op[k], c->op_efficiency);
 }

@@ -184,6 +184,19 @@ static void check_steps(void) {
           "%s", d.text);
 }
 
+static void check_levels(void) {
+    char text[8192];
+    const char *at = strstr(described, "        latency");
+    struct cluster c;
+    struct diag d = {0};
+    snprintf(text, sizeof text, "%.*s        bandwidth_alone: {value: 20 TB/s, source: a}\n        holds: whole\n%s",
+             (int)(at - described), described, at);
+    CHECK(cluster_parse(&c, "levels.yaml", text, strlen(text), &d) == 0, "%s", d.text);
+    CHECK(c.card.level[0].alone.num == 1 && c.card.level[0].alone.den == 20 && c.card.level[0].whole == 1 &&
+              c.card.level[1].alone.den == 0 && c.card.level[1].whole == 0,
+          "levels");
+}
+
 static void check_exceptions(void) {
     static const uint64_t speed[8] = {1, 1, 1, 800000, 1250000, 800000, 1, 800000};
     struct cluster c;
@@ -432,6 +445,7 @@ int main(void) {
     check_described();
     check_efficiency();
     check_steps();
+    check_levels();
     check_exceptions();
     check_tiers();
     check_medium();

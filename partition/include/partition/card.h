@@ -8,9 +8,10 @@
  * rank's passes read or for nothing: what is read in one order again and again throws itself out. A pass then takes,
  * step by step, with T tokens (from OUT_NORM on the S wanted ones), C positions read of the cache and X seen,
  *
- *   memory  = [bytes / bandwidth] of each level that it reads, and that level's latency once
- *   compute = [ops / rate] of each precision, one after the other, [/ efficiency] of the kind of step
- *   t       = max(memory, compute) + step overhead + that of the kind of step
+ *   memory  = [bytes / bandwidth] of each level that it reads, and that level's latency once; where ranks work one
+ * after the other, as one rank and a pipeline with one micro-batch do, with the bandwidth of one alone compute = [ops /
+ * rate] of each precision, one after the other, [/ efficiency] of the kind of step t       = max(memory, compute) +
+ * step overhead + that of the kind of step
  *
  * Beside the overhead of a step there are those of what programs do around the arithmetic, each paid by the rank that
  * does it, with the numbers of its own card or, on a host, of the host:
@@ -40,6 +41,7 @@ struct card_level {
     uint64_t bytes; /* capacity; 0: not limited */
     int whole; /* 1: holds all that the rank's passes read, or nothing */
     struct pico_rate G; /* ps a byte, efficiency included */
+    struct pico_rate alone; /* the same for a rank that works while no other one does; den 0: G */
     uint64_t efficiency; /* the share of the bandwidth in the file that is reached, in millionths; 0: not given */
     uint64_t latency_ps; /* of the first byte of a step */
     double pJ_per_B;
@@ -70,6 +72,7 @@ struct card {
 /* What a rank has of its card: on which level its bytes lie, and how long steps take there. */
 struct card_place {
     struct pico_rate slow; /* ps a described ps; den 0: 1 */
+    uint8_t alone; /* 1: the plan's ranks work one after the other */
     uint8_t kv, ends; /* cache and work space; embedding, output layer and its norm */
     uint8_t layer[SHAPE_MAX_LAYERS]; /* by layer of the model */
 };
