@@ -93,8 +93,8 @@ static const char *verdict(double (*v)[CALIBRATE_SAMPLES], const char *const (*n
 
 /* Lines and step times fitted to several sizes. */
 static const char *kind_of(const char *name) {
-    static const char *const fitted[] = {"one way",  "one-shot",   "products read",
-                                         "overhead", "efficiency", "a token that"};
+    static const char *const fitted[] = {"one way",    "one-shot",     "products read", "overhead",
+                                         "efficiency", "a token that", "protocol",      "off by"};
     for (size_t i = 0; i < sizeof fitted / sizeof *fitted; i++)
         if (strstr(name, fitted[i])) return "fitted";
     return "measured";
@@ -136,12 +136,25 @@ static int sample(struct bed *b, take_sample *take, const char *const (*names)[2
     return c->n - n_values;
 }
 
+static const double *sizes_x(double x[N_SIZES]) {
+    for (int i = 0; i < N_SIZES; i++)
+        x[i] = (double)sizes[i];
+    return x;
+}
+
 /* The line through the times of all sizes; a in t's unit. */
 static void fit(const double *t, double *a, double *b) {
     double x[N_SIZES];
-    for (int i = 0; i < N_SIZES; i++)
-        x[i] = (double)sizes[i];
-    fit_line(x, t, N_SIZES, a, b);
+    fit_line(sizes_x(x), t, N_SIZES, a, b);
+}
+
+/* Where a second line begins, in bytes (0: nowhere), and the greatest errors of one line and of two in percent. */
+static void fit_protocol(const double *t, double out[3]) {
+    double x[N_SIZES], worst[2];
+    int at = fit_break(sizes_x(x), t, N_SIZES, worst);
+    out[0] = at ? x[at] : 0;
+    out[1] = 100 * worst[0];
+    out[2] = 100 * worst[1];
 }
 
 /* ---- shared memory of neighbours ---- */
@@ -378,9 +391,10 @@ static double overlap_percent(const struct bed *b) {
     return hidden < 0 ? 0 : hidden > 1 ? 100 : 100 * hidden;
 }
 
-/* One way at no bytes (ns), ps a byte, overhead of sending, of receiving, gap (ns), share hidden (%), a one-shot. */
+/* One way at no bytes (ns), ps a byte, overhead of sending, of receiving, gap (ns), share hidden (%), a one-shot; then
+ * what fit_protocol says of one way. */
 static void take_messages(struct bed *b, double *out) {
-    double t[N_SIZES], tries[TRIES], mine[6] = {-1, -1, -1, -1, -1, -1};
+    double t[N_SIZES], tries[TRIES], mine[11] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     take_coll(b, out + 6);
     for (int i = 0; b->pair.link && i < N_SIZES; i++) {
         for (int k = 0; k < TRIES; k++)
@@ -391,6 +405,7 @@ static void take_messages(struct bed *b, double *out) {
         double burst = time_burst(b, 0), late = time_burst(b, 100e3), overlap = overlap_percent(b);
         if (b->pair.link->rank == 0) {
             fit(t, &mine[0], &mine[1]);
+            fit_protocol(t, &mine[8]);
             mine[1] *= 1e3;
             mine[2] = burst < late ? burst : late;
             mine[5] = overlap;
@@ -399,8 +414,8 @@ static void take_messages(struct bed *b, double *out) {
             mine[4] = burst;
         }
     }
-    for (int i = 0; i < 6; i++)
-        out[i] = agree_max(b->world, mine[i], NULL);
+    for (int i = 0; i < 11; i++)
+        if (i < 6 || i >= 8) out[i] = agree_max(b->world, mine[i], NULL); /* the one-shot's are agreed already */
 }
 
 /* ---- groups of figures ---- */
@@ -642,12 +657,19 @@ static int measure_shm(struct bed *b, struct diag *d) {
 }
 
 static int measure_tier(struct bed *b, const char *name, int a, int z, struct diag *d) {
-    enum { FIGURES = 8 };
+    enum { FIGURES = 11 };
     char text[FIGURES][48];
-    static const char *const what[FIGURES][2] = {{"one way, no bytes", "ns"},       {"one way", "ps/B"},
-                                                 {"start of a send", "ns"},         {"a receive that has come", "ns"},
-                                                 {"gap in a burst", "ns"},          {"64 KiB hidden behind work", "%"},
-                                                 {"one-shot of 2, no bytes", "ns"}, {"one-shot of 2", "ps/B"}};
+    static const char *const what[FIGURES][2] = {{"one way, no bytes", "ns"},
+                                                 {"one way", "ps/B"},
+                                                 {"start of a send", "ns"},
+                                                 {"a receive that has come", "ns"},
+                                                 {"gap in a burst", "ns"},
+                                                 {"64 KiB hidden behind work", "%"},
+                                                 {"one-shot of 2, no bytes", "ns"},
+                                                 {"one-shot of 2", "ps/B"},
+                                                 {"other protocol from", "B"},
+                                                 {"one line is off by at most", "%"},
+                                                 {"two lines are off by at most", "%"}};
     const char *names[FIGURES][2];
     for (int i = 0; i < FIGURES; i++) {
         snprintf(text[i], sizeof text[i], "%s: %s", name, what[i][0]);

@@ -34,6 +34,34 @@ void fit_line(const double *x, const double *t, int n, double *a, double *b) {
     if (*b < 0) *b = 0, *a = r1 / s11;
 }
 
+/* Squares of relative errors of a line through points, and the greatest error. */
+static double line_squares(const double *x, const double *t, int n, double *worst) {
+    double a, b, squares = 0;
+    fit_line(x, t, n, &a, &b);
+    *worst = 0;
+    for (int i = 0; i < n; i++) {
+        double error = (a + b * x[i]) / t[i] - 1;
+        squares += error * error;
+        *worst = fmax(*worst, fabs(error));
+    }
+    return squares;
+}
+
+int fit_break(const double *x, const double *t, int n, double worst[2]) {
+    enum { LEAST = 3, BETTER = 4 };
+    double least = line_squares(x, t, n, &worst[0]) / BETTER;
+    int at = 0;
+    worst[1] = worst[0];
+    for (int i = LEAST; i + LEAST <= n; i++) {
+        double low, high, squares = line_squares(x, t, i, &low) + line_squares(x + i, t + i, n - i, &high);
+        if (squares >= least) continue;
+        least = squares;
+        worst[1] = fmax(low, high);
+        at = i;
+    }
+    return at;
+}
+
 static int is_product(enum step_kind kind) {
     return !strcmp(step_class(kind), "matmul");
 }

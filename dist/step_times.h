@@ -36,6 +36,11 @@ struct step_fit {
 /* t = a + b x with the least squares of relative errors, none below 0; n >= 1, t > 0. Local. */
 void fit_line(const double *x, const double *t, int n, double *a, double *b);
 
+/* The first point of the second of two lines, of three points at least each, whose squares are less than a quarter of
+ * one line's; 0: one line will do. worst: the greatest relative error of one line, and of the two (or the one again).
+ * Points in the order of x; n <= 64. Local. */
+int fit_break(const double *x, const double *t, int n, double worst[2]);
+
 /* Bandwidths from products of passes of one token; then of each kind the overhead and the efficiency with the least
  * squares of relative errors, a step's time being overhead + max(bytes / bandwidth, compute / efficiency). Of embedding
  * and sampling the part that is paid a token goes to token_s and sequence_s. Local. */

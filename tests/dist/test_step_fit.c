@@ -149,7 +149,21 @@ static void check_line(void) {
     CHECK(a == 0 && b > 2 && b < 2.25, "never below 0: %g + %g x", a, b);
 }
 
+/* A message of 4096 bytes and more is first announced. */
+static void check_break(void) {
+    double x[8], plain[8], two[8], worst[2];
+    for (int i = 0; i < 8; i++) {
+        x[i] = 64 << 2 * i;
+        plain[i] = (300 + 0.1 * x[i]) * (i % 2 ? 1.04 : 0.96);
+        two[i] = x[i] < 4096 ? 300 + 0.2 * x[i] : 2000 + 0.1 * x[i];
+    }
+    CHECK(fit_break(x, plain, 8, worst) == 0 && worst[0] == worst[1] && worst[0] < 0.06, "one line: off by %g",
+          worst[0]);
+    CHECK(fit_break(x, two, 8, worst) == 3 && worst[0] > 0.3 && worst[1] < 1e-9, "two: %g, %g", worst[0], worst[1]);
+}
+
 int main(void) {
+    check_break();
     check_line();
     for (int number = 0; number < 4; number++)
         check_planted(number);
