@@ -86,10 +86,9 @@ const struct cmd cmd_calibrate = {
     .usage = "[--out FILE] [--budget S]",
     .options = "out budget bind threads quiet",
     .notes =
-        "One rank measures its memory, cache and kernels; two and more also the hand-off of a flag between "
-        "neighbours,\n"
-        "all-reduces through shared memory and messages, between the first two ranks that share a node. Each figure "
-        "is\n"
-        "sampled until the 95 % interval of its median is narrower than 5 % of it, or its share of --budget is over.",
+        "One rank measures its memory, cache and kernels, and in the engine each kind of step; two and more also the\n"
+        "hand-off of a flag between neighbours, all-reduces through shared memory and messages, between the first two\n"
+        "ranks that share a node. Each figure is sampled until the 95 % interval of its median is narrower than 5 %,\n"
+        "or its share of --budget is over.",
     .run = run,
 };
