@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "collectives/agree.h"
 #include "partition/cluster.h"
 
@@ -66,6 +67,8 @@ static int run(struct app *app, struct diag *d) {
     struct calibration *c = malloc(sizeof *c);
     char *lists = malloc(64 * (size_t)app->size);
     int rc = err_agree(app->world, c && lists ? 0 : diag_set(d, ERR_MEMORY, "no memory for figures"), d);
+    if (!rc && app->rank == 0 && app->spec.out) rc = text_check_target(app->spec.out, d);
+    rc = err_agree(app->world, rc, d);
     if (!rc) rc = app_bind(app, d);
     if (!rc) agree_allgather(app->world, app->place.list, 64, lists);
     if (!rc) rc = calibrate(c, app, app->spec.budget, d);
