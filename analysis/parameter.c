@@ -24,8 +24,11 @@ static uint64_t pico_of_s(double s) {
 /* ---- the parameters ---- */
 
 static void set_memory(struct cluster *c, double x) {
-    for (int i = 0; i < c->card.n_levels; i++)
-        c->card.level[i].G = parameter_faster(c->card.level[i].G, x);
+    for (int i = 0; i < c->card.n_levels; i++) {
+        struct card_level *l = &c->card.level[i];
+        l->G = parameter_faster(l->G, x);
+        if (l->alone.den) l->alone = parameter_faster(l->alone, x);
+    }
     c->net.copy = parameter_faster(c->net.copy, x);
 }
 

@@ -15,12 +15,17 @@ void random_card(struct card *card, uint64_t key, uint64_t *n) {
         card->level[i] = (struct card_level){.bytes = i + 1 < card->n_levels ? 4000 + random_below(key, n, 300000) : 0,
                                              .G = {1 + random_below(key, n, 900), 1 + random_below(key, n, 7)},
                                              .latency_ps = random_below(key, n, 90000)};
+    if (rng_u64(key, *n + 1003) % 2) card->level[0].alone = (struct pico_rate){1 + rng_u64(key, *n + 1004) % 900, 7};
+    card->level[0].whole = rng_u64(key, *n + 1002) % 3 == 0;
     for (int k = 0; k < PREC_COUNT; k++)
         card->op[k] = (struct pico_rate){1 + random_below(key, n, 50), 1 + random_below(key, n, 9)};
     card->step_ps = random_below(key, n, 300000);
     card->pass_ps = random_below(key, n, 9000000);
     card->token_ps = rng_u64(key, *n + 1000) % 400000;
     card->sequence_ps = rng_u64(key, *n + 1001) % 900000;
+    for (uint64_t k = 0; k < STEP_COUNT; k++)
+        card->step[k] =
+            (struct card_step){{1 + rng_u64(key, *n + 1100 + k) % 3, 1}, rng_u64(key, *n + 1200 + k) % 90000};
 }
 
 void random_exceptions(struct cluster *c, uint64_t key) {

@@ -15,12 +15,15 @@
 #include "collectives/coll.h"
 #include "dist/probe.h"
 #include "load.h"
+#include "step_times.h"
 
 enum {
     SEGMENT_BARRIER = 256, /* bytes behind a rank's flag, and so on */
     SEGMENT_TIMES = 512,
     SEGMENT_BYTES = 4096,
-    MAX_VALUES = 16, /* figures of one sample */
+    MAX_VALUES = 48, /* figures of one sample */
+    LEAST_CACHE = 32 << 20, /* bytes: what a cache is taken to have at least, where decoders should leave it */
+    STEPS_SHARE = 4, /* of the budget, in groups: what the times of steps take */
     BURST = 32,
     TRIES = 5, /* of each size in a sample, whose median counts */
     TAG = 1,
@@ -51,6 +54,11 @@ struct bed {
     int reader; /* who reads, -1: all */
     struct product_job *product[PREC_COUNT];
     float *work; /* arithmetic: three vectors */
+    struct step_bench *steps;
+    double op_s[PREC_COUNT]; /* of an operation of the kernels */
+    double shares; /* of the budget, for the next figures */
+    struct diag *steps_diag; /* of the first run of them that failed */
+    int steps_rc;
 };
 
 static double now_ns(void) {
@@ -87,9 +95,13 @@ static const char *verdict(double (*v)[CALIBRATE_SAMPLES], const char *const (*n
     return now_ns() - begin > budget_s * 1e9 ? "time" : NULL;
 }
 
-/* A line fitted to the times of all sizes gives two figures: at no bytes, and a byte's. */
+/* Lines and step times fitted to several sizes. */
 static const char *kind_of(const char *name) {
-    return strstr(name, "one way") || strstr(name, "one-shot") ? "fitted" : "measured";
+    static const char *const fitted[] = {"one way",    "one-shot",     "products read", "overhead",
+                                         "efficiency", "a token that", "protocol",      "off by"};
+    for (size_t i = 0; i < sizeof fitted / sizeof *fitted; i++)
+        if (strstr(name, fitted[i])) return "fitted";
+    return "measured";
 }
 
 /* Adds n_values figures, whose names and units follow each other, by repeated samples; returns the first's index, or an
@@ -108,7 +120,7 @@ static int sample(struct bed *b, take_sample *take, const char *const (*names)[2
         for (int i = 0; i < n_values; i++)
             v[i][n] = one[i];
         if (n % 4 != 2 && n + 1 < CALIBRATE_SAMPLES) continue;
-        if (c->app->rank == 0) ended = verdict(v, names, n_values, n + 1, begin, c->budget_s, s);
+        if (c->app->rank == 0) ended = verdict(v, names, n_values, n + 1, begin, b->shares * c->budget_s, s);
         over = app_stop ? ERR_INTERRUPTED : ended != NULL; /* rank 0 knows for all */
         agree_bcast(b->world, 0, &over, sizeof over);
         if (over < 0) rc = diag_set(d, over, "interrupted");
@@ -128,22 +140,25 @@ static int sample(struct bed *b, take_sample *take, const char *const (*names)[2
     return c->n - n_values;
 }
 
-/* t = a + b k with the least squares of relative errors, none below 0; a in t's unit. */
+static const double *sizes_x(double x[N_SIZES]) {
+    for (int i = 0; i < N_SIZES; i++)
+        x[i] = (double)sizes[i];
+    return x;
+}
+
+/* The line through the times of the first n sizes; a in t's unit. */
 static void fit(const double *t, int n, double *a, double *b) {
-    double s11 = 0, s12 = 0, s22 = 0, r1 = 0, r2 = 0;
-    for (int i = 0; i < n; i++) {
-        double x = 1 / t[i], y = (double)sizes[i] / t[i];
-        s11 += x * x;
-        s12 += x * y;
-        s22 += y * y;
-        r1 += x;
-        r2 += y;
-    }
-    double det = s11 * s22 - s12 * s12;
-    *a = (r1 * s22 - r2 * s12) / det;
-    *b = (s11 * r2 - s12 * r1) / det;
-    if (*a < 0) *a = 0, *b = r2 / s22;
-    if (*b < 0) *b = 0, *a = r1 / s11;
+    double x[N_SIZES];
+    fit_line(sizes_x(x), t, n, a, b);
+}
+
+/* Where a second line begins, in bytes (0: nowhere), and the greatest errors of one line and of two in percent. */
+static void fit_protocol(const double *t, int n, double out[3]) {
+    double x[N_SIZES], worst[2];
+    int at = fit_break(sizes_x(x), t, n, worst);
+    out[0] = at ? x[at] : 0;
+    out[1] = 100 * worst[0];
+    out[2] = 100 * worst[1];
 }
 
 /* ---- shared memory of neighbours ---- */
@@ -381,9 +396,10 @@ static double overlap_percent(const struct bed *b) {
     return hidden < 0 ? 0 : hidden > 1 ? 100 : 100 * hidden;
 }
 
-/* One way at no bytes (ns), ps a byte, overhead of sending, of receiving, gap (ns), share hidden (%), a one-shot. */
+/* One way at no bytes (ns), ps a byte, overhead of sending, of receiving, gap (ns), share hidden (%), a one-shot; then
+ * what fit_protocol says of one way. */
 static void take_messages(struct bed *b, double *out) {
-    double t[N_SIZES], tries[TRIES], mine[6] = {-1, -1, -1, -1, -1, -1};
+    double t[N_SIZES], tries[TRIES], mine[11] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     take_coll(b, out + 6);
     for (int i = 0; b->pair.link && i < b->pair.n_sizes; i++) {
         for (int k = 0; k < TRIES; k++)
@@ -395,6 +411,7 @@ static void take_messages(struct bed *b, double *out) {
         double burst = time_burst(b, 0), late = time_burst(b, delay), overlap = overlap_percent(b);
         if (b->pair.link->rank == 0) {
             fit(t, b->pair.n_sizes, &mine[0], &mine[1]);
+            fit_protocol(t, b->pair.n_sizes, &mine[8]);
             mine[1] *= 1e3;
             mine[2] = burst < late ? burst : late;
             mine[5] = overlap;
@@ -403,8 +420,8 @@ static void take_messages(struct bed *b, double *out) {
             mine[4] = burst;
         }
     }
-    for (int i = 0; i < 6; i++)
-        out[i] = agree_max(b->world, mine[i], NULL);
+    for (int i = 0; i < 11; i++)
+        if (i < 6 || i >= 8) out[i] = agree_max(b->world, mine[i], NULL); /* the one-shot's are agreed already */
 }
 
 /* ---- groups of figures ---- */
@@ -497,6 +514,82 @@ static int measure_rates(struct bed *b, struct diag *d) {
     return first < 0 ? first : 0;
 }
 
+/* ---- steps ---- */
+
+/* Figures of the steps, in this order; then what each kind of step has of its own. */
+static const char *const step_values[][2] = {{"products read the cache", "GB/s"},
+                                             {"products read memory", "GB/s"},
+                                             {"products read memory, rank 0 alone", "GB/s"},
+                                             {"around a pass", "ns"},
+                                             {"a token that is embedded", "ns"},
+                                             {"a token that is sampled", "ns"}};
+enum { STEP_VALUES = sizeof step_values / sizeof *step_values };
+
+/* Rows of the embedding and sampled tokens are counted by the token. */
+static int has_own(int kind, int efficiency) {
+    return !card_is_message((enum step_kind)kind) && kind != (efficiency ? STEP_EMBED : STEP_SAMPLE);
+}
+
+/* Nonzero: an error, which stays. */
+static int fit_steps(struct bed *b, int alone, struct step_fit *f) {
+    struct step_point point[STEP_POINTS];
+    struct pass_point pass[STEP_JOBS];
+    if (!b->steps_rc) b->steps_rc = step_bench_run(b->steps, b->world, alone, b->steps_diag);
+    if (!b->steps_rc) step_fit(f, point, step_bench_points(b->steps, b->op_s, point, pass), pass, STEP_JOBS);
+    return b->steps_rc;
+}
+
+static void take_steps(struct bed *b, double *out) {
+    struct step_fit f, alone;
+    if (fit_steps(b, 0, &f)) return;
+    alone = f;
+    if (b->world->size > 1 && fit_steps(b, 1, &alone)) return;
+    const double values[STEP_VALUES] = {1e-9 * f.Bps[0], 1e-9 * f.Bps[1], 1e-9 * alone.Bps[1],
+                                        1e9 * f.pass_s,  1e9 * f.token_s, 1e9 * f.sequence_s};
+    memcpy(out, values, sizeof values);
+    out += STEP_VALUES;
+    for (int k = 0; k < STEP_COUNT; k++) {
+        if (has_own(k, 0)) *out++ = 1e9 * f.overhead_s[k];
+        if (has_own(k, 1)) *out++ = f.efficiency[k];
+    }
+}
+
+static int sample_steps(struct bed *b, struct diag *d) {
+    char text[MAX_VALUES][48];
+    const char *names[MAX_VALUES][2];
+    int n = STEP_VALUES, first;
+    memcpy(names, step_values, sizeof step_values);
+    for (int k = 0; k < STEP_COUNT; k++)
+        for (int i = 0; i < 2; i++) {
+            b->c->step[k][i] = has_own(k, i) ? b->c->n + n : -1;
+            if (!has_own(k, i)) continue;
+            snprintf(text[n], sizeof text[n], "%s, %s", step_name((enum step_kind)k), i ? "efficiency" : "overhead");
+            names[n][0] = text[n];
+            names[n++][1] = i ? "x" : "ns";
+        }
+    b->steps_diag = d;
+    b->shares = STEPS_SHARE;
+    first = sample(b, take_steps, names, n, d);
+    b->shares = 1;
+    return b->steps_rc ? b->steps_rc : first;
+}
+
+/* After the rates that efficiencies are shares of. */
+static int measure_steps(struct bed *b, struct diag *d) {
+    struct calibration *c = b->c;
+    struct sampler_params sampling = app_sampling(c->app);
+    size_t cache_bytes = c->cache_bytes, last = topo_last_level_cache_bytes();
+    for (int i = 0; i < PREC_COUNT; i++)
+        b->op_s[i] = c->app->rank == 0 ? 1e-9 / c->figure[c->rate[i]].s.median : 0;
+    agree_bcast(b->world, 0, b->op_s, sizeof b->op_s);
+    agree_bcast(b->world, 0, &cache_bytes, sizeof cache_bytes);
+    int rc = step_bench_open(&b->steps, cache_bytes, last > LEAST_CACHE ? last : LEAST_CACHE, &sampling, d);
+    rc = err_agree(b->world, rc, d);
+    if (!rc) rc = c->steps = sample_steps(b, d);
+    step_bench_close(b->steps);
+    return rc < 0 ? rc : 0;
+}
+
 static int measure_work(struct bed *b, struct diag *d) {
     char text[MAX_VALUES][40];
     const char *names[MAX_VALUES][2] = {{"reduce in cache", "ps/B"}, {"copy in cache", "ps/B"}};
@@ -585,12 +678,19 @@ static void choose_sizes(struct bed *b) {
 }
 
 static int measure_tier(struct bed *b, const char *name, int a, int z, struct diag *d) {
-    enum { FIGURES = 8 };
+    enum { FIGURES = 11 };
     char text[FIGURES][48];
-    static const char *const what[FIGURES][2] = {{"one way, no bytes", "ns"},       {"one way", "ps/B"},
-                                                 {"start of a send", "ns"},         {"a receive that has come", "ns"},
-                                                 {"gap in a burst", "ns"},          {"64 KiB hidden behind work", "%"},
-                                                 {"one-shot of 2, no bytes", "ns"}, {"one-shot of 2", "ps/B"}};
+    static const char *const what[FIGURES][2] = {{"one way, no bytes", "ns"},
+                                                 {"one way", "ps/B"},
+                                                 {"start of a send", "ns"},
+                                                 {"a receive that has come", "ns"},
+                                                 {"gap in a burst", "ns"},
+                                                 {"64 KiB hidden behind work", "%"},
+                                                 {"one-shot of 2, no bytes", "ns"},
+                                                 {"one-shot of 2", "ps/B"},
+                                                 {"other protocol from", "B"},
+                                                 {"one line is off by at most", "%"},
+                                                 {"two lines are off by at most", "%"}};
     const char *names[FIGURES][2];
     for (int i = 0; i < FIGURES; i++) {
         snprintf(text[i], sizeof text[i], "%s: %s", name, what[i][0]);
@@ -642,7 +742,7 @@ static double clock_cost_ns(void) {
 }
 
 static int count_groups(const int *domain, int size) {
-    int n = 4 + (size > 1 ? size + 3 : 0);
+    int n = 4 + STEPS_SHARE + (size > 1 ? size + 3 : 0);
     for (int r = 0; r + 1 < size; r++)
         n += domain[r] == domain[r + 1];
     return n;
@@ -662,7 +762,7 @@ static void share_node(struct calibration *c, const int *domain) {
 }
 
 int calibrate(struct calibration *c, struct app *app, double seconds, struct diag *d) {
-    struct bed b = {.c = c, .world = app->world, .clock_ns = clock_cost_ns()};
+    struct bed b = {.c = c, .world = app->world, .clock_ns = clock_cost_ns(), .shares = 1};
     struct load load = load_now(RUSAGE_SELF);
     int *domain = calloc((size_t)app->size, sizeof *domain);
     *c = (struct calibration){.app = app,
@@ -691,6 +791,7 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
         if (!rc) rc = measure_memory(&b, d);
         if (!rc) rc = measure_cache(&b, d);
         if (!rc) rc = measure_rates(&b, d);
+        if (!rc) rc = measure_steps(&b, d);
         if (!rc) measure_load(&b, &load, domain);
         link_unshare(app->world, b.shared);
     }

@@ -5,7 +5,7 @@
 #include "base/stats.h"
 #include "dist/app.h"
 
-enum { CALIBRATE_FIGURES = 96, CALIBRATE_SAMPLES = 301 };
+enum { CALIBRATE_FIGURES = 128, CALIBRATE_SAMPLES = 301 };
 
 /* A measured number: medians of samples, each taken on the ranks that it concerns; known on rank 0. */
 struct figure {
@@ -38,6 +38,9 @@ struct calibration {
     int per_machine; /* ranks of rank 0's machine, in however many containers */
     int rate[PREC_COUNT]; /* 10^9 op/s of the slowest rank's kernels while all compute */
     int reduce, copy, codec; /* ps a byte */
+    int steps; /* bandwidth of products from the cache, from memory, from memory alone; then of a pass, of a token in
+                  and of one out the overhead (ns) */
+    int step[STEP_COUNT][2]; /* of a kind of step: overhead (ns), efficiency; -1: it has none of its own */
     int n_tiers;
     struct calibrated_tier tier[2];
     double other_load, stolen; /* shares of the node's processor time that others used, that a hypervisor took */

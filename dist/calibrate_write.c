@@ -42,26 +42,50 @@ static int has_card(const struct calibration *c) {
     return c->per_node > 0 && c->codec >= 0;
 }
 
-static void put_level(const struct writer *w, const char *name, size_t bytes, int bandwidth, const char *how) {
+static void put_level(const struct writer *w, const char *name, size_t bytes, int bandwidth) {
     fprintf(w->out, "      - name: %s\n", name);
     if (bytes)
         fprintf(w->out, "        capacity: {value: %zu B, source: \"derived: hwloc, split among %d of a machine\"}\n",
                 bytes, w->c->per_machine);
     fprintf(w->out, "        bandwidth: {value: %.5g GB/s, ", median(w->c, bandwidth));
-    put_source(w, bandwidth, "measured", how);
+    put_source(w, bandwidth, "fitted", "products of one token, all ranks");
 }
 
-/* Memory as ranks have it while all read; energies and overheads are not measured. */
+static void put_steps(const struct writer *w) {
+    static const char *const keys[] = {"pass", "token", "sequence"};
+    const struct calibration *c = w->c;
+    fputs("  overhead:\n    ", w->out);
+    for (int i = 0; i < 3; i++, fputs(i < 3 ? "    " : "", w->out))
+        put_time(w, keys[i], median(c, c->steps + 3 + i), c->steps + 3 + i, i ? "fitted" : "measured", "");
+    fputs("  steps:\n", w->out);
+    for (int k = 0; k < STEP_COUNT; k++) {
+        if (card_is_message((enum step_kind)k)) continue;
+        fprintf(w->out, "    - kind: %s\n", step_name((enum step_kind)k));
+        if (c->step[k][0] >= 0) put_time(w, "      overhead", median(c, c->step[k][0]), c->step[k][0], "fitted", "");
+        if (c->step[k][1] < 0) continue;
+        fprintf(w->out, "      efficiency: {value: %.4g x, ", fmax(median(c, c->step[k][1]), 0.001));
+        put_source(w, c->step[k][1], "fitted", "of rates");
+    }
+}
+
+/* What products of the engine read while all ranks read; energies are not measured. */
 static void put_card(const struct writer *w) {
     static const char *const names[PREC_COUNT] = {"float", "int8", "int4"};
+    const struct calibration *c = w->c;
     fputs("    levels:\n", w->out);
-    if (w->c->cache >= 0) put_level(w, "cache", w->c->cache_bytes, w->c->cache, "all ranks");
-    put_level(w, "memory", w->c->memory_bytes, w->c->together, "all ranks");
+    if (c->cache >= 0) {
+        put_level(w, "cache", c->cache_bytes, c->steps);
+        fputs("        holds: whole\n", w->out);
+    }
+    put_level(w, "memory", c->memory_bytes, c->steps + 1);
+    fprintf(w->out, "        bandwidth_alone: {value: %.5g GB/s, ", median(c, c->steps + 2));
+    put_source(w, c->steps + 2, "fitted", "products of one token, rank 0");
     fputs("  rates:\n", w->out);
     for (int i = 0; i < PREC_COUNT; i++) {
-        fprintf(w->out, "    %s: {value: %.5g Gop/s, ", names[i], median(w->c, w->c->rate[i]));
-        put_source(w, w->c->rate[i], "measured", "kernels");
+        fprintf(w->out, "    %s: {value: %.5g Gop/s, ", names[i], median(c, c->rate[i]));
+        put_source(w, c->rate[i], "measured", "kernels");
     }
+    put_steps(w);
 }
 
 /* Of a tier within a node; the last tier joins all. */

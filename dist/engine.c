@@ -209,6 +209,11 @@ int engine_cache_note(struct engine *e, char *note, size_t cap) {
     return 1;
 }
 
+void engine_watch(struct engine *e, engine_watcher *watcher, void *user) {
+    e->watcher = watcher;
+    e->watcher_user = user;
+}
+
 /* ---- walking the plan ---- */
 
 /* What this rank's links have counted in all. */
@@ -229,7 +234,9 @@ static void run_step(struct engine *e, enum step_kind kind, int layer) {
     step_run[kind](e, layer);
     struct engine_stats *s = e->stats = e->head.prefill ? &e->result->prefill : &e->result->decode;
     struct link_counts after = counts(e);
-    s->seconds[kind] += engine_now() - t;
+    double end = engine_now();
+    s->seconds[kind] += end - t;
+    if (e->watcher) e->watcher(e->watcher_user, kind, e->head.prefill, t, end);
     s->wait_seconds[kind] += 1e-9 * (double)(after.wait_ns - before.wait_ns);
     s->messages += after.messages - before.messages;
     s->sent_bytes += after.bytes - before.bytes;

@@ -110,6 +110,8 @@ struct engine {
     double t_start, t_prefill_end;
     int first_tokens; /* sequences that have their first token */
     struct engine_stats *stats; /* of the pass's phase */
+    engine_watcher *watcher; /* NULL: none */
+    void *watcher_user;
 };
 
 /* Global number of the sequence in a slot of this replica. */

@@ -141,9 +141,12 @@ static uint64_t hash_rate(struct pico_rate r, uint64_t seed) {
 static uint64_t hash_card(const struct card *c, uint64_t h) {
     h = hash_u64((uint64_t)c->n_levels, h);
     for (int i = 0; i < c->n_levels; i++)
-        h = hash_u64(c->level[i].latency_ps, hash_rate(c->level[i].G, hash_u64(c->level[i].bytes, h)));
+        h = hash_u64(c->level[i].latency_ps,
+                     hash_rate(c->level[i].alone, hash_rate(c->level[i].G, hash_u64(c->level[i].bytes, h))));
     for (int k = 0; k < PREC_COUNT; k++)
         h = hash_rate(c->op[k], h);
+    for (int k = 0; k < STEP_COUNT; k++)
+        h = hash_u64(c->step[k].overhead_ps, hash_rate(c->step[k].slow, h));
     const uint64_t other[] = {c->step_ps, c->pass_ps, c->token_ps, c->sequence_ps, c->frame_bytes};
     return hash_bytes(other, sizeof other, h);
 }

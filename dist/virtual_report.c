@@ -104,6 +104,8 @@ void virtual_set_light(struct cluster *c) {
         c->net.tier[i].link = (struct net_link){.G = no_time};
     c->net.gamma = c->net.copy = c->net.codec = no_time;
     c->card.step_ps = c->card.pass_ps = c->card.token_ps = c->card.sequence_ps = 0;
+    for (int k = 0; k < STEP_COUNT; k++)
+        c->card.step[k].overhead_ps = 0;
     for (int i = 0; i < c->card.n_levels; i++)
         c->card.level[i].latency_ps = 0;
     c->host = (struct card){.name = "a host that takes no time"};

@@ -30,6 +30,14 @@ static uint64_t block_weights(const struct plan_block *b) {
     return bytes;
 }
 
+/* Weights that each pass reads: of an embedding single rows. */
+static uint64_t read_weights(const struct plan_rank *r) {
+    uint64_t bytes = block_weights(r->prologue) + block_weights(r->epilogue);
+    for (int l = r->shard.layer0; l < r->shard.layer1; l++)
+        bytes += block_weights(r->layers[l - r->shard.layer0]);
+    return bytes;
+}
+
 static int does_not_fit(const struct card *c, const struct plan_rank *r, int rank, struct diag *d) {
     char weights[24], kv[24], work[24], all[24], room[24];
     size_t space = r->bytes.work + r->engine_bytes;
@@ -82,10 +90,11 @@ static int place_all(struct card_place *out, uint64_t *ps, const struct card *c,
     struct room room = {.card = c};
     uint64_t work = r->bytes.work + r->engine_bytes, kv = r->bytes.kv, layers = 0;
     uint64_t read = p->opts.n_micro > 1 ? kv / (uint64_t)p->opts.n_micro : kv;
+    uint64_t all = work + kv + read_weights(r);
     memset(out, 0, sizeof *out);
     *ps = 0;
     for (int i = 0; i < c->n_levels; i++)
-        room.left[i] = c->level[i].bytes;
+        room.left[i] = c->level[i].whole && c->level[i].bytes < all ? 0 : c->level[i].bytes;
     int rc = put(&room, &out->kv, cache_last ? work : work + kv, cache_last ? 0 : read, ps);
     for (int l = r->shard.layer0; l < r->shard.layer1 && !rc; l++) {
         uint64_t bytes = block_weights(r->layers[l - r->shard.layer0]);
@@ -98,6 +107,10 @@ static int place_all(struct card_place *out, uint64_t *ps, const struct card *c,
     return rc || !cache_last ? rc : put(&room, &out->kv, kv, read, ps);
 }
 
+static int one_after_the_other(const struct plan *p) {
+    return p->strategy.dp == 1 && p->opts.n_micro == 1 && p->n_ranks == p->n_stages;
+}
+
 int card_place(struct card_place *out, const struct card *c, const struct plan *p, int rank, struct diag *d) {
     struct card_place last;
     uint64_t first_ps = 0, last_ps = 0;
@@ -108,14 +121,19 @@ int card_place(struct card_place *out, const struct card *c, const struct plan *
     int no_first = place_all(out, &first_ps, c, p, rank, 0), no_last = place_all(&last, &last_ps, c, p, rank, 1);
     if (no_first && no_last) return does_not_fit(c, &p->ranks[rank], rank, d);
     if (no_first || (!no_last && last_ps < first_ps)) *out = last;
+    out->alone = (uint8_t)one_after_the_other(p);
     return 0;
 }
 
 /* ---- time ---- */
 
+static uint64_t slowed(uint64_t ps, struct pico_rate slow) {
+    return slow.den ? pico_of(ps, slow) : ps;
+}
+
 /* Of what the card of a description takes. */
 static void spend(struct net_clock *clock, const struct card_place *place, enum net_share share, uint64_t ps) {
-    net_spend(clock, share, place->slow.den ? pico_of(ps, place->slow) : ps);
+    net_spend(clock, share, slowed(ps, place->slow));
 }
 
 static uint64_t times(uint64_t ps, int64_t n) {
@@ -143,9 +161,10 @@ int card_is_message(enum step_kind kind) {
     }
 }
 
-static uint64_t read_ps(const struct card *c, int level, uint64_t bytes) {
+static uint64_t read_ps(const struct card *c, const struct card_place *place, int level, uint64_t bytes) {
     if (!bytes || c->n_levels == 0) return 0;
-    return pico_add(c->level[level].latency_ps, pico_of(bytes, c->level[level].G));
+    const struct card_level *l = &c->level[level];
+    return pico_add(l->latency_ps, pico_of(bytes, place->alone && l->alone.den ? l->alone : l->G));
 }
 
 void card_spend_step(struct net_clock *clock, const struct card *c, const struct card_place *place,
@@ -159,19 +178,20 @@ void card_spend_step(struct net_clock *clock, const struct card *c, const struct
     uint64_t kv = (uint64_t)(cost->kv_bytes_per_tok * tokens + cost->kv_bytes_per_ctx * pass->ctx_read);
     uint64_t memory, compute = 0, ops = 0;
     if (at == place->kv)
-        memory = read_ps(c, at, weights + kv);
+        memory = read_ps(c, place, at, weights + kv);
     else
-        memory = pico_add(read_ps(c, at, weights), read_ps(c, place->kv, kv));
+        memory = pico_add(read_ps(c, place, at, weights), read_ps(c, place, place->kv, kv));
     for (int k = 0; k < PREC_COUNT; k++) {
         uint64_t n = (uint64_t)(cost->ops_per_tok[k] * tokens + cost->ops_per_ctx[k] * pass->ctx_sum);
         if (n && c->op[k].den) compute = pico_add(compute, pico_of(n, c->op[k]));
         ops += n;
     }
+    compute = slowed(compute, c->step[step->kind].slow);
     if (compute > memory)
         spend(clock, place, NET_COMPUTE, compute);
     else
         spend(clock, place, NET_MEMORY, memory);
-    if (ops || weights + kv) spend(clock, place, NET_OVERHEAD, c->step_ps);
+    if (ops || weights + kv) spend(clock, place, NET_OVERHEAD, pico_add(c->step_ps, c->step[step->kind].overhead_ps));
     if (step->kind == STEP_EMBED) spend(clock, place, NET_OVERHEAD, times(c->token_ps, tokens));
     if (step->kind == STEP_SAMPLE) spend(clock, place, NET_OVERHEAD, times(c->sequence_ps, tokens));
 }

@@ -55,8 +55,16 @@ struct link_row {
     double pJ_per_B;
 };
 
+/* What is different for a kind of step, as the file has it. */
+struct step_row {
+    char kind[16];
+    uint64_t overhead_ps, efficiency; /* in millionths; 0: not given */
+};
+
 struct card_row {
     struct card card;
+    int n_steps;
+    struct step_row step[STEP_COUNT];
     struct cluster_number memory_Bps, memory_alone_Bps;
 };
 
@@ -125,12 +133,15 @@ static const struct key link_keys[] = {{"name", TEXT, 1, LINK(name), .cap = SIZE
                                        {"energy", REAL, 0, LINK(pJ_per_B), .units = &byte_energies},
                                        {0}};
 #define LEVEL(f) offsetof(struct card_level, f)
+static const struct key holds[] = {{.name = "parts"}, {.name = "whole"}, {0}};
 static const struct key level_keys[] = {{"name", TEXT, 1, LEVEL(name), .cap = SIZE_OF(card_level, name)},
                                         {"capacity", NUMBER, 0, LEVEL(bytes), .units = &sizes},
                                         {"bandwidth", RATE, 1, LEVEL(G), .units = &byte_rates},
                                         {"efficiency", NUMBER, 0, LEVEL(efficiency), .units = &shares},
                                         {"latency", NUMBER, 0, LEVEL(latency_ps), .units = &times},
                                         {"energy", REAL, 0, LEVEL(pJ_per_B), .units = &byte_energies},
+                                        {"bandwidth_alone", RATE, 0, LEVEL(alone), .units = &byte_rates},
+                                        {"holds", WORD, 0, LEVEL(whole), .keys = holds},
                                         {0}};
 #define CARD(f) offsetof(struct card_row, f)
 static const struct key memory_keys[] = {{"bandwidth", SOURCED, 0, CARD(memory_Bps), .units = &byte_rates},
@@ -155,15 +166,22 @@ static const struct key overhead_keys[] = {{"step", NUMBER, 0, CARD(card.step_ps
 static const struct key power_keys[] = {{"idle", REAL, 0, CARD(card.idle_W), .units = &powers},
                                         {"active", REAL, 0, CARD(card.active_W), .units = &powers},
                                         {0}};
-static const struct key card_keys[] = {{"name", TEXT, 0, CARD(card.name), .cap = SIZE_OF(card, name)},
-                                       {"memory", MAP, .keys = memory_keys},
-                                       {"rates", MAP, .keys = rate_keys},
-                                       {"overhead", MAP, .keys = overhead_keys},
-                                       {"power", MAP, .keys = power_keys},
-                                       {"energy", MAP, .keys = energy_keys},
-                                       {"transistors", REAL, 0, CARD(card.transistors), .units = &counts},
-                                       {"frame_buffer", NUMBER, 0, CARD(card.frame_bytes), .units = &sizes},
+#define STEP(f) offsetof(struct step_row, f)
+static const struct key step_keys[] = {{"kind", TEXT, 1, STEP(kind), .cap = SIZE_OF(step_row, kind)},
+                                       {"overhead", NUMBER, 0, STEP(overhead_ps), .units = &times},
+                                       {"efficiency", NUMBER, 0, STEP(efficiency), .units = &speeds},
                                        {0}};
+static const struct key card_keys[] = {
+    {"name", TEXT, 0, CARD(card.name), .cap = SIZE_OF(card, name)},
+    {"memory", MAP, .keys = memory_keys},
+    {"rates", MAP, .keys = rate_keys},
+    {"overhead", MAP, .keys = overhead_keys},
+    {"steps", LIST, 0, CARD(step), STEP_COUNT, step_keys, NULL, sizeof(struct step_row), CARD(n_steps)},
+    {"power", MAP, .keys = power_keys},
+    {"energy", MAP, .keys = energy_keys},
+    {"transistors", REAL, 0, CARD(card.transistors), .units = &counts},
+    {"frame_buffer", NUMBER, 0, CARD(card.frame_bytes), .units = &sizes},
+    {0}};
 #define EXCEPTION(f) offsetof(struct exception_row, f)
 static const struct key exception_keys[] = {{"cards", TEXT, 1, EXCEPTION(cards), .cap = SIZE_OF(exception_row, cards)},
                                             {"speed", NUMBER, 1, EXCEPTION(speed), .units = &speeds},
@@ -422,6 +440,34 @@ static int check_cards(struct reader *r, const yaml_node_t *root, const struct r
     return code ? code : check_levels(r, host, &rows->host.card);
 }
 
+/* The kind of step with that name which a card has a part in; STEP_COUNT: none. */
+static int step_of(const char *name) {
+    int k = 0;
+    while (k < STEP_COUNT && (card_is_message((enum step_kind)k) || strcmp(name, step_name((enum step_kind)k))))
+        k++;
+    return k;
+}
+
+static int set_steps(struct reader *r, const yaml_node_t *n, struct card_row *row) {
+    char valid[256] = "";
+    uint32_t seen = 0;
+    for (int k = 0, at = 0; k < STEP_COUNT; k++)
+        if (!card_is_message((enum step_kind)k))
+            at += snprintf(valid + at, sizeof valid - (size_t)at, "%s%s", at ? ", " : "valid are ",
+                           step_name((enum step_kind)k));
+    for (int i = 0; i < row->n_steps; i++) {
+        const struct step_row *s = &row->step[i];
+        const yaml_node_t *at = row_of(r, child(r, n, "steps"), i);
+        int k = step_of(s->kind);
+        if (k == STEP_COUNT) return fail(r, at, "unknown kind of step", s->kind, valid);
+        if (seen >> k & 1) return fail(r, at, "kind of step given twice:", s->kind, NULL);
+        seen |= UINT32_C(1) << k;
+        row->card.step[k].overhead_ps = s->overhead_ps;
+        if (s->efficiency) row->card.step[k].slow = pico_times((struct pico_rate){1, 1}, 1000000, s->efficiency);
+    }
+    return 0;
+}
+
 /* Each tier joins whole groups of the tier before it, the last one all cards. Messages may join the same cards as a
  * link that is read in place. */
 static int check_joins(struct reader *r, const yaml_node_t *root, const struct rows *rows) {
@@ -458,8 +504,10 @@ static void set_efficiency(struct pico_rate *rate, uint64_t millionths) {
 }
 
 static void set_efficiencies(struct card *c) {
-    for (int i = 0; i < c->n_levels; i++)
+    for (int i = 0; i < c->n_levels; i++) {
         set_efficiency(&c->level[i].G, c->level[i].efficiency);
+        set_efficiency(&c->level[i].alone, c->level[i].efficiency);
+    }
     for (int k = 0; k < PREC_COUNT; k++)
         set_efficiency(&c->op[k], c->op_efficiency);
 }
@@ -505,6 +553,8 @@ static int read_rows(struct reader *r) {
     if (code == 0) code = check_cards(r, root, &rows);
     if (code == 0) code = check_joins(r, root, &rows);
     if (code == 0) code = set_exceptions(r, root, &rows);
+    if (code == 0) code = set_steps(r, child(r, root, "card"), &rows.card);
+    if (code == 0) code = set_steps(r, child(r, root, "host"), &rows.host);
     if (code == 0) set_cluster(r->out, &rows);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "collectives/agree.h"
 #include "partition/cluster.h"
 
@@ -66,6 +67,8 @@ static int run(struct app *app, struct diag *d) {
     struct calibration *c = malloc(sizeof *c);
     char *lists = malloc(64 * (size_t)app->size);
     int rc = err_agree(app->world, c && lists ? 0 : diag_set(d, ERR_MEMORY, "no memory for figures"), d);
+    if (!rc && app->rank == 0 && app->spec.out) rc = text_check_target(app->spec.out, d);
+    rc = err_agree(app->world, rc, d);
     if (!rc) rc = app_bind(app, d);
     if (!rc) agree_allgather(app->world, app->place.list, 64, lists);
     if (!rc) rc = calibrate(c, app, app->spec.budget, d);
@@ -86,10 +89,9 @@ const struct cmd cmd_calibrate = {
     .usage = "[--out FILE] [--budget S]",
     .options = "out budget bind threads quiet",
     .notes =
-        "One rank measures its memory, cache and kernels; two and more also the hand-off of a flag between "
-        "neighbours,\n"
-        "all-reduces through shared memory and messages, between the first two ranks that share a node. Each figure "
-        "is\n"
-        "sampled until the 95 % interval of its median is narrower than 5 % of it, or its share of --budget is over.",
+        "One rank measures its memory, cache and kernels, and in the engine each kind of step; two and more also the\n"
+        "hand-off of a flag between neighbours, all-reduces through shared memory and messages, between the first two\n"
+        "ranks that share a node. Each figure is sampled until the 95 % interval of its median is narrower than 5 %,\n"
+        "or its share of --budget is over.",
     .run = run,
 };

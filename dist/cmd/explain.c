@@ -55,12 +55,15 @@ static void shorten(uint64_t *ps) {
 static void better_card(struct card *c, int share) {
     for (int i = 0; i < c->n_levels && share == NET_MEMORY; i++) {
         speed(&c->level[i].G);
+        if (c->level[i].alone.den) speed(&c->level[i].alone);
         shorten(&c->level[i].latency_ps);
     }
     for (int k = 0; k < PREC_COUNT && share == NET_COMPUTE; k++)
         speed(&c->op[k]);
     if (share != NET_OVERHEAD) return;
     shorten(&c->step_ps);
+    for (int k = 0; k < STEP_COUNT; k++)
+        shorten(&c->step[k].overhead_ps);
     shorten(&c->pass_ps);
     shorten(&c->token_ps);
     shorten(&c->sequence_ps);

@@ -217,6 +217,11 @@ static void check_places(void) {
             outside += v.place.layer[l];
         CHECK(n_micro == 1 ? v.place.kv == 0 && outside == 1 : v.place.kv == 1 && outside == 0,
               "%d micro-batches: cache on level %d, %d layers on the outer one", n_micro, v.place.kv, outside);
+        c.card.level[0].whole = 1;
+        CHECK(virtual_rank_init(&v, &c, p, 1, &d) == 0 && v.place.kv == 1 && v.place.ends == 1 &&
+                  v.place.layer[r->shard.layer0] == 1,
+              "a level that holds the whole, or nothing");
+        c.card.level[0].whole = 0;
         r = &p->ranks[0];
         c.card.level[0].bytes = r->bytes.weights + r->bytes.kv + r->bytes.work + r->engine_bytes - 1;
         CHECK(virtual_rank_init(&v, &c, p, 0, &d) == 0 && v.place.ends == 1 && v.place.kv == 0,

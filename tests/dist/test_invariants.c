@@ -8,7 +8,7 @@
 #include "partition/random_shape.h"
 #include "random_cluster.h"
 
-enum { CASES = 60, SEQS = 4, MOST_NUMBERS = 128, ALL_SHARES = (1 << NET_SHARES) - 1 };
+enum { CASES = 60, SEQS = 4, MOST_NUMBERS = 256, ALL_SHARES = (1 << NET_SHARES) - 1 };
 
 /* ---- the numbers of a cluster ---- */
 
@@ -26,11 +26,14 @@ static void add(struct number *out, int *n, uint64_t *ps, enum net_share share) 
 static void add_card(struct number *out, int *n, struct card *c) {
     for (int i = 0; i < c->n_levels; i++) {
         add(out, n, &c->level[i].G.num, NET_MEMORY);
+        add(out, n, &c->level[i].alone.num, NET_MEMORY);
         add(out, n, &c->level[i].latency_ps, NET_MEMORY);
     }
     for (int k = 0; k < PREC_COUNT; k++)
         add(out, n, &c->op[k].num, NET_COMPUTE);
     add(out, n, &c->step_ps, NET_OVERHEAD);
+    for (int k = 0; k < STEP_COUNT; k++)
+        add(out, n, &c->step[k].overhead_ps, NET_OVERHEAD);
     add(out, n, &c->pass_ps, NET_OVERHEAD);
     add(out, n, &c->token_ps, NET_OVERHEAD);
     add(out, n, &c->sequence_ps, NET_OVERHEAD);
@@ -63,8 +66,10 @@ static void scale(struct cluster *c, unsigned shares, uint64_t num, uint64_t den
 }
 
 static void make_whole(struct card *c) {
-    for (int i = 0; i < c->n_levels; i++)
+    for (int i = 0; i < c->n_levels; i++) {
         c->level[i].G.den = 1;
+        if (c->level[i].alone.den) c->level[i].alone.den = 1;
+    }
     for (int k = 0; k < PREC_COUNT; k++)
         c->op[k].den = 1;
 }
@@ -297,10 +302,13 @@ static uint64_t block_ps(const struct plan_block *b, const struct card *c, int64
         int64_t t = b->step[i].kind >= STEP_OUT_NORM ? wanted : tokens;
         int64_t bytes =
             s->weight_bytes + (s->row_bytes_per_tok + s->kv_bytes_per_tok) * t + s->kv_bytes_per_ctx * tokens;
-        uint64_t memory = bytes ? c->level[0].latency_ps + (uint64_t)bytes * c->level[0].G.num : 0, compute = 0;
+        uint64_t ps_a_byte = c->level[0].alone.den ? c->level[0].alone.num : c->level[0].G.num; /* a pipeline's ranks */
+        uint64_t memory = bytes ? c->level[0].latency_ps + (uint64_t)bytes * ps_a_byte : 0, compute = 0;
         for (int k = 0; k < PREC_COUNT; k++)
             compute += (uint64_t)(s->ops_per_tok[k] * t + s->ops_per_ctx[k] * seen) * c->op[k].num;
-        ps += (memory > compute ? memory : compute) + (memory || compute ? c->step_ps : 0);
+        const struct card_step *kind = &c->step[b->step[i].kind];
+        if (kind->slow.den) compute *= kind->slow.num;
+        ps += (memory > compute ? memory : compute) + (memory || compute ? c->step_ps + kind->overhead_ps : 0);
     }
     return ps;
 }

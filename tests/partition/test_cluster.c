@@ -151,6 +151,52 @@ static void check_efficiency(void) {
           "%s", d.text);
 }
 
+/* The described card with these lines behind its name. */
+static int parse_with(struct cluster *c, const char *lines, struct diag *d) {
+    char text[8192];
+    const char *at = strstr(described, "  memory:");
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - described), described, lines, at);
+    return cluster_parse(c, "steps.yaml", text, strlen(text), d);
+}
+
+static void check_steps(void) {
+    struct cluster c;
+    struct diag d = {0};
+    CHECK(parse_with(&c,
+                     "  steps:\n"
+                     "    - kind: ffn_act\n"
+                     "      overhead: {value: 2 ns, source: a}\n"
+                     "      efficiency: {value: 0.25 x, source: a}\n"
+                     "    - kind: head\n"
+                     "      efficiency: {value: 2 x, source: a}\n",
+                     &d) == 0,
+          "%s", d.text);
+    const struct card_step *act = &c.card.step[STEP_FFN_ACT], *head = &c.card.step[STEP_HEAD];
+    CHECK(act->overhead_ps == 2000 && act->slow.num == 4 && act->slow.den == 1, "activation");
+    CHECK(head->overhead_ps == 0 && head->slow.num == 1 && head->slow.den == 2, "head");
+    CHECK(c.card.step[STEP_QKV].slow.den == 0 && c.host.step[STEP_HEAD].slow.den == 0, "all others");
+    CHECK(parse_with(&c, "  steps:\n    - kind: ffn_reduce\n", &d) == ERR_FORMAT &&
+              strstr(d.text, "unknown kind of step 'ffn_reduce': valid are embed, attn_norm, qkv, rope, attention"),
+          "%s", d.text);
+    d = (struct diag){0};
+    CHECK(parse_with(&c, "  steps:\n    - kind: head\n    - kind: head\n", &d) == ERR_FORMAT &&
+              strstr(d.text, "given twice"),
+          "%s", d.text);
+}
+
+static void check_levels(void) {
+    char text[8192];
+    const char *at = strstr(described, "        latency");
+    struct cluster c;
+    struct diag d = {0};
+    snprintf(text, sizeof text, "%.*s        bandwidth_alone: {value: 20 TB/s, source: a}\n        holds: whole\n%s",
+             (int)(at - described), described, at);
+    CHECK(cluster_parse(&c, "levels.yaml", text, strlen(text), &d) == 0, "%s", d.text);
+    CHECK(c.card.level[0].alone.num == 1 && c.card.level[0].alone.den == 20 && c.card.level[0].whole == 1 &&
+              c.card.level[1].alone.den == 0 && c.card.level[1].whole == 0,
+          "levels");
+}
+
 static void check_exceptions(void) {
     static const uint64_t speed[8] = {1, 1, 1, 800000, 1250000, 800000, 1, 800000};
     struct cluster c;
@@ -398,6 +444,8 @@ int main(void) {
     check_good();
     check_described();
     check_efficiency();
+    check_steps();
+    check_levels();
     check_exceptions();
     check_tiers();
     check_medium();

@@ -91,6 +91,10 @@ void engine_memory(struct engine *e, struct decoder_memory *out);
 /* decoder_settle of this rank. Local. */
 void engine_settle(struct engine *e, const volatile int *stop);
 
+/* From here on each step is told as it ends, with its begin and end in seconds (engine_now). Local. */
+typedef void engine_watcher(void *user, enum step_kind kind, int prefill, double begin, double end);
+void engine_watch(struct engine *e, engine_watcher *watcher, void *user);
+
 /* From here on jobs run in virtual time too, each rank as its card of the cluster (virtual.h): executed steps and
  * stamps of messages move a clock beside the work. ERR_PLAN, also where the plan's all-reduces may go through shared
  * memory (COLL_TRANSPORT_LINK is needed) and for encoders. Where cards share links (virtual_media) bus joins world's

@@ -4,12 +4,14 @@
  * (card_place): work space, then the cache, the layers' weights in order, embedding and output layer, each as a whole
  * on the innermost level that still has room, as each of their steps reads them from one level; or the cache after the
  * weights, where a token then reads for a shorter time with the context full: a pass reads all weights, but of the
- * cache its micro-batch's part alone. A pass then takes, step by step, with T tokens (from OUT_NORM on the S wanted
- * ones), C positions read of the cache and X seen,
+ * cache its micro-batch's part alone. A level that is `whole`, such as a processor's cache, has room for all that the
+ * rank's passes read or for nothing: what is read in one order again and again throws itself out. A pass then takes,
+ * step by step, with T tokens (from OUT_NORM on the S wanted ones), C positions read of the cache and X seen,
  *
- *   memory  = [bytes / bandwidth] of each level that it reads, and that level's latency once
- *   compute = [ops / rate] of each precision, one after the other
- *   t       = max(memory, compute) + step overhead
+ *   memory  = [bytes / bandwidth] of each level that it reads, and that level's latency once; where ranks work one
+ * after the other, as one rank and a pipeline with one micro-batch do, with the bandwidth of one alone compute = [ops /
+ * rate] of each precision, one after the other, [/ efficiency] of the kind of step t       = max(memory, compute) +
+ * step overhead + that of the kind of step
  *
  * Beside the overhead of a step there are those of what programs do around the arithmetic, each paid by the rank that
  * does it, with the numbers of its own card or, on a host, of the host:
@@ -38,10 +40,18 @@ enum { CARD_MAX_LEVELS = 4, CARD_ROOM = CARD_MAX_LEVELS + 1 };
 struct card_level {
     char name[32];
     uint64_t bytes; /* capacity; 0: not limited */
+    int whole; /* 1: holds all that the rank's passes read, or nothing */
     struct pico_rate G; /* ps a byte, efficiency included */
+    struct pico_rate alone; /* the same for a rank that works while no other one does; den 0: G */
     uint64_t efficiency; /* the share of the bandwidth in the file that is reached, in millionths; 0: not given */
     uint64_t latency_ps; /* of the first byte of a step */
     double pJ_per_B;
+};
+
+/* What is different for a kind of step. */
+struct card_step {
+    struct pico_rate slow; /* of its arithmetic: ps a ps at the card's rates; den 0: 1 */
+    uint64_t overhead_ps; /* besides that of each step */
 };
 
 struct card {
@@ -52,6 +62,7 @@ struct card {
                                         need them are refused */
     uint64_t op_efficiency; /* as a level's */
     uint64_t step_ps, pass_ps; /* overhead of a step that reads or computes, and of a pass */
+    struct card_step step[STEP_COUNT];
     uint64_t token_ps, sequence_ps; /* of a token that is embedded, and of one that is sampled or taken */
     uint64_t frame_bytes; /* frame buffer: room for messages that come (place.h); 0: not limited */
     double idle_W, active_W; /* while waiting and while working, without what bytes and operations take by themselves */
@@ -62,6 +73,7 @@ struct card {
 /* What a rank has of its card: on which level its bytes lie, and how long steps take there. */
 struct card_place {
     struct pico_rate slow; /* ps a described ps; den 0: 1 */
+    uint8_t alone; /* 1: the plan's ranks work one after the other */
     uint8_t kv, ends; /* cache and work space; embedding, output layer and its norm */
     uint8_t layer[SHAPE_MAX_LAYERS]; /* by layer of the model */
 };
