@@ -24,6 +24,7 @@ struct key {
     const char *name;
     enum key_kind kind;
     const char *simulate, *bench, *run;
+    int again; /* how often, and for which time, something is measured: paced runs have no option for it */
 };
 
 static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
@@ -47,7 +48,8 @@ static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
                                   {"straggler", TEXT, "--straggler", NULL, "--straggler"},
                                   {"threads", WHOLE, NULL, "--threads", "--threads"},
                                   {"transport", TEXT, NULL, "--transport", NULL},
-                                  {"repeat", WHOLE, NULL, "--repeat", NULL},
+                                  {"repeat", WHOLE, NULL, "--repeat", NULL, 1},
+                                  {"round", WHOLE, NULL, "", NULL, 1},
                                   {"precision", TEXT, NULL, "--precision", NULL},
                                   {0}};
 
@@ -57,12 +59,14 @@ static const struct {
 } engines[] = {{"estimate", "simulate", {"--estimate", "--json"}},
                {"simulate", "simulate", {"--json"}},
                {"run", "bench", {"--json", "--quiet"}},
-               {"emulate", "run", {"--clock", "virtual", "--ignore-eos", "--json", "--quiet"}}};
+               {"emulate", "run", {"--clock", "virtual", "--ignore-eos", "--json", "--quiet"}},
+               {"paced", "run", {"--clock", "paced", "--ignore-eos", "--json", "--quiet"}}};
 enum { N_ENGINES = sizeof engines / sizeof *engines };
-static const char engine_names[] = "valid are estimate, simulate, emulate, run";
+static const char engine_names[] = "valid are estimate, simulate, emulate, paced, run";
 
 static const char *option_of(const struct key *k, enum sweep_engine e) {
-    return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE ? k->run : k->simulate;
+    if (e == SWEEP_PACED && k->again) return "";
+    return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE || e == SWEEP_PACED ? k->run : k->simulate;
 }
 
 /* ---- a sweep ---- */
@@ -348,7 +352,10 @@ static int check(struct reader *r, const yaml_node_t *root) {
                 return yaml_text_fail(&r->yaml, root, "axis", s->axis[i].name, why);
         }
     if (!has(s, "model")) return yaml_text_fail(&r->yaml, root, "base", NULL, "the key model is missing");
-    if (!has(s, "cluster") && (uses(s, SWEEP_ESTIMATE) || uses(s, SWEEP_SIMULATE) || uses(s, SWEEP_EMULATE)))
+    int described = 0;
+    for (int e = 0; e < N_ENGINES; e++)
+        described |= e != SWEEP_RUN && uses(s, (enum sweep_engine)e);
+    if (described && !has(s, "cluster"))
         return yaml_text_fail(&r->yaml, root, "base", NULL, "the key cluster is missing: of which cards?");
     if (!s->sobol != !s->n_sobol)
         return yaml_text_fail(&r->yaml, root, "sobol", NULL,
