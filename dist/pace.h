@@ -16,7 +16,7 @@ struct pace {
 uint64_t pace_epoch(void);
 /* Waits shortly at exact times, as far as the system lets it. */
 void pace_begin(void);
-#define PACE_BURST_PS UINT64_C(1000000000)
+#define PACE_BURST_PS UINT64_C(10000000000)
 /* Sleeps until the clock's time; where the present is later by more than a burst, takes the clock to a burst before it.
  * What lies between is NET_OVERHEAD's. */
 void pace_follow(void *pace, struct net_clock *clock);
