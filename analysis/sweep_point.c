@@ -436,8 +436,8 @@ int sweep_keep(struct results *r, const struct sweep_point *p, const struct swee
                                   [RESULT_CLUSTER_HASH] = hash_text(hash[1], p->cluster_hash),
                                   [RESULT_PLAN_HASH] = hash_text(hash[2], o->plan_hash),
                                   [RESULT_VERIFIED] = !o->verified               ? NULL
-                                                     : p->engine == SWEEP_PACED ? held
-                                                                                : equal,
+                                                      : p->engine == SWEEP_PACED ? held
+                                                                                 : equal,
                                   [RESULT_PROGRAM] = "northwall " NW_VERSION,
                                   [RESULT_COMPILER] = provenance_compiler(),
                                   [RESULT_MPI] = sweep_is_job(p) ? provenance_mpi() : NULL,

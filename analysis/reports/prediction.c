@@ -56,7 +56,8 @@ static const char *value_of(const struct sweep_point *p, const char *name) {
 
 /* "kjv-3m-q8_0 tp2 memory-bandwidth 0.12": what is the same in all points of a study goes without saying. */
 static void name_job(struct point *p) {
-    static const char *const silent[] = {"engine", "cluster", "model", "strategy", "prompt", "generate", NULL};
+    static const char *const silent[] = {"engine", "cluster",  "model",        "strategy",
+                                         "prompt", "generate", "link-latency", NULL};
     const char *model = value_of(&p->twin, "model"), *slash = strrchr(model, '/'), *strategy;
     model = slash ? slash + 1 : model;
     strategy = value_of(&p->twin, "strategy");
@@ -236,7 +237,7 @@ static int measure(struct study *s) {
     struct sweep_counts c;
     int rc = results_open(&r, s->ask->db, RESULTS_WRITE, s->d);
     for (int k = 0; k < s->ask->n_specs && !rc; k++)
-        rc = sweep_run(&c, s->sweep[k], r, s->app, 1, 0, s->d);
+        rc = sweep_run(&c, s->sweep[k], r, s->app, 1, 1, s->d);
     for (int k = 0; k < s->ask->n_specs && !rc; k++)
         rc = read_runs(s, s->sweep[k], r);
     results_close(r);
@@ -319,25 +320,20 @@ static int cross(struct crossing *c) {
     return !isnan(c->said) || !isnan(c->is);
 }
 
-static void add_crossing(struct report_page *page, struct frame *t, const struct crossing *c) {
+static void add_crossing(struct frame *t, const struct crossing *c) {
     const struct point *slow = c->a[0]->v.said < c->b[0]->v.said ? c->a[0] : c->b[0];
     const struct point *fast = slow == c->a[0] ? c->b[0] : c->a[0];
     const char *name = "";
     differing(fast, slow, &name);
     const char *above = value_of(&fast->twin, name), *below = value_of(&slow->twin, name);
     frame_text(t, "%s", fast->job);
-    frame_text(t, "%s %s", name, *above ? above : "(default)");
-    frame_text(t, "%s %s", name, *below ? below : "(default)");
+    frame_text(t, "%s %s", name, *above ? above : "left out");
+    frame_text(t, "%s %s", name, *below ? below : "left out");
     frame_number(t, c->said);
     frame_number(t, c->is);
     frame_number(t, c->low);
     frame_number(t, c->high);
     frame_end_row(t);
-    report_say(page,
-               "Below a link rate of %.3g (simulated) or %.3g [%.3g, %.3g] (measured, paced) times the cluster's, %s %s "
-               "beats %s %s: %s.",
-               c->said, c->is, c->low, c->high, name, *below ? below : "(default)", name,
-               *above ? above : "(default)", fast->job);
 }
 
 /* Pairs that differ in what one may choose. */
@@ -360,18 +356,20 @@ static void show_crossings(struct report_page *page, const struct study *s) {
             if (differing(c.a[0], c.b[0], &name) != 1 || (strcmp(name, "strategy") && strcmp(name, "wire"))) continue;
             c.a[1] = next_link(s, c.a[0]);
             c.b[1] = next_link(s, c.b[0]);
-            if (c.a[1] && c.b[1] && link_of(c.a[1]) == link_of(c.b[1]) && cross(&c)) add_crossing(page, t, &c);
+            if (c.a[1] && c.b[1] && link_of(c.a[1]) == link_of(c.b[1]) && cross(&c)) add_crossing(t, &c);
         }
 }
 
 /* ---- tables ---- */
 
 static void show_points(struct report_page *page, const struct study *s) {
-    struct frame *t = report_table(
-        page, "points", "Predicted and measured times of a token, for a user, prompt included",
-        "Predicted: simulated (n = 1). Measured, paced: medians of n runs in rounds over all points, with intervals of\n"
-        "at least 95 % by binomial ranks. Not described: the share of the time that the machine took longer for; cores:\n"
-        "processor time of all ranks over time; medians.");
+    struct frame *t =
+        report_table(page, "points", "Predicted and measured times of a token, for a user, prompt included",
+                     "Predicted: simulated (n = 1). Measured, paced: medians of n runs in rounds over all points, with "
+                     "intervals of\n"
+                     "at least 95 % by binomial ranks. Not described: the share of the time that the machine took "
+                     "longer for; cores:\n"
+                     "processor time of all ranks over time; medians.");
     frame_column(t, "point", "", 0);
     frame_column(t, "predicted", "ms/token", 5);
     frame_column(t, "measured", "ms/token", 5);
@@ -400,6 +398,7 @@ static void show_points(struct report_page *page, const struct study *s) {
 
 static void say(struct report_page *page, const struct study *s, const struct validation *v) {
     struct validation_errors e = validation_errors(v, VALIDATION_DECODE);
+    char p95[32] = "", interval[64] = "";
     double cores = 0;
     int late = 0, fewest = MOST_RUNS;
     const struct point *worst = NULL;
@@ -415,15 +414,16 @@ static void say(struct report_page *page, const struct study *s, const struct va
         report_say(page, "Nothing was measured: %s", v->left_out);
         return;
     }
+    if (!isnan(e.p95)) snprintf(p95, sizeof p95, ", p95 %.3g %%", 100 * e.p95);
+    if (!isnan(worst->v.low)) snprintf(interval, sizeof interval, " [%.5g, %.5g]", worst->v.low, worst->v.high);
     report_say(page,
                "Of %d predicted points %d were measured, by at least %d runs each: the error of the prediction has a "
-               "median size of %.3g %%, p95 %.3g %% (n of 20 or more), worst %.3g %%; from %+.3g %% to %+.3g %%.",
-               s->n, e.n, fewest, 100 * e.median, 100 * e.p95, 100 * e.most, 100 * e.low_end, 100 * e.high_end);
+               "median size of %.3g %%%s, worst %.3g %%; from %+.3g %% to %+.3g %%.",
+               s->n, e.n, fewest, 100 * e.median, p95, 100 * e.most, 100 * e.low_end, 100 * e.high_end);
     report_say(page,
-               "The worst is %s: %.5g ms predicted (simulated), %.5g [%.5g, %.5g] measured, of which %.3g %% is not "
-               "described: work that this machine took longer for than the card, and waking up; %.2f cores busy.",
-               worst->job, worst->v.said, worst->v.is, worst->v.low, worst->v.high, 100 * worst->not_described,
-               worst->cores);
+               "The worst is %s: %.5g ms predicted (simulated), %.5g%s measured, of which %.3g %% is not described: "
+               "work that this machine took longer for than the card, and waking up; %.2f cores busy.",
+               worst->job, worst->v.said, worst->v.is, interval, 100 * worst->not_described, worst->cores);
     report_say(page,
                "Of %d points more than %.0f %% of the time is not described. The ranks kept at most %.2f of %d cores "
                "busy (median of a point's runs).",

@@ -206,7 +206,8 @@ static int report_virtual(const struct app *app, const struct runner *run, const
             rc = virtual_json_ranks(*out, &s, run->plan, &app->cluster, trace, d);
         } else if (!rc)
             virtual_print(&s, run->plan, &app->cluster, stderr);
-        if (!rc && app_paced(app)) rc = report_paced(app, run->plan, &s, trace, busy_s, app->spec.json ? *out : NULL, d);
+        if (!rc && app_paced(app))
+            rc = report_paced(app, run->plan, &s, trace, busy_s, app->spec.json ? *out : NULL, d);
         if (!rc && app->spec.operations) rc = op_log_write(engine_operations(run->engine), app->spec.operations, d);
     }
     rc = err_agree(run->link, rc, d);

@@ -3,7 +3,8 @@
 
 static int predict(const struct prediction_ask *ask, const struct app *app, struct diag *d) {
     int n = 0, rc = prediction_write(&n, ask, app, d);
-    if (!rc) printf("%s: %d points predicted (simulated); the same command with --db FILE measures them\n", ask->file, n);
+    if (!rc)
+        printf("%s: %d points predicted (simulated); the same command with --db FILE measures them\n", ask->file, n);
     return rc;
 }
 
