@@ -17,14 +17,19 @@ enum { MAX_BYTES = 1 << 20, MAX_FILE = 1 << 20, MOST_SOBOL = 40 /* dimensions of
 
 /* ---- what can be set ---- */
 
-enum key_kind { TEXT, WHOLE, FILE_NAME, ENGINE };
+enum key_kind {
+    TEXT,
+    FILE_NAME,
+    ENGINE,
+    WHOLE, /* whole numbers, from here on */
+    AGAIN /* how often, or for which time, something is measured: paced runs have no option for it */
+};
 
 /* The options that a key stands for; NULL: the command does not take it; "": handled apart. */
 struct key {
     const char *name;
     enum key_kind kind;
     const char *simulate, *bench, *run;
-    int again; /* how often, and for which time, something is measured: paced runs have no option for it */
 };
 
 static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
@@ -48,8 +53,8 @@ static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
                                   {"straggler", TEXT, "--straggler", NULL, "--straggler"},
                                   {"threads", WHOLE, NULL, "--threads", "--threads"},
                                   {"transport", TEXT, NULL, "--transport", NULL},
-                                  {"repeat", WHOLE, NULL, "--repeat", NULL, 1},
-                                  {"round", WHOLE, NULL, "", NULL, 1},
+                                  {"repeat", AGAIN, NULL, "--repeat", NULL},
+                                  {"round", AGAIN, NULL, "", NULL},
                                   {"precision", TEXT, NULL, "--precision", NULL},
                                   {0}};
 
@@ -65,7 +70,7 @@ enum { N_ENGINES = sizeof engines / sizeof *engines };
 static const char engine_names[] = "valid are estimate, simulate, emulate, paced, run";
 
 static const char *option_of(const struct key *k, enum sweep_engine e) {
-    if (e == SWEEP_PACED && k->again) return "";
+    if (e == SWEEP_PACED && k->kind == AGAIN) return "";
     return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE || e == SWEEP_PACED ? k->run : k->simulate;
 }
 
@@ -160,7 +165,7 @@ static int set_value(struct reader *r, const yaml_node_t *n, const struct axis *
     if (!text || !*text || strlen(text) >= sizeof v->text)
         return yaml_text_fail(&r->yaml, n, a->name, text ? text : "", "a value of 1 to 127 characters is expected");
     snprintf(v->text, sizeof v->text, "%s", text);
-    if (a->parameter || a->key->kind == WHOLE)
+    if (a->parameter || a->key->kind >= WHOLE)
         rc = set_number(r, n, a, v, text);
     else if (a->key->kind == FILE_NAME)
         rc = set_file(r, n, a, v, text);
@@ -221,7 +226,7 @@ static int read_range(struct reader *r, const yaml_node_t *n, struct axis *a) {
     long count = 0;
     int rc = 0;
     a->from = a->to = -1;
-    if (!a->parameter && a->key->kind != WHOLE)
+    if (!a->parameter && a->key->kind < WHOLE)
         return yaml_text_fail(&r->yaml, n, a->name, NULL, "its values are words: write a list");
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && !rc; p++)
         rc = range_key(r, yaml_text_node(&r->yaml, p->key), yaml_text_node(&r->yaml, p->value), a, &count);
