@@ -126,20 +126,8 @@ static void close_study(struct study *s) {
 
 /* ---- predicting ---- */
 
-struct file {
-    const struct frame *frame;
-    int rc;
-    struct diag *d;
-};
-
-static void put(void *user, FILE *out) {
-    struct file *f = user;
-    f->rc = frame_csv(f->frame, out, f->d);
-}
-
 static int write_points(const struct study *s) {
-    struct file f = {frame_new("predictions", "", ""), 0, s->d};
-    struct frame *t = (struct frame *)(uintptr_t)f.frame;
+    struct frame *t = frame_new("predictions", "", "");
     frame_column(t, "point", "", 0);
     frame_column(t, "job", "", 0);
     frame_column(t, "plan", "", 0);
@@ -152,9 +140,9 @@ static int write_points(const struct study *s) {
         frame_number(t, p->v.said);
         frame_end_row(t);
     }
-    int rc = t ? text_write_file(s->ask->file, put, &f, s->d) : diag_set(s->d, ERR_MEMORY, "no memory for a table");
+    int rc = frame_write(t, s->ask->file, s->d);
     frame_free(t);
-    return rc ? rc : f.rc;
+    return rc;
 }
 
 int prediction_write(int *n, const struct prediction_ask *ask, const struct app *app, struct diag *d) {
