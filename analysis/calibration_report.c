@@ -29,11 +29,6 @@ struct study {
 
 /* ---- points ---- */
 
-static double value_of(const json_t *row, const char *name, const char *member) {
-    const json_t *v = json_object_get(json_object_get(json_object_get(row, "values"), name), member);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 static double parameter_of_row(const json_t *row, const char *name, double other) {
     const json_t *v = json_object_get(json_object_get(row, "parameters"), name);
     return json_is_number(v) ? json_number_value(v) : other;
@@ -43,12 +38,12 @@ static double parameter_of_row(const json_t *row, const char *name, double other
 static int add_row(void *user, json_t *row, struct diag *d) {
     struct study *s = user;
     struct own *own = &s->own[s->cal.n_points];
-    double users = parameter_of_row(row, "users", 1), rate = value_of(row, "decode_tok_per_s", "value");
+    double users = parameter_of_row(row, "users", 1), rate = results_value(row, "decode_tok_per_s", "value");
     const json_t *n = json_object_get(json_object_get(json_object_get(row, "values"), "decode_tok_per_s"), "n");
     if (strcmp(json_string_value(json_object_get(row, "status")), "ok") != 0 || !(rate > 0)) return 0;
     s->cal.point[s->cal.n_points].measured_s = users / rate;
-    own->low_s = users / value_of(row, "decode_tok_per_s", "high");
-    own->high_s = users / value_of(row, "decode_tok_per_s", "low");
+    own->low_s = users / results_value(row, "decode_tok_per_s", "high");
+    own->high_s = users / results_value(row, "decode_tok_per_s", "low");
     own->threads_a_cpu = NAN;
     if (json_is_number(json_object_get(row, "oversubscription")))
         own->threads_a_cpu = json_number_value(json_object_get(row, "oversubscription"));

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,6 +225,15 @@ int frame_csv(const struct frame *t, FILE *out, struct diag *d) {
     }
     if (!rc) fputs("\r\n", out);
     return rc;
+}
+
+static void put_csv(void *user, FILE *out) {
+    (void)frame_csv(user, out, NULL); /* frame_write has checked it */
+}
+
+int frame_write(const struct frame *t, const char *path, struct diag *d) {
+    int rc = check(t, d);
+    return rc ? rc : text_write_file(path, put_csv, (void *)(uintptr_t)t, d);
 }
 
 static void put_heads(const struct frame *t, FILE *out) {

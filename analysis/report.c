@@ -90,17 +90,6 @@ int report_print(const struct report *r, const struct report_page *page, FILE *o
 
 /* ---- files ---- */
 
-struct csv {
-    const struct frame *table;
-    int rc;
-    struct diag *d;
-};
-
-static void put_csv(void *user, FILE *out) {
-    struct csv *c = user;
-    c->rc = frame_csv(c->table, out, c->d);
-}
-
 static void put_text(void *user, FILE *out) {
     fputs(user, out);
 }
@@ -190,10 +179,8 @@ static int write_tables(const struct report_page *page, const char *folder, stru
     char path[4096];
     int rc = check(page, d);
     for (int i = 0; i < page->n && !rc; i++) {
-        struct csv csv = {page->table[i], 0, d};
         snprintf(path, sizeof path, "%s/%s.csv", folder, frame_name(page->table[i]));
-        rc = text_write_file(path, put_csv, &csv, d);
-        if (!rc) rc = csv.rc;
+        rc = frame_write(page->table[i], path, d);
     }
     return rc;
 }

@@ -635,3 +635,8 @@ int results_each(struct results *r, const char *const *where, int n_where, resul
     free(text);
     return rc;
 }
+
+double results_value(const json_t *row, const char *name, const char *member) {
+    const json_t *v = json_object_get(json_object_get(json_object_get(row, "values"), name), member);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}

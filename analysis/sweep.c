@@ -17,7 +17,13 @@ enum { MAX_BYTES = 1 << 20, MAX_FILE = 1 << 20, MOST_SOBOL = 40 /* dimensions of
 
 /* ---- what can be set ---- */
 
-enum key_kind { TEXT, WHOLE, FILE_NAME, ENGINE };
+enum key_kind {
+    TEXT,
+    FILE_NAME,
+    ENGINE,
+    WHOLE, /* whole numbers, from here on */
+    AGAIN /* how often, or for which time, something is measured: paced runs have no option for it */
+};
 
 /* The options that a key stands for; NULL: the command does not take it; "": handled apart. */
 struct key {
@@ -47,7 +53,8 @@ static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
                                   {"straggler", TEXT, "--straggler", NULL, "--straggler"},
                                   {"threads", WHOLE, NULL, "--threads", "--threads"},
                                   {"transport", TEXT, NULL, "--transport", NULL},
-                                  {"repeat", WHOLE, NULL, "--repeat", NULL},
+                                  {"repeat", AGAIN, NULL, "--repeat", NULL},
+                                  {"round", AGAIN, NULL, "", NULL},
                                   {"precision", TEXT, NULL, "--precision", NULL},
                                   {0}};
 
@@ -57,12 +64,14 @@ static const struct {
 } engines[] = {{"estimate", "simulate", {"--estimate", "--json"}},
                {"simulate", "simulate", {"--json"}},
                {"run", "bench", {"--json", "--quiet"}},
-               {"emulate", "run", {"--clock", "virtual", "--ignore-eos", "--json", "--quiet"}}};
+               {"emulate", "run", {"--clock", "virtual", "--ignore-eos", "--json", "--quiet"}},
+               {"paced", "run", {"--clock", "paced", "--ignore-eos", "--json", "--quiet"}}};
 enum { N_ENGINES = sizeof engines / sizeof *engines };
-static const char engine_names[] = "valid are estimate, simulate, emulate, run";
+static const char engine_names[] = "valid are estimate, simulate, emulate, paced, run";
 
 static const char *option_of(const struct key *k, enum sweep_engine e) {
-    return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE ? k->run : k->simulate;
+    if (e == SWEEP_PACED && k->kind == AGAIN) return "";
+    return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE || e == SWEEP_PACED ? k->run : k->simulate;
 }
 
 /* ---- a sweep ---- */
@@ -156,7 +165,7 @@ static int set_value(struct reader *r, const yaml_node_t *n, const struct axis *
     if (!text || !*text || strlen(text) >= sizeof v->text)
         return yaml_text_fail(&r->yaml, n, a->name, text ? text : "", "a value of 1 to 127 characters is expected");
     snprintf(v->text, sizeof v->text, "%s", text);
-    if (a->parameter || a->key->kind == WHOLE)
+    if (a->parameter || a->key->kind >= WHOLE)
         rc = set_number(r, n, a, v, text);
     else if (a->key->kind == FILE_NAME)
         rc = set_file(r, n, a, v, text);
@@ -217,7 +226,7 @@ static int read_range(struct reader *r, const yaml_node_t *n, struct axis *a) {
     long count = 0;
     int rc = 0;
     a->from = a->to = -1;
-    if (!a->parameter && a->key->kind != WHOLE)
+    if (!a->parameter && a->key->kind < WHOLE)
         return yaml_text_fail(&r->yaml, n, a->name, NULL, "its values are words: write a list");
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && !rc; p++)
         rc = range_key(r, yaml_text_node(&r->yaml, p->key), yaml_text_node(&r->yaml, p->value), a, &count);
@@ -348,7 +357,10 @@ static int check(struct reader *r, const yaml_node_t *root) {
                 return yaml_text_fail(&r->yaml, root, "axis", s->axis[i].name, why);
         }
     if (!has(s, "model")) return yaml_text_fail(&r->yaml, root, "base", NULL, "the key model is missing");
-    if (!has(s, "cluster") && (uses(s, SWEEP_ESTIMATE) || uses(s, SWEEP_SIMULATE) || uses(s, SWEEP_EMULATE)))
+    int described = 0;
+    for (int e = 0; e < N_ENGINES; e++)
+        described |= e != SWEEP_RUN && uses(s, (enum sweep_engine)e);
+    if (described && !has(s, "cluster"))
         return yaml_text_fail(&r->yaml, root, "base", NULL, "the key cluster is missing: of which cards?");
     if (!s->sobol != !s->n_sobol)
         return yaml_text_fail(&r->yaml, root, "sobol", NULL,

@@ -9,9 +9,12 @@
 #include "analysis/parameter.h"
 #include "analysis/provenance.h"
 #include "analysis/sweep_run.h"
+#include "base/stats.h"
 #include "dist/setup.h"
 #include "dist/sim_job.h"
 #include "dist/virtual_report.h"
+
+enum { PACED_RUNS = 7 }; /* where repeat is not given */
 
 /* ---- what all results have ---- */
 
@@ -25,7 +28,7 @@ static int ranks_of(const struct sweep_point *p) {
 }
 
 int sweep_is_job(const struct sweep_point *p) {
-    return p->engine == SWEEP_RUN || p->engine == SWEEP_EMULATE;
+    return p->engine != SWEEP_ESTIMATE && p->engine != SWEEP_SIMULATE;
 }
 
 char *sweep_command(const struct sweep_point *p) {
@@ -67,7 +70,10 @@ static const struct quantity {
                   {"achieved_GBps", "GB/s", NULL, NULL, NULL},
                   {"energy_J_per_tok", "J/token", NULL, NULL, NULL},
                   {"half_interval_percent", "%", NULL, NULL, NULL},
-                  {"lag1_ms_per_tok", "1", NULL, NULL, NULL}};
+                  {"lag1_ms_per_tok", "1", NULL, NULL, NULL},
+                  {"simulated_ms_per_tok", "ms/token", "simulated", "simulated", "latency_ms_per_tok"},
+                  {"not_described", "1", NULL, NULL, NULL},
+                  {"cores_used", "1", NULL, NULL, NULL}};
 enum { N_QUANTITIES = sizeof quantities / sizeof *quantities };
 _Static_assert((int)N_QUANTITIES <= (int)SWEEP_VALUES, "an outcome has room for each quantity");
 #define INTERVAL "of the median, at least 95 %, binomial ranks"
@@ -315,18 +321,54 @@ static void set_measured(struct sweep_outcome *out, const json_t *o) {
     out->verified = json_is_true(json_object_get(o, "tokens_verified"));
 }
 
-static void set_emulated(struct sweep_outcome *out, const json_t *o) {
+/* Of northwall run: on the clock of that name. */
+static void set_clocked(struct sweep_outcome *out, const json_t *o, const char *clock) {
     const char *hash = json_string_value(json_object_get(o, "plan_hash"));
-    add_values(out, json_object_get(o, "emulated"), 0);
+    out->n = 0;
+    add_values(out, json_object_get(o, clock), 0);
     out->plan_hash = hash ? strtoull(hash, NULL, 16) : 0;
+}
+
+static int runs_of(const struct sweep_point *p) {
+    int runs = PACED_RUNS;
+    for (int i = 0; i < p->n; i++)
+        if (!strcmp(p->at[i].name, "repeat")) runs = atoi(p->at[i].value);
+    return runs;
+}
+
+static void set_median(struct sweep_value *v, double *sample, int n) {
+    struct stats_median m = stats_median(sample, n);
+    int differs = m.min < m.max && m.low <= m.high;
+    *v = (struct sweep_value){v->quantity, n, m.median, differs ? m.low : NAN, differs ? m.high : NAN};
+}
+
+/* A run of the program gives one sample. */
+static int do_paced(const struct sweep_point *p, int ranks, struct sweep_outcome *out, struct diag *d) {
+    int n = runs_of(p), rc = 0;
+    double *sample = calloc((size_t)n * SWEEP_VALUES, sizeof *sample);
+    if (!sample) return diag_set(d, ERR_MEMORY, "no memory for %d runs", n);
+    for (int k = 0; k < n && !rc; k++) {
+        json_t *o = NULL;
+        rc = job_json(&o, ranks, p->n_words, p->word, d);
+        if (!rc) set_clocked(out, o, "paced");
+        for (int i = 0; i < out->n && !rc; i++)
+            sample[i * n + k] = out->value[i].value;
+        json_decref(o);
+    }
+    for (int i = 0; i < out->n && !rc; i++)
+        set_median(&out->value[i], sample + i * n, n);
+    out->verified = sweep_value(out, "not_described") <= SWEEP_PACE_HELD;
+    free(sample);
+    return rc;
 }
 
 static int do_job(struct sweep_cache *c, const struct sweep_point *p, struct sweep_outcome *out, struct diag *d) {
     json_t *o = NULL;
     int ranks = 0, rc = set_job(c, p, &ranks, d);
+    if (!rc && p->engine == SWEEP_PACED) return do_paced(p, ranks, out, d);
     if (!rc) rc = job_json(&o, ranks, p->n_words, p->word, d);
     if (!rc && p->engine == SWEEP_RUN) set_measured(out, o);
-    if (!rc && p->engine == SWEEP_EMULATE) set_emulated(out, o);
+    if (!rc && p->engine == SWEEP_EMULATE) set_clocked(out, o, "emulated");
     json_decref(o);
     return rc;
 }
@@ -380,8 +422,10 @@ static int add_outcome(struct results *r, struct result *row, const struct sweep
 
 int sweep_keep(struct results *r, const struct sweep_point *p, const struct sweep_outcome *o, int *added,
                struct diag *d) {
-    static const char *const kinds[] = {"estimated", "simulated", "measured", "emulated"}; /* enum sweep_engine */
-    static const char equal[] = "tokens and logits equal those of one rank";
+    static const char *const kinds[] = {"estimated", "simulated", "measured", "emulated",
+                                        "measured, paced"}; /* enum sweep_engine */
+    static const char equal[] = "tokens and logits equal those of one rank",
+                      held[] = "at most 5 % of the time is not described";
     char now[32], hash[3][20], *command = sweep_command(p);
     struct result row = {.text = {[RESULT_POINT] = hash_text(hash[0], p->hash),
                                   [RESULT_TIME] = provenance_time(now, sizeof now),
@@ -391,7 +435,9 @@ int sweep_keep(struct results *r, const struct sweep_point *p, const struct swee
                                   [RESULT_COMMAND] = command,
                                   [RESULT_CLUSTER_HASH] = hash_text(hash[1], p->cluster_hash),
                                   [RESULT_PLAN_HASH] = hash_text(hash[2], o->plan_hash),
-                                  [RESULT_VERIFIED] = o->verified ? equal : NULL,
+                                  [RESULT_VERIFIED] = !o->verified               ? NULL
+                                                      : p->engine == SWEEP_PACED ? held
+                                                                                 : equal,
                                   [RESULT_PROGRAM] = "northwall " NW_VERSION,
                                   [RESULT_COMPILER] = provenance_compiler(),
                                   [RESULT_MPI] = sweep_is_job(p) ? provenance_mpi() : NULL,

@@ -156,9 +156,15 @@ static int show_recorded(const struct app *app, const struct runner *run, const 
     return rc;
 }
 
-/* What the simulator says of the passes that were paced, beside what they took. */
+static double processor_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* What the simulator says of the passes that were paced, beside what they took. busy_s: processor time of all ranks. */
 static int report_paced(const struct app *app, const struct plan *p, const struct virtual_summary *is,
-                        const struct trace *trace, json_t *o, struct diag *d) {
+                        const struct trace *trace, double busy_s, json_t *o, struct diag *d) {
     struct simulation sim;
     struct virtual_summary said;
     int rc = simulate(&sim, p, &app->cluster, trace, d);
@@ -167,26 +173,28 @@ static int report_paced(const struct app *app, const struct plan *p, const struc
     simulation_fini(&sim);
     double beyond = (double)is->critical.share[NET_OVERHEAD] - (double)said.critical.share[NET_OVERHEAD];
     double share = is->total_ps ? beyond / (double)is->total_ps : 0;
+    double cores = is->total_ps ? 1e12 * busy_s / (double)is->total_ps : 0;
     if (o)
-        json_object_update_new(o,
-                               json_pack("{s:o, s:f}", "simulated", virtual_json_times(&said), "not_described", share));
+        json_object_update_new(o, json_pack("{s:o, s:f, s:f}", "simulated", virtual_json_times(&said), "not_described",
+                                            share, "cores_used", cores));
     else
         fprintf(stderr,
                 "paced: %.4f ms a token by the clock on the wall (measured, one run), %.4f simulated for the same "
                 "passes: %+.2f %%\n%.2f %% of the measured time is not described: work that took longer than the card, "
-                "and waking up\n",
-                is->latency_ms, said.latency_ms, 100 * (is->latency_ms / said.latency_ms - 1), 100 * share);
+                "and waking up; the ranks kept %.2f cores busy\n",
+                is->latency_ms, said.latency_ms, 100 * (is->latency_ms / said.latency_ms - 1), 100 * share, cores);
     return 0;
 }
 
-/* What the virtual clocks say, on rank 0: JSON where that is asked for, else printed. Collective over the runner's
- * link. */
-static int report_virtual(const struct app *app, const struct runner *run, const struct engine_result *r, json_t **out,
-                          struct diag *d) {
+/* What the virtual clocks say, on rank 0: JSON where that is asked for, else printed. busy_s: of this rank.
+ * Collective over the runner's link. */
+static int report_virtual(const struct app *app, const struct runner *run, const struct engine_result *r, double busy_s,
+                          json_t **out, struct diag *d) {
     int dp = run->plan->strategy.dp;
     struct trace *trace = calloc((size_t)dp, sizeof *trace);
     struct net_stamp **taken = calloc((size_t)dp, sizeof *taken);
     struct virtual_summary s;
+    busy_s = 1e-6 * (double)agree_sum(run->link, (uint64_t)(1e6 * busy_s));
     int rc = err_agree(run->link, trace && taken ? 0 : diag_set(d, ERR_MEMORY, "no memory for %d replicas", dp), d);
     if (!rc) rc = engine_traces(run->engine, r, trace, taken, d);
     if (!rc && app->rank == 0) {
@@ -198,7 +206,8 @@ static int report_virtual(const struct app *app, const struct runner *run, const
             rc = virtual_json_ranks(*out, &s, run->plan, &app->cluster, trace, d);
         } else if (!rc)
             virtual_print(&s, run->plan, &app->cluster, stderr);
-        if (!rc && app_paced(app)) rc = report_paced(app, run->plan, &s, trace, app->spec.json ? *out : NULL, d);
+        if (!rc && app_paced(app))
+            rc = report_paced(app, run->plan, &s, trace, busy_s, app->spec.json ? *out : NULL, d);
         if (!rc && app->spec.operations) rc = op_log_write(engine_operations(run->engine), app->spec.operations, d);
     }
     rc = err_agree(run->link, rc, d);
@@ -307,7 +316,9 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     if (app->spec.operations) engine_log(run->engine);
     struct settler settler = {.app = app, .engine = run->engine};
     settler_begin(&settler);
+    double busy_s = processor_now();
     int rc = engine_generate(run->engine, &job, &r, d);
+    busy_s = processor_now() - busy_s;
     settler_end(&settler);
     if (rc) return rc;
     if (app->spec.json || !app->spec.quiet) engine_memory(run->engine, &memory);
@@ -317,7 +328,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     }
     json_t *emulated = NULL;
     if (app->rank == 0 && s.live) fputc('\n', stdout), fflush(stdout);
-    if (app->spec.cluster && (rc = report_virtual(app, run, &r, &emulated, d))) {
+    if (app->spec.cluster && (rc = report_virtual(app, run, &r, busy_s, &emulated, d))) {
         engine_result_fini(&r);
         return rc;
     }

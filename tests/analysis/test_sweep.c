@@ -35,7 +35,7 @@ static const struct {
     {HEAD "base: {model: gpt2}\n", "spec.yaml:1: base: the key cluster is missing"},
     {HEAD "base:\n  model: gpt2\n  cluster: none.yaml\n", "spec.yaml:5: cluster 'none.yaml': no such file"},
     {HEAD "base:\n  model: none.gguf\n", "spec.yaml:4: model 'none.gguf': no such file"},
-    {HEAD "base:\n  engine: guess\n", "spec.yaml:4: engine 'guess': valid are estimate, simulate, emulate, run"},
+    {HEAD "base:\n  engine: guess\n", "spec.yaml:4: engine 'guess': valid are estimate, simulate, emulate, paced, run"},
     {BASE "  users: many\n", "spec.yaml:6: users: "},
     {BASE "  users: 0\n", "spec.yaml:6: users: "},
     {BASE "  users: [1]\n", "spec.yaml:6: users '': a value of 1 to 127 characters"},
@@ -61,6 +61,7 @@ static const struct {
     {BASE "sobol: 0\n", "spec.yaml:6: sobol '0': a whole number above 0"},
     {BASE "axes:\n  threads: [1, 2]\n", "axis 'threads': engine simulate does not take it"},
     {BASE "axes:\n  engine: [run]\n  compute: [1, 2]\n", "axis 'compute': engine run does not take it"},
+    {BASE "axes:\n  engine: [emulate]\n  round: [1, 2]\n", "axis 'round': engine emulate does not take it"},
     {BASE "axes:\n  users: {from: 1, to: 10000, n: 10000}\n  prompt: {from: 1, to: 10000, n: 10000}\n",
      "more than 10000000"},
 };
@@ -111,6 +112,24 @@ static void check_grid(void) {
     CHECK(p.hash == first.hash, "the same point has another hash");
     sweep_point(&p, s, 1);
     CHECK(p.hash != first.hash, "another point has the same hash");
+    sweep_free(s);
+}
+
+static void check_paced(void) {
+    struct diag d;
+    struct sweep_point p, first;
+    struct sweep *s = parse(BASE "  repeat: 3\naxes:\n  round: [1, 2]\n  engine: [paced]\n  compute: [2]\n", &d);
+    if (!s) CHECK(0, "refused: %s", d.text);
+    if (!s) return;
+    sweep_point(&p, s, 0);
+    CHECK(p.engine == SWEEP_PACED && has_words(&p, "--clock", "paced") && has_words(&p, "--set", "compute=2"), "words");
+    CHECK(!strcmp(value_of(&p, "repeat"), "3") && !has_words(&p, "--repeat", "3"), "run has no option for repeat");
+    first = p;
+    sweep_point(&p, s, 1);
+    CHECK(p.hash != first.hash, "two rounds are one point");
+    sweep_point_as(&first, s, 0, SWEEP_SIMULATE);
+    sweep_point_as(&p, s, 1, SWEEP_SIMULATE);
+    CHECK(p.hash == first.hash, "a simulation has rounds");
     sweep_free(s);
 }
 
@@ -167,6 +186,7 @@ static void check_mutated(void) {
 int main(void) {
     check_refused();
     check_grid();
+    check_paced();
     check_parameters();
     check_mutated();
     return check_report("analysis-sweep");

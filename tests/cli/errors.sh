@@ -82,6 +82,8 @@ refuses "'--pp', which is for run, bench, plan, simulate, explain: see northwall
 refuses "'--model', which is for run, bench, plan, simulate, explain, model: see northwall coll" coll --model x
 refuses "'--type', which is for model: see northwall calibrate" calibrate --type Q4_0
 refuses "'--json', which is for" list --json
+refuses "'--jobs', which is for sweep, report: see northwall validate" validate --jobs 2
+fails "predictions of specs that are not there" 4 "$tmp/none.yaml" 1 validate "$tmp/none.csv" "$tmp/none.yaml"
 printf 'n,t\n1,2\n2,-3\n' >"$tmp/below.csv"
 printf 'n,t [s]\n1,2\n2,3\n3,4\n4,5\n' >"$tmp/four.csv"
 refuses "--out', which is for" fit hockney "$tmp/four.csv" --x n --y t --out x

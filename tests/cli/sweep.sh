@@ -142,6 +142,42 @@ values() { "$northwall" results "$db" --where strategy=tp2 --where engine="$1" -
 ok "emulated and simulated: the same plan and numbers" [ -n "$(values emulate)" -a "$(values emulate)" = "$(values simulate)" ]
 ok "emulated: failed" [ "$(count --where status=failed --where engine=emulate)" = 1 ]
 
+# ---- paced: measured beside simulated, and what the machine did not hold ----
+paced="engine: paced, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 4, generate: 4, link-latency: 200 us, memory-bandwidth: 0.24"
+paced="$paced, cluster: $source/docs/validation/card.yaml"
+spec "$tmp/paced.yaml" "$paced, repeat: 2" "strategy: [tp2, frob]"
+db=$tmp/paced.db
+PATH=$(dirname "$mpiexec"):$PATH "$northwall" sweep "$tmp/paced.yaml" --db "$db" >/dev/null 2>&1
+"$northwall" results "$db" --where status=ok --export jsonl >"$tmp/row"
+ok "paced: kind, plan" grep -q '"kind":"measured, paced".*"plan_hash":"' "$tmp/row"
+# "value" of NAME, over this many runs
+of() { grep -oE "\"$1\":\{[^}]*\"n\":$2" "$tmp/row" | grep -oE '"value":[0-9.e-]+' | cut -d: -f2; }
+ok "paced: not faster than simulated" awk -v is="$(of latency_ms_per_tok 2)" -v said="$(of simulated_ms_per_tok 2)" 'BEGIN { exit !(said > 1 && is >= said) }'
+ok "paced: verified where the times were held" awk -v late="$(of not_described 2)" -v held="$(grep -c '"verified":"at most 5 % of the time' "$tmp/row")" \
+    'BEGIN { exit !(late != "" && held == (late <= 0.05)) }'
+ok "paced: cores used" awk -v n="$(of cores_used 2)" 'BEGIN { exit !(n > 0 && n < 2) }'
+ok "paced: failed" [ "$(count --where status=failed)" = 1 ]
+
+# ---- predicted, then measured ----
+validate() { PATH=$(dirname "$mpiexec"):$PATH "$northwall" validate "$@" -q; }
+spec "$tmp/v.yaml" "$paced, repeat: 1" "round: [1], strategy: [tp2, pp2], link-bandwidth: [0.0003, 0.03]"
+ok "predictions" grep -q ': 4 points predicted' <(validate "$tmp/p.csv" "$tmp/v.yaml")
+fails "predictions stay" 4 "what was predicted stays" 1 validate "$tmp/p.csv" "$tmp/v.yaml"
+sed '$d' "$tmp/p.csv" >"$tmp/few.csv"
+fails "a point that was not predicted" 7 "link-bandwidth 0.03 is not predicted" 1 validate "$tmp/few.csv" "$tmp/v.yaml" --db "$tmp/v.db"
+sed 's/,[0-9a-f]\{16\},/,0000000000000001,/' "$tmp/p.csv" >"$tmp/other.csv"
+fails "a point with another plan" 7 "predicted with plan 0000000000000001, which is now" 1 validate "$tmp/other.csv" "$tmp/v.yaml" --db "$tmp/v.db"
+ok "neither was measured" [ ! -e "$tmp/v.db" ]
+validate "$tmp/p.csv" "$tmp/v.yaml" --db "$tmp/v.db" --json >"$tmp/out"
+ok "errors of four points" grep -q 'Of 4 predicted points 4 were measured' "$tmp/out"
+ok "where one strategy overtakes another, in between" awk '/"simulated \[x\]"/ { x = $3 + 0 } END { exit !(x > 0.0003 && x < 0.03) }' "$tmp/out"
+db=$tmp/v.db
+"$northwall" results "$db" --export jsonl >"$tmp/row"
+validate "$tmp/p.csv" "$tmp/v.yaml" --db "$db" >/dev/null
+ok "measured once" cmp -s "$tmp/row" <("$northwall" results "$db" --export jsonl)
+fails "predictions of what is not paced" 3 "engine: paced is what is predicted here" 1 validate "$tmp/q.csv" "$quick"
+fails "predictions of nothing" 2 "validate what? Give PREDICTIONS.csv and SPEC.yaml" 1 validate "$tmp/q.csv"
+
 # ---- measured ----
 spec "$tmp/run.yaml" "engine: run, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 8, generate: 4, repeat: 6, cluster: $source/cluster-configs/l4.yaml" \
     "strategy: [pp2, frob]"

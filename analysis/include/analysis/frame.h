@@ -33,6 +33,8 @@ const char *frame_name(const struct frame *t);
 /* All return 0, ERR_MEMORY where a cell was lost, or ERR_RANGE where two columns have the same name and unit. */
 int frame_print(const struct frame *t, int most_rows, FILE *out, struct diag *d); /* says how many it leaves out */
 int frame_csv(const struct frame *t, FILE *out, struct diag *d); /* RFC 4180; the header is "name [unit]" */
+/* The same as a file that appears when complete; also ERR_IO. */
+int frame_write(const struct frame *t, const char *path, struct diag *d);
 /* Title, note, and the first rows in a box of their own that scrolls; csv: the file that has all, as an address. */
 int frame_html(const struct frame *t, int most_rows, const char *csv, FILE *out, struct diag *d);
 int frame_json(const struct frame *t, json_t **out,

@@ -95,5 +95,7 @@ int results_drop_failed(struct results *r, const char *point, struct diag *d);
 typedef int results_see(void *user, json_t *row, struct diag *d);
 int results_each(struct results *r, const char *const *where, int n_where, results_see *see, void *user,
                  struct diag *d);
+/* A member of a row's value ("value", "low", "n"); NaN: it has none. */
+double results_value(const json_t *row, const char *name, const char *member);
 
 #endif

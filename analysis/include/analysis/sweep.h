@@ -4,7 +4,7 @@
  *   schema: northwall-sweep
  *   version: 1
  *   base:                                     one value each
- *     engine: simulate                        or estimate; emulate, run: northwall run, bench under mpirun
+ *     engine: simulate                        or estimate; emulate, paced, run: northwall run, bench by mpirun
  *     model: tinyllama-1.1b
  *     cluster: ../../cluster-configs/l4-4.yaml    from the folder of this file
  *     users: 4
@@ -27,7 +27,7 @@
 
 enum { SWEEP_VERSION = 1, SWEEP_AXES = 40, SWEEP_TEXT = 128, SWEEP_WORDS = 100, SWEEP_MOST_POINTS = 10000000 };
 
-enum sweep_engine { SWEEP_ESTIMATE, SWEEP_SIMULATE, SWEEP_RUN, SWEEP_EMULATE };
+enum sweep_engine { SWEEP_ESTIMATE, SWEEP_SIMULATE, SWEEP_RUN, SWEEP_EMULATE, SWEEP_PACED };
 
 struct sweep;
 /* ERR_IO, ERR_FORMAT ("FILE:LINE: ..."), ERR_MEMORY. The caller frees *out. */
@@ -52,7 +52,7 @@ struct sweep_point {
     } at[SWEEP_AXES];
     int n_words; /* of the command line, behind `northwall` (estimate, simulate) or its path under mpirun -n ranks */
     const char *word[SWEEP_WORDS];
-    int ranks; /* SWEEP_RUN, SWEEP_EMULATE: of mpirun; 0: as many as the strategy takes */
+    int ranks; /* under mpirun; 0: as many as the strategy takes */
     const char *cluster; /* path of its file, or NULL */
     char text[SWEEP_AXES * (SWEEP_TEXT + 32)]; /* of the words */
 };

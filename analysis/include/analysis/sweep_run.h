@@ -28,11 +28,12 @@ int sweep_list(struct sweep_counts *counts, const struct sweep *s, struct result
 
 /* In sweep_point.c: a point done in this process, or by mpirun. */
 enum { SWEEP_VALUES = 32 };
+#define SWEEP_PACE_HELD 0.05 /* most of a paced point's time that may be not described, for it to count as verified */
 struct sweep_outcome {
     char reason[512]; /* why it failed; "": it did not */
     uint64_t plan_hash; /* 0: not known */
     double oversubscription; /* NaN: none */
-    int verified, n; /* against one rank; values */
+    int verified, n; /* against one rank; paced: the described times were held (SWEEP_PACE_HELD); values */
     struct sweep_value {
         int quantity, n; /* of a table; samples, 0: deterministic */
         double value, low, high; /* low, high: NaN: none */

@@ -1,0 +1,447 @@
+/* prediction.c - times of paced points, said beforehand, beside what the wall clock shows. */
+#include "analysis/prediction.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analysis/data.h"
+#include "analysis/results.h"
+#include "analysis/sweep_run.h"
+#include "base/stats.h"
+#include "base/text.h"
+#include "validation.h"
+
+enum { MOST_SPECS = 8, MOST_POINTS = 1024, MOST_RUNS = 64, MOST_FILE = 1 << 24 };
+#define SIMULATED "simulated [ms/token]"
+
+/* A job, whatever the round. */
+struct point {
+    struct sweep_point twin; /* simulated */
+    char job[128];
+    uint64_t plan; /* as it is made now */
+    struct validation_point v;
+    struct {
+        double ms, not_described, cores;
+    } run[MOST_RUNS];
+    double not_described, cores; /* medians */
+    int failed;
+};
+
+struct study {
+    const struct prediction_ask *ask;
+    const struct app *app;
+    struct diag *d;
+    struct sweep *sweep[MOST_SPECS];
+    struct sweep_cache *cache;
+    struct sweep_point *space;
+    struct point *point[MOST_POINTS];
+    int n;
+};
+
+/* ---- points ---- */
+
+static struct point *find(const struct study *s, uint64_t hash) {
+    for (int i = 0; i < s->n; i++)
+        if (s->point[i]->twin.hash == hash) return s->point[i];
+    return NULL;
+}
+
+static const char *value_of(const struct sweep_point *p, const char *name) {
+    for (int i = 0; i < p->n; i++)
+        if (!strcmp(p->at[i].name, name)) return p->at[i].value;
+    return "";
+}
+
+/* "kjv-3m-q8_0 tp2 memory-bandwidth 0.12": what is the same in all points of a study goes without saying. */
+static void name_job(struct point *p) {
+    static const char *const silent[] = {"engine", "cluster",  "model",        "strategy",
+                                         "prompt", "generate", "link-latency", NULL};
+    const char *model = value_of(&p->twin, "model"), *slash = strrchr(model, '/'), *strategy;
+    model = slash ? slash + 1 : model;
+    strategy = value_of(&p->twin, "strategy");
+    size_t n = (size_t)snprintf(p->job, sizeof p->job, "%.*s %s", (int)strcspn(model, "."), model, strategy);
+    for (int i = 0; i < p->twin.n && n < sizeof p->job; i++) {
+        int k = 0;
+        while (silent[k] && strcmp(silent[k], p->twin.at[i].name))
+            k++;
+        if (silent[k]) continue;
+        n += (size_t)snprintf(p->job + n, sizeof p->job - n, " %s %s", p->twin.at[i].name, p->twin.at[i].value);
+    }
+}
+
+static int add_point(struct study *s, const char *spec, const struct sweep *sweep, long i) {
+    sweep_point(s->space, sweep, i);
+    if (s->space->engine != SWEEP_PACED)
+        return diag_set(s->d, ERR_FORMAT, "%.200s: engine: paced is what is predicted here, and then measured", spec);
+    struct point *p = calloc(1, sizeof *p);
+    if (!p || s->n == MOST_POINTS) {
+        free(p);
+        return diag_set(s->d, ERR_RANGE, "%.200s: no room for more than %d points", spec, s->n);
+    }
+    sweep_point_as(&p->twin, sweep, i, SWEEP_SIMULATE);
+    if (find(s, p->twin.hash))
+        free(p);
+    else
+        s->point[s->n++] = p;
+    return 0;
+}
+
+static int simulate_point(struct study *s, struct point *p) {
+    struct sweep_outcome o;
+    name_job(p);
+    sweep_do(&o, s->cache, &p->twin);
+    p->plan = o.plan_hash;
+    p->v.said = sweep_value(&o, "latency_ms_per_tok");
+    return o.reason[0] ? diag_set(s->d, ERR_PLAN, "%s: %.300s", p->job, o.reason) : 0;
+}
+
+static int open_study(struct study *s) {
+    int rc = s->ask->n_specs <= MOST_SPECS
+                 ? 0
+                 : diag_set(s->d, ERR_USAGE, "at most %d specs can be predicted together", MOST_SPECS);
+    s->space = malloc(sizeof *s->space);
+    s->cache = sweep_cache_new(s->app);
+    if (!s->space || !s->cache) rc = diag_set(s->d, ERR_MEMORY, "no memory for points");
+    for (int k = 0; k < s->ask->n_specs && !rc; k++) {
+        rc = sweep_read(&s->sweep[k], s->ask->spec[k], s->d);
+        for (long i = 0; !rc && i < sweep_points(s->sweep[k]); i++)
+            rc = add_point(s, s->ask->spec[k], s->sweep[k], i);
+    }
+    for (int i = 0; i < s->n && !rc; i++)
+        rc = simulate_point(s, s->point[i]);
+    return rc;
+}
+
+static void close_study(struct study *s) {
+    for (int i = 0; i < s->n; i++)
+        free(s->point[i]);
+    for (int k = 0; k < MOST_SPECS; k++)
+        sweep_free(s->sweep[k]);
+    sweep_cache_free(s->cache);
+    free(s->space);
+    free(s);
+}
+
+/* ---- predicting ---- */
+
+static int write_points(const struct study *s) {
+    struct frame *t = frame_new("predictions", "", "");
+    frame_column(t, "point", "", 0);
+    frame_column(t, "job", "", 0);
+    frame_column(t, "plan", "", 0);
+    frame_column(t, "simulated", "ms/token", FRAME_EXACT);
+    for (int i = 0; i < s->n; i++) {
+        const struct point *p = s->point[i];
+        frame_text(t, "%016llx", (unsigned long long)p->twin.hash);
+        frame_text(t, "%s", p->job);
+        frame_text(t, "%016llx", (unsigned long long)p->plan);
+        frame_number(t, p->v.said);
+        frame_end_row(t);
+    }
+    int rc = frame_write(t, s->ask->file, s->d);
+    frame_free(t);
+    return rc;
+}
+
+int prediction_write(int *n, const struct prediction_ask *ask, const struct app *app, struct diag *d) {
+    if (access(ask->file, F_OK) == 0)
+        return diag_set(d, ERR_IO, "%.200s is there: what was predicted stays; to measure it give --db FILE",
+                        ask->file);
+    struct study *s = calloc(1, sizeof *s);
+    if (!s) return diag_set(d, ERR_MEMORY, "no memory for points");
+    *s = (struct study){.ask = ask, .app = app, .d = d};
+    int rc = open_study(s);
+    if (!rc) rc = write_points(s);
+    *n = s->n;
+    close_study(s);
+    return rc;
+}
+
+/* ---- measuring ---- */
+
+static int row_of(const struct data *t, const struct point *p) {
+    for (int i = 0; i < t->n_rows; i++)
+        if (strtoull(data_text(t, i, "point"), NULL, 16) == p->twin.hash) return i;
+    return -1;
+}
+
+/* What was said counts, not what would be now. */
+static int take_prediction(const struct study *s, const struct data *t, struct point *p) {
+    int row = row_of(t, p);
+    if (row < 0)
+        return diag_set(s->d, ERR_MISMATCH, "%.200s: %s is not predicted (by this version, on this cluster file)",
+                        s->ask->file, p->job);
+    p->v.said = data_number(t, row, SIMULATED);
+    if (strtoull(data_text(t, row, "plan"), NULL, 16) != p->plan || !(p->v.said > 0))
+        return diag_set(s->d, ERR_MISMATCH, "%.200s: %s: predicted with plan %s, which is now %016llx", s->ask->file,
+                        p->job, data_text(t, row, "plan"), (unsigned long long)p->plan);
+    return 0;
+}
+
+static int read_predictions(const struct study *s) {
+    struct data t = {0};
+    char *text = NULL;
+    size_t len = 0;
+    int rc = text_read_file(s->ask->file, MOST_FILE, &text, &len, s->d);
+    if (!rc) rc = data_parse(&t, s->ask->file, text, len, s->d);
+    for (int i = 0; i < s->n && !rc; i++)
+        rc = take_prediction(s, &t, s->point[i]);
+    data_fini(&t);
+    free(text);
+    return rc;
+}
+
+static int add_row(void *user, json_t *row, struct diag *d) {
+    struct point *p = user;
+    (void)d;
+    if (strcmp(json_string_value(json_object_get(row, "status")), "ok") != 0)
+        p->failed++;
+    else if (p->v.n < MOST_RUNS) {
+        p->run[p->v.n].ms = results_value(row, "latency_ms_per_tok", "value");
+        p->run[p->v.n].not_described = results_value(row, "not_described", "value");
+        p->run[p->v.n++].cores = results_value(row, "cores_used", "value");
+    }
+    return 0;
+}
+
+/* All rounds. */
+static int read_runs(struct study *s, const struct sweep *sweep, struct results *r) {
+    char where[32];
+    const char *const condition[] = {where};
+    int rc = 0;
+    for (long i = 0; i < sweep_points(sweep) && !rc; i++) {
+        sweep_point(s->space, sweep, i);
+        snprintf(where, sizeof where, "point=%016llx", (unsigned long long)s->space->hash);
+        sweep_point_as(s->space, sweep, i, SWEEP_SIMULATE);
+        rc = results_each(r, condition, 1, add_row, find(s, s->space->hash), s->d);
+    }
+    return rc;
+}
+
+static int measure(struct study *s) {
+    struct results *r = NULL;
+    struct sweep_counts c;
+    int rc = results_open(&r, s->ask->db, RESULTS_WRITE, s->d);
+    for (int k = 0; k < s->ask->n_specs && !rc; k++)
+        rc = sweep_run(&c, s->sweep[k], r, s->app, 1, 1, s->d);
+    for (int k = 0; k < s->ask->n_specs && !rc; k++)
+        rc = read_runs(s, s->sweep[k], r);
+    results_close(r);
+    return rc;
+}
+
+static void summarize(struct point *p) {
+    double x[3][MOST_RUNS];
+    p->v.what[0] = 0;
+    snprintf(p->v.what, sizeof p->v.what, "%s", p->job);
+    p->v.group = VALIDATION_DECODE;
+    p->v.unit = "ms/token";
+    p->v.is = p->v.low = p->v.high = p->v.others = NAN;
+    p->v.oversubscribed = -1;
+    if (!p->v.n) return;
+    for (int i = 0; i < p->v.n; i++) {
+        x[0][i] = p->run[i].ms;
+        x[1][i] = p->run[i].not_described;
+        x[2][i] = p->run[i].cores;
+    }
+    struct stats_median m = stats_median(x[0], p->v.n);
+    p->v.is = m.median;
+    if (m.low <= m.high) p->v.low = m.low, p->v.high = m.high;
+    p->not_described = stats_median(x[1], p->v.n).median;
+    p->cores = stats_median(x[2], p->v.n).median;
+}
+
+/* ---- where one overtakes another ---- */
+
+/* How many parameters differ; *name: one of them. What one alone has differs. */
+static int differing(const struct point *a, const struct point *b, const char **name) {
+    int n = 0;
+    for (int i = 0; i < a->twin.n; i++)
+        if (strcmp(a->twin.at[i].value, value_of(&b->twin, a->twin.at[i].name))) n++, *name = a->twin.at[i].name;
+    for (int i = 0; i < b->twin.n; i++)
+        if (!*value_of(&a->twin, b->twin.at[i].name)) n++, *name = b->twin.at[i].name;
+    return n;
+}
+
+static double link_of(const struct point *p) {
+    return strtod(value_of(&p->twin, "link-bandwidth"), NULL);
+}
+
+/* The same job on the link of the next greater rate; NULL: there is none. */
+static const struct point *next_link(const struct study *s, const struct point *p) {
+    const struct point *next = NULL;
+    const char *name;
+    for (int i = 0; i < s->n; i++)
+        if (differing(p, s->point[i], &name) == 1 && !strcmp(name, "link-bandwidth") &&
+            link_of(s->point[i]) > link_of(p) && (!next || link_of(s->point[i]) < link_of(next)))
+            next = s->point[i];
+    return next;
+}
+
+/* Times are straight lines of 1 / rate: the rate between two at which their difference, d0 and d1 there, is zero. */
+static double zero_of(double rate0, double d0, double rate1, double d1) {
+    return d0 * d1 < 0 ? 1 / (1 / rate0 + (1 / rate1 - 1 / rate0) * d0 / (d0 - d1)) : NAN;
+}
+
+struct crossing {
+    const struct point *a[2], *b[2]; /* at the lower rate and at the higher one */
+    double said, is, low, high; /* factors of the cluster's rate; low, high: from the ends of all intervals */
+};
+
+static int cross(struct crossing *c) {
+    double rate[2] = {link_of(c->a[0]), link_of(c->a[1])}, said[2], is[2], most[2], least[2];
+    for (int k = 0; k < 2; k++) {
+        const struct validation_point *a = &c->a[k]->v, *b = &c->b[k]->v;
+        said[k] = a->said - b->said;
+        is[k] = a->is - b->is;
+        most[k] = a->high - b->low;
+        least[k] = a->low - b->high;
+    }
+    c->said = zero_of(rate[0], said[0], rate[1], said[1]);
+    c->is = zero_of(rate[0], is[0], rate[1], is[1]);
+    double x = zero_of(rate[0], most[0], rate[1], most[1]), y = zero_of(rate[0], least[0], rate[1], least[1]);
+    c->low = x < y ? x : y;
+    c->high = x < y ? y : x;
+    if (isnan(x) || isnan(y)) c->low = c->high = NAN;
+    return !isnan(c->said) || !isnan(c->is);
+}
+
+static void add_crossing(struct frame *t, const struct crossing *c) {
+    const struct point *slow = c->a[0]->v.said < c->b[0]->v.said ? c->a[0] : c->b[0];
+    const struct point *fast = slow == c->a[0] ? c->b[0] : c->a[0];
+    const char *name = "";
+    differing(fast, slow, &name);
+    const char *above = value_of(&fast->twin, name), *below = value_of(&slow->twin, name);
+    frame_text(t, "%s", fast->job);
+    frame_text(t, "%s %s", name, *above ? above : "left out");
+    frame_text(t, "%s %s", name, *below ? below : "left out");
+    frame_number(t, c->said);
+    frame_number(t, c->is);
+    frame_number(t, c->low);
+    frame_number(t, c->high);
+    frame_end_row(t);
+}
+
+/* Pairs that differ in what one may choose. */
+static void show_crossings(struct report_page *page, const struct study *s) {
+    struct frame *t = report_table(page, "crossings", "Link rates at which one choice overtakes another",
+                                   "Times the cluster's rate: where the difference of times, a straight line of 1 / "
+                                   "rate between two\nmeasured rates, is zero. Low and high: from the ends of the "
+                                   "times' intervals.");
+    frame_column(t, "job", "", 0);
+    frame_column(t, "faster above", "", 0);
+    frame_column(t, "faster below", "", 0);
+    frame_column(t, "simulated", "x", 4);
+    frame_column(t, "measured", "x", 4);
+    frame_column(t, "low", "x", 4);
+    frame_column(t, "high", "x", 4);
+    for (int i = 0; i < s->n; i++)
+        for (int k = i + 1; k < s->n; k++) {
+            const char *name = "";
+            struct crossing c = {.a = {s->point[i]}, .b = {s->point[k]}};
+            if (differing(c.a[0], c.b[0], &name) != 1 || (strcmp(name, "strategy") && strcmp(name, "wire"))) continue;
+            c.a[1] = next_link(s, c.a[0]);
+            c.b[1] = next_link(s, c.b[0]);
+            if (c.a[1] && c.b[1] && link_of(c.a[1]) == link_of(c.b[1]) && cross(&c)) add_crossing(t, &c);
+        }
+}
+
+/* ---- tables ---- */
+
+static void show_points(struct report_page *page, const struct study *s) {
+    struct frame *t =
+        report_table(page, "points", "Predicted and measured times of a token, for a user, prompt included",
+                     "Predicted: simulated (n = 1). Measured, paced: medians of n runs in rounds over all points, with "
+                     "intervals of\n"
+                     "at least 95 % by binomial ranks. Not described: the share of the time that the machine took "
+                     "longer for; cores:\n"
+                     "processor time of all ranks over time; medians.");
+    frame_column(t, "point", "", 0);
+    frame_column(t, "predicted", "ms/token", 5);
+    frame_column(t, "measured", "ms/token", 5);
+    frame_column(t, "low", "ms/token", 5);
+    frame_column(t, "high", "ms/token", 5);
+    frame_column(t, "error", "%", 3);
+    frame_column(t, "n", "", 3);
+    frame_column(t, "not described", "%", 3);
+    frame_column(t, "cores", "", 3);
+    frame_column(t, "failed", "", 3);
+    for (int i = 0; i < s->n; i++) {
+        const struct point *p = s->point[i];
+        frame_text(t, "%s", p->job);
+        frame_number(t, p->v.said);
+        frame_number(t, p->v.is);
+        frame_number(t, p->v.low);
+        frame_number(t, p->v.high);
+        frame_number(t, 100 * validation_error(&p->v));
+        frame_number(t, p->v.n);
+        frame_number(t, p->v.n ? 100 * p->not_described : NAN);
+        frame_number(t, p->v.n ? p->cores : NAN);
+        frame_number(t, p->failed);
+        frame_end_row(t);
+    }
+}
+
+static void say(struct report_page *page, const struct study *s, const struct validation *v) {
+    struct validation_errors e = validation_errors(v, VALIDATION_DECODE);
+    char p95[32] = "", interval[64] = "";
+    double cores = 0;
+    int late = 0, fewest = MOST_RUNS;
+    const struct point *worst = NULL;
+    for (int i = 0; i < s->n; i++) {
+        const struct point *p = s->point[i];
+        if (e.n && !strcmp(p->job, v->point[e.worst].what)) worst = p;
+        if (!p->v.n) continue;
+        cores = fmax(cores, p->cores);
+        late += p->not_described > SWEEP_PACE_HELD;
+        fewest = p->v.n < fewest ? p->v.n : fewest;
+    }
+    if (!worst) {
+        report_say(page, "Nothing was measured: %s", v->left_out);
+        return;
+    }
+    if (!isnan(e.p95)) snprintf(p95, sizeof p95, ", p95 %.3g %%", 100 * e.p95);
+    if (!isnan(worst->v.low)) snprintf(interval, sizeof interval, " [%.5g, %.5g]", worst->v.low, worst->v.high);
+    report_say(page,
+               "Of %d predicted points %d were measured, by at least %d runs each: the error of the prediction has a "
+               "median size of %.3g %%%s, worst %.3g %%; from %+.3g %% to %+.3g %%.",
+               s->n, e.n, fewest, 100 * e.median, p95, 100 * e.most, 100 * e.low_end, 100 * e.high_end);
+    report_say(page,
+               "The worst is %s: %.5g ms predicted (simulated), %.5g%s measured, of which %.3g %% is not described: "
+               "work that this machine took longer for than the card, and waking up; %.2f cores busy.",
+               worst->job, worst->v.said, worst->v.is, interval, 100 * worst->not_described, worst->cores);
+    report_say(page,
+               "Of %d points more than %.0f %% of the time is not described. The ranks kept at most %.2f of %d cores "
+               "busy (median of a point's runs).",
+               late, 100 * SWEEP_PACE_HELD, cores, s->app->cores);
+    if (v->left_out[0]) report_say(page, "Not measured: %s.", v->left_out);
+}
+
+static int show(struct report_page *page, const struct study *s) {
+    struct validation *v = calloc(1, sizeof *v);
+    if (!v) return diag_set(s->d, ERR_MEMORY, "no memory for errors");
+    for (int i = 0; i < s->n; i++) {
+        summarize(s->point[i]);
+        validation_add(v, &s->point[i]->v);
+    }
+    say(page, s, v);
+    show_crossings(page, s);
+    show_points(page, s);
+    free(v);
+    return 0;
+}
+
+int prediction_measure(struct report_page *page, const struct prediction_ask *ask, const struct app *app,
+                       struct diag *d) {
+    struct study *s = calloc(1, sizeof *s);
+    if (!s) return diag_set(d, ERR_MEMORY, "no memory for points");
+    *s = (struct study){.ask = ask, .app = app, .d = d};
+    int rc = open_study(s);
+    if (!rc) rc = read_predictions(s);
+    if (!rc) rc = measure(s);
+    if (!rc) rc = show(page, s);
+    close_study(s);
+    return rc;
+}
