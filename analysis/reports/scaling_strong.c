@@ -155,11 +155,11 @@ static void say_curves(const struct scaling *s, const struct curve *tp, const st
     const struct point *f = fastest(tp), *last = &best->at[best->n - 1];
     report_say(
         s->st.page,
-        "%s on %s: one user is fastest on %d cards of tensor parallelism, %.3g ms a token, %.3g times as fast as "
+        "%s on %s: one user is fastest on %d card%s of tensor parallelism, %.3g ms a token, %.3g times as fast as "
         "on %d: %.0f %% of what so many could give; there %s of the time binds. With 64 users %d cards in the "
         "best product (%s) give %.0f %% of what so many could, at %.2g times the energy a token (simulated, n = "
         "1; energy modelled).",
-        tp->model, tp->m->text, f->cards, f->one.s.decode_ms, speed_up(tp, f), tp->at[0].cards,
+        tp->model, tp->m->text, f->cards, f->cards > 1 ? "s" : "", f->one.s.decode_ms, speed_up(tp, f), tp->at[0].cards,
         100 * speed_up(tp, f) * tp->at[0].cards / f->cards, study_binds_text(&f->one.s, binds), last->cards,
         last->strategy[1],
         100 * last->many.s.throughput / best->at[0].many.s.throughput * best->at[0].cards / last->cards,
