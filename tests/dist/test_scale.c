@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-/* With these plans on Debian 12, x86-64: 2.3 and 2.4 kB a rank. */
+/* With these plans on Debian 12, x86-64: 3.1 and 2.0 kB a rank. */
 enum { MOST_BYTES_A_RANK = 4096, MOST_MiB = 256 };
 
 struct used {
@@ -27,6 +27,7 @@ static struct used simulate(char **argv, const char *strategy, int users) {
     struct rusage u = {0};
     int status = -1;
     snprintf(text, sizeof text, "%d", users);
+    fflush(stdout);
     pid_t pid = fork();
     if (!pid) child(argv[1], argv[2], strategy, text);
     CHECK(pid > 0 && wait4(pid, &status, 0, &u) == pid && status == 0, "simulate %s: status %d", strategy, status);
@@ -43,12 +44,12 @@ static void check_grows(char **argv, const char *few, const char *many, int user
            b.s);
     CHECK(a_rank <= MOST_BYTES_A_RANK, "%s: %.0f bytes a rank", many, a_rank);
     CHECK(b.bytes <= MOST_MiB * 1048576.0, "%s: %.0f bytes", many, b.bytes);
-    CHECK(b.s <= 3 * 16 * (a.s + 0.02), "%s: %.3f s where 1,024 cards take %.3f", many, b.s, a.s);
+    CHECK(b.s <= 1.5 * 16 * (a.s + 0.02), "%s: %.3f s where 1,024 cards take %.3f", many, b.s, a.s);
 }
 
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
-    check_grows(argv, "tp8xdp128", "tp8xdp2048", 1024);
+    check_grows(argv, "tp8xdp128", "tp8xdp2048", 4096);
     check_grows(argv, "tp8xpp64xdp2", "tp8xpp64xdp32", 128);
     return check_report("scale");
 }
