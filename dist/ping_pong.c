@@ -28,7 +28,7 @@ double ping_pong_wire_bytes(size_t bytes) {
 /* ---- judging ---- */
 
 static double wire_us(const struct ping_pong *p, size_t bytes) {
-    return p->port_Bps > 0 ? 1e6 * ping_pong_wire_bytes(bytes) / p->port_Bps : 0;
+    return 1e6 * ping_pong_wire_bytes(bytes) / p->port_Bps;
 }
 
 static double payload(const struct ping_pong *p, double us) {
@@ -53,12 +53,13 @@ static void fit_latency(struct ping_pong *p) {
 
 void ping_pong_judge(struct ping_pong *p) {
     const struct ping_pong_time *last = &p->time[p->n - 1];
+    if (!(p->port_Bps > 0)) return;
     fit_latency(p);
     p->payload_Bps = payload(p, last->us.median);
     p->payload_low_Bps = payload(p, last->us.high);
     p->payload_high_Bps = payload(p, last->us.low);
     p->wrong = 0;
-    for (int i = 0; i < p->n && p->port_Bps > 0; i++) {
+    for (int i = 0; i < p->n; i++) {
         struct ping_pong_time *t = &p->time[i];
         t->expected_us = fmax(p->latency_us, 0) + wire_us(p, t->bytes);
         double off = t->us.median / t->expected_us - 1;
@@ -147,8 +148,9 @@ static void print_pair(const struct ping_pong *p) {
         printf("%9zu %4d %10.1f %-22s %11s %8s %s\n", t->bytes, t->us.n, t->us.median, interval, expected, off,
                t->verdict ? t->verdict : "");
     }
-    printf("payload: %.5g MB/s [%.5g, %.5g] of the largest, behind the latency\n", 1e-6 * p->payload_Bps,
-           1e-6 * p->payload_low_Bps, 1e-6 * p->payload_high_Bps);
+    if (p->payload_high_Bps > 0)
+        printf("payload: %.5g MB/s [%.5g, %.5g] of the largest, behind the latency\n", 1e-6 * p->payload_Bps,
+               1e-6 * p->payload_low_Bps, 1e-6 * p->payload_high_Bps);
 }
 
 static json_t *time_json(const struct ping_pong_time *t) {
@@ -161,14 +163,19 @@ static json_t *time_json(const struct ping_pong_time *t) {
 }
 
 static json_t *pair_json(const struct ping_pong *p) {
-    json_t *times = json_array();
+    json_t *times = json_array(),
+           *o = json_pack("{s:[i,i], s:b, s:o}", "ranks", p->a, p->b, "ok", p->wrong == 0, "times", times);
     for (int i = 0; i < p->n; i++)
         json_array_append_new(times, time_json(&p->time[i]));
-    return json_pack("{s:[i,i], s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "ranks", p->a, p->b, "port_Mbps",
-                     p->port_Bps * 8e-6, "latency_us", p->latency_us, "latency_us_low", p->latency_low_us,
-                     "latency_us_high", p->latency_high_us, "payload_MBps", 1e-6 * p->payload_Bps, "payload_MBps_low",
-                     1e-6 * p->payload_low_Bps, "payload_MBps_high", 1e-6 * p->payload_high_Bps, "ok", p->wrong == 0,
-                     "times", times);
+    if (p->port_Bps > 0)
+        json_object_update_new(o, json_pack("{s:f, s:f, s:f, s:f}", "port_Mbps", p->port_Bps * 8e-6, "latency_us",
+                                            p->latency_us, "latency_us_low", p->latency_low_us, "latency_us_high",
+                                            p->latency_high_us));
+    if (p->payload_high_Bps > 0)
+        json_object_update_new(o,
+                               json_pack("{s:f, s:f, s:f}", "payload_MBps", 1e-6 * p->payload_Bps, "payload_MBps_low",
+                                         1e-6 * p->payload_low_Bps, "payload_MBps_high", 1e-6 * p->payload_high_Bps));
+    return o;
 }
 
 static void put_json(void *user, FILE *out) {

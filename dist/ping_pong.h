@@ -32,7 +32,8 @@ struct ping_pong {
 
 /* Bytes of a port's time that a message takes: TCP segments of an MTU of 1500 with all that is around them. */
 double ping_pong_wire_bytes(size_t bytes);
-/* From measured times: latency, payload rate, what each size should take, and a verdict: ok within 10 %. Local. */
+/* From measured times, where the port is known: latency, payload rate, what each size should take, and a verdict: ok
+ * within 10 %. Local. */
 void ping_pong_judge(struct ping_pong *p);
 
 /* Measures ranks 0 and 1, 2 and 3, ... (an odd last one with rank 0), one pair after the other, sizes from min to max.
