@@ -16,8 +16,8 @@ struct pace {
 uint64_t pace_epoch(void);
 /* Waits shortly at exact times, as far as the system lets it. */
 void pace_begin(void);
-/* Some slices of a scheduler: what a rank is behind by that had to wait for its processor. No time comes out shorter for
- * it: a token is taken at the present (pace_present), so all that is forgiven of a job is one burst. */
+/* Some slices of a scheduler: what a rank is behind by that had to wait for its processor. No time comes out shorter
+ * for it: a token is taken at the present (pace_present), so all that is forgiven of a job is one burst. */
 #define PACE_BURST_PS UINT64_C(10000000000)
 /* Sleeps until the clock's time; where the present is later by more than a burst, takes the clock to a burst before it.
  * What lies between is NET_OVERHEAD's. */

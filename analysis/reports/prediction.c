@@ -54,14 +54,14 @@ static const char *value_of(const struct sweep_point *p, const char *name) {
     return "";
 }
 
-/* "kjv-3m-q8_0 tp2 memory-bandwidth 0.12": what is the same in all points of a study goes without saying. */
+/* "kjv-3m-q8_0 tp2 memory-bandwidth 0.12": what studies keep the same goes without saying. */
 static void name_job(struct point *p) {
     static const char *const silent[] = {"engine", "cluster",  "model",        "strategy",
                                          "prompt", "generate", "link-latency", NULL};
-    const char *model = value_of(&p->twin, "model"), *slash = strrchr(model, '/'), *strategy;
+    const char *model = value_of(&p->twin, "model"), *slash = strrchr(model, '/');
     model = slash ? slash + 1 : model;
-    strategy = value_of(&p->twin, "strategy");
-    size_t n = (size_t)snprintf(p->job, sizeof p->job, "%.*s %s", (int)strcspn(model, "."), model, strategy);
+    int len = (int)(strstr(model, ".gguf") ? strlen(model) - strlen(".gguf") : strlen(model));
+    size_t n = (size_t)snprintf(p->job, sizeof p->job, "%.*s %s", len, model, value_of(&p->twin, "strategy"));
     for (int i = 0; i < p->twin.n && n < sizeof p->job; i++) {
         int k = 0;
         while (silent[k] && strcmp(silent[k], p->twin.at[i].name))
@@ -392,7 +392,7 @@ static void say(struct report_page *page, const struct study *s, const struct va
     const struct point *worst = NULL;
     for (int i = 0; i < s->n; i++) {
         const struct point *p = s->point[i];
-        if (e.n && !strcmp(p->job, v->point[e.worst].what)) worst = p;
+        if (e.n && p->v.is == v->point[e.worst].is && p->v.said == v->point[e.worst].said) worst = p;
         if (!p->v.n) continue;
         cores = fmax(cores, p->cores);
         late += p->not_described > SWEEP_PACE_HELD;
