@@ -32,6 +32,9 @@ ok "the best product is no slower than tp and pp" rows '
     NR > 1 && $3 == "best" { n++; if ($10 < 0.98 * most[$1 $2 $4]) bad = 1 } END { exit bad || n < 10 }' strong
 ok "a pipeline makes one user no faster" rows 'NR > 1 && $3 == "pp" { n++; if ($6 > 1.0001) bad = 1 } END { exit bad || n < 10 }' strong
 ok "replicas scale as their users" rows 'NR > 1 && $3 == "dp" { n++; if ($11 < 99.999 || $11 > 100.001) bad = 1 } END { exit bad || n < 10 }' weak
+ok "a room's replicas scale as their users, one replica does not" rows '
+    NR > 1 && $1 ~ /a server/ { n++; if ($5 < 99.999 || $5 > 100.001) bad = 1 }
+    NR > 1 && $1 ~ /one replica/ && $2 > 8 { n++; if ($5 > 99) bad = 1 } END { exit bad || n != 3 }' room
 ok "what is described is fitted: power, energy of a step, bytes" rows '
     function off(a, b) { return a / b - 1 > 0 ? a / b - 1 : 1 - a / b }
     $3 == "p0" || $3 == "e_step" || $3 == "e_seq" { n++; if (off($4, $7) > 1e-3) bad = 1 }
