@@ -22,6 +22,7 @@ enum {
     SEGMENT_TIMES = 512,
     SEGMENT_BYTES = 4096,
     MAX_VALUES = 48, /* figures of one sample */
+    PROBE_LEAST = 2 << 20, /* bytes: a huge page */
     LEAST_CACHE = 32 << 20, /* bytes: what a cache is taken to have at least, where decoders should leave it */
     STEPS_SHARE = 4, /* of the budget, in groups: what the times of steps take */
     BURST = 32,
@@ -481,7 +482,7 @@ static int measure_cache(struct bed *b, struct diag *d) {
     static const char *const names[1][2] = {{"last-level cache read, all at once", "GB/s"}};
     size_t bytes = b->c->cache_bytes / 2;
     agree_bcast(b->world, 0, &bytes, sizeof bytes);
-    if (bytes < 1 << 16) return 0;
+    if (bytes < PROBE_LEAST) return 0;
     int rc = err_agree(b->world, probe_init(&b->probe, bytes, 1) ? diag_set(d, ERR_MEMORY, "no memory to read") : 0, d);
     b->reader = -1;
     if (!rc) rc = b->c->cache = sample(b, take_read, names, 1, d);

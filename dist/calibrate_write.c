@@ -42,13 +42,15 @@ static int has_card(const struct calibration *c) {
     return c->per_node > 0 && c->codec >= 0;
 }
 
-static void put_level(const struct writer *w, const char *name, size_t bytes, int bandwidth) {
+/* What products read; where the cache is too small for those that were measured, what the probe reads. */
+static void put_level(const struct writer *w, const char *name, size_t bytes, int products, int probe) {
+    int fitted = median(w->c, products) > 0, bandwidth = fitted ? products : probe;
     fprintf(w->out, "      - name: %s\n", name);
     if (bytes)
         fprintf(w->out, "        capacity: {value: %zu B, source: \"derived: hwloc, split among %d of a machine\"}\n",
                 bytes, w->c->per_machine);
     fprintf(w->out, "        bandwidth: {value: %.5g GB/s, ", median(w->c, bandwidth));
-    put_source(w, bandwidth, "fitted", "products of one token, all ranks");
+    put_source(w, bandwidth, fitted ? "fitted" : "measured", fitted ? "products of one token, all ranks" : "all ranks");
 }
 
 static void put_steps(const struct writer *w) {
@@ -74,10 +76,10 @@ static void put_card(const struct writer *w) {
     const struct calibration *c = w->c;
     fputs("    levels:\n", w->out);
     if (c->cache >= 0) {
-        put_level(w, "cache", c->cache_bytes, c->steps);
+        put_level(w, "cache", c->cache_bytes, c->steps, c->cache);
         fputs("        holds: whole\n", w->out);
     }
-    put_level(w, "memory", c->memory_bytes, c->steps + 1);
+    put_level(w, "memory", c->memory_bytes, c->steps + 1, c->together);
     fprintf(w->out, "        bandwidth_alone: {value: %.5g GB/s, ", median(c, c->steps + 2));
     put_source(w, c->steps + 2, "fitted", "products of one token, rank 0");
     fputs("  rates:\n", w->out);

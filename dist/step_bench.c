@@ -110,7 +110,7 @@ int step_bench_open(struct step_bench **out, size_t cache_bytes, size_t last_byt
         struct job *j = &b->job[i];
         j->size = &sizes[i];
         rc = open_job(b, j, 2 * last_bytes, d);
-        if (!rc) j->outer = cache_bytes > 0 && j->plan->ranks[0].bytes.weights > cache_bytes;
+        if (!rc) j->outer = !j->size->n_layers || (cache_bytes > 0 && j->plan->ranks[0].bytes.weights > cache_bytes);
     }
     for (int i = 0; i < MOST_PROMPT; i++)
         if (!rc) b->prompt[i] = 1 + 7 * i;
