@@ -116,7 +116,7 @@ int scaling_room(struct scaling *s) {
     for (int i = 0; i < N_JOBS && !rc; i++) {
         struct outcome o = {.cards = 0};
         rc = run_cards(s, t, &jobs[i], &o);
-        if (!rc && o.cards) say(s, &jobs[i], &o);
+        if (!rc && o.cards && jobs[i].deals == ONE) say(s, &jobs[i], &o); /* the table has the others */
     }
     return rc;
 }
