@@ -27,9 +27,9 @@ plot \
 'cells.csv' skip 1 using (mine(1,'latency') ? $6 : NaN):4:($6/h):($6*h):($4/h):($4*h):(pale($8)) \
   with boxxyerror lc rgb variable fs solid 1.0 border lc rgb '#bbbbbb', \
 'cells.csv' skip 1 using (mine(1,'latency') ? $6 : NaN):($4*1.15):(letter($8)) with labels font ',11', \
-for [i=1:3] 'boundaries.csv' skip 1 using (mine(1,'latency') && $6 == i && strlen(strcol(9)) ? $8 : NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \
+for [i=0:3] 'boundaries.csv' skip 1 using (mine(1,'latency') && $6 == i && strlen(strcol(9)) ? $8 : NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \
   with boxxyerror lc rgb 'black' fs transparent pattern 4 border lc rgb 'black', \
-for [i=1:3] 'boundaries.csv' skip 1 using (mine(1,'latency') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \
+for [i=0:3] 'boundaries.csv' skip 1 using (mine(1,'latency') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 4+2*((i+3)%4) ps 0.7 lw 1.5, \
 'cells.csv' skip 1 using (mine(1,'latency') && $3 == 1 && $5 == 1 ? $6 : NaN):4 with points lc rgb 'black' pt 2 ps 1.6 lw 2
 unset ylabel
 set title '8 users'
@@ -37,8 +37,8 @@ plot \
 'cells.csv' skip 1 using (mine(8,'latency') ? $6 : NaN):4:($6/h):($6*h):($4/h):($4*h):(pale($8)) \
   with boxxyerror lc rgb variable fs solid 1.0 border lc rgb '#bbbbbb', \
 'cells.csv' skip 1 using (mine(8,'latency') ? $6 : NaN):($4*1.15):(letter($8)) with labels font ',11', \
-for [i=1:3] 'boundaries.csv' skip 1 using (mine(8,'latency') && $6 == i && strlen(strcol(9)) ? $8 : NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \
+for [i=0:3] 'boundaries.csv' skip 1 using (mine(8,'latency') && $6 == i && strlen(strcol(9)) ? $8 : NaN):3:(number(9, NaN)):(number(10, 2100)):($3/h):($3*h) \
   with boxxyerror lc rgb 'black' fs transparent pattern 4 border lc rgb 'black', \
-for [i=1:3] 'boundaries.csv' skip 1 using (mine(8,'latency') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 2+2*i ps 0.7 lw 1.5, \
+for [i=0:3] 'boundaries.csv' skip 1 using (mine(8,'latency') && $6 == i ? $8 : NaN):($3/1.15) with points lc rgb 'black' pt 4+2*((i+3)%4) ps 0.7 lw 1.5, \
 'cells.csv' skip 1 using (mine(8,'latency') && $3 == 1 && $5 == 1 ? $6 : NaN):4 with points lc rgb 'black' pt 2 ps 1.6 lw 2
 unset multiplot
