@@ -202,9 +202,8 @@ static void say_measured(struct validation *v) {
             most = fmax(most, v->point[i].others);
         }
     report_say(v->page,
-               "Not calibrated, so not in what is simulated of this machine: overheads of steps and passes, waits for "
-               "the scheduler, and other programs, which used %.0f to %.0f %% of the %d cores while a point was "
-               "measured (n = 1 each).",
+               "Not in what is simulated of this machine: waits for the scheduler, and other programs, which used %.0f "
+               "to %.0f %% of the %d cores while a point was measured (n = 1 each).",
                100 * least, 100 * most, v->app->cores);
 }
 
