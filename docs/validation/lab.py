@@ -49,7 +49,9 @@ def points():
 
 def predict(folder):
     path = os.path.join(folder, "lab-predictions.csv")
-    with open(path, "x", newline="", encoding="ascii") as f:
+    if os.path.exists(path):
+        sys.exit(path + " is there: what was predicted stays")
+    with open(path + ".part", "w", newline="", encoding="ascii") as f:
         out = csv.writer(f, lineterminator="\n")
         out.writerow(["rate", "model", "strategy", "simulated [ms/token]"])
         for rate, model, name in points():
@@ -57,6 +59,7 @@ def predict(folder):
                                 "--cluster", cluster(folder, rate), "--users", "1", "--prompt", PROMPT,
                                 "--generate", GENERATED, "--json"]))
             out.writerow([rate, model, name, "%.6g" % o["decode_ms_per_tok"]])
+    os.rename(path + ".part", path)
 
 
 def bench(rate, model, name, verify):
@@ -68,7 +71,8 @@ def bench(rate, model, name, verify):
 def measure(folder):
     with open(os.path.join(folder, "lab-predictions.csv"), newline="", encoding="ascii") as f:
         said = list(csv.reader(f))[1:]
-    with open(os.path.join(folder, "lab-points.csv"), "w", newline="", encoding="ascii") as f:
+    path = os.path.join(folder, "lab-points.csv")
+    with open(path + ".part", "w", newline="", encoding="ascii") as f:  # an earlier file stays until all are measured
         out = csv.writer(f, lineterminator="\n")
         out.writerow(["rate", "model", "strategy", "simulated [ms/token]", "measured [ms/token]", "low", "high", "n",
                       "simulated / measured - 1 [%]"])
@@ -80,7 +84,8 @@ def measure(folder):
             out.writerow([rate, model, name, ms, "%.6g" % is_ms, "%.6g" % low, "%.6g" % high, o["n"],
                           "%.3g" % (100 * (float(ms) / is_ms - 1))])
             f.flush()
-            print(rate, model, name, ms, "%.4g [%.4g, %.4g]" % (is_ms, low, high), flush=True)
+            print(rate, model, name, ms, "%.4g [%.4g, %.4g] ms/token" % (is_ms, low, high), flush=True)
+    os.rename(path + ".part", path)
 
 
 if __name__ == "__main__":
