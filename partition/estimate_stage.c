@@ -47,23 +47,6 @@ static struct net_stamp *attention_of(const struct stage_class *c, const struct 
     return costs->attention + (size_t)chain * (size_t)c->size;
 }
 
-static size_t coll_elems(const struct estimator *e, const struct stage_class *c, const struct costs *costs,
-                         enum step_kind kind, int layer) {
-    const struct plan *p = e->p;
-    size_t n = (size_t)costs->tokens * (size_t)p->shape.d_model;
-    int head0, head1;
-    switch (kind) {
-    case STEP_ATTN_MERGE:
-        shard_query_heads(&p->ranks[c->first].shard, &head0, &head1);
-        return (size_t)costs->tokens * (size_t)(head1 - head0);
-    case STEP_FFN_REDUCE: return plan_sync(p, c->first, layer) == SYNC_JOINED ? 2 * n : n;
-    case STEP_SAMPLE:
-        return (size_t)(PLAN_OFFER_HEADER_BYTES +
-                        costs->wanted * (PLAN_OFFER_BYTES + (int64_t)p->opts.top_candidates * PLAN_CANDIDATE_BYTES));
-    default: return n;
-    }
-}
-
 /* The collectives of a block, each once. */
 static int cost_colls(const struct estimator *e, const struct stage_class *c, struct costs *costs,
                       const struct chain *ch, struct diag *d) {
@@ -73,11 +56,11 @@ static int cost_colls(const struct estimator *e, const struct stage_class *c, st
         int at = coll_of(c, kind);
         if (at < 0 || costs->coll[at] || (at == AT_GATHER && !costs->wanted)) continue;
         size_t pairs = (size_t)c->size * (size_t)(c->size <= MAX_PAIRS ? c->size : 1), ranks = (size_t)c->size;
-        size_t n = coll_elems(e, c, costs, kind, ch->layer);
+        size_t n = plan_coll_elems(e->p, c->first, kind, ch->layer, costs->tokens, costs->wanted);
         costs->coll[at] = calloc(pairs, sizeof **costs->coll);
         costs->port[at] = calloc(ranks, sizeof **costs->port);
         if (!costs->coll[at] || !costs->port[at]) return diag_set(d, ERR_MEMORY, "no memory for a collective");
-        if (at == AT_FFN && costs->coll[AT_ATTN] && n == coll_elems(e, c, costs, STEP_ATTN_REDUCE, ch->layer) &&
+        if (at == AT_FFN && costs->coll[AT_ATTN] && n == (size_t)costs->tokens * (size_t)e->p->shape.d_model &&
             estimate_coll_same(e, c, STEP_ATTN_REDUCE, kind, n, d)) {
             memcpy(costs->coll[at], costs->coll[AT_ATTN], pairs * sizeof **costs->coll);
             memcpy(costs->port[at], costs->port[AT_ATTN], ranks * sizeof **costs->port);

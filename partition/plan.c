@@ -151,6 +151,21 @@ int plan_events(const struct plan *p, int rank, enum step_kind kind, size_t n, c
     return 0;
 }
 
+size_t plan_coll_elems(const struct plan *p, int rank, enum step_kind kind, int layer, int64_t tokens, int64_t wanted) {
+    size_t n = (size_t)tokens * (size_t)p->shape.d_model;
+    int head0, head1;
+    switch (kind) {
+    case STEP_ATTN_MERGE:
+        shard_query_heads(&p->ranks[rank].shard, &head0, &head1);
+        return (size_t)tokens * (size_t)(head1 - head0);
+    case STEP_FFN_REDUCE: return plan_sync(p, rank, layer) == SYNC_JOINED ? 2 * n : n;
+    case STEP_SAMPLE:
+        return (size_t)(PLAN_OFFER_HEADER_BYTES +
+                        wanted * (PLAN_OFFER_BYTES + (int64_t)p->opts.top_candidates * PLAN_CANDIDATE_BYTES));
+    default: return n;
+    }
+}
+
 int plan_schedule(const struct plan *p, int rank, enum step_kind kind, struct sched *out, struct diag *d) {
     struct coll_spec spec;
     struct coll_choice choice;

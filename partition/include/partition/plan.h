@@ -237,6 +237,8 @@ void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_
  * stage. The plan's own, made when first asked for: by one thread at a time. */
 int plan_events(const struct plan *p, int rank, enum step_kind kind, size_t n, const struct coll_event **event,
                 int *count, struct diag *d);
+/* Elements of that collective in a pass of so many tokens, of which `wanted` are sampled; STEP_SAMPLE: bytes. */
+size_t plan_coll_elems(const struct plan *p, int rank, enum step_kind kind, int layer, int64_t tokens, int64_t wanted);
 /* The worst label of the collectives of any stage: BIT_EXACT results equal those of one rank. */
 enum coll_label plan_label(const struct plan *p);
 /* Why that algorithm: the plan's text. */
