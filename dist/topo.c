@@ -1,13 +1,13 @@
 #include "dist/topo.h"
 
 #include <hwloc.h>
-#include <hwloc/glibc-sched.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collectives/agree.h"
+#include "topo_cores.h"
 
 const char *topo_text(enum topo_state s) {
     static const char *const texts[] = {
@@ -38,109 +38,27 @@ void topo_list(const cpu_set_t *set, char *buf, size_t cap) {
     }
 }
 
-/* ---- who gets which core ---- */
-
-/* The cores of a set, as indices; their number. */
-static int cores_in(const struct topo_cores *all, const cpu_set_t *set, int *index) {
-    int n = 0;
-    for (int i = 0; i < all->n; i++) {
-        cpu_set_t both;
-        CPU_AND(&both, &all->core[i], set);
-        if (!CPU_COUNT(&both)) continue;
-        if (index) index[n] = i;
-        n++;
-    }
-    return n;
-}
-
-/* Ranks that share this rank's cores: how many threads they have, and how many of them come before it. */
-struct sharing {
-    int threads, before, ranks, overlap;
-};
-
-static struct sharing find_sharing(const struct topo_rank *rank, int n, int me) {
-    struct sharing s = {0};
-    for (int i = 0; i < n; i++) {
-        cpu_set_t both;
-        CPU_AND(&both, &rank[i].allowed, &rank[me].allowed);
-        if (CPU_EQUAL(&rank[i].allowed, &rank[me].allowed)) {
-            if (i < me) s.before += rank[i].threads;
-            s.threads += rank[i].threads;
-            s.ranks++;
-        } else if (CPU_COUNT(&both)) {
-            s.overlap = 1;
-        }
-    }
-    return s;
-}
-
-/* Thread t of all that share n cores: they spread over them evenly, in order. */
-static int spread(int t, int threads, int n) {
-    return (int)((int64_t)t * n / threads);
-}
-
-static int threads_of(const struct topo_rank *rank, int n) {
-    int threads = 0;
-    for (int i = 0; i < n; i++)
-        threads += rank[i].threads;
-    return threads;
-}
-
-enum topo_state topo_choose(const struct topo_cores *all, const struct topo_rank *rank, int n, int me, int here,
-                            int core[TOPO_MAX_THREADS]) {
-    int mine[CPU_SETSIZE], cores = cores_in(all, &rank[me].allowed, mine), threads = threads_of(rank, n);
-    struct sharing s = find_sharing(rank, n, me);
-    if (!rank[me].bind) return TOPO_OFF;
-    if (threads > all->machine) return TOPO_FULL;
-    if (rank[me].threads > cores) return TOPO_NARROW;
-    if (s.overlap) return TOPO_OVERLAP;
-    if (threads > all->n || s.threads > cores) return TOPO_FULL;
-    for (int t = 0; t < rank[me].threads; t++)
-        core[t] = mine[spread(s.before + t, s.threads, cores)];
-    for (int i = 0; i < cores && s.threads == 1 && here >= 0; i++)
-        if (CPU_ISSET(here, &all->core[mine[i]])) core[0] = mine[i];
-    return TOPO_BOUND;
-}
-
 /* ---- what the machine has ---- */
 
-/* Objects of one kind alone: looking for devices and caches takes longer than all the rest. NULL: hwloc cannot tell. */
-static hwloc_topology_t topology_open(hwloc_obj_type_t kind) {
+/* Objects of two kinds alone: looking for devices and caches takes longer than all the rest. NULL: hwloc cannot tell.
+ */
+static hwloc_topology_t topology_open(hwloc_obj_type_t kind, hwloc_obj_type_t other) {
     hwloc_topology_t t;
     if (hwloc_topology_init(&t)) return NULL;
     hwloc_topology_set_all_types_filter(t, HWLOC_TYPE_FILTER_KEEP_NONE);
     hwloc_topology_set_type_filter(t, kind, HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc_topology_set_type_filter(t, other, HWLOC_TYPE_FILTER_KEEP_ALL);
     if (hwloc_topology_load(t) == 0) return t;
     hwloc_topology_destroy(t);
     return NULL;
 }
 
-static void keep_core(struct topo_cores *all, const cpu_set_t *cpus, const cpu_set_t *node) {
-    CPU_AND(&all->core[all->n], cpus, node);
-    all->n += CPU_COUNT(&all->core[all->n]) > 0;
-}
-
-/* The cores among the CPUs of `node`; each CPU is one where nothing is known about cores. 0, or -1: no memory. */
+/* Cores, NUMA nodes and caches of the third level. */
 static int find_cores(struct topo_cores *all, const cpu_set_t *node) {
-    hwloc_topology_t t = topology_open(HWLOC_OBJ_CORE);
-    int n = t ? hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_CORE) : 0;
-    size_t most = (size_t)(n > CPU_SETSIZE ? n : CPU_SETSIZE);
-    *all = (struct topo_cores){.machine = n, .core = calloc(most, sizeof *all->core)};
-    for (int i = 0; i < n && all->core; i++) {
-        cpu_set_t cpus;
-        hwloc_obj_t core = hwloc_get_obj_by_type(t, HWLOC_OBJ_CORE, (unsigned)i);
-        if (hwloc_cpuset_to_glibc_sched_affinity(t, core->cpuset, &cpus, sizeof cpus) == 0) keep_core(all, &cpus, node);
-    }
-    int unknown = all->core && !all->n;
-    for (int i = 0; i < CPU_SETSIZE && unknown; i++) {
-        cpu_set_t one;
-        CPU_ZERO(&one);
-        CPU_SET(i, &one);
-        keep_core(all, &one, node);
-    }
+    hwloc_topology_t t = topology_open(HWLOC_OBJ_CORE, HWLOC_OBJ_L3CACHE);
+    int rc = topo_cores_read(all, t, node);
     if (t) hwloc_topology_destroy(t);
-    if (all->machine < all->n) all->machine = all->n;
-    return all->core ? 0 : -1;
+    return rc;
 }
 
 /* ---- binding ---- */
@@ -203,6 +121,7 @@ static void place_rank(struct topo_place *out, const struct topo_cores *all, con
     }
     out->used = used;
     topo_list(&used, out->list, sizeof out->list);
+    topo_near(all, &used, out->near, sizeof out->near);
 }
 
 int topo_bind(struct topo_place *out, struct link *l, int node, int threads, int bind, int *narrow, struct diag *d) {
@@ -218,7 +137,7 @@ int topo_bind(struct topo_place *out, struct link *l, int node, int threads, int
     rc = err_agree(l, rc, d);
     if (!rc) place_rank(out, &all, rank, n, me);
     if (!rc) *narrow = (int)agree_sum(l, out->state == TOPO_NARROW);
-    free(all.core);
+    topo_cores_fini(&all);
     free(rank);
     return rc;
 }
@@ -241,7 +160,7 @@ size_t topo_last_level_cache_bytes(void) {
 }
 
 size_t topo_memory_bytes(void) {
-    hwloc_topology_t topo = topology_open(HWLOC_OBJ_NUMANODE);
+    hwloc_topology_t topo = topology_open(HWLOC_OBJ_NUMANODE, HWLOC_OBJ_NUMANODE);
     size_t bytes = topo ? (size_t)hwloc_get_root_obj(topo)->total_memory : 0;
     if (topo) hwloc_topology_destroy(topo);
     return bytes;

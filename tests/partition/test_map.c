@@ -1,5 +1,5 @@
-/* Which plan rank each process takes (partition/map.h): the messages counted are the plan's, nothing is cheaper than the
- * map chosen (all maps of small jobs are tried), and large jobs have their groups on one node each. */
+/* Which plan rank each process takes (partition/map.h): the messages counted are the plan's, nothing is cheaper than
+ * the map chosen (all maps of small jobs are tried), and large jobs have their groups on one node each. */
 #include "partition/map.h"
 
 #include <stdlib.h>
@@ -53,8 +53,8 @@ static void test_counts(void) {
             int64_t bytes, messages = sum_of(&t, r, &bytes);
             plan_totals(p, r, &pass, &one);
             CHECK((double)messages == one.messages && (double)bytes == one.sent_bytes,
-                  "case %d, %s, rank %d: %lld messages, %lld bytes, the plan says %.0f and %.0f", c, p->strategy.text, r,
-                  (long long)messages, (long long)bytes, one.messages, one.sent_bytes);
+                  "case %d, %s, rank %d: %lld messages, %lld bytes, the plan says %.0f and %.0f", c, p->strategy.text,
+                  r, (long long)messages, (long long)bytes, one.messages, one.sent_bytes);
             node[r] = 0;
         }
         map_count(&none, &t, node);
@@ -253,7 +253,8 @@ static void test_two_levels(void) {
         sched_fini(&s);
         const struct coll_event *event;
         int count = 0;
-        if (!rc) rc = plan_events(p, r, STEP_SAMPLE, plan_coll_elems(p, r, STEP_SAMPLE, -1, 1, 1), &event, &count, NULL);
+        if (!rc)
+            rc = plan_events(p, r, STEP_SAMPLE, plan_coll_elems(p, r, STEP_SAMPLE, -1, 1, 1), &event, &count, NULL);
         for (int i = 0; i < count && !rc; i++)
             gather += event[i].doing == COLL_SENDS && node[event[i].peer] != node[r];
     }

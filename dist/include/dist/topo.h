@@ -36,6 +36,7 @@ struct topo_cores {
     int machine; /* cores that the node has, whether or not a launcher left them out */
     int n;
     cpu_set_t *core; /* its usable CPUs; in the order of the machine, so that neighbours share caches and memory */
+    int *numa, *cache; /* number of the NUMA node and L3 cache of each, -1: not known; NULL: all are in one */
 };
 
 /* What one rank of a node was given, and wants. */
@@ -45,8 +46,10 @@ struct topo_rank {
 };
 
 /* Which core each thread of rank `me` gets, among n ranks of one node; core[] is filled if TOPO_BOUND. Ranks that were
- * given the same cores split them evenly, and the threads of a rank spread over its part; a lone thread stays at
- * `here` (a CPU, or -1: not known). The same on all ranks that pass the same. Local, pure. */
+ * given the same cores are dealt to its NUMA nodes, in order, and there to its L3 caches, in proportion to the cores
+ * that each has: a rank lies in one NUMA node, and in one cache where there are at least as many ranks as caches, if
+ * that can be; threads spread evenly over the cores of a cache. A lone thread stays at `here` (a CPU, or -1: not
+ * known). The same on all ranks that pass the same. Local, pure but for memory: TOPO_REFUSED without. */
 enum topo_state topo_choose(const struct topo_cores *all, const struct topo_rank *rank, int n, int me, int here,
                             int core[TOPO_MAX_THREADS]);
 
@@ -55,6 +58,7 @@ struct topo_place {
     int cores; /* of its node, that the node's ranks may use together */
     enum topo_state state;
     char list[64]; /* CPUs: "0,2-3" */
+    char near[48]; /* "NUMA 0, L3 1"; "": not known */
     cpu_set_t used; /* the same */
     cpu_set_t allowed; /* what the launcher gave it: for threads that do not compute */
 };
