@@ -186,8 +186,9 @@ static void wait_number(struct coll *c, struct peer *p, uint64_t number, int rou
         waited = now_ns() - begin;
         if (c->link->wait_limit_s > 0 && (double)waited > c->link->wait_limit_s * 1e9) {
             say_doing(c, round);
-            link_abort(c->link, "waited %g s for rank %d, which has published %" PRIu64 " times instead of %" PRIu64,
-                       c->link->wait_limit_s, c->link->first + p->rank, p->seen, number);
+            char peer[40];
+            link_abort(c->link, "waited %g s for rank %s, which has published %" PRIu64 " times instead of %" PRIu64,
+                       c->link->wait_limit_s, link_rank_text(c->link, p->rank, peer), p->seen, number);
         }
     }
 done:

@@ -17,15 +17,15 @@ static uint64_t now_ns(void) {
 }
 
 void link_abort(struct link *l, const char *fmt, ...) {
-    char text[512];
+    char text[512], me[40];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     if (l->doing)
-        fprintf(stderr, "northwall: rank %d: %s (%s)\n", l->first + l->rank, text, l->doing);
+        fprintf(stderr, "northwall: rank %s: %s (%s)\n", link_rank_text(l, l->rank, me), text, l->doing);
     else
-        fprintf(stderr, "northwall: rank %d: %s\n", l->first + l->rank, text);
+        fprintf(stderr, "northwall: rank %s: %s\n", link_rank_text(l, l->rank, me), text);
     l->ops->abort(l);
     abort();
 }
@@ -35,6 +35,15 @@ const char *link_tag_text(const struct link *l, int tag, char buf[64]) {
     for (int i = 0; l->tags && l->tags[i] && i <= tag; i++)
         if (i == tag) name = l->tags[i];
     snprintf(buf, 64, name ? "tag %d (%s)" : "tag %d", tag, name);
+    return buf;
+}
+
+const char *link_rank_text(const struct link *l, int rank, char buf[40]) {
+    int number = l->first + rank;
+    if (l->launched && l->launched[number] != number)
+        snprintf(buf, 40, "%d (mpirun's %d)", number, l->launched[number]);
+    else
+        snprintf(buf, 40, "%d", number);
     return buf;
 }
 
@@ -133,6 +142,7 @@ struct link *link_split(struct link *l, int color, int key) {
     if (!child) return NULL;
     child->oversubscribed = l->oversubscribed;
     child->wait_limit_s = l->wait_limit_s;
+    child->launched = l->launched;
     return child;
 }
 

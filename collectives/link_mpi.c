@@ -116,13 +116,14 @@ static void mpi_irecv(struct link *l, struct link_request *req) {
 static void check_length(struct link *l, const struct link_request *req, int i, MPI_Status *status) {
     const struct mpi_impl *m = l->impl;
     size_t want = i == 0 ? req->bytes / m->chunk_bytes : req->bytes % m->chunk_bytes;
-    char tag[64];
+    char tag[64], from[40];
     int got;
     if (req->from == l->rank) return;
     MPI_Get_count(status, i == 0 ? m->chunk : MPI_BYTE, &got);
     if (got != (int)want)
-        link_abort(l, "expects %zu units of %zu bytes from rank %d with %s, which sent %d", want,
-                   i == 0 ? m->chunk_bytes : (size_t)1, l->first + req->from, link_tag_text(l, req->tag, tag), got);
+        link_abort(l, "expects %zu units of %zu bytes from rank %s with %s, which sent %d", want,
+                   i == 0 ? m->chunk_bytes : (size_t)1, link_rank_text(l, req->from, from),
+                   link_tag_text(l, req->tag, tag), got);
 }
 
 static int mpi_test(struct link *l, struct link_request *req) {
@@ -142,16 +143,16 @@ static int mpi_test(struct link *l, struct link_request *req) {
 
 static void mpi_wait(struct link *l, struct link_request *req) {
     struct patience p = {0};
-    char tag[64];
+    char tag[64], peer[40];
     while (!mpi_test(l, req)) {
         if (!be_patient(l, &p)) continue;
         if (req->from == l->rank)
             link_abort(
                 l,
-                "waited %g s for rank %d to receive %zu bytes with %s: it is stopped, or slow (--timeout allows more)",
-                l->wait_limit_s, l->first + req->to, req->bytes, link_tag_text(l, req->tag, tag));
-        link_abort(l, "waited %g s for %zu bytes from rank %d with %s that never came", l->wait_limit_s, req->bytes,
-                   l->first + req->from, link_tag_text(l, req->tag, tag));
+                "waited %g s for rank %s to receive %zu bytes with %s: it is stopped, or slow (--timeout allows more)",
+                l->wait_limit_s, link_rank_text(l, req->to, peer), req->bytes, link_tag_text(l, req->tag, tag));
+        link_abort(l, "waited %g s for %zu bytes from rank %s with %s that never came", l->wait_limit_s, req->bytes,
+                   link_rank_text(l, req->from, peer), link_tag_text(l, req->tag, tag));
     }
 }
 
@@ -269,15 +270,16 @@ static size_t recv_part(struct link *l, int peer, int tag, void *buf, size_t n, 
     MPI_Request request;
     MPI_Status status;
     int got;
-    char tag_text[64];
+    char tag_text[64], from[40];
     MPI_Irecv(buf, (int)n, type, peer, tag, m->comm, &request);
     if (complete(l, &request, &status))
-        link_abort(l, "waited %g s for a message from rank %d with %s: it is stopped, or slow (--timeout allows more)",
-                   l->wait_limit_s, l->first + peer, link_tag_text(l, tag, tag_text));
+        link_abort(l, "waited %g s for a message from rank %s with %s: it is stopped, or slow (--timeout allows more)",
+                   l->wait_limit_s, link_rank_text(l, peer, from), link_tag_text(l, tag, tag_text));
     MPI_Get_count(&status, type, &got);
     if (exact && got != (int)n)
-        link_abort(l, "expects %zu units of %zu bytes from rank %d with %s, which sent %d", n,
-                   type == MPI_BYTE ? 1 : m->chunk_bytes, l->first + peer, link_tag_text(l, tag, tag_text), got);
+        link_abort(l, "expects %zu units of %zu bytes from rank %s with %s, which sent %d", n,
+                   type == MPI_BYTE ? 1 : m->chunk_bytes, link_rank_text(l, peer, from),
+                   link_tag_text(l, tag, tag_text), got);
     return (size_t)got;
 }
 

@@ -8,6 +8,7 @@
 
 #include "analysis/stat.h"
 #include "dist/topo.h"
+#include "placement.h"
 
 /* ---- figures ---- */
 
@@ -489,6 +490,8 @@ void bench_print_json(const struct bench *b) {
     json_object_set_new(o, "binding", json_string(topo_text(b->places[0].state)));
     json_object_set_new(o, "ranks_that_wait", waiting_text(b) ? json_string(waiting_text(b)) : json_null());
     json_object_set_new(o, "rows", rows);
+    json_t *map = placement_json(b->app);
+    if (map) json_object_set_new(o, "map", map);
     if (b->n_rows) json_object_update_missing_new(o, row_json(b, &b->row[b->n_rows - 1]));
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);

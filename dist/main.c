@@ -226,6 +226,7 @@ int main(int argc, char **argv) {
     rc = err_agree(app.world, rc, &d);
     if (rc && app.rank == 0) fprintf(stderr, "northwall: %s\n", d.text[0] ? d.text : err_text(rc));
     link_free(app.world);
+    placement_free(app.placement);
     if (mpi) MPI_Finalize();
     return err_exit_status(rc);
 }

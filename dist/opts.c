@@ -56,6 +56,12 @@ static const struct opt table[] = {
      "OpenMP threads of a rank (default: OMP_NUM_THREADS, or 1)"},
     {"bind", NULL, "on|off", OPT_STR, FIELD(bind), 0, 0, "on",
      "a core of its own for each thread, where a node has enough of them"},
+    {"map", NULL, "launched|plan", OPT_STR, FIELD(map), 0, 0, NULL,
+     "show who is where and what a token sends between nodes; plan: deal ranks to processes so that it is little"},
+    {"hosts", NULL, "FILE", OPT_STR, FIELD(hosts), 0, 0, NULL,
+     "Open MPI host file, lines as 'node1 slots=4': show which rank would be where, in place of the plan"},
+    {"rankfile", NULL, "FILE", OPT_STR, FIELD(rankfile), 0, 0, NULL,
+     "write that as an Open MPI rank file, cores as on this machine"},
     {"mode", NULL, "M", OPT_STR, FIELD(mode), 0, 0, NULL,
      "activations: a16 (float), a8, a4; or w4a16 w4a8 w8a8 w4a4 (default: a8, float where weights are; a preset's "
      "own)"},

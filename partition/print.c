@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "partition/table.h"
 #include "parts.h"
-#include "table.h"
 
 enum { RANKS_SHOWN = 16, KINDS_SHOWN = 8 };
 

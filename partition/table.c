@@ -1,4 +1,4 @@
-#include "table.h"
+#include "partition/table.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

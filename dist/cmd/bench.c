@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../placement.h"
 #include "analysis/stat.h"
 #include "collectives/agree.h"
 #include "dist/energy.h"
@@ -379,6 +380,8 @@ static int check_options(struct app *app, struct diag *d) {
                         "--kernels: name a set (northwall list), or leave --model out to measure each kernel");
     if (s->strategies && (s->strategy || s->tp || s->kvp || s->pp || s->dp))
         return diag_set(d, ERR_USAGE, "give either --strategies or one strategy");
+    if (s->strategies && s->map)
+        return diag_set(d, ERR_USAGE, "--map is of one strategy: give --strategy, not --strategies");
     if (!s->plot) return 0;
     s->roofline = 1;
     if (s->strategies) return diag_set(d, ERR_USAGE, "--plot draws one strategy: give --strategy, not --strategies");
@@ -392,15 +395,17 @@ static int run_model(struct app *app, struct diag *d) {
     b.precision = 0.01 * app->spec.precision;
     b.repeat = b.precision > 0 && !opts_given(&app->spec, "repeat") ? MOST_RUNS : (int)app->spec.repeat;
     app->spec.ignore_eos = 1;
-    int rc = app_bind(app, d);
-    if (!rc) rc = model_open(&b.model, app, d);
+    int rc = model_open(&b.model, app, d);
     if (rc) return rc;
     if (!b.model.shape.causal)
         rc = diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: bench measures generation; northwall run encodes",
                       b.model.shape.name);
     if (!rc) rc = prompts_load(&b.prompts, app, &b.model, (int)app->spec.n_prompt, d);
     if (!rc) {
-        rc = bench_rows(&b, d);
+        rc = placement_choose(app, &b.model, &b.prompts, d);
+        if (!rc) rc = app_bind(app, d);
+        if (!rc) placement_show(app);
+        if (!rc) rc = bench_rows(&b, d);
         prompts_free(&b.prompts);
     }
     model_close(&b.model);
@@ -410,7 +415,7 @@ static int run_model(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"bench", "model strategy tp kvp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch "
               "mode kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram no-bos "
-              "timeout mem weights-cache roofline plot no-verify flip-weight net pace log precision"},
+              "timeout mem weights-cache roofline plot no-verify flip-weight net pace log precision map"},
     {"bench --kernels without --model", ""},
     {0},
 };

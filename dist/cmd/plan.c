@@ -2,11 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../plan_hosts.h"
 #include "../search.h"
 #include "dist/setup.h"
 
 static int run(struct app *app, struct diag *d) {
     if (app->spec.search) return search_plans(app, d);
+    if (app->spec.rankfile && !app->spec.hosts)
+        return diag_set(d, ERR_USAGE, "--rankfile: of which hosts? Give --hosts FILE");
     struct model m;
     int rc = model_open(&m, app, d);
     if (rc) return rc;
@@ -19,7 +22,10 @@ static int run(struct app *app, struct diag *d) {
         struct plan_opts o;
         rc = setup_plan_opts(&o, app, &m, NULL, &st, d);
         if (!rc) rc = plan_make(&p, &m.shape, &st, app->spec.ranks ? n : strategy_ranks(&st), &o, d);
-        if (!rc && app->rank == 0 && app->spec.json) {
+        if (!rc && app->rank == 0 && app->spec.hosts) {
+            rc = plan_hosts(app, p, d);
+            p = NULL;
+        } else if (!rc && app->rank == 0 && app->spec.json) {
             char *text = plan_json(p);
             rc = text ? 0 : diag_set(d, ERR_MEMORY, "no memory for the plan's JSON");
             if (text) puts(text);
@@ -36,7 +42,8 @@ static int run(struct app *app, struct diag *d) {
 
 static const struct cmd_mode modes[] = {
     {"plan",
-     "strategy tp kvp pp dp n-predict ctx micro-batches batch temperature top-k mem transport steps kernels net"},
+     "strategy tp kvp pp dp n-predict ctx micro-batches batch temperature top-k mem transport steps kernels net "
+     "threads hosts rankfile"},
     {"plan --search", "search cluster straggler users prompt generate approximate all"},
     {0},
 };
@@ -55,7 +62,10 @@ const struct cmd cmd_plan = {
     .modes = modes,
     .mode = mode,
     .notes =
-        "Needs no mpirun and reads no weights. --mem refuses a plan whose ranks hold more. --search tries every\n"
+        "Needs no mpirun and reads no weights. --hosts deals ranks to the hosts of a file so that little crosses "
+        "between\n"
+        "them (run --map plan does it in the job), and prints how to start that. --mem refuses a plan whose ranks hold "
+        "more. --search tries every\n"
         "tp x pp x dp of at most the cluster's cards (or --ranks), with and without cards for the output layer alone,\n"
         "with micro-batches, all-reduces that give the same bits, cache types (--kv f16,int8: those), for all users\n"
         "and for one; layers are dealt to stages by time.",

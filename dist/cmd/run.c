@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../draft_report.h"
+#include "../placement.h"
 #include "../record_report.h"
 #include "../virtual_report.h"
 #include "base/text.h"
@@ -105,10 +106,9 @@ static json_t *sequence_json(const struct model *m, const struct prompts *p, con
     return o;
 }
 
-static void print_json(const struct model *m, const struct prompts *p, const struct runner *run,
+static void print_json(const struct app *app, const struct model *m, const struct prompts *p, const struct runner *run,
                        const struct decoder_memory *memory, const struct engine_result *r,
-                       const struct draft_params *draft, const struct draft_traffic *traffic, json_t *emulated,
-                       int paced) {
+                       const struct draft_params *draft, const struct draft_traffic *traffic, json_t *emulated) {
     json_t *seqs = json_array();
     for (int s = 0; s < r->n_seqs; s++)
         json_array_append_new(seqs, sequence_json(m, p, run, r, s));
@@ -131,7 +131,9 @@ static void print_json(const struct model *m, const struct prompts *p, const str
         json_object_set_new(o, "drafts", draft_json(draft, &r->drafts));
         draft_traffic_json(o, traffic);
     }
-    if (emulated) json_object_set(o, paced ? "paced" : "emulated", emulated);
+    if (emulated) json_object_set(o, app_paced(app) ? "paced" : "emulated", emulated);
+    json_t *map = placement_json(app);
+    if (map) json_object_set_new(o, "map", map);
     json_dumpf(o, stdout, JSON_INDENT(1));
     fputc('\n', stdout);
     json_decref(o);
@@ -334,7 +336,7 @@ static int generate(struct app *app, const struct model *m, const struct prompts
     }
     if (app->rank == 0) {
         if (app->spec.json)
-            print_json(m, p, run, &memory, &r, &job.draft, &traffic, emulated, app_paced(app));
+            print_json(app, m, p, run, &memory, &r, &job.draft, &traffic, emulated);
         else if (!m->shape.causal)
             print_encodings(p, m, &r);
         else if (!s.live)
@@ -358,17 +360,34 @@ static int check_files(const struct app *app, const struct record_ask *ask, stru
     return err_agree(app->world, rc, d);
 }
 
-static int run(struct app *app, struct diag *d) {
-    struct model m;
-    struct prompts p;
+/* Who is where, then the engines, then the text. Collective. */
+static int run_prompts(struct app *app, const struct model *m, const struct prompts *p, struct diag *d) {
     struct runner runner = {0};
     struct strategy st;
     char why[256];
-    int rc = app_bind(app, d);
-    if (!rc && app->spec.cluster && !strcmp(app->spec.clock, "real"))
+    int rc = placement_choose(app, m, p, d);
+    if (!rc) rc = app_bind(app, d);
+    if (rc) return rc;
+    placement_show(app);
+    int ranks = app->size > setup_arbiters(app) ? app->size - setup_arbiters(app) : 1;
+    rc = err_agree(app->world, app_strategy(&st, app, &m->shape, ranks, why, sizeof why, d), d);
+    if (!rc) rc = runner_open(&runner, app, m, p, &st, 1, (int)app->spec.flip, d);
+    if (rc) return rc;
+    memcpy(runner.why, why, sizeof why);
+    rc = runner.arbiter ? arbiter_run(runner.bus, &app->cluster.net, virtual_media(&app->cluster, runner.plan), d)
+                        : generate(app, m, p, &runner, d);
+    runner_close(&runner);
+    return rc;
+}
+
+static int run(struct app *app, struct diag *d) {
+    struct model m;
+    struct prompts p;
+    struct record_ask ask;
+    int rc = 0;
+    if (app->spec.cluster && !strcmp(app->spec.clock, "real"))
         rc = diag_set(d, ERR_USAGE,
                       "--cluster: give --clock virtual, or paced, with it (the clock of this machine needs none)");
-    struct record_ask ask;
     if (!rc) rc = record_ask_parse(&ask, app->spec.trace, app->spec.timeline, d);
     if (!rc && !app->spec.cluster && (ask.trace || ask.timeline || app->spec.operations))
         rc = diag_set(d, ERR_USAGE, "--%s shows virtual time: give --cluster FILE and --clock virtual with it",
@@ -380,17 +399,7 @@ static int run(struct app *app, struct diag *d) {
     if (rc) return rc;
     rc = prompts_load(&p, app, &m, opts_given(&app->spec, "n-prompt") ? (int)app->spec.n_prompt : 0, d);
     if (!rc) {
-        int ranks = app->size > setup_arbiters(app) ? app->size - setup_arbiters(app) : 1;
-        rc = err_agree(app->world, app_strategy(&st, app, &m.shape, ranks, why, sizeof why, d), d);
-        if (!rc) rc = runner_open(&runner, app, &m, &p, &st, 1, (int)app->spec.flip, d);
-        if (!rc) {
-            memcpy(runner.why, why, sizeof why);
-            if (runner.arbiter)
-                rc = arbiter_run(runner.bus, &app->cluster.net, virtual_media(&app->cluster, runner.plan), d);
-            else
-                rc = generate(app, &m, &p, &runner, d);
-            runner_close(&runner);
-        }
+        rc = run_prompts(app, &m, &p, d);
         prompts_free(&p);
     }
     model_close(&m);
@@ -407,7 +416,7 @@ const struct cmd cmd_run = {
         "kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout pace "
         "mem weights-cache kernels json quiet flip-weight net cluster straggler set clock trace timeline operations "
-        "log",
+        "log map",
     .bare = "timeline",
     .notes =
         "The text goes to stdout, everything else to stderr. With several prompts each text ends with a newline, in\n"

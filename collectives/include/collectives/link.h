@@ -47,6 +47,8 @@ struct link {
     double wait_limit_s; /* a recv or wait longer than this ends the job, naming rank, peer and tag; 0: never */
     int naps; /* waits sleep between polls from the first one on: for ranks that are paced, and may take no processor */
     int first; /* messages call rank r of this link first + r: a part of a job names ranks as the job does */
+    const int *launched; /* and add the launcher's number for it, launched[first + r], where that is another; NULL: it
+                            is none. Inherited by link_split; borrowed */
     const char *const *tags; /* what tags 0, 1, ... carry, for messages, ended by NULL; or NULL: not known */
     const char *doing; /* what the messages under way belong to, for that text: "attn_reduce, call 1234"; may be NULL */
     struct link_counts counts;
@@ -112,6 +114,9 @@ void link_abort(struct link *l, const char *fmt, ...) __attribute__((format(prin
 
 /* "tag 3 (sums)": a tag in a message. Local. */
 const char *link_tag_text(const struct link *l, int tag, char buf[64]);
+
+/* "3", or "3 (mpirun's 1)": a rank in a message. Local. */
+const char *link_rank_text(const struct link *l, int rank, char buf[40]);
 
 /* `size` links, one a thread, each freed by link_free; wait_limit_s is 60. 0 or ERR_MEMORY. Local. */
 int link_threads_new(int size, struct link **links);

@@ -31,7 +31,7 @@ struct opt_list {
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
-        *drop_sync, *log, *cluster, *clock, *pace, *trace, *timeline, *operations, *db, *columns, *export, *import, *x,
+        *drop_sync, *log, *map, *hosts, *rankfile, *cluster, *clock, *pace, *trace, *timeline, *operations, *db, *columns, *export, *import, *x,
         *y, *at, *runs, *free;
     struct opt_list where; /* "NAME=VALUE" */
     long jobs;
@@ -63,7 +63,10 @@ struct app {
     int yields; /* ranks that wait for a message give way to others; -1: not known, or nobody to wait for */
     int node; /* world rank of the node's first rank */
     int node_leader; /* 1: this rank is that one */
+    struct placement *placement; /* --map's; NULL without it */
 };
+
+void placement_free(struct placement *p); /* NULL accepted; after what app->world was. Local. */
 
 /* One of the things that a command does, and the options for it. */
 struct cmd_mode {

@@ -1,0 +1,102 @@
+#include "placement.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collectives/agree.h"
+#include "dist/setup.h"
+#include "job_map.h"
+
+struct placement {
+    struct job_map job;
+    int *launched; /* [size]: what app->world and its parts call mpirun's numbers; theirs until the end */
+};
+
+void placement_free(struct placement *p) {
+    if (!p) return;
+    job_map_fini(&p->job);
+    free(p->launched);
+    free(p);
+}
+
+static int parse(const char *word, int *choose, struct diag *d) {
+    *choose = !strcmp(word, "plan");
+    if (*choose || !strcmp(word, "launched")) return 0;
+    return diag_set(d, ERR_USAGE, "--map '%.40s': expected launched or plan", word);
+}
+
+/* NULL where the strategy does not take all ranks: who opens it says so. Local. */
+static int make_plan(struct plan **out, struct app *app, const struct model *m, const struct prompts *p,
+                     struct diag *d) {
+    struct strategy st;
+    char why[256];
+    int arbiters = setup_arbiters(app), ranks = app->size > arbiters ? app->size - arbiters : 1, chunk;
+    int rc = app_strategy(&st, app, &m->shape, ranks, why, sizeof why, d);
+    *out = NULL;
+    if (rc || strategy_ranks(&st) != ranks) return rc;
+    return setup_plan(out, &chunk, app, m, p, &st, ranks, d);
+}
+
+/* The node that a rank's machine had is the first of its ranks now. Collective. */
+static void renumber(struct app *app, struct placement *p, int *scratch) {
+    struct link *old = app->world;
+    memcpy(p->launched, p->job.map.process, (size_t)app->size * sizeof *p->launched);
+    app->world = link_split(old, 0, p->job.map.rank[app->rank]);
+    link_free(old);
+    app->world->launched = p->launched;
+    app->rank = app->world->rank;
+    agree_allgather(app->world, &app->node, sizeof app->node, scratch);
+    for (int r = app->size - 1, node = app->node; r >= 0; r--)
+        if (scratch[r] == node) app->node = r;
+    app->node_leader = app->node == app->rank;
+}
+
+static int choose(struct app *app, struct plan *plan, int by_plan, int *node, struct diag *d) {
+    struct placement *p = app->placement = calloc(1, sizeof *p);
+    if (p) p->launched = malloc((size_t)app->size * sizeof *p->launched);
+    int rc = p && p->launched ? 0 : diag_set(d, ERR_MEMORY, "no memory for the map of %d ranks", app->size);
+    if (rc) plan_free(plan);
+    rc = err_agree(app->world, rc, d);
+    if (rc) return rc;
+    link_domains(app->world, node);
+    const struct net *net = app->net.n_tiers && !app->spec.cluster ? &app->net : NULL;
+    rc = err_agree(app->world, job_map_init(&p->job, plan, node, app->size, by_plan, net, d), d);
+    if (!rc && p->job.map.changed) renumber(app, p, node);
+    return rc;
+}
+
+int placement_choose(struct app *app, const struct model *m, const struct prompts *p, struct diag *d) {
+    struct plan *plan = NULL;
+    int by_plan;
+    if (!app->spec.map) return 0;
+    int rc = parse(app->spec.map, &by_plan, d);
+    if (!rc) rc = make_plan(&plan, app, m, p, d);
+    int *node = malloc((size_t)app->size * sizeof *node);
+    if (!rc && !node) rc = diag_set(d, ERR_MEMORY, "no memory for the map of %d ranks", app->size);
+    rc = err_agree(app->world, rc, d);
+    if (!rc && plan)
+        rc = choose(app, plan, by_plan, node, d);
+    else
+        plan_free(plan);
+    free(node);
+    return rc;
+}
+
+void placement_show(struct app *app) {
+    if (!app->placement) return;
+    struct job_map *job = &app->placement->job;
+    struct map_seat mine = {.state = app->place.state};
+    if (gethostname(mine.host, sizeof mine.host - 1)) strcpy(mine.host, "unknown");
+    memcpy(mine.cpus, app->place.list, sizeof mine.cpus);
+    memcpy(mine.near, app->place.near, sizeof mine.near);
+    agree_allgather(app->world, &mine, sizeof mine, job->seat);
+    if (app->rank == 0 && !app->spec.json && !app->spec.quiet) {
+        job_map_print(job, stderr);
+        fputc('\n', stderr);
+    }
+}
+
+json_t *placement_json(const struct app *app) {
+    return app->placement ? job_map_json(&app->placement->job) : NULL;
+}
