@@ -30,6 +30,8 @@ static int add_host(struct reader *r, const char *name, int slots) {
     struct host *at = find(r->out, name);
     if (slots > HOSTS_MOST_SLOTS - r->out->n_slots)
         return diag_set(r->d, ERR_USAGE, "%s:%d: more than %d slots in all", r->path, r->line, HOSTS_MOST_SLOTS);
+    if (!at && r->out->n == HOSTS_MOST)
+        return diag_set(r->d, ERR_USAGE, "%s:%d: more than %d hosts", r->path, r->line, HOSTS_MOST);
     if (!at) {
         struct host *bigger = realloc(r->out->host, (size_t)(r->out->n + 1) * sizeof *bigger);
         if (!bigger) return diag_set(r->d, ERR_MEMORY, "no memory for the hosts of %s", r->path);
@@ -111,9 +113,10 @@ void hosts_fini(struct hosts *h) {
     memset(h, 0, sizeof *h);
 }
 
-int hosts_of(const struct hosts *h, int process) {
-    int i = 0;
-    while (i < h->n - 1 && process >= h->host[i].slots)
-        process -= h->host[i++].slots;
-    return i;
+void hosts_deal(const struct hosts *h, int n, int *host) {
+    for (int i = 0, k = 0, left = h->host[0].slots; i < n; i++, left--) {
+        while (!left)
+            left = h->host[++k].slots;
+        host[i] = k;
+    }
 }

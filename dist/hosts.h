@@ -10,7 +10,7 @@
 
 #include "base/diag.h"
 
-enum { HOSTS_NAME = 64, HOSTS_MOST_SLOTS = 65536 /* of all hosts */ };
+enum { HOSTS_NAME = 64, HOSTS_MOST = 4096, HOSTS_MOST_SLOTS = 65536 /* of all hosts */ };
 
 struct host {
     char name[HOSTS_NAME];
@@ -29,7 +29,7 @@ int hosts_parse(struct hosts *out, const char *path, const char *text, size_t si
 int hosts_read(struct hosts *out, const char *path, struct diag *d);
 void hosts_fini(struct hosts *h);
 
-/* Host of process i, where hosts are filled one after the other (mpirun --map-by slot). */
-int hosts_of(const struct hosts *h, int process);
+/* host[i]: of process i of n, where hosts are filled one after the other (mpirun --map-by slot). n <= n_slots. */
+void hosts_deal(const struct hosts *h, int n, int *host);
 
 #endif

@@ -42,8 +42,8 @@ static int choose_map(struct job_map *j, const int *node, int n_procs, const str
     return rc;
 }
 
-int job_map_init(struct job_map *j, struct plan *p, const int *node, int n_procs, int choose, const struct net *net,
-                 struct diag *d) {
+int job_map_init(struct job_map *j, const struct plan *p, const int *node, int n_procs, int choose,
+                 const struct net *net, struct diag *d) {
     *j = (struct job_map){.plan = p, .chosen = choose, .n_nodes = count_nodes(node, n_procs)};
     j->seat = calloc((size_t)n_procs, sizeof *j->seat);
     if (!net) net = &net_default;
@@ -60,7 +60,6 @@ int job_map_init(struct job_map *j, struct plan *p, const int *node, int n_procs
 }
 
 void job_map_fini(struct job_map *j) {
-    plan_free(j->plan);
     map_fini(&j->map);
     free(j->seat);
     memset(j, 0, sizeof *j);

@@ -17,7 +17,7 @@ struct map_seat {
 };
 
 struct job_map {
-    struct plan *plan;
+    const struct plan *plan; /* borrowed */
     int chosen; /* 0: as launched was asked for */
     struct map map;
     int n_nodes; /* that share no memory */
@@ -25,11 +25,11 @@ struct job_map {
     struct map_seat *seat; /* [map.n_procs], by rank, zero at first; those behind the plan's ranks have no part in it */
 };
 
-/* Takes over the plan. node[i]: of process i, the number of the node's first process; choose 0: as launched. Messages
+/* node[i]: of process i, the number of the node's first process; choose 0: as launched. Messages
  * between nodes are weighed on the last tier of `net` (NULL: net_default). Errors as map_choose; freed by job_map_fini,
  * also after one. */
-int job_map_init(struct job_map *j, struct plan *p, const int *node, int n_procs, int choose, const struct net *net,
-                 struct diag *d);
+int job_map_init(struct job_map *j, const struct plan *p, const int *node, int n_procs, int choose,
+                 const struct net *net, struct diag *d);
 void job_map_fini(struct job_map *j);
 
 /* A row a rank (of many the first), then what crosses. */

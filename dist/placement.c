@@ -9,6 +9,7 @@
 #include "job_map.h"
 
 struct placement {
+    struct plan *plan;
     struct job_map job;
     int *launched; /* [size]: what app->world and its parts call mpirun's numbers; theirs until the end */
 };
@@ -16,6 +17,7 @@ struct placement {
 void placement_free(struct placement *p) {
     if (!p) return;
     job_map_fini(&p->job);
+    plan_free(p->plan);
     free(p->launched);
     free(p);
 }
@@ -52,33 +54,34 @@ static void renumber(struct app *app, struct placement *p, int *scratch) {
     app->node_leader = app->node == app->rank;
 }
 
-static int choose(struct app *app, struct plan *plan, int by_plan, int *node, struct diag *d) {
-    struct placement *p = app->placement = calloc(1, sizeof *p);
-    if (p) p->launched = malloc((size_t)app->size * sizeof *p->launched);
-    int rc = p && p->launched ? 0 : diag_set(d, ERR_MEMORY, "no memory for the map of %d ranks", app->size);
-    if (rc) plan_free(plan);
-    rc = err_agree(app->world, rc, d);
-    if (rc) return rc;
-    link_domains(app->world, node);
+/* Takes over the plan. node: [size], scratch. */
+static int choose(struct app *app, struct placement *p, struct plan *plan, int by_plan, int *node, struct diag *d) {
     const struct net *net = app->net.n_tiers && !app->spec.cluster ? &app->net : NULL;
-    rc = err_agree(app->world, job_map_init(&p->job, plan, node, app->size, by_plan, net, d), d);
+    p->plan = plan;
+    app->placement = p;
+    link_domains(app->world, node);
+    int rc = err_agree(app->world, job_map_init(&p->job, plan, node, app->size, by_plan, net, d), d);
     if (!rc && p->job.map.changed) renumber(app, p, node);
     return rc;
 }
 
-int placement_choose(struct app *app, const struct model *m, const struct prompts *p, struct diag *d) {
+int placement_choose(struct app *app, const struct model *m, const struct prompts *prompts, struct diag *d) {
     struct plan *plan = NULL;
     int by_plan;
     if (!app->spec.map) return 0;
-    int rc = parse(app->spec.map, &by_plan, d);
-    if (!rc) rc = make_plan(&plan, app, m, p, d);
-    int *node = malloc((size_t)app->size * sizeof *node);
-    if (!rc && !node) rc = diag_set(d, ERR_MEMORY, "no memory for the map of %d ranks", app->size);
+    int rc = parse(app->spec.map, &by_plan, d), *node = malloc((size_t)app->size * sizeof *node);
+    struct placement *p = calloc(1, sizeof *p);
+    if (p) p->launched = malloc((size_t)app->size * sizeof *p->launched);
+    if (!rc && (!node || !p || !p->launched))
+        rc = diag_set(d, ERR_MEMORY, "no memory for the map of %d ranks", app->size);
+    if (!rc) rc = make_plan(&plan, app, m, prompts, d);
     rc = err_agree(app->world, rc, d);
-    if (!rc && plan)
-        rc = choose(app, plan, by_plan, node, d);
-    else
+    if (!rc && plan) {
+        rc = choose(app, p, plan, by_plan, node, d);
+    } else {
         plan_free(plan);
+        placement_free(p);
+    }
     free(node);
     return rc;
 }

@@ -5,41 +5,32 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "hosts.h"
 #include "job_map.h"
 #include "topo_cores.h"
 
-/* Ranks on hosts; with cores where a rank file is asked for. */
 struct hosting {
     const struct app *app;
-    struct hosts hosts;
+    const struct hosts *hosts;
     struct job_map job;
     struct topo_cores cores; /* of this machine, all of them */
+    int *host, *node; /* [slots used]: of a process, its host and the first process there */
 };
 
-/* The first n slots of the file, or all. node[i]: first process of the host of process i. */
-static int *find_nodes(const struct hosts *h, int n, struct diag *d) {
-    int *node = malloc((size_t)n * sizeof *node);
-    if (!node) diag_set(d, ERR_MEMORY, "no memory for %d ranks", n);
-    for (int i = 0; i < n && node; i++)
-        node[i] = i && hosts_of(h, i) == hosts_of(h, i - 1) ? node[i - 1] : i;
-    return node;
-}
-
-static int open_map(struct hosting *g, struct plan *p, struct diag *d) {
-    int slots = g->hosts.n_slots, ranks = p->n_ranks;
-    if (slots < ranks) {
-        plan_free(p);
-        return diag_set(d, ERR_PLAN, "%s has %d slot%s, but strategy needs %d ranks", g->app->spec.hosts, slots,
-                        slots == 1 ? "" : "s", ranks);
-    }
-    int *node = find_nodes(&g->hosts, slots = g->app->spec.rankfile ? slots : ranks, d);
-    const struct net *net = g->app->net.n_tiers ? &g->app->net : NULL;
-    if (!node) plan_free(p);
-    int rc = node ? job_map_init(&g->job, p, node, slots, 1, net, d) : ERR_MEMORY;
-    for (int i = 0; i < slots && !rc; i++)
-        memcpy(g->job.seat[g->job.map.rank[i]].host, g->hosts.host[hosts_of(&g->hosts, i)].name, HOSTS_NAME);
-    free(node);
+/* With a rank file any slot can be used; else mpirun starts the ranks on the first ones. */
+static int open_map(struct hosting *g, const struct plan *p, struct diag *d) {
+    int all = g->hosts->n_slots, n = g->app->spec.rankfile ? all : p->n_ranks;
+    if (all < p->n_ranks)
+        return diag_set(d, ERR_PLAN, "%s has %d slot%s, but strategy %s needs %d ranks", g->app->spec.hosts, all,
+                        all == 1 ? "" : "s", p->strategy.text, p->n_ranks);
+    g->host = malloc((size_t)n * sizeof *g->host);
+    g->node = malloc((size_t)n * sizeof *g->node);
+    if (!g->host || !g->node) return diag_set(d, ERR_MEMORY, "no memory for %d ranks", n);
+    hosts_deal(g->hosts, n, g->host);
+    for (int i = 0; i < n; i++)
+        g->node[i] = i && g->host[i] == g->host[i - 1] ? g->node[i - 1] : i;
+    int rc = job_map_init(&g->job, p, g->node, n, 1, g->app->net.n_tiers ? &g->app->net : NULL, d);
+    for (int i = 0; i < n && !rc; i++)
+        memcpy(g->job.seat[g->job.map.rank[i]].host, g->hosts->host[g->host[i]].name, HOSTS_NAME);
     return rc;
 }
 
@@ -95,10 +86,10 @@ static int seat_all(struct hosting *g, struct diag *d) {
     int n_ranks = g->job.map.n_ranks, threads = app_threads(&g->app->spec),
         *rank = malloc((size_t)n_ranks * sizeof *rank);
     int rc = rank ? open_cores(&g->cores, d) : diag_set(d, ERR_MEMORY, "no memory for %d ranks", n_ranks);
-    for (int h = 0; h < g->hosts.n && !rc; h++) {
+    for (int h = 0; h < g->hosts->n && !rc; h++) {
         int n = 0;
         for (int r = 0; r < n_ranks; r++)
-            if (!strcmp(g->job.seat[r].host, g->hosts.host[h].name)) rank[n++] = r;
+            if (g->host[g->job.map.process[r]] == h) rank[n++] = r;
         if (n) rc = seat_host(g, rank, n, threads, d);
     }
     free(rank);
@@ -149,21 +140,18 @@ static int show(const struct hosting *g, struct diag *d) {
     return 0;
 }
 
-int plan_hosts(const struct app *app, struct plan *p, struct diag *d) {
-    struct hosting g = {.app = app};
+int plan_hosts(const struct app *app, const struct hosts *hosts, const struct plan *p, struct diag *d) {
+    struct hosting g = {.app = app, .hosts = hosts};
     const char *rankfile = app->spec.rankfile;
-    int rc = hosts_read(&g.hosts, app->spec.hosts, d);
-    if (!rc) rc = text_check_target(rankfile, d);
-    if (rc)
-        plan_free(p);
-    else
-        rc = open_map(&g, p, d);
+    int rc = text_check_target(rankfile, d);
+    if (!rc) rc = open_map(&g, p, d);
     if (!rc && rankfile) rc = seat_all(&g, d);
     if (!rc && rankfile) launch_as_mapped(&g.job.map);
     if (!rc && rankfile) rc = text_write_file(rankfile, put_rankfile, &g, d);
     if (!rc) rc = show(&g, d);
     job_map_fini(&g.job);
     topo_cores_fini(&g.cores);
-    hosts_fini(&g.hosts);
+    free(g.host);
+    free(g.node);
     return rc;
 }

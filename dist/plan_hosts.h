@@ -3,9 +3,10 @@
 #define DIST_PLAN_HOSTS_H
 
 #include "dist/app.h"
+#include "hosts.h"
 
-/* Prints where each rank of the plan, which is taken over, would be on --hosts, what crosses, and how to start that;
+/* Prints where each rank of the plan would be on the hosts of --hosts, what crosses, and how to start that;
  * writes --rankfile. Rank 0, local. */
-int plan_hosts(const struct app *app, struct plan *p, struct diag *d);
+int plan_hosts(const struct app *app, const struct hosts *hosts, const struct plan *p, struct diag *d);
 
 #endif

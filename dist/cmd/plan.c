@@ -4,39 +4,53 @@
 
 #include "../plan_hosts.h"
 #include "../search.h"
+#include "collectives/agree.h"
 #include "dist/setup.h"
+
+/* Rank 0. */
+static int show(const struct app *app, const struct hosts *hosts, const struct plan *p, const char *why,
+                struct diag *d) {
+    if (hosts->n) return plan_hosts(app, hosts, p, d);
+    if (app->spec.json) {
+        char *text = plan_json(p);
+        if (!text) return diag_set(d, ERR_MEMORY, "no memory for the plan's JSON");
+        puts(text);
+        free(text);
+        return 0;
+    }
+    plan_print(p, stdout, app->spec.steps);
+    if (!app->spec.strategy) printf("\nstrategy %s: %s\n", p->strategy.text, why);
+    return 0;
+}
+
+/* For --ranks ranks, all slots of --hosts, or those that are there. */
+static int plan_model(const struct app *app, const struct model *m, const struct hosts *hosts, struct diag *d) {
+    struct strategy st;
+    struct plan_opts o;
+    struct plan *p = NULL;
+    char why[256];
+    int n = app->spec.ranks ? (int)app->spec.ranks : hosts->n ? hosts->n_slots : app->size;
+    int rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
+    if (!rc) rc = setup_plan_opts(&o, app, m, NULL, &st, d);
+    if (!rc) rc = plan_make(&p, &m->shape, &st, app->spec.ranks ? n : strategy_ranks(&st), &o, d);
+    if (!rc && app->rank == 0) rc = show(app, hosts, p, why, d);
+    plan_free(p);
+    return rc;
+}
 
 static int run(struct app *app, struct diag *d) {
     if (app->spec.search) return search_plans(app, d);
     if (app->spec.rankfile && !app->spec.hosts)
         return diag_set(d, ERR_USAGE, "--rankfile: of which hosts? Give --hosts FILE");
     struct model m;
-    int rc = model_open(&m, app, d);
-    if (rc) return rc;
-    struct strategy st;
-    char why[256];
-    int n = app->spec.ranks ? (int)app->spec.ranks : app->size;
-    rc = app_strategy(&st, app, &m.shape, n, why, sizeof why, d);
+    struct hosts hosts = {0};
+    int rc = err_agree(app->world, app->spec.hosts ? hosts_read(&hosts, app->spec.hosts, d) : 0, d);
+    if (!rc) rc = model_open(&m, app, d);
     if (!rc) {
-        struct plan *p = NULL;
-        struct plan_opts o;
-        rc = setup_plan_opts(&o, app, &m, NULL, &st, d);
-        if (!rc) rc = plan_make(&p, &m.shape, &st, app->spec.ranks ? n : strategy_ranks(&st), &o, d);
-        if (!rc && app->rank == 0 && app->spec.hosts) {
-            rc = plan_hosts(app, p, d);
-            p = NULL;
-        } else if (!rc && app->rank == 0 && app->spec.json) {
-            char *text = plan_json(p);
-            rc = text ? 0 : diag_set(d, ERR_MEMORY, "no memory for the plan's JSON");
-            if (text) puts(text);
-            free(text);
-        } else if (!rc && app->rank == 0) {
-            plan_print(p, stdout, app->spec.steps);
-            if (!app->spec.strategy) printf("\nstrategy %s: %s\n", st.text, why);
-        }
-        plan_free(p);
+        rc = plan_model(app, &m, &hosts, d);
+        model_close(&m);
     }
-    model_close(&m);
+    hosts_fini(&hosts);
     return rc;
 }
 

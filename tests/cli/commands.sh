@@ -91,6 +91,25 @@ for n in 1 2 5; do
     ok "topo ($n): cores" grep -q 'core 0: CPU' "$tmp/topo"
 done
 ok "topo: too many threads" sh -c '"$1" topo --threads 1000 | grep -q "^warning: .*oversubscribed"' _ "$northwall"
+# Who is where: in the job, and beforehand on hosts that need not be there.
+for n in 1 2; do
+    ranks $n run --model "$kjv" --prompt "In the" -n 4 --strategy tp$n --json -q --map plan >"$tmp/map" 2>/dev/null
+    ok "--map plan ($n): the same logits" [ -n "$(field "$tmp/map" logits_hash)" -a "$(field "$tmp/map" logits_hash)" = "$(field "$tmp/plain" logits_hash)" ]
+    ok "--map plan ($n): each rank once" [ "$(grep -c '"process":' "$tmp/map")" = $n ]
+done
+ranks 2 bench --model "$kjv" --tp 2 -n 4 --n-prompt 8 --repeat 1 --map launched >/dev/null 2>"$tmp/err"
+ok "--map launched: a row a rank, and what is sent" [ "$(grep -cE '^ +[01] +0 +[01] +[01] ' "$tmp/err")" = 2 -a "$(grep -c 'all of it within one node' "$tmp/err")" = 1 ]
+printf 'node1 slots=3\nnode2 slots=3 # one too many\n' >"$tmp/hosts"
+"$northwall" plan --model "$kjv" --tp 2 --pp 2 --hosts "$tmp/hosts" >"$tmp/map"
+ok "plan --hosts: as mpirun would fill them, groups together" grep -qE 'as launched [0-9]+ messages.*, as mapped 4 messages, .*; no map costs less' "$tmp/map"
+ok "plan --hosts: how to start it" grep -q '^mpirun -n 4 --hostfile .* --strategy tp2xpp2 --map plan$' "$tmp/map"
+if "$northwall" plan --model "$kjv" --tp 1 --pp 2 --hosts "$tmp/hosts" --rankfile "$tmp/ranks" >"$tmp/map"; then
+    ok "--rankfile: a line a rank" [ "$(grep -cE '^rank [01]=node1 slot=[0-9]+$' "$tmp/ranks")" = 2 ]
+    sed 's/node[12]/localhost/' "$tmp/ranks" >"$tmp/here"
+    ok "--rankfile: mpirun takes it" sh -c '"$1" -n 2 --rankfile "$2" "$3" topo >/dev/null' _ "$mpiexec" "$tmp/here" "$northwall"
+fi
+"$northwall" plan --model "$kjv" --tp 2 --pp 2 --hosts "$tmp/hosts" --json >"$tmp/map"
+ok "plan --hosts --json" [ "$(field "$tmp/map" no_map_costs_less)" = '"no_map_costs_less":true' -a "$(grep -c '"host": "node[12]"' "$tmp/map")" = 4 ]
 # Calibration: figures with interval, a cluster file with sources, which the other commands read.
 for n in 1 2 3; do
     ranks $n calibrate --budget 0.3 --out "$tmp/net$n.yaml" >"$tmp/figures" 2>"$tmp/err"

@@ -163,4 +163,21 @@ timeout 10 "$northwall" run --model "$stories" -n 100000 --ctx 200000 --ignore-e
 status=${PIPESTATUS[0]}
 ok "a reader that leaves ends the run (status $status)" [ "$status" = 4 ]
 fails "--bind" 2 "valid are on and off" 1 run --model "$kjv" --bind x
+# Maps and hosts.
+fails "--map" 2 "--map 'x': expected launched or plan" 2 run --model "$kjv" --tp 2 --map x
+fails "--map of several strategies" 2 "--map is of one strategy" 2 bench --model "$kjv" --strategies 1,tp2 --map plan
+fails "--map of what the library sends" 3 "no map can be chosen for it" 2 run --model "$kjv" --tp 2 --map plan --allreduce mpi
+fails "--map with too few ranks" 6 "strategy tp3 needs 3 ranks, but 2 were started" 2 run --model "$kjv" --tp 3 --map plan
+printf 'node1 slots=2\nnode2 slot=2\n' >"$tmp/hosts"
+plan=(plan --model "$kjv" --tp 2 --pp 2)
+fails "a host file's line" 2 "$tmp/hosts:2: 'slot=2': expected slots=N" 1 "${plan[@]}" --hosts "$tmp/hosts"
+fails "a host file's line, seen by 2" 2 "$tmp/hosts:2: 'slot=2': expected slots=N" 2 "${plan[@]}" --hosts "$tmp/hosts"
+fails "a host file that is not there" 4 "$tmp/none" 1 "${plan[@]}" --hosts "$tmp/none"
+printf 'node1 slots=2\nnode2 slots=1\n' >"$tmp/hosts"
+fails "too few slots" 6 "has 3 slots, but strategy tp2xpp2 needs 4 ranks" 1 "${plan[@]}" --hosts "$tmp/hosts"
+fails "a rank file of no hosts" 2 "of which hosts? Give --hosts FILE" 1 "${plan[@]}" --rankfile "$tmp/ranks"
+fails "a rank file that cannot be" 4 "/nonexistent" 1 "${plan[@]}" --pp 1 --hosts "$tmp/hosts" --rankfile /nonexistent/ranks
+fails "more threads than cores here" 6 "whose cores stand for those of all hosts" 1 "${plan[@]}" --pp 1 --hosts "$tmp/hosts" \
+    --rankfile "$tmp/ranks" --threads 1024
+ok "no rank file then" [ ! -e "$tmp/ranks" ]
 finish

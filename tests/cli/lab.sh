@@ -25,6 +25,7 @@ says "one alone" --rate 5Mb/s --rate 6Mb/s list
 says "unknown option '--frob'" --frob list
 says "more than 2 hosts" --hosts 2 -n 3 list
 says "valid are wire and tbf" --shape htb list
+says "valid are slot and node" --map-by core list
 says "a bucket adds none" --shape tbf --latency 1ms list
 says "what --no-verify leaves out" --json "$tmp/json" list
 
@@ -36,6 +37,32 @@ ok "2 hosts: sums travel as messages between nodes" grep -q 'ranks 0-1 .* link .
 on_lab -n 4 --ranks-per-host 2 --rate 100Mb/s --shape tbf "${job_of[@]}" --tp 2 --pp 2 --log collectives
 ok "2 hosts of 2 ranks, by tbf: the text of one rank" [ $status = 0 -a "$(cat "$tmp/out")" = "$alone" ]
 ok "2 hosts of 2 ranks: those of a host share memory" grep -q 'ranks 0-1 .* shm ' "$tmp/err"
+
+# Ranks dealt round two hosts, as launched and as the plan wants them: the same text, and between the hosts what was
+# counted: Open MPI's own count of 40 tokens less that of 20. Processes 0 and 2 are on one host, 1 and 3 on the other.
+dealt=(-n 4 --hosts 2 --ranks-per-host 2 --map-by node --rate 100Mb/s "${job_of[@]}" --tp 2 --pp 2)
+between() { # RUN: messages and bytes that the processes of one host sent the other's
+    cat "$tmp/$1".*.prof | awk '$1 == "E" && ($2 + $3) % 2 { m += $6; b += $4 } END { print m, b }'
+}
+export OMPI_MCA_osc=^monitoring OMPI_MCA_pml_monitoring_enable=1 OMPI_MCA_pml_monitoring_enable_output=3
+for map in launched plan; do
+    for n in 20 40; do
+        OMPI_MCA_pml_monitoring_filename=$tmp/$map$n on_lab "${dealt[@]}" --map $map --json -n $n --ignore-eos --ctx 64
+    done
+    ok "--map $map: status" [ $status = 0 ]
+    cp "$tmp/out" "$tmp/$map"
+    counted=$(tr -d ' \n' <"$tmp/out" | sed -E 's/.*"between_nodes":\{"messages_per_tok":([0-9]+),"bytes_per_tok":([0-9]+).*/\1 \2/')
+    sent=$(echo "$(between ${map}20) $(between ${map}40)" | awk '{ print ($3 - $1) / 20, ($4 - $2) / 20 }')
+    ok "--map $map: between the hosts $counted messages and bytes a token, $sent by Open MPI's count" [ "$counted" = "$sent" ]
+done
+unset OMPI_MCA_osc OMPI_MCA_pml_monitoring_enable OMPI_MCA_pml_monitoring_enable_output
+ok "--map plan: the same logits" [ -n "$(field "$tmp/plan" logits_hash)" -a "$(field "$tmp/plan" logits_hash)" = "$(field "$tmp/launched" logits_hash)" ]
+ok "--map plan: groups lie on one host" [ "$(tr -d ' \n' <"$tmp/plan" | grep -o '"process":[0-9]' | tr -dc 0-9)" = 0213 ]
+for map in launched plan; do # cards are the plan's: their clocks do not know who is where
+    on_lab "${dealt[@]}" --map $map --cluster "$source/cluster-configs/h100-sxm-8.yaml" --clock virtual --json
+    tr -d ' \n' <"$tmp/out" | grep -o '"emulated":.*"map"' >"$tmp/virtual-$map"
+done
+ok "--map plan: the same virtual times" [ -s "$tmp/virtual-plan" -a "$(cat "$tmp/virtual-plan")" = "$(cat "$tmp/virtual-launched")" ]
 
 # 16 KiB are 17464 bytes on the wire: 34.9 ms at 4 Mb/s.
 on_lab -n 4 --rate 4Mb/s --latency 5ms coll --ping-pong -b 16K -e 16K --json
