@@ -101,7 +101,7 @@ ranks 2 bench --model "$kjv" --tp 2 -n 4 --n-prompt 8 --repeat 1 --map launched 
 ok "--map launched: a row a rank, and what is sent" [ "$(grep -cE '^ +[01] +0 +[01] +[01] ' "$tmp/err")" = 2 -a "$(grep -c 'all of it within one node' "$tmp/err")" = 1 ]
 printf 'node1 slots=3\nnode2 slots=3 # one too many\n' >"$tmp/hosts"
 "$northwall" plan --model "$kjv" --tp 2 --pp 2 --hosts "$tmp/hosts" >"$tmp/map"
-ok "plan --hosts: as mpirun would fill them, groups together" grep -qE 'as launched [0-9]+ messages.*, as mapped 4 messages, .*; no map costs less' "$tmp/map"
+ok "plan --hosts: as mpirun would fill them, groups together" grep -qE 'as launched [0-9]+ messages.*, as mapped [0-9]+ messages, .*; no map costs less' "$tmp/map"
 ok "plan --hosts: how to start it" grep -q '^mpirun -n 4 --hostfile .* --strategy tp2xpp2 --map plan$' "$tmp/map"
 if "$northwall" plan --model "$kjv" --tp 1 --pp 2 --hosts "$tmp/hosts" --rankfile "$tmp/ranks" >"$tmp/map"; then
     ok "--rankfile: a line a rank" [ "$(grep -cE '^rank [01]=node1 slot=[0-9]+$' "$tmp/ranks")" = 2 ]
