@@ -16,9 +16,8 @@ static int run(struct app *app, struct diag *d) {
     rc = app_strategy(&st, app, &m.shape, n, why, sizeof why, d);
     if (!rc) {
         struct plan *p = NULL;
-        struct plan_opts o;
-        rc = setup_plan_opts(&o, app, &m, NULL, &st, d);
-        if (!rc) rc = plan_make(&p, &m.shape, &st, app->spec.ranks ? n : strategy_ranks(&st), &o, d);
+        int chunk;
+        rc = setup_plan(&p, &chunk, app, &m, NULL, &st, app->spec.ranks ? n : strategy_ranks(&st), d);
         if (!rc && app->rank == 0 && app->spec.json) {
             char *text = plan_json(p);
             rc = text ? 0 : diag_set(d, ERR_MEMORY, "no memory for the plan's JSON");
@@ -37,7 +36,7 @@ static int run(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"plan",
      "strategy tp kvp pp dp n-predict ctx micro-batches batch temperature top-k mem transport steps kernels net"},
-    {"plan --search", "search cluster straggler users prompt generate approximate all"},
+    {"plan --search", "search users prompt generate approximate all"},
     {0},
 };
 
@@ -51,7 +50,7 @@ const struct cmd cmd_plan = {
     .usage =
         "--model FILE|PRESET [--strategy S | --tp N --kvp N --pp N --dp N | --ranks N] [options]\n"
         "       northwall plan --search --model FILE|PRESET --cluster FILE [--users N --prompt TOKENS --generate N]",
-    .options = "model quant ranks chunk mode kv hidden allreduce wire drop-sync json",
+    .options = "model quant ranks chunk mode kv hidden allreduce wire drop-sync cluster straggler shares json",
     .modes = modes,
     .mode = mode,
     .notes =
