@@ -104,7 +104,7 @@ static void add_values(struct sweep_outcome *out, const json_t *from, int measur
 /* ---- estimated and simulated ---- */
 
 /* What points have in common that differ only in rates and times of the cluster, which no plan reads but to choose
- * all-reduces (plan_suits_net). */
+ * all-reduces (plan_suits_net), and shares of unequal cards. */
 struct prepared {
     size_t len; /* of the words, each ended by a 0 */
     char *words;
@@ -271,7 +271,7 @@ static int find_prepared(struct sweep_cache *c, const char *words, size_t len, c
         if (f->len != len || memcmp(f->words, words, len) != 0) continue;
         c->app.spec = f->spec;
         if (change(c, changes, d)) return 0; /* prepare says it again */
-        if (!plan_suits_net(f->plan)) continue;
+        if (!plan_suits_net(f->plan) || c->app.cluster.n_exceptions) continue; /* rates decide shares too */
         *at = f->next;
         f->next = c->prepared;
         c->prepared = f;

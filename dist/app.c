@@ -120,7 +120,7 @@ static int add_stragglers(struct cluster *c, const struct opt_list *list, struct
 int app_change_cluster(struct app *app, struct diag *d) {
     const struct run_spec *s = &app->spec;
     int rc = 0;
-    if ((s->stragglers.n || s->changes.n) && !s->cluster)
+    if ((s->stragglers.n || s->changes.n) && !s->cluster && !s->pace)
         return diag_set(d, ERR_USAGE, "--%s of which cluster? Give --cluster FILE (cluster-configs/)",
                         s->stragglers.n ? "straggler: a card" : "set: a number");
     for (int i = 0; i < s->changes.n && !rc; i++)
@@ -163,7 +163,9 @@ int app_net(struct app *app, struct diag *d) {
     if (s->pace) s->cluster = "--pace", s->clock = "paced";
     agree_bcast(app->world, 0, c, sizeof *c);
     app->net = c->net;
-    if (!s->cluster) memset(c, 0, sizeof *c);
+    if (s->cluster) return 0;
+    app->machine = *c;
+    memset(c, 0, sizeof *c);
     return 0;
 }
 

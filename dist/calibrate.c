@@ -53,6 +53,8 @@ struct bed {
     struct probe probe;
     struct pair pair;
     int reader; /* who reads, -1: all */
+    double *rates; /* [n_rates][ranks] of each, where all read memory; NULL: they are not kept */
+    int n_rates;
     struct product_job *product[PREC_COUNT];
     float *work; /* arithmetic: three vectors */
     struct step_bench *steps;
@@ -110,7 +112,7 @@ static const char *kind_of(const char *name) {
 static int sample(struct bed *b, take_sample *take, const char *const (*names)[2], int n_values, struct diag *d) {
     struct calibration *c = b->c;
     double(*v)[CALIBRATE_SAMPLES] = calloc(MAX_VALUES, sizeof *v), one[MAX_VALUES] = {0}, begin = now_ns();
-    struct stats_median s[MAX_VALUES];
+    struct stats_median s[MAX_VALUES] = {{0}};
     const char *ended = NULL;
     int over = 0, rc = v ? 0 : diag_set(d, ERR_MEMORY, "no memory for samples");
     if (!rc && c->n + n_values > CALIBRATE_FIGURES) rc = diag_set(d, ERR_RANGE, "too many figures for one table");
@@ -239,6 +241,7 @@ static void take_read(struct bed *b, double *out) {
     agree_barrier(b->world);
     double rate = reads ? probe_read_Bps(&b->probe, 1, &streams) * 1e-9 : HUGE_VAL;
     *out = agree_min(b->world, rate, NULL);
+    if (b->rates) agree_allgather(b->world, &rate, sizeof rate, b->rates + b->n_rates++ * b->world->size);
 }
 
 enum { WORK = 4096, WORK_TURNS = 8 }; /* elements: 16 KiB a vector, which stays in the first or second cache */
@@ -457,6 +460,30 @@ static int repeat_hand_off(struct bed *b, struct diag *d) {
     return i < 0 ? i : 0;
 }
 
+/* The first sample was for first touches. Ranks that take turns on processors read as the scheduler lets them. */
+static int compare_ranks(struct bed *b, struct diag *d) {
+    struct calibration *c = b->c;
+    int size = b->world->size, n = b->n_rates - 1;
+    double *speed = calloc((size_t)size, sizeof *speed);
+    if (speed && n > 0 && !b->world->oversubscribed)
+        c->n_unequal = unequal_find(b->rates + size, n, size, c->unequal, speed);
+    if (speed && c->n_unequal > 0) c->rank0_speed = speed[0];
+    free(speed);
+    return speed && c->n_unequal >= 0 ? 0 : diag_set(d, ERR_MEMORY, "no memory to compare ranks");
+}
+
+/* All ranks at once, and what each has of it. */
+static int measure_together(struct bed *b, const char *const (*names)[2], struct diag *d) {
+    size_t n = (size_t)b->world->size * (CALIBRATE_SAMPLES + 1);
+    b->rates = calloc(n, sizeof *b->rates);
+    int rc = err_agree(b->world, b->rates ? 0 : diag_set(d, ERR_MEMORY, "no memory for samples"), d);
+    int i = rc ? rc : sample(b, take_read, names, 1, d);
+    if (i >= 0) rc = err_agree(b->world, compare_ranks(b, d), d);
+    free(b->rates);
+    b->rates = NULL;
+    return rc ? rc : i;
+}
+
 static int measure_memory(struct bed *b, struct diag *d) {
     int size = b->world->size, rc = probe_init(&b->probe, bench_probe_bytes(), 1);
     rc = err_agree(b->world, rc ? diag_set(d, ERR_MEMORY, "no memory to read: %zu bytes", bench_probe_bytes()) : 0, d);
@@ -468,7 +495,7 @@ static int measure_memory(struct bed *b, struct diag *d) {
             snprintf(name, sizeof name, size == 1 ? "memory read" : "memory read, all at once, slowest");
         else
             snprintf(name, sizeof name, "memory read, rank %d alone", b->reader);
-        int i = sample(b, take_read, names, 1, d);
+        int i = b->reader < 0 ? measure_together(b, names, d) : sample(b, take_read, names, 1, d);
         if (i < 0) rc = i;
         if (b->reader < 0) b->c->together = b->c->alone = i;
         if (b->reader == 0) b->c->alone = i;
@@ -767,6 +794,7 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
     struct load load = load_now(RUSAGE_SELF);
     int *domain = calloc((size_t)app->size, sizeof *domain);
     *c = (struct calibration){.app = app,
+                              .rank0_speed = 1,
                               .hand_off = -1,
                               .shm_time = -1,
                               .shm_word = -1,

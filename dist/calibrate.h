@@ -4,6 +4,7 @@
 
 #include "base/stats.h"
 #include "dist/app.h"
+#include "unequal.h"
 
 enum { CALIBRATE_FIGURES = 128, CALIBRATE_SAMPLES = 301 };
 
@@ -31,6 +32,9 @@ struct calibration {
     int hand_off, hand_off_after; /* of the first neighbours that share memory; again when links have been measured */
     int shm_time, shm_word; /* a one-shot all-reduce of two ranks: at no bytes, ps a byte */
     int a, b; /* between these ranks */
+    int n_unequal; /* groups of ranks that read faster than the slowest, whose figures all others are */
+    struct unequal unequal[UNEQUAL_MOST];
+    double rank0_speed; /* beside the slowest: 1 where ranks are alike */
     int together, alone; /* read bandwidth: of the slowest rank while all read; of rank 0 alone */
     int cache; /* of the slowest rank's share of the last-level cache while all read theirs, or -1 */
     size_t cache_bytes, memory_bytes; /* a rank's share of them; 0: the system does not tell */

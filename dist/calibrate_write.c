@@ -70,6 +70,13 @@ static void put_steps(const struct writer *w) {
     }
 }
 
+/* Of rank 0 as if it were the slowest. */
+static void put_alone(const struct writer *w, int i, const char *kind, const char *how) {
+    char text[80];
+    snprintf(text, sizeof text, "%s / %.4g, its speed", how, w->c->rank0_speed);
+    put_source(w, i, kind, w->c->rank0_speed != 1 ? text : how);
+}
+
 /* What products of the engine read while all ranks read; energies are not measured. */
 static void put_card(const struct writer *w) {
     static const char *const names[PREC_COUNT] = {"float", "int8", "int4"};
@@ -80,8 +87,8 @@ static void put_card(const struct writer *w) {
         fputs("        holds: whole\n", w->out);
     }
     put_level(w, "memory", c->memory_bytes, c->steps + 1, c->together);
-    fprintf(w->out, "        bandwidth_alone: {value: %.5g GB/s, ", median(c, c->steps + 2));
-    put_source(w, c->steps + 2, "fitted", "products of one token, rank 0");
+    fprintf(w->out, "        bandwidth_alone: {value: %.5g GB/s, ", median(c, c->steps + 2) / c->rank0_speed);
+    put_alone(w, c->steps + 2, "fitted", "products of one token, rank 0");
     fputs("  rates:\n", w->out);
     for (int i = 0; i < PREC_COUNT; i++) {
         fprintf(w->out, "    %s: {value: %.5g Gop/s, ", names[i], median(c, c->rate[i]));
@@ -102,9 +109,21 @@ static void put_memory(const struct writer *w) {
     fputs("  memory:\n", w->out);
     fprintf(w->out, "    bandwidth: {value: %.5g GB/s, ", median(w->c, w->c->together));
     put_source(w, w->c->together, "measured", "all ranks");
-    fprintf(w->out, "    bandwidth_alone: {value: %.5g GB/s, ", median(w->c, w->c->alone));
-    put_source(w, w->c->alone, "measured", "rank 0");
+    fprintf(w->out, "    bandwidth_alone: {value: %.5g GB/s, ", median(w->c, w->c->alone) / w->c->rank0_speed);
+    put_alone(w, w->c->alone, "measured", "rank 0");
     if (has_card(w->c)) put_card(w);
+}
+
+/* The card is the slowest rank: what is measured on all ranks is its own. */
+static void put_exceptions(const struct writer *w) {
+    if (has_card(w->c) && w->c->n_unequal) fputs("exceptions:\n", w->out);
+    for (int i = 0; i < w->c->n_unequal && has_card(w->c); i++) {
+        const struct unequal *u = &w->c->unequal[i];
+        fprintf(w->out, "  - cards: %s\n    speed: {value: %.4g x, ", u->cards, u->speed.median);
+        fprintf(w->out,
+                "source: \"measured %s, n = %d, [%.4g, %.4g] x, memory read beside the slowest rank, northwall %s\"}\n",
+                w->date, u->speed.n, u->speed.low, u->speed.high, NW_VERSION);
+    }
 }
 
 static void put_work(const struct writer *w) {
@@ -166,6 +185,7 @@ static void put_all(void *user, FILE *out) {
             "schema: northwall-cluster\nversion: 1\nname: calibrated\n",
             c->app->size, c->app->size == 1 ? "" : "s");
     put_memory(w);
+    put_exceptions(w);
     put_work(w);
     if (c->hand_off >= 0)
         put_shm(w);

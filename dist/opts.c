@@ -142,7 +142,10 @@ static const struct opt table[] = {
     {"cluster", NULL, "FILE", OPT_STR, FIELD(cluster), 0, 0, NULL,
      "described cluster whose cards the ranks stand for (cluster-configs/)"},
     {"straggler", NULL, "CARD=FACTOR", OPT_LIST, FIELD(stragglers), 0, 0, NULL,
-     "a card of --cluster with FACTOR times the speed, as 3=0.8; may be given several times"},
+     "a card of --cluster or --pace with FACTOR times the speed, as 3=0.8; may be given several times"},
+    {"shares", NULL, "speed|even", OPT_STR, FIELD(shares), 0, 0, "speed",
+     "layers, heads, FFN columns and vocabulary rows by the speeds of the cards, where these differ and it is faster; "
+     "or even ones"},
     {"set", NULL, "NAME=VALUE", OPT_LIST, FIELD(changes), 0, 0, NULL,
      "a number of --cluster changed, as memory-bandwidth=2 (times), link-latency=1us (more), capacity.LEVEL=0.5; may "
      "be "

@@ -346,10 +346,9 @@ static int check_search(struct search *s, struct diag *d) {
 
 static void make_apart(struct search *s) {
     s->apart = s->app.cluster;
-    for (int i = 0; i < s->apart.net.n_tiers; i++) {
+    for (int i = 0; i < s->apart.net.n_tiers; i++)
         s->shared |= s->apart.net.tier[i].link.medium != NET_PRIVATE;
-        s->apart.net.tier[i].link.medium = NET_PRIVATE;
-    }
+    cluster_set_apart(&s->apart);
 }
 
 int search_plans(struct app *app, struct diag *d) {

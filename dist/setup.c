@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "coll_log.h"
 #include "collectives/agree.h"
+#include "partition/estimate.h"
 #include "partition/place.h"
 
 /* "192MiB", "2GB", "1024": bytes. */
@@ -146,12 +147,33 @@ static int has_room(const struct app *app, const struct plan *p) {
     return 1;
 }
 
+static int parse_shares(const char *s, int *by_speed, struct diag *d) {
+    *by_speed = !strcmp(s, "speed");
+    if (*by_speed || !strcmp(s, "even")) return 0;
+    return diag_set(d, ERR_USAGE, "--shares '%.40s': expected speed or even", s);
+}
+
+/* In place of a plan with even shares one by the speeds of its cards, where --cluster, --pace or --net tells of unequal
+ * ones and it is faster. */
+static int share(struct plan **p, const struct app *app, struct diag *d) {
+    const struct cluster *c = app->spec.cluster ? &app->cluster : &app->machine;
+    struct plan *other;
+    if (!c->n_exceptions || !cluster_has_card(c)) return 0;
+    int rc = plan_share(&other, *p, c, d);
+    if (rc || other) plan_free(*p);
+    if (rc || other) *p = other;
+    return rc;
+}
+
 int setup_plan(struct plan **out, int *chunk, const struct app *app, const struct model *m, const struct prompts *p,
                const struct strategy *st, int n_ranks, struct diag *d) {
     struct app own = *app;
     struct plan_opts o;
     int fixed = !cluster_has_card(&app->cluster) || opts_given(&app->spec, "chunk");
-    int checked = app->spec.search ? 0 : app_check_stragglers(app, st, d); /* a plan to compare may do without one */
+    int compared =
+        app->spec.search || n_ranks + setup_arbiters(app) < app->size; /* such a plan may do without a straggler */
+    int by_speed, checked = compared ? 0 : app_check_stragglers(app, st, d);
+    if (!checked) checked = parse_shares(app->spec.shares, &by_speed, d);
     if (checked) return checked;
     for (;; own.spec.chunk /= 2) {
         int rc = setup_plan_opts(&o, &own, m, p, st, d);
@@ -159,7 +181,8 @@ int setup_plan(struct plan **out, int *chunk, const struct app *app, const struc
         if (o.net) o.net = &app->net;
         if (!rc) rc = plan_make(out, &m->shape, st, n_ranks, &o, d);
         *chunk = (int)own.spec.chunk;
-        if (rc || fixed || *chunk == 1 || has_room(app, *out)) return rc;
+        if (!rc && (fixed || *chunk == 1 || has_room(app, *out))) return by_speed ? share(out, app, d) : 0;
+        if (rc) return rc;
         plan_free(*out);
         *out = NULL;
     }

@@ -99,15 +99,17 @@ static int64_t stage_ps(void *user, int stage, int a, int z) {
 
 /* ---- setting up ---- */
 
-/* Whether there are two stages to deal to, and all that hold layers are equally large: they have blocks alike. */
+/* Whether there are two stages to deal to, and all that hold layers split them alike: they have blocks alike. */
 static int can_deal(struct balance *b) {
     const struct plan *p = b->p;
+    const struct plan_group *group = NULL;
     int n = 0;
     for (int s = 0; s < p->n_stages; s++) {
         if (p->strategy.stage_layers[s] < 0 && !n++) b->free = s;
         if (p->stages[s].layer0 == p->stages[s].layer1) continue;
-        if (b->size && p->stages[s].size != b->size) return 0;
-        b->size = p->stages[s].size;
+        if (group && plan_group_of(p, s) != group) return 0;
+        group = plan_group_of(p, s);
+        b->size = group->size;
     }
     return n > 1;
 }

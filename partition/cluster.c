@@ -594,6 +594,11 @@ struct pico_rate cluster_slow(const struct cluster *c, int card) {
     return (struct pico_rate){1, 1};
 }
 
+void cluster_set_apart(struct cluster *c) {
+    for (int i = 0; i < c->net.n_tiers; i++)
+        c->net.tier[i].link.medium = NET_PRIVATE;
+}
+
 int cluster_tier(const struct cluster *c, int card_a, int card_b) {
     int i = 0;
     while (i + 1 < c->net.n_tiers && c->joins[i] && card_a / c->joins[i] != card_b / c->joins[i])

@@ -74,7 +74,7 @@ static json_t *stages_json(const struct plan *p) {
         json_object_set_new(o, "head_begin", int_array(s->head_begin, s->size + 1));
         json_object_set_new(o, "ffn_leaf_begin", int_array(s->ffn_begin, s->size + 1));
         json_object_set_new(o, "vocab_begin", int_array(s->vocab_begin, s->size + 1));
-        const struct plan_group *g = plan_group_of(p, s->size);
+        const struct plan_group *g = plan_group_of(p, i);
         json_object_set_new(o, "attn_reduce", s->size > 1 ? json_string(g->attn_algo.name) : json_null());
         json_object_set_new(o, "ffn_reduce", s->size > 1 ? json_string(g->ffn_algo.name) : json_null());
         json_object_set_new(o, "wire", s->size > 1 && p->opts.wire ? json_string(p->opts.wire->name) : json_null());

@@ -8,7 +8,7 @@
 static size_t coll_sizes(const struct plan *p, const struct plan_rank *r) {
     const struct plan_stage *stage = &p->stages[r->stage];
     if (stage->layer1 == stage->layer0 || stage->size == 1) return 0;
-    const struct plan_group *g = plan_group_of(p, stage->size);
+    const struct plan_group *g = plan_group_of(p, r->stage);
     return g->attn[r->tp_index].bytes + g->ffn[r->tp_index].bytes + g->merge[r->tp_index].bytes;
 }
 

@@ -31,9 +31,10 @@ struct plan_algo {
     enum coll_label label;
 };
 
-/* How `size` ranks split a layer: shared by all stages of that size. */
+/* How `size` ranks split a layer: shared by all stages of that size whose ranks have the same speeds. */
 struct plan_group {
     int size;
+    const uint64_t *speed; /* [size]; NULL: equal */
     int *head_begin, *ffn_begin; /* [size+1] */
     struct plan_reduce *attn, *ffn, *merge; /* [size]; merge: zeros unless kvp > 1 */
     struct plan_algo attn_algo, ffn_algo;
@@ -56,6 +57,7 @@ struct plan_store {
     void **mem; /* every allocation of the plan's parts */
     int n_mem, cap_mem;
     struct plan_group **groups;
+    const struct plan_group **group_of; /* [n_stages] */
     int n_groups;
     struct plan_block **blocks; /* distinct ones */
     int n_blocks, cap_blocks;
@@ -75,14 +77,25 @@ int plan_block_index(const struct plan *p, const struct plan_block *b);
 
 /* ---- split.c ---- */
 
-/* First layers of the stages: begin[n_stages+1]. */
-int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d);
+/* First layers of the stages: begin[n_stages+1]. rate[n_stages]: of its ranks together, in millionths of a card's. */
+int split_layers(const struct model_shape *s, const struct strategy *st, const int64_t *rate, int *begin,
+                 struct diag *d);
 /* The same with other costs of a stage that holds layers [a, b) than bytes: the largest is as small as can be, then the
  * sum of squares. stage_layers as they can be (plan_make checks). ERR_PLAN where every split costs SPLIT_NEVER. */
 #define SPLIT_NEVER INT64_MAX
 typedef int64_t split_cost(void *user, int stage, int a, int b);
 int split_by(const struct model_shape *s, const struct strategy *st, split_cost *cost, void *user, int *begin,
              struct diag *d);
+/* n things in a row to parts that hold neighbours: the largest cost is as small as can be, then the sum of `tie` (NULL:
+ * of squared costs), then earlier parts have more. begin[parts+1]. ERR_MEMORY, or ERR_PLAN where there is no split. */
+struct split_job {
+    int n, parts;
+    const int *given; /* [parts] things of a part, or -1; NULL: none is given */
+    int least; /* of a part that is not given */
+    split_cost *cost, *tie;
+    void *user;
+};
+int split_linear(const struct split_job *j, int64_t *largest, int *begin);
 /* First part of rank i when n parts go to `size` ranks; the last ranks get the parts over. */
 int split_begin(int n, int size, int i);
 /* The same for FFN leaves: at 2^k ranks whole subtrees (base/pairtree.h), else the first ranks get the parts over, as
@@ -90,10 +103,20 @@ int split_begin(int n, int size, int i);
 int split_leaves(int n, int size, int i);
 /* begin[size+1]. With kvp > 1 the heads of size / kvp shards, each dealt to kvp ranks: -1 unless that is even. */
 int split_heads(const struct model_shape *s, int size, int kvp, int *begin);
+/* KV heads that heads [head0, head1) read, `share` of which read one. */
+int split_kv_heads(int head0, int head1, int share);
 /* Numbers the kinds of layers: kind[n_layers]; returns how many there are. */
 int split_layer_kinds(const struct model_shape *s, int *kind);
 int64_t layer_bytes(const struct model_shape *s, int layer);
 int64_t head_bytes(const struct model_shape *s);
+
+/* ---- speeds.c: shares of ranks with unequal speeds; begin[size+1] holds the even ones before ---- */
+
+enum { SPEED_ONE = 1000000 }; /* speeds are in millionths */
+/* depth 0, or whole subtrees so deep below the root of the canonical tree. ERR_MEMORY. */
+int speeds_heads(const struct model_shape *s, const uint64_t *speed, int size, int depth, int *begin);
+int speeds_leaves(int d_ffn, const uint64_t *speed, int size, int depth, int *begin);
+int speeds_rows(int n, const uint64_t *speed, int size, int *begin);
 
 /* ---- sync.c ---- */
 
@@ -137,10 +160,8 @@ void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most)
 
 uint64_t plan_hash(const struct plan *p);
 
-static inline const struct plan_group *plan_group_of(const struct plan *p, int size) {
-    for (int i = 0; i < p->store->n_groups; i++)
-        if (p->store->groups[i]->size == size) return p->store->groups[i];
-    return NULL;
+static inline const struct plan_group *plan_group_of(const struct plan *p, int stage) {
+    return p->store->group_of[stage];
 }
 
 #endif

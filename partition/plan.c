@@ -86,7 +86,7 @@ static void merge_coll(const struct plan *p, int heads, struct coll_spec *out) {
 }
 
 static const struct plan_algo *algo_of(const struct plan *p, int rank, enum step_kind kind) {
-    const struct plan_group *g = plan_group_of(p, p->stages[p->ranks[rank].stage].size);
+    const struct plan_group *g = plan_group_of(p, p->ranks[rank].stage);
     return kind == STEP_ATTN_REDUCE ? &g->attn_algo : &g->ffn_algo;
 }
 
@@ -101,7 +101,7 @@ void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_
 enum coll_label plan_label(const struct plan *p) {
     enum coll_label worst = p->strategy.kvp > 1 ? COLL_ROUNDING : COLL_BIT_EXACT;
     for (int i = 0; i < p->n_stages; i++) {
-        const struct plan_group *g = plan_group_of(p, p->stages[i].size);
+        const struct plan_group *g = plan_group_of(p, i);
         if (g->size == 1 || p->stages[i].layer1 == p->stages[i].layer0) continue;
         if (sync_drops(p, &p->stages[i])) worst = COLL_APPROXIMATE;
         if (g->attn_algo.label > worst) worst = g->attn_algo.label;
@@ -133,7 +133,7 @@ static int make_events(const struct plan *p, int rank, struct plan_call *c, stru
 int plan_events(const struct plan *p, int rank, enum step_kind kind, size_t n, const struct coll_event **event,
                 int *count, struct diag *d) {
     const struct plan_rank *r = &p->ranks[rank];
-    struct plan_call **first = &plan_group_of(p, p->stages[r->stage].size)->calls[r->tp_index], **at = first, *c;
+    struct plan_call **first = &plan_group_of(p, r->stage)->calls[r->tp_index], **at = first, *c;
     while ((c = *at) && (c->kind != kind || c->n != n))
         at = &c->next;
     if (c) {
@@ -291,9 +291,17 @@ static int count_reduces(struct plan *p, struct plan_group *g, struct diag *d) {
     return rc;
 }
 
-static int fill_group(struct plan *p, struct plan_group *g, int size, struct diag *d) {
+/* Heads that shards share by kvp stay even, and with them the group. */
+static int share_by_speed(const struct plan *p, struct plan_group *g, struct diag *d) {
+    if (!g->speed) return 0;
+    int rc = speeds_heads(&p->shape, g->speed, g->size, p->opts.cut_depth, g->head_begin);
+    if (!rc) rc = speeds_leaves(p->shape.d_ffn, g->speed, g->size, p->opts.cut_depth, g->ffn_begin);
+    return rc ? no_memory(d) : 0;
+}
+
+static int fill_group(struct plan *p, struct plan_group *g, struct diag *d) {
+    int size = g->size;
     size_t n = (size_t)size;
-    g->size = size;
     g->head_begin = plan_alloc(p, n + 1, sizeof *g->head_begin);
     g->ffn_begin = plan_alloc(p, n + 1, sizeof *g->ffn_begin);
     g->attn = plan_alloc(p, n, sizeof *g->attn);
@@ -311,39 +319,78 @@ static int fill_group(struct plan *p, struct plan_group *g, int size, struct dia
     int leaves = order_axis_runs(p->shape.d_ffn).n_leaves;
     for (int i = 0; i <= size; i++)
         g->ffn_begin[i] = split_leaves(leaves, size, i);
-    return count_reduces(p, g, d);
+    int rc = share_by_speed(p, g, d);
+    return rc ? rc : count_reduces(p, g, d);
+}
+
+/* Of a stage's ranks, the first of which is `first`; NULL where they are equal, or share caches. */
+static const uint64_t *stage_speeds(const struct plan *p, int stage, int first) {
+    const uint64_t *speed = p->opts.speed ? p->opts.speed + first : NULL;
+    int same = 1;
+    for (int i = 1; speed && i < p->strategy.stage_size[stage]; i++)
+        same &= speed[i] == speed[0];
+    return same || p->strategy.kvp > 1 || (stage == 0 && p->strategy.host) ? NULL : speed;
+}
+
+static const struct plan_group *find_group(const struct plan *p, int size, const uint64_t *speed) {
+    for (int i = 0; i < p->store->n_groups; i++) {
+        const struct plan_group *g = p->store->groups[i];
+        if (g->size != size || !g->speed != !speed) continue;
+        if (!speed || !memcmp(g->speed, speed, (size_t)size * sizeof *speed)) return g;
+    }
+    return NULL;
 }
 
 static int add_groups(struct plan *p, struct diag *d) {
     struct plan_store *store = p->store;
     store->groups = plan_alloc(p, (size_t)p->n_stages, sizeof *store->groups);
-    if (!store->groups) return no_memory(d);
-    for (int i = 0; i < p->n_stages; i++) {
-        if (plan_group_of(p, p->strategy.stage_size[i])) continue;
+    store->group_of = plan_alloc(p, (size_t)p->n_stages, sizeof *store->group_of);
+    if (!store->groups || !store->group_of) return no_memory(d);
+    for (int i = 0, first = 0; i < p->n_stages; first += p->strategy.stage_size[i++]) {
+        const uint64_t *speed = stage_speeds(p, i, first);
+        if ((store->group_of[i] = find_group(p, p->strategy.stage_size[i], speed))) continue;
         struct plan_group *g = plan_alloc(p, 1, sizeof *g);
         if (!g) return no_memory(d);
-        int rc = fill_group(p, g, p->strategy.stage_size[i], d);
+        g->size = p->strategy.stage_size[i];
+        g->speed = speed;
+        int rc = fill_group(p, g, d);
         if (rc) return rc;
-        store->groups[store->n_groups++] = g;
+        store->group_of[i] = store->groups[store->n_groups++] = g;
     }
     return 0;
 }
 
 /* ---- stages ---- */
 
+/* What a stage's ranks do together, the slowest deciding where their shares are even. */
+static int64_t stage_rate(const struct plan *p, int stage, int first) {
+    int size = p->strategy.stage_size[stage];
+    int64_t sum = 0, least = INT64_MAX;
+    for (int i = 0; i < size; i++) {
+        int64_t speed = p->opts.speed ? (int64_t)p->opts.speed[first + i] : SPEED_ONE;
+        sum += speed;
+        if (speed < least) least = speed;
+    }
+    return stage_speeds(p, stage, first) ? sum : size * least;
+}
+
 static int add_stages(struct plan *p, struct diag *d) {
     int *begin = plan_alloc(p, (size_t)p->n_stages + 1, sizeof *begin), first = 0;
+    int64_t *rate = plan_alloc(p, (size_t)p->n_stages, sizeof *rate);
     p->stages = plan_alloc(p, (size_t)p->n_stages, sizeof *p->stages);
-    if (!begin || !p->stages) return no_memory(d);
-    int rc = split_layers(&p->shape, &p->strategy, begin, d);
+    if (!begin || !rate || !p->stages) return no_memory(d);
+    for (int i = 0, at = 0; i < p->n_stages; at += p->strategy.stage_size[i++])
+        rate[i] = stage_rate(p, i, at);
+    int rc = split_layers(&p->shape, &p->strategy, rate, begin, d);
     for (int i = 0; i < p->n_stages && !rc; i++) {
         struct plan_stage *stage = &p->stages[i];
-        const struct plan_group *g = plan_group_of(p, p->strategy.stage_size[i]);
+        const struct plan_group *g = plan_group_of(p, i);
         int vocab = i == p->n_stages - 1 && p->shape.causal ? p->shape.n_vocab : 0;
         int *rows = plan_alloc(p, (size_t)g->size + 1, sizeof *rows);
         if (!rows) return no_memory(d);
         for (int j = 0; j <= g->size; j++)
             rows[j] = split_begin(vocab, g->size, j);
+        if (g->speed && speeds_rows(vocab, g->speed, g->size, rows)) return no_memory(d);
         *stage = (struct plan_stage){first, g->size, begin[i], begin[i + 1], g->head_begin, g->ffn_begin, rows};
         first += g->size;
         rc = sync_check(p, stage, d);
@@ -430,7 +477,7 @@ static int add_ranks(struct plan *p, struct diag *d) {
 /* ---- steps ---- */
 
 static const struct plan_block *layer_block(struct plan *p, const struct plan_rank *r, int layer) {
-    const struct plan_group *g = plan_group_of(p, p->stages[r->stage].size);
+    const struct plan_group *g = plan_group_of(p, r->stage);
     const struct plan_block **at = &g->layer[r->tp_index * p->store->n_kinds + p->store->layer_kind[layer]];
     if (*at) return *at;
     struct plan_block b;
@@ -509,14 +556,32 @@ static int check_opts(const struct model_shape *s, const struct plan_opts *o, st
     return shape_check(s, d);
 }
 
-/* A rank never offers more candidates than the vocabulary rows of the rank with most. */
 static void fill_defaults(struct plan *p) {
     struct plan_opts *o = &p->opts;
-    int size = p->strategy.stage_size[p->n_stages - 1], least = o->decoder.n_seqs;
-    int rows = p->shape.causal ? (int)(((int64_t)p->shape.n_vocab + size - 1) / size) : 0;
+    int least = o->decoder.n_seqs;
     if (o->n_micro == 0) o->n_micro = 1;
-    if (o->top_candidates == 0 || o->top_candidates > rows) o->top_candidates = rows;
     if (o->max_logits == 0) o->max_logits = o->decoder.max_tokens < least ? o->decoder.max_tokens : least;
+}
+
+/* A rank never offers more candidates than the vocabulary rows of the rank with most. */
+static void limit_candidates(struct plan *p) {
+    const struct plan_stage *last = &p->stages[p->n_stages - 1];
+    int most = 0, *top = &p->opts.top_candidates;
+    for (int i = 0; i < last->size; i++)
+        if (last->vocab_begin[i + 1] - last->vocab_begin[i] > most)
+            most = last->vocab_begin[i + 1] - last->vocab_begin[i];
+    if (*top == 0 || *top > most) *top = most;
+}
+
+/* The plan's own copy. */
+static int keep_speeds(struct plan *p, struct diag *d) {
+    size_t n = (size_t)p->ranks_per_replica;
+    if (!p->opts.speed) return 0;
+    uint64_t *own = plan_alloc(p, n, sizeof *own);
+    if (!own) return no_memory(d);
+    memcpy(own, p->opts.speed, n * sizeof *own);
+    p->opts.speed = own;
+    return 0;
 }
 
 static int build(struct plan *p, struct diag *d) {
@@ -527,7 +592,8 @@ static int build(struct plan *p, struct diag *d) {
     if (!p->store->kvp_begin) return no_memory(d);
     for (int i = 0; i <= p->strategy.kvp; i++)
         p->store->kvp_begin[i] = i;
-    int most = p->strategy.tp, rc = 0;
+    int most = p->strategy.tp, rc = keep_speeds(p, d);
+    if (rc) return rc;
     if (p->opts.domain_ranks > 0) {
         p->store->domain = plan_alloc(p, (size_t)most, sizeof *p->store->domain);
         if (!p->store->domain) return no_memory(d);
@@ -539,6 +605,7 @@ static int build(struct plan *p, struct diag *d) {
         p->store->layer_kind[l] = 2 * p->store->layer_kind[l] + p->drop_sync[l];
     if (!rc) rc = add_groups(p, d);
     if (!rc) rc = add_stages(p, d);
+    if (!rc) limit_candidates(p);
     if (!rc) rc = add_ranks(p, d);
     if (!rc) rc = add_steps(p, d);
     if (!rc) rc = plan_check_memory(p, d);

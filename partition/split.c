@@ -2,10 +2,11 @@
  *
  * Layers. A pipeline runs at the pace of its slowest stage, and a stage's time is near the weight bytes that each of
  * its ranks reads per token (with a cluster, balance.c has times). So stage s with layers [a, b) costs (bytes of layers
- * a..b-1, and of the output layer in the last stage) / size(s), and the split minimises the largest cost (linear
- * partition by dynamic programming: Skiena, "The Algorithm Design Manual", section 10.7), then, among those, the sum of
- * squares, which keeps the other stages even too; what still ties gives earlier stages more layers. O(stages x
- * layers^2): microseconds for real models.
+ * a..b-1, and of the output layer in the last stage) / size(s) (the sum of its ranks' speeds, where these are given),
+ * and the split minimises the largest cost (linear partition by dynamic programming: Skiena, "The Algorithm Design
+ * Manual", section 10.7), then, among those, the sum of squares, which keeps the other stages even too; what still ties
+ * gives earlier stages more layers. O(stages x layers^2): microseconds for real models. speeds.c deals heads and leaves
+ * to ranks of unequal speeds by the same.
  *
  *     5 layers of 10 MiB, output layer 12 MiB, 3 stages of 1:   2 2 1+output   costs 20 20 22                        */
 #include <stdlib.h>
@@ -22,6 +23,10 @@ int split_leaves(int n, int size, int i) {
     return (int)(((int64_t)n * i + size - 1) / size);
 }
 
+int split_kv_heads(int head0, int head1, int share) {
+    return head1 > head0 ? (head1 - 1) / share - head0 / share + 1 : 0;
+}
+
 /* Most that any rank has: KV heads, and rows of the four attention matrices in units of head_dim (q and o of its heads,
  * k and v of the KV heads that these read). */
 struct heaviest {
@@ -31,7 +36,7 @@ struct heaviest {
 static struct heaviest heaviest(const int *begin, int size, int share) {
     struct heaviest most = {0, 0};
     for (int i = 0; i < size; i++) {
-        int heads = begin[i + 1] - begin[i], kv = heads ? (begin[i + 1] - 1) / share - begin[i] / share + 1 : 0;
+        int heads = begin[i + 1] - begin[i], kv = split_kv_heads(begin[i], begin[i + 1], share);
         if (kv > most.kv) most.kv = kv;
         if (2 * heads + 2 * kv > most.rows) most.rows = 2 * heads + 2 * kv;
     }
@@ -104,45 +109,46 @@ int64_t head_bytes(const struct model_shape *s) {
 
 __extension__ typedef unsigned __int128 wide; /* squares of bytes, summed */
 
-/* best[stage][layers]: least objective of the first `stage` stages holding the first `layers` layers; last: how many of
- * them the last of these stages holds. */
+/* best[parts][things]: least objective of the first `parts` parts holding the first `things` things; last: how many of
+ * them the last of these parts holds. */
 struct partition {
-    const struct model_shape *shape;
-    const struct strategy *st;
-    split_cost *cost;
-    void *user;
+    const struct split_job *job;
     wide *best;
     int *last;
 };
 
 static const wide unreachable = ~(wide)0;
 
-/* One cell: the last stage of `stage + 1` takes n layers, fewest first, so that ties leave more to the earlier ones.
- * cap < 0: minimise the largest cost; else the sum of squares of costs that are at most cap. */
-static void fill_cell(struct partition *t, int stage, int layers, int64_t cap) {
-    int width = t->shape->n_layers + 1, fixed = t->st->stage_layers[stage];
-    int min = fixed >= 0 ? fixed : 1, max = fixed >= 0 ? fixed : layers;
-    wide *cell = &t->best[(size_t)(stage + 1) * (size_t)width + (size_t)layers];
+/* One cell: the last of `part + 1` parts takes n things, fewest first, so that ties leave more to the earlier ones.
+ * cap < 0: minimise the largest cost; else the sum of what ties, of costs that are at most cap. */
+static void fill_cell(struct partition *t, int part, int things, int64_t cap) {
+    const struct split_job *j = t->job;
+    int width = j->n + 1, fixed = j->given ? j->given[part] : -1;
+    int min = fixed >= 0 ? fixed : j->least, max = fixed >= 0 ? fixed : things;
+    wide *cell = &t->best[(size_t)(part + 1) * (size_t)width + (size_t)things];
     *cell = unreachable;
-    for (int n = min; n <= max && n <= layers; n++) {
-        wide before = t->best[(size_t)stage * (size_t)width + (size_t)(layers - n)];
-        int64_t cost = before == unreachable ? SPLIT_NEVER : t->cost(t->user, stage, layers - n, layers);
+    for (int n = min; n <= max && n <= things; n++) {
+        wide before = t->best[(size_t)part * (size_t)width + (size_t)(things - n)];
+        int64_t cost = before == unreachable ? SPLIT_NEVER : j->cost(j->user, part, things - n, things);
         if (cost == SPLIT_NEVER || (cap >= 0 && cost > cap)) continue;
-        wide here = (wide)cost, value = cap >= 0 ? before + here * here : before > here ? before : here;
+        wide here = (wide)cost, tie = cap < 0  ? 0
+                                      : j->tie ? (wide)j->tie(j->user, part, things - n, things)
+                                               : here * here;
+        wide value = cap >= 0 ? before + tie : before > here ? before : here;
         if (value >= *cell) continue;
         *cell = value;
-        t->last[(size_t)(stage + 1) * (size_t)width + (size_t)layers] = n;
+        t->last[(size_t)(part + 1) * (size_t)width + (size_t)things] = n;
     }
 }
 
 static wide fill(struct partition *t, int64_t cap) {
-    int n_layers = t->shape->n_layers;
-    for (int l = 0; l <= n_layers; l++)
-        t->best[l] = l ? unreachable : 0;
-    for (int stage = 0; stage < t->st->n_stages; stage++)
-        for (int l = 0; l <= n_layers; l++)
-            fill_cell(t, stage, l, cap);
-    return t->best[(size_t)t->st->n_stages * (size_t)(n_layers + 1) + (size_t)n_layers];
+    int n = t->job->n;
+    for (int i = 0; i <= n; i++)
+        t->best[i] = i ? unreachable : 0;
+    for (int part = 0; part < t->job->parts; part++)
+        for (int i = 0; i <= n; i++)
+            fill_cell(t, part, i, cap);
+    return t->best[(size_t)t->job->parts * (size_t)(n + 1) + (size_t)n];
 }
 
 static int check_counts(const struct model_shape *s, const struct strategy *st, struct diag *d) {
@@ -168,28 +174,22 @@ static int check_counts(const struct model_shape *s, const struct strategy *st, 
 }
 
 static void trace(const struct partition *t, int *begin) {
-    int layers = t->shape->n_layers, width = layers + 1;
-    for (int stage = t->st->n_stages; stage > 0; stage--) {
-        begin[stage] = layers;
-        layers -= t->last[(size_t)stage * (size_t)width + (size_t)layers];
+    int things = t->job->n, width = things + 1;
+    for (int part = t->job->parts; part > 0; part--) {
+        begin[part] = things;
+        things -= t->last[(size_t)part * (size_t)width + (size_t)things];
     }
     begin[0] = 0;
 }
 
-int split_by(const struct model_shape *s, const struct strategy *st, split_cost *cost, void *user, int *begin,
-             struct diag *d) {
-    size_t cells = ((size_t)s->n_layers + 1) * ((size_t)st->n_stages + 1);
-    struct partition t = {.shape = s, .st = st, .cost = cost, .user = user};
-    int rc = 0;
-    t.best = calloc(cells, sizeof *t.best);
-    t.last = calloc(cells, sizeof *t.last);
+int split_linear(const struct split_job *j, int64_t *largest, int *begin) {
+    size_t cells = ((size_t)j->n + 1) * ((size_t)j->parts + 1);
+    struct partition t = {j, calloc(cells, sizeof *t.best), calloc(cells, sizeof *t.last)};
     wide least = t.best && t.last ? fill(&t, -1) : 0;
-    if (!t.best || !t.last) {
-        rc = diag_set(d, ERR_MEMORY, "no memory to split %d layers over %d stages", s->n_layers, st->n_stages);
-    } else if (least == unreachable) {
-        rc = diag_set(d, ERR_PLAN, "strategy %s: no split of the layers of %s fits", st->text, s->name);
-    } else {
-        fill(&t, (int64_t)least);
+    int rc = !t.best || !t.last ? ERR_MEMORY : least == unreachable ? ERR_PLAN : 0;
+    *largest = (int64_t)least;
+    if (!rc) {
+        fill(&t, *largest);
         trace(&t, begin);
     }
     free(t.best);
@@ -197,20 +197,33 @@ int split_by(const struct model_shape *s, const struct strategy *st, split_cost 
     return rc;
 }
 
+int split_by(const struct model_shape *s, const struct strategy *st, split_cost *cost, void *user, int *begin,
+             struct diag *d) {
+    struct split_job job = {s->n_layers, st->n_stages, st->stage_layers, 1, cost, NULL, user};
+    int64_t largest;
+    int rc = split_linear(&job, &largest, begin);
+    if (rc == ERR_MEMORY)
+        return diag_set(d, rc, "no memory to split %d layers over %d stages", s->n_layers, st->n_stages);
+    return rc ? diag_set(d, rc, "strategy %s: no split of the layers of %s fits", st->text, s->name) : 0;
+}
+
 struct bytes {
     const struct strategy *st;
+    const int64_t *rate; /* [n_stages] in millionths of a card's */
     int64_t *before, head; /* [n_layers+1] of the layers before; of the output layer */
 };
 
 static int64_t bytes_of(void *user, int stage, int a, int b) {
     const struct bytes *k = user;
-    return (k->before[b] - k->before[a] + (stage == k->st->n_stages - 1 ? k->head : 0)) / k->st->stage_size[stage];
+    int64_t bytes = k->before[b] - k->before[a] + (stage == k->st->n_stages - 1 ? k->head : 0);
+    return (int64_t)((wide)bytes * SPEED_ONE / (wide)k->rate[stage]);
 }
 
-int split_layers(const struct model_shape *s, const struct strategy *st, int *begin, struct diag *d) {
+int split_layers(const struct model_shape *s, const struct strategy *st, const int64_t *rate, int *begin,
+                 struct diag *d) {
     int rc = check_counts(s, st, d);
     if (rc) return rc;
-    struct bytes k = {st, calloc((size_t)s->n_layers + 1, sizeof *k.before), head_bytes(s)};
+    struct bytes k = {st, rate, calloc((size_t)s->n_layers + 1, sizeof *k.before), head_bytes(s)};
     if (!k.before) return diag_set(d, ERR_MEMORY, "no memory to split %d layers", s->n_layers);
     for (int l = 0; l < s->n_layers; l++)
         k.before[l + 1] = k.before[l] + layer_bytes(s, l);

@@ -16,7 +16,7 @@ enum plan_sync sync_of(const struct plan *p, const struct plan_group *g, int lay
 }
 
 enum plan_sync plan_sync(const struct plan *p, int rank, int layer) {
-    return sync_of(p, plan_group_of(p, p->stages[p->ranks[rank].stage].size), layer);
+    return sync_of(p, plan_group_of(p, p->ranks[rank].stage), layer);
 }
 
 int sync_drops(const struct plan *p, const struct plan_stage *stage) {

@@ -415,7 +415,8 @@ static int run_model(struct app *app, struct diag *d) {
 static const struct cmd_mode modes[] = {
     {"bench", "model strategy tp kvp pp dp strategies prompt prompts n-prompt n-predict ctx chunk micro-batches batch "
               "mode kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram no-bos "
-              "timeout mem weights-cache roofline plot no-verify flip-weight net pace log precision map"},
+              "timeout mem weights-cache roofline plot no-verify flip-weight net pace "
+              "straggler shares log precision map"},
     {"bench --kernels without --model", ""},
     {0},
 };

@@ -38,6 +38,16 @@ static void print_distance(const struct calibration *c) {
         printf("note: the hand-off was %.4g ns later: the ranks' processors have moved; calibrate again\n", after);
 }
 
+static void print_unequal(const struct calibration *c) {
+    for (int i = 0; i < c->n_unequal; i++) {
+        const struct unequal *u = &c->unequal[i];
+        printf(
+            "rank%s %s read%s %.4g x what the slowest reads (measured, n = %d, [%.4g, %.4g]): exceptions of the file\n",
+            u->n_ranks > 1 ? "s" : "", u->cards, u->n_ranks > 1 ? "" : "s", u->speed.median, u->speed.n, u->speed.low,
+            u->speed.high);
+    }
+}
+
 /* Where each rank ran, and what else did. */
 static void print_place(const struct calibration *c, const char *lists) {
     for (int r = 0; r < c->app->size; r++)
@@ -74,6 +84,7 @@ static int run(struct app *app, struct diag *d) {
     if (!rc) rc = calibrate(c, app, app->spec.budget, d);
     if (!rc && app->rank == 0) {
         print_figures(c);
+        print_unequal(c);
         print_place(c, lists);
         if (app->spec.out) rc = write_file(c, app->spec.out, d);
     }
@@ -92,6 +103,7 @@ const struct cmd cmd_calibrate = {
         "One rank measures its memory, cache and kernels, and in the engine each kind of step; two and more also the\n"
         "hand-off of a flag between neighbours, all-reduces through shared memory and messages, between the first two\n"
         "ranks that share a node. Each figure is sampled until the 95 % interval of its median is narrower than 5 %,\n"
-        "or its share of --budget is over.",
+        "or its share of --budget is over. Ranks that read memory faster than the slowest by more than their interval\n"
+        "and 5 % are exceptions of the file, and plans made with it (--net, --cluster) give them more of the work.",
     .run = run,
 };

@@ -326,7 +326,7 @@ const struct cmd cmd_explain = {
     .name = "explain",
     .summary = "what the time of a token on a described cluster is made of, and what would change it",
     .usage = "--model FILE|PRESET --cluster FILE [--strategy S] [--users N --prompt TOKENS --generate N] [options]",
-    .options = "model quant strategy tp kvp pp dp ranks cluster straggler users prompt generate ctx chunk "
+    .options = "model quant strategy tp kvp pp dp ranks cluster straggler shares users prompt generate ctx chunk "
                "micro-batches mode kv hidden allreduce wire drop-sync reach json",
     .notes = "Simulates, and goes back from the last token over the steps and messages that its time depends on. The\n"
              "shares of that path are the elasticities of the latency; that of the greatest is checked by another\n"

@@ -26,13 +26,12 @@ static int show(const struct app *app, const struct hosts *hosts, const struct p
 /* For --ranks ranks, all slots of --hosts, or those that are there. */
 static int plan_model(const struct app *app, const struct model *m, const struct hosts *hosts, struct diag *d) {
     struct strategy st;
-    struct plan_opts o;
     struct plan *p = NULL;
+    int chunk;
     char why[256];
     int n = app->spec.ranks ? (int)app->spec.ranks : hosts->n ? hosts->n_slots : app->size;
     int rc = app_strategy(&st, app, &m->shape, n, why, sizeof why, d);
-    if (!rc) rc = setup_plan_opts(&o, app, m, NULL, &st, d);
-    if (!rc) rc = plan_make(&p, &m->shape, &st, app->spec.ranks ? n : strategy_ranks(&st), &o, d);
+    if (!rc) rc = setup_plan(&p, &chunk, app, m, NULL, &st, app->spec.ranks ? n : strategy_ranks(&st), d);
     if (!rc && app->rank == 0) rc = show(app, hosts, p, why, d);
     plan_free(p);
     return rc;
@@ -58,7 +57,7 @@ static const struct cmd_mode modes[] = {
     {"plan",
      "strategy tp kvp pp dp n-predict ctx micro-batches batch temperature top-k mem transport steps kernels net "
      "threads hosts rankfile"},
-    {"plan --search", "search cluster straggler users prompt generate approximate all"},
+    {"plan --search", "search users prompt generate approximate all"},
     {0},
 };
 
@@ -72,7 +71,7 @@ const struct cmd cmd_plan = {
     .usage =
         "--model FILE|PRESET [--strategy S | --tp N --kvp N --pp N --dp N | --ranks N] [options]\n"
         "       northwall plan --search --model FILE|PRESET --cluster FILE [--users N --prompt TOKENS --generate N]",
-    .options = "model quant ranks chunk mode kv hidden allreduce wire drop-sync json",
+    .options = "model quant ranks chunk mode kv hidden allreduce wire drop-sync cluster straggler shares json",
     .modes = modes,
     .mode = mode,
     .notes =

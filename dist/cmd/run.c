@@ -415,7 +415,8 @@ const struct cmd cmd_run = {
         "bind mode "
         "kv hidden allreduce transport wire drop-sync temperature top-k top-p seed draft draft-ngram ignore-eos no-bos "
         "no-echo timeout pace "
-        "mem weights-cache kernels json quiet flip-weight net cluster straggler set clock trace timeline operations "
+        "mem weights-cache kernels json quiet flip-weight net cluster straggler shares set clock trace timeline "
+        "operations "
         "log map",
     .bare = "timeline",
     .notes =

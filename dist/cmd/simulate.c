@@ -76,7 +76,7 @@ const struct cmd cmd_simulate = {
     .name = "simulate",
     .summary = "time and energy of a plan on a described cluster, without weights",
     .usage = "--model FILE|PRESET --cluster FILE [--strategy S] [--users N --prompt TOKENS --generate N] [options]",
-    .options = "model quant strategy tp kvp pp dp ranks cluster straggler users prompt generate ctx chunk "
+    .options = "model quant strategy tp kvp pp dp ranks cluster straggler shares users prompt generate ctx chunk "
                "micro-batches mode kv hidden allreduce wire drop-sync set estimate trace timeline json",
     .bare = "timeline",
     .notes = "Every rank walks every pass step by step, with clocks in whole picoseconds; a run of the same plan with\n"

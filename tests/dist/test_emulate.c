@@ -47,7 +47,7 @@ struct job_case {
     struct plan_opts opts;
     struct engine_job job;
     int *prompt[SEQS], len[SEQS], end_id;
-    uint64_t key;
+    uint64_t key, speed[MAX_RANKS];
     int wrong_bytes;
 };
 
@@ -97,6 +97,9 @@ static int case_init(struct job_case *c, int number) {
                                  .net = &c->cluster.net,
                                  .domain_ranks = (int)below(key, &n, 4),
                                  .top_candidates = 1 + (int)below(key, &n, 5)};
+    for (int i = 0; i < MAX_RANKS; i++)
+        c->speed[i] = 100000 * (1 + rng_u64(key, 5000 + (uint64_t)i) % 20);
+    if (number % 3 == 0) c->opts.speed = c->speed; /* shares that need not suit the cards */
     if (number % 4) c->opts.decoder.max_tokens = 2; /* passes that fill frame buffers */
     if (c->opts.decoder.max_tokens < per_replica) c->opts.decoder.max_tokens = per_replica;
     c->opts.max_logits = draft ? c->opts.decoder.max_tokens : 0;

@@ -453,6 +453,7 @@ static void check_hash(const struct plan *p, struct known *known, int n) {
 
 static void test_random_plans(void) {
     static struct known known[N_PLANS];
+    static uint64_t speed[64];
     int opened = 0, several_types = 0, n_joined = 0, n_dropped = 0;
     for (int i = 0; i < N_PLANS; i++) {
         struct dice dice = {(uint64_t)(1000 + i), 0};
@@ -464,9 +465,12 @@ static void test_random_plans(void) {
         random_shape(&dice, &s);
         random_strategy(&dice, &s, &st);
         random_opts(&dice, &o);
+        for (int k = 0; k < 64; k++)
+            speed[k] = 200000 * (1 + rng_u64((uint64_t)i, (uint64_t)k) % 10);
         if (s.parallel_block && i % 2) strategy_parse(&st, i % 4 == 1 ? "tp2" : "dp2xtp4", NULL); /* joined */
         int may_drop = !s.parallel_block && !s.post_norm && st.tp <= order_axis_runs(s.d_ffn).n_leaves;
         if (i % 2 && may_drop) o.drop_sync = "0";
+        if (i % 3 == 2 && !o.drop_sync) o.speed = speed;
         int rc = plan_make(&p, &s, &st, strategy_ranks(&st), &o, &d);
         CHECK(rc == 0, "seed %d, %s: %s", i, st.text, d.text);
         if (rc) continue;

@@ -31,8 +31,8 @@ struct opt_list {
 struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
-        *drop_sync, *log, *map, *hosts, *rankfile, *cluster, *clock, *pace, *trace, *timeline, *operations, *db, *columns, *export, *import, *x,
-        *y, *at, *runs, *free;
+        *drop_sync, *log, *map, *hosts, *rankfile, *cluster, *clock, *pace, *trace, *timeline, *operations, *db,
+        *columns, *export, *import, *x, *y, *at, *runs, *free, *shares;
     struct opt_list where; /* "NAME=VALUE" */
     long jobs;
     struct opt_list stragglers; /* "CARD=FACTOR" */
@@ -56,7 +56,8 @@ struct app {
     struct run_spec spec;
     struct link *world;
     struct net net; /* --net's or --cluster's, else net_default */
-    struct cluster cluster; /* --cluster's, all zero without */
+    struct cluster cluster; /* --cluster's, or --pace's, all zero without */
+    struct cluster machine; /* --net's, all zero without: this machine, whose ranks may be unlike */
     int rank, size; /* world's */
     int cores; /* that the ranks of this node may use, together */
     struct topo_place place; /* of this rank's threads, once app_bind has been called */

@@ -25,7 +25,8 @@ int setup_plan_opts(struct plan_opts *o, const struct app *app, const struct mod
                     const struct strategy *st, struct diag *d);
 
 /* The plan for n_ranks ranks with these options; *chunk is --chunk. Where that is not given and a card of --cluster has
- * no room with its default, it is the greatest power of two below for which all have, or 1. Local. */
+ * no room with its default, it is the greatest power of two below for which all have, or 1. Shares as --shares says
+ * (plan_share). Local. */
 int setup_plan(struct plan **out, int *chunk, const struct app *app, const struct model *m, const struct prompts *p,
                const struct strategy *st, int n_ranks, struct diag *d);
 

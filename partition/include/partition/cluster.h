@@ -73,6 +73,8 @@ int cluster_has_card(const struct cluster *c);
 int cluster_except(struct cluster *c, const char *cards, uint64_t speed);
 /* How long a card's steps take, as a part of the described ones' time. */
 struct pico_rate cluster_slow(const struct cluster *c, int card);
+/* Makes all its links private: a bound where cards share them. */
+void cluster_set_apart(struct cluster *c);
 /* The tier that joins two cards: the first whose groups of `joins` cards hold both. */
 int cluster_tier(const struct cluster *c, int card_a, int card_b);
 

@@ -74,9 +74,16 @@ int plan_estimate(struct estimate *out, const struct plan *p, const struct clust
 /* Deals the layers of p's pipeline again, so that its slowest stage takes as little time for such a pass as can be,
  * then the others evenly: steps (card.h) of the slowest rank on the levels where its layers would lie, and
  * all-reduces with all ranks in step; what a stage sends takes all of them about as long. Exact where stages with
- * layers are equally large; layers that p's strategy gives stay. *out: the strategy, p's own where nothing is
- * better. ERR_PLAN as estimator_new. */
+ * layers are equally large and share them alike, others are left as they are; layers that p's strategy gives stay.
+ * *out: the strategy, p's own where nothing is better. ERR_PLAN as estimator_new. */
 int plan_balance(struct strategy *out, const struct plan *p, const struct cluster *c, const struct card_pass *pass,
                  struct diag *d);
+
+/* Another plan of the same ranks and options whose shares of layers, heads, FFN leaves and vocabulary rows follow the
+ * speeds of c's cards (opts.speed; of replicas the slowest card of each place), with the opts.cut_depth that is
+ * fastest: fewer cuts mean fewer messages. *out: NULL where the cards are equal, where p, whose opts.speed is NULL, is
+ * estimated to take no longer (a job that fills its sequences, half of the context a prompt; links that cards share
+ * taken as private), where no such plan fits, and for encoders. The caller frees *out. ERR_MEMORY. Local. */
+int plan_share(struct plan **out, const struct plan *p, const struct cluster *c, struct diag *d);
 
 #endif

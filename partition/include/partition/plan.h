@@ -189,6 +189,10 @@ struct plan_opts {
     const struct coll_wire *wire; /* how their values travel: all results are approximate; NULL: as they are */
     const char *drop_sync; /* layers whose all-reduce after attention is left out, "0,3-7" or "all"; NULL: none. Without
                               effect in stages of one rank, which have none; elsewhere results are approximate */
+    const uint64_t *speed; /* [ranks of a replica] of each rank's card, in millionths, at least 1: shares of layers,
+                              heads, FFN leaves and vocabulary rows follow it; NULL: equal. plan_make copies it */
+    int cut_depth; /* of shares that follow speeds: only whole subtrees so deep in the canonical trees of heads and
+                      leaves, so that ranks have fewer sums to exchange; 0: any */
 };
 
 struct plan {
@@ -207,8 +211,11 @@ struct plan {
  * first rank that does not fit, layers and stages. Any split works: of n things rank i of a stage gets
  * [floor(i*n/size), floor((i+1)*n/size)) vocabulary rows and heads, and FFN leaves with ceil, so that what is left over
  * goes to different ranks. Heads are dealt in whole KV groups, or singly (KV heads are then replicated) where that
- * gives the heaviest rank fewer weights and no more cache. A rank may own nothing of a layer. With kvp K the heads are
- * dealt to size / K shards in this way, and those of a shard evenly to its K ranks, who hold the shard's q, k and v
+ * gives the heaviest rank fewer weights and no more cache. A rank may own nothing of a layer. Where opts.speed differs
+ * in a stage, its shares of attention rows, FFN columns and vocabulary rows are those whose largest quotient of work
+ * and speed is least of all such splits, the even ones where these are as good; of others those with fewest subtrees.
+ * Ranks that share caches (kvp) keep even shares. The same place of all replicas has one share. With kvp K the heads
+ * are dealt to size / K shards in this way, and those of a shard evenly to its K ranks, who hold the shard's q, k and v
  * rows each, and 1/K of the positions. */
 int plan_make(struct plan **out, const struct model_shape *s, const struct strategy *st, int n_ranks,
               const struct plan_opts *o, struct diag *d);
