@@ -15,6 +15,7 @@ enum { NEAR_NS = 100 };
 
 static const char *ended_text(const char *ended) {
     if (!strcmp(ended, "narrow")) return "interval within 5 %";
+    if (!strcmp(ended, "longer")) return "few samples: took longer";
     return !strcmp(ended, "time") ? "time was up" : "enough samples";
 }
 
@@ -28,6 +29,20 @@ static void print_figures(const struct calibration *c) {
         printf("%-34s %-9s %10.4g %-5s %4d  %-22s %s\n", f->name, f->kind, f->s.median, f->unit, f->s.n, interval,
                ended_text(f->ended));
     }
+}
+
+static void print_line(const struct calibration *c, const char *name, const struct calibrated_exchange *x) {
+    struct exchange_line line;
+    int n = calibrate_line(c, x, &line);
+    printf(
+        "%s: between steps %.4g us + %.4g ps/B (fitted to %d figures), off by at most %.2g %% of steps and exchange\n",
+        name, 1e-3 * line.ns, line.ps, n, 100 * line.off);
+}
+
+static void print_links(const struct calibration *c) {
+    if (c->hand_off >= 0) print_line(c, "shm", &c->shm_exchange);
+    for (int i = 0; i < c->n_tiers; i++)
+        print_line(c, c->tier[i].name, &c->tier[i].exchange);
 }
 
 static void print_distance(const struct calibration *c) {
@@ -74,6 +89,7 @@ static int run(struct app *app, struct diag *d) {
     if (!rc) rc = calibrate(c, app, app->spec.budget, d);
     if (!rc && app->rank == 0) {
         print_figures(c);
+        print_links(c);
         print_place(c, lists);
         if (app->spec.out) rc = write_file(c, app->spec.out, d);
     }
