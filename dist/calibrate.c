@@ -752,6 +752,7 @@ static int measure_tier(struct bed *b, const char *name, int a, int z, struct di
                                   .recv = i + 3,
                                   .gap = i + 4,
                                   .sum = i + 6,
+                                  .off = i + 9,
                                   .is_slow = is_slow(b),
                                   .exchange = {.bare = i,
                                                .places = EXCHANGE_PLACES,

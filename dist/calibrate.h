@@ -29,6 +29,7 @@ struct calibrated_tier {
     int a, b; /* the ranks that it was measured between */
     int send, recv, gap; /* overheads, gap between messages */
     int sum; /* a one-shot all-reduce of these two by itself, at no bytes; then ps a byte */
+    int off; /* greatest error of one line through half round trips, % */
     int is_slow; /* a short message takes longer than a short step */
     struct calibrated_exchange exchange;
 };

@@ -159,10 +159,12 @@ static void put_fitted(const struct writer *w, const char *key, double value, co
 }
 
 /* What the file does not say: times of a link by itself. */
-static void put_bare(const struct writer *w, const char *what, int time) {
+static void put_bare(const struct writer *w, const char *what, int time, int off) {
     const struct figure *t = &w->c->figure[time];
-    fprintf(w->out, "    # %s by itself: %.5g us + %.5g ps/B (fitted, n = %d)\n", what, 1e-3 * t->s.median,
-            median(w->c, time + 1), t->s.n);
+    char text[48] = "";
+    if (off >= 0) snprintf(text, sizeof text, ", off by at most %.2g %%", median(w->c, off));
+    fprintf(w->out, "    # %s by itself: %.5g us + %.5g ps/B (fitted, n = %d%s)\n", what, 1e-3 * t->s.median,
+            median(w->c, time + 1), t->s.n, text);
 }
 
 /* A one-shot of two: hand-off, overheads of both sides, then each byte is read and reduced. */
@@ -174,7 +176,7 @@ static void put_shm(const struct writer *w) {
     put_time(w, "hand_off", flag, c->hand_off, "measured", "");
     fputs("links:\n  - name: shm\n    transfer: pull\n", w->out);
     put_joins(w, c->n_tiers == 0);
-    put_bare(w, "a one-shot of 2", c->shm_exchange.bare);
+    put_bare(w, "a one-shot of 2", c->shm_exchange.bare, -1);
     put_time(w, "    latency", latency, c->hand_off, "measured", "");
     put_fitted(w, "send_overhead", 1e-3 * half, "us", &f);
     put_fitted(w, "recv_overhead", 1e-3 * half, "us", &f);
@@ -190,8 +192,8 @@ static void put_tier(const struct writer *w, const struct calibrated_tier *t) {
     exchange_split(f.line.ns, &rest, &send, &recv);
     fprintf(w->out, "  - name: %s\n    transfer: push\n", t->name);
     put_joins(w, t == &c->tier[c->n_tiers - 1]);
-    put_bare(w, "one way", t->exchange.bare);
-    put_bare(w, "a one-shot of 2", t->sum);
+    put_bare(w, "one way", t->exchange.bare, t->off);
+    put_bare(w, "a one-shot of 2", t->sum, -1);
     put_fitted(w, "latency", 1e-3 * rest, "us", &f);
     put_time(w, "    send_overhead", send, t->send, "measured", "");
     put_time(w, "    recv_overhead", recv, t->recv, "measured", "");

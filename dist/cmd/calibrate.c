@@ -106,8 +106,10 @@ const struct cmd cmd_calibrate = {
     .options = "out budget bind threads quiet",
     .notes =
         "One rank measures its memory, cache and kernels, and in the engine each kind of step; two and more also the\n"
-        "hand-off of a flag between neighbours, all-reduces through shared memory and messages, between the first two\n"
-        "ranks that share a node. Each figure is sampled until the 95 % interval of its median is narrower than 5 %,\n"
+        "hand-off of a flag between neighbours, and all-reduces through shared memory and messages between the first "
+        "two\n"
+        "ranks that share a node: by themselves, and between the steps of decoders. Each figure is sampled until the "
+        "95 % interval of its median is narrower than 5 %,\n"
         "or its share of --budget is over.",
     .run = run,
 };
