@@ -26,10 +26,19 @@ enum {
     LEAST_CACHE = 32 << 20, /* bytes: what a cache is taken to have at least, where decoders should leave it */
     STEPS_SHARE = 4, /* of the budget, in groups: what the times of steps take */
     BURST = 32,
-    TRIES = 5, /* of each size in a sample, whose median counts */
+    EXCHANGE_SHARE = 2, /* and exchanges between steps on each link */
+    SAMPLES_LEAST = 11, /* of a slow link, for which they may take so many times their share: */
+    LONGER = 4,
+    TRIES = 5, /* of each size in a sample, whose median counts; one on slow links */
+    CHAIN = 4, /* all-reduces one after the other */
+    PASSES = 4, /* of a decoder that exchanges; SLOW_PASSES on slow links */
+    SLOW_PASSES = 2,
+    BEHIND = 65536, /* bytes of a message behind work, at most */
     TAG = 1,
     SLOW_NS = 5 * 1000 * 1000, /* a message that takes longer is the last size: a sample has some 15 of the largest */
+    SLOW_LINK_NS = 50 * 1000, /* of its shortest message */
     N_SIZES_LEAST = 4,
+    EXCHANGE_SIZES = 4, /* from the second of sizes on: what decoders exchange */
 };
 static const size_t sizes[] = {64, 256, 1024, 4096, 16384, 65536, 262144, 1048576};
 enum { N_SIZES = sizeof sizes / sizeof *sizes };
@@ -41,7 +50,8 @@ struct pair {
     struct coll *coll; /* shm: a one-shot */
     char *buf; /* messages */
     int n_sizes; /* the first of sizes, as many as do not take too long */
-    double skew_ns; /* by which rank a leaves a meeting first, where they share no memory */
+    int tries;
+    double short_ns; /* one way, the first of sizes; 0: not measured */
 };
 
 struct bed {
@@ -58,6 +68,7 @@ struct bed {
     struct product_job *product[PREC_COUNT];
     float *work; /* arithmetic: three vectors */
     struct step_bench *steps;
+    struct calibrated_exchange exchange; /* that is sampled */
     double op_s[PREC_COUNT]; /* of an operation of the kernels */
     double shares; /* of the budget, for the next figures */
     struct diag *steps_diag; /* of the first run of them that failed */
@@ -78,6 +89,11 @@ static double median_of(double *v, int n) {
 
 typedef void take_sample(struct bed *b, double *out);
 
+/* Whose shortest message takes longer than a short step: more time, fewer tries. */
+static int is_slow(const struct bed *b) {
+    return b->pair.tries == 1;
+}
+
 /* Shares are known well enough to 5 points. */
 static int is_narrow(const struct stats_median *s, const char *unit) {
     double most = *unit == '%' ? 5 : 0.05 * fabs(s->median);
@@ -85,7 +101,7 @@ static int is_narrow(const struct stats_median *s, const char *unit) {
 }
 
 static const char *verdict(double (*v)[CALIBRATE_SAMPLES], const char *const (*names)[2], int n_values, int n,
-                           double begin, double budget_s, struct stats_median *s) {
+                           double begin, double budget_s, double longer, struct stats_median *s) {
     int narrow = 1;
     for (int i = 0; i < n_values; i++) {
         double copy[CALIBRATE_SAMPLES];
@@ -95,7 +111,9 @@ static const char *verdict(double (*v)[CALIBRATE_SAMPLES], const char *const (*n
     }
     if (narrow) return "narrow";
     if (n == CALIBRATE_SAMPLES) return "samples";
-    return now_ns() - begin > budget_s * 1e9 ? "time" : NULL;
+    double part = (now_ns() - begin) / (budget_s * 1e9);
+    if (part <= 1 || (part < longer && n < SAMPLES_LEAST)) return NULL;
+    return part < 1.5 ? "time" : "longer";
 }
 
 /* Lines and step times fitted to several sizes. */
@@ -123,7 +141,8 @@ static int sample(struct bed *b, take_sample *take, const char *const (*names)[2
         for (int i = 0; i < n_values; i++)
             v[i][n] = one[i];
         if (n % 4 != 2 && n + 1 < CALIBRATE_SAMPLES) continue;
-        if (c->app->rank == 0) ended = verdict(v, names, n_values, n + 1, begin, b->shares * c->budget_s, s);
+        if (c->app->rank == 0)
+            ended = verdict(v, names, n_values, n + 1, begin, b->shares * c->budget_s, is_slow(b) ? LONGER : 1, s);
         over = app_stop ? ERR_INTERRUPTED : ended != NULL; /* rank 0 knows for all */
         agree_bcast(b->world, 0, &over, sizeof over);
         if (over < 0) rc = diag_set(d, over, "interrupted");
@@ -297,18 +316,40 @@ static double greater_of(struct bed *b, double value) {
     return value > theirs ? value : theirs;
 }
 
-/* One all-reduce of the pair, operands written before it: the slower rank's time. */
-static double time_coll(struct bed *b, size_t bytes, int turn) {
-    size_t n = bytes / sizeof(float);
+static void write_operands(const struct bed *b, size_t n, int turn) {
     float *x = coll_sendbuf(b->pair.coll, n);
     for (size_t i = 0; i < n; i++)
         x[i] = (float)(turn + (int)(i & 63));
-    meet(b);
-    double begin = now_ns();
-    coll_start(b->pair.coll);
-    coll_wait(b->pair.coll);
-    double skew = b->world->rank == b->pair.a ? b->pair.skew_ns : 0;
-    double ns = greater_of(b, now_ns() - begin - b->clock_ns - skew);
+}
+
+/* Ranks that share no memory cannot begin at once: each all-reduce begins when the one before it has ended, and what
+ * writing operands takes is little beside a message. */
+static double time_chain(struct bed *b, size_t n) {
+    double begin = 0;
+    for (int i = 0; i <= CHAIN; i++) {
+        if (i == 1) begin = now_ns();
+        write_operands(b, n, i);
+        coll_start(b->pair.coll);
+        coll_wait(b->pair.coll);
+    }
+    return (now_ns() - begin - b->clock_ns) / CHAIN;
+}
+
+/* One all-reduce of the pair, operands written before it: the slower rank's time. */
+static double time_coll(struct bed *b, size_t bytes, int turn) {
+    size_t n = bytes / sizeof(float);
+    double ns;
+    if (!b->shared->base[other_of(b)]) {
+        ns = time_chain(b, n);
+    } else {
+        write_operands(b, n, turn);
+        meet(b);
+        double begin = now_ns();
+        coll_start(b->pair.coll);
+        coll_wait(b->pair.coll);
+        ns = now_ns() - begin - b->clock_ns;
+    }
+    ns = greater_of(b, ns);
     return ns > 1 ? ns : 1;
 }
 
@@ -316,9 +357,9 @@ static double time_coll(struct bed *b, size_t bytes, int turn) {
 static void take_coll(struct bed *b, double *out) {
     double t[N_SIZES], tries[TRIES], a = -1, word = -1;
     for (int i = 0; in_pair(b) && i < b->pair.n_sizes; i++) {
-        for (int k = 0; k < TRIES; k++)
+        for (int k = 0; k < b->pair.tries; k++)
             tries[k] = time_coll(b, sizes[i], k);
-        t[i] = median_of(tries, TRIES);
+        t[i] = median_of(tries, b->pair.tries);
     }
     if (in_pair(b)) fit(t, b->pair.n_sizes, &a, &word);
     out[0] = agree_max(b->world, a, NULL);
@@ -377,13 +418,20 @@ static double time_burst(const struct bed *b, double delay_ns) {
     return (end - begin - b->clock_ns) / (l->rank == 0 ? BURST : BURST - 1);
 }
 
-/* Both ranks exchange 64 KiB, and compute for so long in between; ns. */
+/* Of a message that is not too long for the link. */
+static size_t behind_work_bytes(const struct pair *p) {
+    size_t most = sizes[p->n_sizes - 1];
+    return most < BEHIND ? most : BEHIND;
+}
+
+/* Both ranks exchange it, and compute for so long in between; ns. */
 static double time_exchange(const struct bed *b, double compute_ns) {
     struct link *l = b->pair.link;
     struct link_request in, out;
+    size_t bytes = behind_work_bytes(&b->pair);
     double begin = now_ns();
-    link_irecv(l, 1 - l->rank, TAG, b->pair.buf + sizes[N_SIZES - 1], 65536, &in);
-    link_isend(l, 1 - l->rank, TAG, b->pair.buf, 65536, &out);
+    link_irecv(l, 1 - l->rank, TAG, b->pair.buf + sizes[N_SIZES - 1], bytes, &in);
+    link_isend(l, 1 - l->rank, TAG, b->pair.buf, bytes, &out);
     if (compute_ns > 0) spin_ns(compute_ns);
     link_wait(l, &in);
     link_wait(l, &out);
@@ -392,11 +440,12 @@ static double time_exchange(const struct bed *b, double compute_ns) {
 
 static double overlap_percent(const struct bed *b) {
     double plain[TRIES], both[TRIES];
-    for (int i = 0; i < TRIES; i++) {
+    int n = b->pair.tries;
+    for (int i = 0; i < n; i++) {
         plain[i] = time_exchange(b, 0);
         both[i] = time_exchange(b, plain[i]) - plain[i]; /* what is left to wait for */
     }
-    double alone = median_of(plain, TRIES), left = median_of(both, TRIES), hidden = 1 - left / alone;
+    double alone = median_of(plain, n), left = median_of(both, n), hidden = 1 - left / alone;
     return hidden < 0 ? 0 : hidden > 1 ? 100 : 100 * hidden;
 }
 
@@ -406,12 +455,13 @@ static void take_messages(struct bed *b, double *out) {
     double t[N_SIZES], tries[TRIES], mine[11] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     take_coll(b, out + 6);
     for (int i = 0; b->pair.link && i < b->pair.n_sizes; i++) {
-        for (int k = 0; k < TRIES; k++)
+        for (int k = 0; k < b->pair.tries; k++)
             tries[k] = time_ping_pong(b, sizes[i]);
-        t[i] = median_of(tries, TRIES);
+        t[i] = median_of(tries, b->pair.tries);
     }
     if (b->pair.link) {
-        double delay = 100e3 + BURST * b->pair.skew_ns; /* until all have come, over slow links too */
+        double far = b->shared->base[other_of(b)] ? 0 : b->pair.short_ns;
+        double delay = 100e3 + BURST * far; /* until all have come, over slow links too */
         double burst = time_burst(b, 0), late = time_burst(b, delay), overlap = overlap_percent(b);
         if (b->pair.link->rank == 0) {
             fit(t, b->pair.n_sizes, &mine[0], &mine[1]);
@@ -602,22 +652,6 @@ static int sample_steps(struct bed *b, struct diag *d) {
     return b->steps_rc ? b->steps_rc : first;
 }
 
-/* After the rates that efficiencies are shares of. */
-static int measure_steps(struct bed *b, struct diag *d) {
-    struct calibration *c = b->c;
-    struct sampler_params sampling = app_sampling(c->app);
-    size_t cache_bytes = c->cache_bytes, last = topo_last_level_cache_bytes();
-    for (int i = 0; i < PREC_COUNT; i++)
-        b->op_s[i] = c->app->rank == 0 ? 1e-9 / c->figure[c->rate[i]].s.median : 0;
-    agree_bcast(b->world, 0, b->op_s, sizeof b->op_s);
-    agree_bcast(b->world, 0, &cache_bytes, sizeof cache_bytes);
-    int rc = step_bench_open(&b->steps, cache_bytes, last > LEAST_CACHE ? last : LEAST_CACHE, &sampling, d);
-    rc = err_agree(b->world, rc, d);
-    if (!rc) rc = c->steps = sample_steps(b, d);
-    step_bench_close(b->steps);
-    return rc < 0 ? rc : 0;
-}
-
 static int measure_work(struct bed *b, struct diag *d) {
     char text[MAX_VALUES][40];
     const char *names[MAX_VALUES][2] = {{"reduce in cache", "ps/B"}, {"copy in cache", "ps/B"}};
@@ -647,8 +681,11 @@ static int measure_work(struct bed *b, struct diag *d) {
 /* A link of ranks a and b; NULL on the others. */
 static int open_pair(struct bed *b, int a, int z, struct diag *d) {
     int mine = b->world->rank == a || b->world->rank == z;
-    b->pair =
-        (struct pair){.a = a, .b = z, .n_sizes = N_SIZES, .link = link_split(b->world, mine ? 0 : -1, b->world->rank)};
+    b->pair = (struct pair){.a = a,
+                            .b = z,
+                            .n_sizes = N_SIZES,
+                            .tries = TRIES,
+                            .link = link_split(b->world, mine ? 0 : -1, b->world->rank)};
     int rc = mine && !b->pair.link ? diag_set(d, ERR_MEMORY, "no memory for a link of two") : 0;
     if (mine && !rc && !(b->pair.buf = calloc(2, sizes[N_SIZES - 1])))
         rc = diag_set(d, ERR_MEMORY, "no memory for messages");
@@ -686,53 +723,71 @@ static int measure_shm(struct bed *b, struct diag *d) {
     if (!rc) rc = open_coll(b, COLL_TRANSPORT_SHM, d);
     int i = rc ? rc : sample(b, take_coll, names, 2, d);
     close_pair(b);
-    b->c->shm_time = i;
-    b->c->shm_word = i + 1;
+    b->c->shm_exchange =
+        (struct calibrated_exchange){.bare = i, .places = EXCHANGE_PASS, .sizes = EXCHANGE_SIZES, .bytes = sizes + 1};
     return i < 0 ? i : 0;
 }
 
-/* The slower the link, the fewer sizes: both ranks know rank a's times. */
+/* The slower the link, the fewer sizes and tries; the first ones connect. All ranks know rank a's choice. */
 static void choose_sizes(struct bed *b) {
     struct pair *p = &b->pair;
     double ns = 0, tries[TRIES];
-    for (int i = 0; i < N_SIZES && (i < N_SIZES_LEAST || ns < SLOW_NS / 4); i++) {
+    for (int i = -1; p->link && i < N_SIZES && (i < N_SIZES_LEAST || ns < SLOW_NS / 4); i++) {
         for (int k = 0; k < TRIES; k++)
-            tries[k] = time_ping_pong(b, sizes[i]);
+            tries[k] = time_ping_pong(b, sizes[i < 0 ? 0 : i]);
         ns = median_of(tries, TRIES);
         agree_bcast(p->link, 0, &ns, sizeof ns);
         p->n_sizes = i + 1;
-        if (i == 0 && !b->shared->base[other_of(b)]) p->skew_ns = ns;
+        if (i == 0) p->short_ns = ns;
     }
+    agree_bcast(b->world, p->a, &p->n_sizes, sizeof p->n_sizes);
+    agree_bcast(b->world, p->a, &p->short_ns, sizeof p->short_ns);
+    p->tries = p->short_ns > SLOW_LINK_NS ? 1 : TRIES;
 }
 
 static int measure_tier(struct bed *b, const char *name, int a, int z, struct diag *d) {
     enum { FIGURES = 11 };
-    char text[FIGURES][48];
-    static const char *const what[FIGURES][2] = {{"one way, no bytes", "ns"},
-                                                 {"one way", "ps/B"},
-                                                 {"start of a send", "ns"},
-                                                 {"a receive that has come", "ns"},
-                                                 {"gap in a burst", "ns"},
-                                                 {"64 KiB hidden behind work", "%"},
-                                                 {"one-shot of 2, no bytes", "ns"},
-                                                 {"one-shot of 2", "ps/B"},
-                                                 {"other protocol from", "B"},
-                                                 {"one line is off by at most", "%"},
-                                                 {"two lines are off by at most", "%"}};
+    char text[FIGURES][48], hidden[32];
+    const char *const what[FIGURES][2] = {{"one way, no bytes", "ns"},
+                                          {"one way", "ps/B"},
+                                          {"start of a send", "ns"},
+                                          {"a receive that has come", "ns"},
+                                          {"gap in a burst", "ns"},
+                                          {hidden, "%"},
+                                          {"one-shot of 2, no bytes", "ns"},
+                                          {"one-shot of 2", "ps/B"},
+                                          {"other protocol from", "B"},
+                                          {"one line is off by at most", "%"},
+                                          {"two lines are off by at most", "%"}};
     const char *names[FIGURES][2];
+    struct calibrated_tier *t = &b->c->tier[b->c->n_tiers];
+    start_counting(b);
+    int rc = open_pair(b, a, z, d);
+    if (!rc) rc = open_coll(b, COLL_TRANSPORT_LINK, d);
+    if (!rc) choose_sizes(b);
+    snprintf(hidden, sizeof hidden, "%zu KiB hidden behind work", behind_work_bytes(&b->pair) >> 10);
     for (int i = 0; i < FIGURES; i++) {
         snprintf(text[i], sizeof text[i], "%s: %s", name, what[i][0]);
         names[i][0] = text[i];
         names[i][1] = what[i][1];
     }
-    start_counting(b);
-    int rc = open_pair(b, a, z, d);
-    if (!rc) rc = open_coll(b, COLL_TRANSPORT_LINK, d);
-    if (!rc && b->pair.link) choose_sizes(b);
-    int i = rc ? rc : sample(b, take_messages, names, FIGURES, d);
+    int i = rc ? rc : sample(b, take_messages, names, FIGURES, d), more = b->pair.n_sizes - 1;
+    *t = (struct calibrated_tier){.name = name,
+                                  .a = a,
+                                  .b = z,
+                                  .send = i + 2,
+                                  .recv = i + 3,
+                                  .gap = i + 4,
+                                  .sum = i + 6,
+                                  .off = i + 9,
+                                  .is_slow = is_slow(b),
+                                  .exchange = {.bare = i,
+                                               .places = EXCHANGE_PLACES,
+                                               .sizes = more < EXCHANGE_SIZES ? more : EXCHANGE_SIZES,
+                                               .bytes = sizes + 1}};
     close_pair(b);
     if (i < 0) return i;
-    b->c->tier[b->c->n_tiers++] = (struct calibrated_tier){name, a, z, i + 2, i + 3, i + 4, i + 6, i + 7};
+    b->c->n_tiers++;
     return 0;
 }
 
@@ -744,6 +799,81 @@ static int measure_messages(struct bed *b, const int *domain, struct diag *d) {
     if (b->c->hand_off >= 0) rc = measure_tier(b, "mpi", b->c->a, b->c->b, d);
     if (!rc && far < b->world->size) rc = measure_tier(b, "net", 0, far, d);
     return rc;
+}
+
+/* ---- exchanges between steps ---- */
+
+/* Known to the pair's rank a, then to all. */
+static void take_exchanges(struct bed *b, double *out) {
+    const struct calibrated_exchange *x = &b->exchange;
+    const struct exchange_bench bench = {b->steps, b->pair.link, b->pair.coll, b->pair.buf, TAG};
+    int passes = is_slow(b) ? SLOW_PASSES : PASSES, rc = b->steps_rc;
+    for (int w = 0; w < x->places && !rc && b->pair.link; w++) {
+        double *at = out + w * (1 + x->sizes);
+        rc = exchange_measure(&bench, (enum exchange_place)w, passes, x->bytes, x->sizes, at, b->steps_diag);
+    }
+    b->steps_rc = err_agree(b->world, rc, b->steps_diag);
+    agree_bcast(b->world, b->pair.a, out, (size_t)(x->places * (1 + x->sizes)) * sizeof *out);
+}
+
+static int sample_exchanges(struct bed *b, const char *link, struct calibrated_exchange *x, struct diag *d) {
+    static const char *const where[EXCHANGE_PLACES][2] = {{"cache", "sum"}, {"memory", "sum"}, {"turns", "message"}};
+    char text[MAX_VALUES][48], size[24];
+    const char *names[MAX_VALUES][2];
+    int n = 0;
+    for (int w = 0; w < x->places; w++)
+        for (int i = -1; i < x->sizes; i++, n++) {
+            snprintf(size, sizeof size, "%zu B", i < 0 ? 0 : x->bytes[i]);
+            snprintf(text[n], sizeof text[n], "%s: steps, %s, %s %s", link, where[w][0], i < 0 ? "no" : size,
+                     where[w][1]);
+            names[n][0] = text[n];
+            names[n][1] = "ns";
+        }
+    b->exchange = *x;
+    b->steps_diag = d;
+    b->shares = EXCHANGE_SHARE;
+    x->first = sample(b, take_exchanges, names, n, d);
+    b->shares = 1;
+    return b->steps_rc ? b->steps_rc : x->first < 0 ? x->first : 0;
+}
+
+static int measure_exchange(struct bed *b, const char *link, int a, int z, enum coll_transport transport, int slow,
+                            struct calibrated_exchange *x, struct diag *d) {
+    int rc = open_pair(b, a, z, d);
+    if (!rc) rc = open_coll(b, transport, d);
+    if (slow) b->pair.tries = 1;
+    if (!rc) rc = sample_exchanges(b, link, x, d);
+    close_pair(b);
+    return rc;
+}
+
+/* While the decoders are there. */
+static int measure_exchanges(struct bed *b, struct diag *d) {
+    struct calibration *c = b->c;
+    int rc = 0;
+    if (c->hand_off >= 0) rc = measure_exchange(b, "shm", c->a, c->b, COLL_TRANSPORT_SHM, 0, &c->shm_exchange, d);
+    for (int i = 0; i < c->n_tiers && !rc; i++) {
+        struct calibrated_tier *t = &c->tier[i];
+        rc = measure_exchange(b, t->name, t->a, t->b, COLL_TRANSPORT_LINK, t->is_slow, &t->exchange, d);
+    }
+    return rc;
+}
+
+/* After the rates that efficiencies are shares of. */
+static int measure_steps(struct bed *b, struct diag *d) {
+    struct calibration *c = b->c;
+    struct sampler_params sampling = app_sampling(c->app);
+    size_t cache_bytes = c->cache_bytes, last = topo_last_level_cache_bytes();
+    for (int i = 0; i < PREC_COUNT; i++)
+        b->op_s[i] = c->app->rank == 0 ? 1e-9 / c->figure[c->rate[i]].s.median : 0;
+    agree_bcast(b->world, 0, b->op_s, sizeof b->op_s);
+    agree_bcast(b->world, 0, &cache_bytes, sizeof cache_bytes);
+    int rc = step_bench_open(&b->steps, cache_bytes, last > LEAST_CACHE ? last : LEAST_CACHE, &sampling, d);
+    rc = err_agree(b->world, rc, d);
+    if (!rc) rc = c->steps = sample_steps(b, d);
+    if (rc >= 0) rc = measure_exchanges(b, d);
+    step_bench_close(b->steps);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- other load ---- */
@@ -770,7 +900,7 @@ static double clock_cost_ns(void) {
 }
 
 static int count_groups(const int *domain, int size) {
-    int n = 4 + STEPS_SHARE + (size > 1 ? size + 3 : 0);
+    int n = 4 + STEPS_SHARE + (size > 1 ? size + 3 + 2 * EXCHANGE_SHARE : 0);
     for (int r = 0; r + 1 < size; r++)
         n += domain[r] == domain[r + 1];
     return n;
@@ -796,8 +926,6 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
     *c = (struct calibration){.app = app,
                               .rank0_speed = 1,
                               .hand_off = -1,
-                              .shm_time = -1,
-                              .shm_word = -1,
                               .together = -1,
                               .alone = -1,
                               .cache = -1,

@@ -4,6 +4,7 @@
 
 #include "base/stats.h"
 #include "dist/app.h"
+#include "exchange.h"
 #include "unequal.h"
 
 enum { CALIBRATE_FIGURES = 128, CALIBRATE_SAMPLES = 301 };
@@ -16,12 +17,22 @@ struct figure {
     const char *ended; /* why sampling ended */
 };
 
+/* Exchanges between steps (exchange.h): for each place the figure without, then one a size. sizes 0: not measured. */
+struct calibrated_exchange {
+    int bare; /* by itself, at no bytes (ns); then ps a byte: half a round trip, or over shared memory a one-shot */
+    int first, places, sizes;
+    const size_t *bytes;
+};
+
 /* Figures that belong to a tier of messages, as indices; -1: not measured. */
 struct calibrated_tier {
     const char *name; /* "mpi", "net" */
     int a, b; /* the ranks that it was measured between */
     int send, recv, gap; /* overheads, gap between messages */
-    int time, word; /* a one-shot all-reduce of these two: at no bytes, ps a byte */
+    int sum; /* a one-shot all-reduce of these two by itself, at no bytes; then ps a byte */
+    int off; /* greatest error of one line through half round trips, % */
+    int is_slow; /* a short message takes longer than a short step */
+    struct calibrated_exchange exchange;
 };
 
 struct calibration {
@@ -30,7 +41,7 @@ struct calibration {
     int n;
     struct figure figure[CALIBRATE_FIGURES];
     int hand_off, hand_off_after; /* of the first neighbours that share memory; again when links have been measured */
-    int shm_time, shm_word; /* a one-shot all-reduce of two ranks: at no bytes, ps a byte */
+    struct calibrated_exchange shm_exchange; /* all-reduces of two ranks */
     int a, b; /* between these ranks */
     int n_unequal; /* groups of ranks that read faster than the slowest, whose figures all others are */
     struct unequal unequal[UNEQUAL_MOST];
@@ -52,6 +63,10 @@ struct calibration {
 
 /* Collective over app->world; the result is rank 0's. Takes about `seconds`. */
 int calibrate(struct calibration *c, struct app *app, double seconds, struct diag *d);
+
+/* The line through the medians of exchanges between steps, what is summed left out; returns the number of points. Rank
+ * 0. */
+int calibrate_line(const struct calibration *c, const struct calibrated_exchange *x, struct exchange_line *out);
 
 /* Writes the cluster that the figures describe, as partition/cluster.h reads it. 0 or ERR_IO. Rank 0. */
 int calibrate_write(const struct calibration *c, const char *path, struct diag *d);

@@ -32,8 +32,12 @@ static void put_time(const struct writer *w, const char *key, double ns, int i, 
 }
 
 /* Of ps a byte. */
+static double GBps(double ps) {
+    return 1e3 / (ps > 0.001 ? ps : 0.001);
+}
+
 static void put_rate(const struct writer *w, const char *key, double ps, int i, const char *kind, const char *how) {
-    fprintf(w->out, "%s: {value: %.5g GB/s, ", key, 1e3 / (ps > 0.001 ? ps : 0.001));
+    fprintf(w->out, "%s: {value: %.5g GB/s, ", key, GBps(ps));
     put_source(w, i, kind, how);
 }
 
@@ -135,30 +139,85 @@ static void put_work(const struct writer *w) {
         put_rate(w, "  codec", (median(c, c->codec) + median(c, c->codec + 1)) / 2, c->codec, "measured", "en+decode");
 }
 
+/* ---- links ---- */
+
+int calibrate_line(const struct calibration *c, const struct calibrated_exchange *x, struct exchange_line *out) {
+    struct exchange_point p[CALIBRATE_FIGURES];
+    int n = 0;
+    for (int where = 0; where < x->places; where++) {
+        int between = x->first + where * (1 + x->sizes);
+        for (int i = 0; i < x->sizes; i++) {
+            double bytes = (double)x->bytes[i], all = median(c, between + 1 + i), ns = all - median(c, between);
+            if (where != EXCHANGE_PASS) ns -= 1e-3 * bytes * median(c, c->reduce);
+            p[n++] = (struct exchange_point){bytes, ns, all};
+        }
+    }
+    double word = median(c, x->bare + 1) - (x->places == EXCHANGE_PASS ? median(c, c->reduce) : 0);
+    const struct exchange_line bare = {median(c, x->bare), word > 0 ? word : 0, 0};
+    exchange_fit(out, p, n, &bare);
+    return n;
+}
+
+struct fitted {
+    struct exchange_line line;
+    char how[96]; /* behind "fitted" and the date */
+};
+
+static struct fitted fit_exchanges(const struct writer *w, const struct calibrated_exchange *x) {
+    struct fitted f;
+    int n = calibrate_line(w->c, x, &f.line);
+    snprintf(f.how, sizeof f.how, "n = %d, to %d exchanges between steps, off by at most %.2g %% of both",
+             w->c->figure[x->first].s.n, n, 100 * f.line.off);
+    return f;
+}
+
+static void put_fitted(const struct writer *w, const char *key, double value, const char *unit,
+                       const struct fitted *f) {
+    fprintf(w->out, "    %s: {value: %.5g %s, source: \"fitted %s, %s, northwall %s\"}\n", key, value, unit, w->date,
+            f->how, NW_VERSION);
+}
+
+/* What the file does not say: times of a link by itself. */
+static void put_bare(const struct writer *w, const char *what, int time, int off) {
+    const struct figure *t = &w->c->figure[time];
+    char text[48] = "";
+    if (off >= 0) snprintf(text, sizeof text, ", off by at most %.2g %%", median(w->c, off));
+    fprintf(w->out, "    # %s by itself: %.5g us + %.5g ps/B (fitted, n = %d%s)\n", what, 1e-3 * t->s.median,
+            median(w->c, time + 1), t->s.n, text);
+}
+
 /* A one-shot of two: hand-off, overheads of both sides, then each byte is read and reduced. */
 static void put_shm(const struct writer *w) {
     const struct calibration *c = w->c;
-    double all = median(c, c->shm_time), flag = median(c, c->hand_off), latency = flag < all ? flag : all;
+    struct fitted f = fit_exchanges(w, &c->shm_exchange);
+    double flag = median(c, c->hand_off), latency = flag < f.line.ns ? flag : f.line.ns,
+           half = (f.line.ns - latency) / 2;
     put_time(w, "hand_off", flag, c->hand_off, "measured", "");
     fputs("links:\n  - name: shm\n    transfer: pull\n", w->out);
     put_joins(w, c->n_tiers == 0);
+    put_bare(w, "a one-shot of 2", c->shm_exchange.bare, -1);
     put_time(w, "    latency", latency, c->hand_off, "measured", "");
-    put_time(w, "    send_overhead", (all - latency) / 2, c->shm_time, "fitted", "half of it");
-    put_time(w, "    recv_overhead", (all - latency) / 2, c->shm_time, "fitted", "half of it");
-    put_rate(w, "    bandwidth", median(c, c->shm_word) - median(c, c->reduce), c->shm_word, "fitted", "less reduce");
+    put_fitted(w, "send_overhead", 1e-3 * half, "us", &f);
+    put_fitted(w, "recv_overhead", 1e-3 * half, "us", &f);
+    put_fitted(w, "bandwidth", GBps(f.line.ps), "GB/s", &f);
 }
 
-/* Not from a ping-pong: ranks that exchange both send and receive, and the executor has its share of the time. */
+/* Not from a ping-pong: between steps weights fill the caches, ranks wait for the later one, and what carries messages
+ * takes processors from steps. */
 static void put_tier(const struct writer *w, const struct calibrated_tier *t) {
     const struct calibration *c = w->c;
-    double send = median(c, t->send), recv = median(c, t->recv), rest = median(c, t->time) - send - recv;
+    struct fitted f = fit_exchanges(w, &t->exchange);
+    double send = median(c, t->send), recv = median(c, t->recv), rest;
+    exchange_split(f.line.ns, &rest, &send, &recv);
     fprintf(w->out, "  - name: %s\n    transfer: push\n", t->name);
     put_joins(w, t == &c->tier[c->n_tiers - 1]);
-    put_time(w, "    latency", rest, t->time, "fitted", "less both");
+    put_bare(w, "one way", t->exchange.bare, t->off);
+    put_bare(w, "a one-shot of 2", t->sum, -1);
+    put_fitted(w, "latency", 1e-3 * rest, "us", &f);
     put_time(w, "    send_overhead", send, t->send, "measured", "");
     put_time(w, "    recv_overhead", recv, t->recv, "measured", "");
     put_time(w, "    message_gap", median(c, t->gap), t->gap, "measured", "");
-    put_rate(w, "    bandwidth", median(c, t->word) - median(c, c->reduce), t->word, "fitted", "less reduce");
+    put_fitted(w, "bandwidth", GBps(f.line.ps), "GB/s", &f);
 }
 
 /* Links that there is nobody to measure with. */

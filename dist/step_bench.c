@@ -39,6 +39,9 @@ struct job {
     struct samples step[2][STEP_COUNT], between, around;
     double ended; /* the last step */
     struct times t;
+    const struct step_meeting *meeting; /* NULL: times of steps are kept */
+    double left_layer, left_pass; /* the last meeting; layer 0: none in this pass */
+    struct samples layers, passes; /* from one to the next */
 };
 
 struct step_bench {
@@ -54,9 +57,34 @@ static void add(struct samples *s, double v) {
     if (s->n < MOST_SAMPLES) s->v[s->n++] = v;
 }
 
-/* A pass of one rank begins with STEP_EMBED. */
+static void meet_layer(struct job *j, enum step_kind kind) {
+    if (j->meeting->sum) j->meeting->sum(j->meeting->user);
+    if (kind != STEP_FFN_DOWN) return;
+    double now = engine_now();
+    if (j->left_layer > 0) add(&j->layers, now - j->left_layer);
+    j->left_layer = now;
+}
+
+static void meet_pass(struct job *j, int prefill) {
+    if (j->meeting->pass) j->meeting->pass(j->meeting->user);
+    double now = engine_now();
+    if (!prefill) add(&j->passes, now - j->left_pass);
+    j->left_pass = now;
+    j->left_layer = 0;
+}
+
+/* A pass of one rank begins with STEP_EMBED and ends with STEP_SAMPLE. */
+static void meet(struct job *j, enum step_kind kind, int prefill) {
+    if (!prefill && (kind == STEP_ATTN_OUT || kind == STEP_FFN_DOWN)) meet_layer(j, kind);
+    if (kind == STEP_SAMPLE) meet_pass(j, prefill);
+}
+
 static void watch(void *user, enum step_kind kind, int prefill, double begin, double end) {
     struct job *j = user;
+    if (j->meeting) {
+        meet(j, kind, prefill);
+        return;
+    }
     add(&j->step[!prefill][kind], end - begin);
     if (!prefill && j->ended > 0) add(kind == STEP_EMBED ? &j->around : &j->between, begin - j->ended);
     j->ended = end;
@@ -132,14 +160,14 @@ void step_bench_close(struct step_bench *b) {
 
 /* ---- running ---- */
 
-static int run_once(const struct step_bench *b, struct job *j, struct diag *d) {
+static int run_once(const struct step_bench *b, struct job *j, int n_prompt, int n_new, struct diag *d) {
     const int *prompt = b->prompt;
     struct engine_result r;
     struct engine_job job = {.n_seqs = 1,
                              .prompt = &prompt,
-                             .prompt_len = &j->size->prompt,
-                             .n_new = j->size->n_new,
-                             .chunk = j->size->prompt,
+                             .prompt_len = &n_prompt,
+                             .n_new = n_new,
+                             .chunk = n_prompt,
                              .sampling = b->sampling};
     j->ended = 0;
     int rc = engine_generate(j->engine, &job, &r, d);
@@ -176,12 +204,29 @@ int step_bench_run(struct step_bench *b, struct link *world, int alone, struct d
         int failed = 0;
         for (int k = 0; k < b->job[i].size->tries; k++) {
             agree_barrier(world);
-            if (!failed && !(alone && world->rank)) failed = run_once(b, &b->job[i], d);
+            if (!failed && !(alone && world->rank))
+                failed = run_once(b, &b->job[i], sizes[i].prompt, sizes[i].n_new, d);
         }
         rc = err_agree(world, failed, d);
         if (!rc) keep(&b->job[i], world, all);
     }
     free(all);
+    return rc;
+}
+
+int step_bench_passes(int job) {
+    return sizes[job].prompt + sizes[job].n_new - 2;
+}
+
+int step_bench_meet(struct step_bench *b, int job, int passes, const struct step_meeting *m, double *layer_s,
+                    double *pass_s, struct diag *d) {
+    struct job *j = &b->job[job];
+    j->meeting = m;
+    j->left_layer = 0;
+    int rc = run_once(b, j, 1, passes + 1, d);
+    j->meeting = NULL;
+    *layer_s = median_of(&j->layers);
+    *pass_s = median_of(&j->passes);
     return rc;
 }
 

@@ -7,31 +7,35 @@
 
 enum { MOST = STEP_POINTS };
 
-/* t = b x with the least squares of relative errors. */
-static double fit_slope(const double *x, const double *t, int n) {
+/* t = b x with the least squares of errors in parts of `scale`. */
+static double fit_slope(const double *x, const double *t, const double *scale, int n) {
     double sum = 0, squares = 0;
     for (int i = 0; i < n; i++) {
-        sum += x[i] / t[i];
-        squares += x[i] / t[i] * x[i] / t[i];
+        sum += x[i] / scale[i] * t[i] / scale[i];
+        squares += x[i] / scale[i] * x[i] / scale[i];
     }
-    return sum / squares;
+    return fmax(sum / squares, 0);
 }
 
-void fit_line(const double *x, const double *t, int n, double *a, double *b) {
+void fit_line_by(const double *x, const double *t, const double *scale, int n, double *a, double *b) {
     double s11 = 0, s12 = 0, s22 = 0, r1 = 0, r2 = 0;
     for (int i = 0; i < n; i++) {
-        double one = 1 / t[i], y = x[i] / t[i];
+        double one = 1 / scale[i], y = x[i] / scale[i], v = t[i] / scale[i];
         s11 += one * one;
         s12 += one * y;
         s22 += y * y;
-        r1 += one;
-        r2 += y;
+        r1 += one * v;
+        r2 += y * v;
     }
     double det = s11 * s22 - s12 * s12;
     *a = det > 0 ? (r1 * s22 - r2 * s12) / det : 0;
     *b = det > 0 ? (s11 * r2 - s12 * r1) / det : 0;
-    if (*a <= 0) *a = 0, *b = fit_slope(x, t, n);
-    if (*b < 0) *b = 0, *a = r1 / s11;
+    if (*a <= 0) *a = 0, *b = fit_slope(x, t, scale, n);
+    if (*b < 0) *b = 0, *a = fmax(r1 / s11, 0);
+}
+
+void fit_line(const double *x, const double *t, int n, double *a, double *b) {
+    fit_line_by(x, t, t, n, a, b);
 }
 
 /* Squares of relative errors of a line through points, and the greatest error. */
@@ -88,7 +92,7 @@ static void fit_bandwidths(struct step_fit *out, const struct step_point *p, int
     m = products(p, n, 1, bytes, seconds);
     for (int i = 0; i < m; i++)
         seconds[i] = fmax(seconds[i] - fixed, 0.1 * seconds[i]);
-    if (m) out->Bps[1] = 1 / fit_slope(bytes, seconds, m);
+    if (m) out->Bps[1] = 1 / fit_slope(bytes, seconds, seconds, m);
 }
 
 /* ---- kinds ---- */

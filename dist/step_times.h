@@ -35,6 +35,8 @@ struct step_fit {
 
 /* t = a + b x with the least squares of relative errors, none below 0; n >= 1, t > 0. Local. */
 void fit_line(const double *x, const double *t, int n, double *a, double *b);
+/* The same of errors in parts of `scale` (> 0); t may be anything. Local. */
+void fit_line_by(const double *x, const double *t, const double *scale, int n, double *a, double *b);
 
 /* The first point of the second of two lines, of three points at least each, whose squares are less than a quarter of
  * one line's; 0: one line will do. worst: the greatest relative error of one line, and of the two (or the one again).
@@ -62,6 +64,22 @@ void step_bench_close(struct step_bench *b); /* NULL accepted */
  * wait), and keeps the median of each kind of step, which is not that
  * of the steps that the system interrupted: of the slowest rank. Collective. */
 int step_bench_run(struct step_bench *b, struct link *world, int alone, struct diag *d);
+/* What is done where the ranks of a replica would meet: `sum` behind the two products of a layer that are summed, in
+ * passes of one token; `pass` behind each pass. NULL: nothing. */
+struct step_meeting {
+    void (*sum)(void *user), (*pass)(void *user);
+    void *user;
+};
+enum { STEP_SHORT = 0, STEP_LONG = 2 }; /* jobs: of the smallest widths, and the one that leaves the cache */
+
+/* Most passes of one token behind a prompt of one that a job has room for. */
+int step_bench_passes(int job);
+/* Runs a job on this rank with a prompt of one token, then so many passes; the times of its steps are not kept.
+ * Medians, seconds (0: none): of a layer from one `sum` to the one of the next layer, and of a pass from the end of
+ * `pass` to the next one's. Local. */
+int step_bench_meet(struct step_bench *b, int job, int passes, const struct step_meeting *m, double *layer_s,
+                    double *pass_s, struct diag *d);
+
 /* The points of the last run; op_s: seconds of an operation. Returns their number. Local. */
 int step_bench_points(const struct step_bench *b, const double op_s[PREC_COUNT], struct step_point p[STEP_POINTS],
                       struct pass_point pass[STEP_JOBS]);

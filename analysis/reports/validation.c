@@ -19,7 +19,8 @@ static const struct {
     [VALIDATION_EMULATED] = {"runs beside virtual clocks", "emulated", "simulated"},
     [VALIDATION_DECODE] = {"this machine: decoding", "measured", "simulated"},
     [VALIDATION_PREFILL] = {"this machine: prompts", "measured", "simulated"},
-    [VALIDATION_COLLECTIVES] = {"this machine: all-reduces", "measured", "estimated"},
+    [VALIDATION_EXPOSED] = {"this machine: all-reduces behind a product", "measured", "estimated"},
+    [VALIDATION_COLLECTIVES] = {"this machine: all-reduces by themselves", "measured", "estimated"},
     [VALIDATION_PUBLISHED] = {"published and not fitted to", "published", "simulated"},
 };
 

@@ -11,7 +11,8 @@ enum validation_group {
     VALIDATION_EMULATED, /* simulated beside emulated: must be equal */
     VALIDATION_DECODE, /* simulated on what calibrate wrote, beside measured */
     VALIDATION_PREFILL,
-    VALIDATION_COLLECTIVES, /* estimated beside measured */
+    VALIDATION_EXPOSED, /* estimated beside measured: all-reduces behind products, as calibrate takes them */
+    VALIDATION_COLLECTIVES, /* by themselves */
     VALIDATION_PUBLISHED, /* simulated beside published, nothing of which was fitted */
     VALIDATION_GROUPS
 };

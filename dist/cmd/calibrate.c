@@ -15,6 +15,7 @@ enum { NEAR_NS = 100 };
 
 static const char *ended_text(const char *ended) {
     if (!strcmp(ended, "narrow")) return "interval within 5 %";
+    if (!strcmp(ended, "longer")) return "few samples: took longer";
     return !strcmp(ended, "time") ? "time was up" : "enough samples";
 }
 
@@ -28,6 +29,20 @@ static void print_figures(const struct calibration *c) {
         printf("%-34s %-9s %10.4g %-5s %4d  %-22s %s\n", f->name, f->kind, f->s.median, f->unit, f->s.n, interval,
                ended_text(f->ended));
     }
+}
+
+static void print_line(const struct calibration *c, const char *name, const struct calibrated_exchange *x) {
+    struct exchange_line line;
+    int n = calibrate_line(c, x, &line);
+    printf(
+        "%s: between steps %.4g us + %.4g ps/B (fitted to %d figures), off by at most %.2g %% of steps and exchange\n",
+        name, 1e-3 * line.ns, line.ps, n, 100 * line.off);
+}
+
+static void print_links(const struct calibration *c) {
+    if (c->hand_off >= 0) print_line(c, "shm", &c->shm_exchange);
+    for (int i = 0; i < c->n_tiers; i++)
+        print_line(c, c->tier[i].name, &c->tier[i].exchange);
 }
 
 static void print_distance(const struct calibration *c) {
@@ -85,6 +100,7 @@ static int run(struct app *app, struct diag *d) {
     if (!rc && app->rank == 0) {
         print_figures(c);
         print_unequal(c);
+        print_links(c);
         print_place(c, lists);
         if (app->spec.out) rc = write_file(c, app->spec.out, d);
     }
@@ -101,9 +117,10 @@ const struct cmd cmd_calibrate = {
     .options = "out budget bind threads quiet",
     .notes =
         "One rank measures its memory, cache and kernels, and in the engine each kind of step; two and more also the\n"
-        "hand-off of a flag between neighbours, all-reduces through shared memory and messages, between the first two\n"
-        "ranks that share a node. Each figure is sampled until the 95 % interval of its median is narrower than 5 %,\n"
-        "or its share of --budget is over. Ranks that read memory faster than the slowest by more than their interval\n"
-        "and 5 % are exceptions of the file, and plans made with it (--net, --cluster) give them more of the work.",
+         "hand-off of a flag between neighbours, and all-reduces through shared memory and messages between the first\n"
+         "two ranks that share a node: by themselves, and between the steps of decoders. Each figure is sampled until\n"
+         "the 95 % interval of its median is narrower than 5 %, or its share of --budget is over. Ranks that read memory\n"
+         "faster than the slowest by more than their interval and 5 % are exceptions of the file, and plans made with it\n"
+         "(--net, --cluster) give them more of the work.",
     .run = run,
 };

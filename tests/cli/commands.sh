@@ -116,6 +116,8 @@ for n in 1 2 3; do
     ok "calibrate ($n): status" [ $? = 0 ]
     ok "calibrate ($n): kind, unit, n" grep -Eq '^reduce in cache +measured +[0-9.e+]+ ps/B +[0-9]+  ' "$tmp/figures"
     ok "calibrate ($n): hand-offs" [ "$(grep -c '^hand-off of a flag' "$tmp/figures")" = $((n - 1)) ]
+    ok "calibrate ($n): exchanges between steps" [ "$(grep -c '^shm: steps, .* sum\|^mpi: steps, .* sum\|^mpi: steps, turns, .* message' "$tmp/figures")" = $((n > 1 ? 25 : 0)) ]
+    ok "calibrate ($n): lines through them" [ "$(grep -c 'source: "fitted .* exchanges between steps' "$tmp/net$n.yaml")" = $((n > 1 ? 5 : 0)) ]
     ok "calibrate ($n): other load" grep -q '^other load: ' "$tmp/figures"
     ok "calibrate ($n): sources" [ "$(grep -c 'value:' "$tmp/net$n.yaml")" = "$(grep -c 'source: "' "$tmp/net$n.yaml")" ]
     ok "simulate --cluster reads it ($n)" sh -c '"$1" simulate --model "$2" --cluster "$3" --tp "$4" --prompt 4 --generate 2 | grep -q "on calibrated: $4 x a rank"' \

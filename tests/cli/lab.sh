@@ -70,6 +70,16 @@ ok "4 hosts: two pairs" [ $status = 0 -a "$(grep -c '"ranks": \[' "$tmp/out")" =
 ok "4 hosts: messages take their time" awk -F'[:,]' \
     '/"time_us_p50"/ { n++; bad += $2 < 0.99 * (34928 + 5000) || $2 > 1.5 * (34928 + 5000) } END { exit n != 2 || bad }' "$tmp/out"
 
+# A message of 1 KiB is 1114 bytes on the wire, 446 us at 20 Mb/s, and the link adds 100: no calibration may say less.
+on_lab -n 2 --rate 20Mb/s calibrate --budget 2 --threads 1 --out "$tmp/link.yaml"
+ok "calibrate: status" [ $status = 0 ]
+ok "calibrate: a slow link has samples" awk '/^net: steps, .* sum/ { n++; few += !match($0, / ns +[0-9]+ /) || substr($0, RSTART + 3, RLENGTH - 3) + 0 < 3 } END { exit n < 4 || few }' "$tmp/out"
+ok "calibrate: 1 KiB takes its time on the link" awk '
+    /name: net/ { net = 1 }
+    net && /latency:|_overhead:/ { us += substr($0, index($0, "value: ") + 7) }
+    net && /bandwidth:/ { us += 1024 / (1e3 * substr($0, index($0, "value: ") + 7)) }
+    END { exit us < 546 * 0.95 }' "$tmp/link.yaml"
+
 timeout 60 "$lab" -n 2 --rate 900Gb/s --json "$tmp/json" list >"$tmp/out" 2>"$tmp/err"
 ok "a rate that the machine does not have is refused" [ $? = 9 ]
 ok "a rate that is refused: said so" grep -q '^northwall-lab: 900Gb/s is refused' "$tmp/err"
