@@ -158,23 +158,28 @@ char *parameter_names(char *buf, size_t cap) {
 static double unit_of(const struct parameter *p, const char *word) {
     static const struct {
         const char *name;
-        double s;
-    } units[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
+        enum parameter_kind kind;
+        double one;
+    } units[] = {{"ps", PARAMETER_TIME, 1e-12},     {"ns", PARAMETER_TIME, 1e-9},     {"us", PARAMETER_TIME, 1e-6},
+                 {"ms", PARAMETER_TIME, 1e-3},      {"s", PARAMETER_TIME, 1},         {"kb/s", PARAMETER_BIT_RATE, 1e3},
+                 {"Mb/s", PARAMETER_BIT_RATE, 1e6}, {"Gb/s", PARAMETER_BIT_RATE, 1e9}};
     if (p->kind == PARAMETER_FACTOR) return !*word;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (!strcmp(word, units[i].name)) return units[i].s;
+        if (units[i].kind == p->kind && !strcmp(word, units[i].name)) return units[i].one;
     return 0;
 }
 
 int parameter_value(const struct parameter *p, const char *name, const char *text, double *x, struct diag *d) {
+    static const char *const kinds[][2] = {[PARAMETER_FACTOR] = {"a factor", ""},
+                                           [PARAMETER_TIME] = {"a time with its unit (ps, ns, us, ms, s)", " s"},
+                                           [PARAMETER_BIT_RATE] = {"a rate with its unit (kb/s, Mb/s, Gb/s)", " b/s"}};
     char *end;
     double v = strtod(text, &end), unit = unit_of(p, end + strspn(end, " "));
     int number = end != text && strspn(text, "0123456789.eE+-") >= (size_t)(end - text);
     *x = v * unit;
     if (number && unit > 0 && *x >= p->least && *x <= p->most) return 0;
-    return diag_set(d, ERR_USAGE, "%.60s '%.40s': %s from %g to %g%s", name, text,
-                    p->kind == PARAMETER_FACTOR ? "a factor" : "a time with its unit (ps, ns, us, ms, s)", p->least,
-                    p->most, p->kind == PARAMETER_FACTOR ? "" : " s");
+    return diag_set(d, ERR_USAGE, "%.60s '%.40s': %s from %g to %g%s", name, text, kinds[p->kind][0], p->least, p->most,
+                    kinds[p->kind][1]);
 }
 
 static int set_level(struct cluster *c, const struct level_parameter *p, const char *name, double x, struct diag *d) {

@@ -21,7 +21,8 @@ enum key_kind {
     TEXT,
     FILE_NAME,
     ENGINE,
-    WHOLE, /* whole numbers, from here on */
+    NUMBER, /* with a unit; numbers, from here on */
+    WHOLE, /* whole ones, from here on */
     AGAIN /* how often, or for which time, something is measured: paced runs have no option for it */
 };
 
@@ -57,7 +58,32 @@ static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
                                   {"repeat", AGAIN, NULL, "--repeat", NULL},
                                   {"round", AGAIN, NULL, "", NULL},
                                   {"precision", TEXT, NULL, "--precision", NULL},
+                                  {"rate", NUMBER, NULL, NULL, NULL},
+                                  {"latency", NUMBER, NULL, NULL, NULL},
+                                  {"lab-hosts", WHOLE, NULL, NULL, NULL},
+                                  {"ranks-per-host", WHOLE, NULL, NULL, NULL},
                                   {0}};
+
+/* In the lab: options of northwall-lab, "" as above; all other keys are as of bench. Rates and times have a range. */
+static const struct parameter rate = {"rate", .kind = PARAMETER_BIT_RATE, .least = 1e3, .most = 1e12},
+                              latency = {"latency", .kind = PARAMETER_TIME, .least = 0, .most = 1};
+static const struct lab_key {
+    const char *name, *option;
+    const struct parameter *number;
+} lab_keys[] = {{"rate", "--rate", &rate},
+                {"latency", "--latency", &latency},
+                {"lab-hosts", "--hosts", NULL},
+                {"ranks-per-host", "--ranks-per-host", NULL},
+                {"cluster", "", NULL}, /* what is known of the link */
+                {0}};
+
+/* NULL: none. */
+static const struct lab_key *lab_key_of(const struct key *k) {
+    const struct lab_key *l = lab_keys;
+    while (l->name && strcmp(l->name, k->name))
+        l++;
+    return l->name ? l : NULL;
+}
 
 /* enum sweep_engine: its name, the command that it is, and words of that command. */
 static const struct {
@@ -66,12 +92,14 @@ static const struct {
                {"simulate", "simulate", {"--json"}},
                {"run", "bench", {"--json", "--quiet"}},
                {"emulate", "run", {"--clock", "virtual", "--ignore-eos", "--json", "--quiet"}},
-               {"paced", "run", {"--clock", "paced", "--ignore-eos", "--json", "--quiet"}}};
+               {"paced", "run", {"--clock", "paced", "--ignore-eos", "--json", "--quiet"}},
+               {"lab", "bench", {"--json", "--quiet"}}};
 enum { N_ENGINES = sizeof engines / sizeof *engines };
-static const char engine_names[] = "valid are estimate, simulate, emulate, paced, run";
+static const char engine_names[] = "valid are estimate, simulate, emulate, paced, run, lab";
 
 static const char *option_of(const struct key *k, enum sweep_engine e) {
     if (e == SWEEP_PACED && k->kind == AGAIN) return "";
+    if (e == SWEEP_LAB) return lab_key_of(k) ? lab_key_of(k)->option : k->bench;
     return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE || e == SWEEP_PACED ? k->run : k->simulate;
 }
 
@@ -105,7 +133,7 @@ struct reader {
 };
 
 static int takes(const struct axis *a, enum sweep_engine e) {
-    return a->parameter ? e != SWEEP_RUN : option_of(a->key, e) != NULL;
+    return a->parameter ? e != SWEEP_RUN && e != SWEEP_LAB : option_of(a->key, e) != NULL;
 }
 
 static enum sweep_engine engine_of(const char *word) {
@@ -146,14 +174,20 @@ static int set_file(struct reader *r, const yaml_node_t *n, const struct axis *a
     return 0;
 }
 
+/* What a number's range and unit are; NULL: it is a whole one. */
+static const struct parameter *number_of(const struct axis *a) {
+    return a->parameter ? a->parameter : a->key->kind == NUMBER ? lab_key_of(a->key)->number : NULL;
+}
+
 static int set_number(struct reader *r, const yaml_node_t *n, const struct axis *a, struct value *v, const char *text) {
     struct diag own = {0};
     double x = 0;
     long whole = 0;
-    int rc = a->parameter ? parameter_value(a->parameter, a->name, text, &x, &own)
-                          : text_int(text, 1, 1 << 24, a->name, &whole, &own);
+    const struct parameter *number = number_of(a);
+    int rc =
+        number ? parameter_value(number, a->name, text, &x, &own) : text_int(text, 1, 1 << 24, a->name, &whole, &own);
     if (rc) return fail_own(r, n, a, &own);
-    if (a->parameter)
+    if (number)
         snprintf(v->text, sizeof v->text, "%.9g", x);
     else
         snprintf(v->text, sizeof v->text, "%ld", whole);
@@ -166,7 +200,7 @@ static int set_value(struct reader *r, const yaml_node_t *n, const struct axis *
     if (!text || !*text || strlen(text) >= sizeof v->text)
         return yaml_text_fail(&r->yaml, n, a->name, text ? text : "", "a value of 1 to 127 characters is expected");
     snprintf(v->text, sizeof v->text, "%s", text);
-    if (a->parameter || a->key->kind >= WHOLE)
+    if (a->parameter || a->key->kind >= NUMBER)
         rc = set_number(r, n, a, v, text);
     else if (a->key->kind == FILE_NAME)
         rc = set_file(r, n, a, v, text);
@@ -195,7 +229,7 @@ static int read_list(struct reader *r, const yaml_node_t *n, struct axis *a) {
 /* Where a part of the way lies, as a value's text. */
 static void range_text(const struct axis *a, double part, char *out, size_t cap) {
     double x = a->log ? a->from * pow(a->to / a->from, part) : a->from + part * (a->to - a->from);
-    if (a->parameter)
+    if (number_of(a))
         snprintf(out, cap, "%.9g", x);
     else
         snprintf(out, cap, "%.0f", nearbyint(x));
@@ -227,7 +261,7 @@ static int read_range(struct reader *r, const yaml_node_t *n, struct axis *a) {
     long count = 0;
     int rc = 0;
     a->from = a->to = -1;
-    if (!a->parameter && a->key->kind < WHOLE)
+    if (!a->parameter && a->key->kind < NUMBER)
         return yaml_text_fail(&r->yaml, n, a->name, NULL, "its values are words: write a list");
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && !rc; p++)
         rc = range_key(r, yaml_text_node(&r->yaml, p->key), yaml_text_node(&r->yaml, p->value), a, &count);
@@ -360,9 +394,11 @@ static int check(struct reader *r, const yaml_node_t *root) {
     if (!has(s, "model")) return yaml_text_fail(&r->yaml, root, "base", NULL, "the key model is missing");
     int described = 0;
     for (int e = 0; e < N_ENGINES; e++)
-        described |= e != SWEEP_RUN && uses(s, (enum sweep_engine)e);
+        described |= e != SWEEP_RUN && e != SWEEP_LAB && uses(s, (enum sweep_engine)e);
     if (described && !has(s, "cluster"))
         return yaml_text_fail(&r->yaml, root, "base", NULL, "the key cluster is missing: of which cards?");
+    if (uses(s, SWEEP_LAB) && !has(s, "rate"))
+        return yaml_text_fail(&r->yaml, root, "base", NULL, "the key rate is missing: of which links?");
     if (!s->sobol != !s->n_sobol)
         return yaml_text_fail(&r->yaml, root, "sobol", NULL,
                               s->sobol ? "no axis is a range without n, which it would draw"
@@ -465,10 +501,34 @@ static const char *keep(struct sweep_point *p, size_t *used, const char *a, cons
     return at;
 }
 
+/* As northwall-lab reads it: rates in Mb/s, times in ns. */
+static const char *keep_lab(struct sweep_point *p, size_t *used, const struct axis *a, const char *text) {
+    char number[32];
+    if (!number_of(a)) return keep(p, used, text, "", "");
+    int time = number_of(a)->kind == PARAMETER_TIME;
+    snprintf(number, sizeof number, time ? "%.0f" : "%.9g", strtod(text, NULL) * (time ? 1e9 : 1e-6));
+    return keep(p, used, number, time ? "ns" : "Mb/s", "");
+}
+
+/* Who waits for a rank that does not come says so before the point is late: bench's own limit is 60 s. */
+static void add_patience(struct sweep_point *p, size_t *used, int timeout_s) {
+    enum { SHARE = 4, OWN_S = 60 };
+    char wait[16];
+    if (p->engine != SWEEP_LAB || timeout_s >= SHARE * OWN_S) return;
+    snprintf(wait, sizeof wait, "%d", timeout_s > SHARE ? timeout_s / SHARE : 1);
+    p->word[p->n_words++] = "--timeout";
+    p->word[p->n_words++] = keep(p, used, wait, "", "");
+}
+
 static void add_words(struct sweep_point *p, size_t *used, const struct axis *a, const char *text, const char *path) {
     const char *option = a->parameter ? "--set" : option_of(a->key, p->engine);
     if (!*option && !strcmp(a->name, "cards")) p->ranks = atoi(text);
     if (!*option) return;
+    if (p->engine == SWEEP_LAB && lab_key_of(a->key)) {
+        p->lab[p->n_lab++] = option;
+        p->lab[p->n_lab++] = keep_lab(p, used, a, text);
+        return;
+    }
     p->word[p->n_words++] = option;
     if (a->parameter) {
         p->word[p->n_words++] = keep(p, used, a->name, "=", text);
@@ -507,7 +567,7 @@ static void set_point(struct sweep_point *p, const struct sweep *s, long i, cons
     p->engine = SWEEP_SIMULATE; /* the rest need not be zeroed, which would take longer than all below */
     p->hash = hash_bytes(NW_VERSION, strlen(NW_VERSION), 0);
     p->cluster_hash = 0;
-    p->n = p->n_words = p->ranks = 0;
+    p->n = p->n_words = p->n_lab = p->ranks = 0;
     p->cluster = NULL;
     for (int k = s->n_axes - 1; k >= 0; k--) {
         index[k] = s->axis[k].sobol ? 0 : i % s->axis[k].n;
@@ -527,6 +587,7 @@ static void set_point(struct sweep_point *p, const struct sweep *s, long i, cons
     }
     for (const char *const *word = engines[p->engine].words; *word; word++)
         p->word[p->n_words++] = *word;
+    add_patience(p, &used, s->timeout_s);
     p->hash = hash_mix(p->hash + (uint64_t)p->engine);
 }
 

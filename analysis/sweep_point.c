@@ -13,6 +13,7 @@
 #include "dist/setup.h"
 #include "dist/sim_job.h"
 #include "dist/virtual_report.h"
+#include "sweep_lab.h"
 
 enum { PACED_RUNS = 7 }; /* where repeat is not given */
 
@@ -33,7 +34,10 @@ int sweep_is_job(const struct sweep_point *p) {
 
 char *sweep_command(const struct sweep_point *p) {
     int ranks = ranks_of(p) ? ranks_of(p) : 1;
-    return job_command(sweep_is_job(p) ? ranks : 0, p->n_words, p->word);
+    struct lab_line lab;
+    if (p->engine != SWEEP_LAB) return job_command(sweep_is_job(p) ? ranks : 0, p->n_words, p->word);
+    lab_line(&lab, p, ranks);
+    return job_command(JOB_LAB, lab.n, lab.word);
 }
 
 /* ---- values ---- */
@@ -127,6 +131,7 @@ struct sweep_cache {
     struct model model;
     struct prepared *prepared; /* the last one used first */
     int n_prepared;
+    struct lab_links links;
 };
 
 struct sweep_cache *sweep_cache_new(const struct app *app) {
@@ -299,26 +304,29 @@ static int do_virtual(struct sweep_cache *c, const struct sweep_point *p, struct
     return 0;
 }
 
-/* ---- under mpirun ---- */
+/* ---- under mpirun, in the lab ---- */
 
 /* Where cards share links, one rank more. */
 static int set_job(struct sweep_cache *c, const struct sweep_point *p, int *ranks, struct diag *d) {
     *ranks = ranks_of(p);
     if (!*ranks) return diag_set(d, ERR_USAGE, "how many ranks? Give cards, or a strategy that says it (tp2)");
-    if (p->engine == SWEEP_RUN) return 0;
+    if (p->engine == SWEEP_RUN || p->engine == SWEEP_LAB) return 0;
     int rc = read_cluster(c, p, d);
     c->app.cluster = c->cluster;
     *ranks += rc ? 0 : setup_arbiters(&c->app);
     return rc;
 }
 
-static void set_measured(struct sweep_outcome *out, const json_t *o) {
+/* links: how they were verified; "": there are none. */
+static void set_measured(struct sweep_outcome *out, const json_t *o, const char *links) {
+    static const char equal[] = "tokens and logits equal those of one rank";
     double ranks = json_number_value(json_object_get(o, "ranks"));
     double threads = json_number_value(json_object_get(o, "threads_per_rank"));
     double cores = json_number_value(json_object_get(o, "cores"));
     add_values(out, o, 1);
     if (cores > 0) out->oversubscription = ranks * threads / cores;
-    out->verified = json_is_true(json_object_get(o, "tokens_verified"));
+    int same = json_is_true(json_object_get(o, "tokens_verified"));
+    snprintf(out->verified, sizeof out->verified, "%s%s%s", same ? equal : "", same && *links ? "; " : "", links);
 }
 
 /* Of northwall run: on the clock of that name. */
@@ -357,17 +365,22 @@ static int do_paced(const struct sweep_point *p, int ranks, struct sweep_outcome
     }
     for (int i = 0; i < out->n && !rc; i++)
         set_median(&out->value[i], sample + i * n, n);
-    out->verified = sweep_value(out, "not_described") <= SWEEP_PACE_HELD;
+    if (sweep_value(out, "not_described") <= SWEEP_PACE_HELD)
+        snprintf(out->verified, sizeof out->verified, "at most 5 %% of the time is not described");
     free(sample);
     return rc;
 }
 
 static int do_job(struct sweep_cache *c, const struct sweep_point *p, struct sweep_outcome *out, struct diag *d) {
     json_t *o = NULL;
+    const char *links = "";
     int ranks = 0, rc = set_job(c, p, &ranks, d);
     if (!rc && p->engine == SWEEP_PACED) return do_paced(p, ranks, out, d);
-    if (!rc) rc = job_json(&o, ranks, p->n_words, p->word, d);
-    if (!rc && p->engine == SWEEP_RUN) set_measured(out, o);
+    if (!rc && p->engine == SWEEP_LAB)
+        rc = lab_run(&o, &links, &c->links, p, ranks, d);
+    else if (!rc)
+        rc = job_json(&o, ranks, p->n_words, p->word, d);
+    if (!rc && (p->engine == SWEEP_RUN || p->engine == SWEEP_LAB)) set_measured(out, o, links);
     if (!rc && p->engine == SWEEP_EMULATE) set_clocked(out, o, "emulated");
     json_decref(o);
     return rc;
@@ -422,10 +435,8 @@ static int add_outcome(struct results *r, struct result *row, const struct sweep
 
 int sweep_keep(struct results *r, const struct sweep_point *p, const struct sweep_outcome *o, int *added,
                struct diag *d) {
-    static const char *const kinds[] = {"estimated", "simulated", "measured", "emulated",
-                                        "measured, paced"}; /* enum sweep_engine */
-    static const char equal[] = "tokens and logits equal those of one rank",
-                      held[] = "at most 5 % of the time is not described";
+    static const char *const kinds[] = {"estimated", "simulated",       "measured",
+                                        "emulated",  "measured, paced", "measured"}; /* enum sweep_engine */
     char now[32], hash[3][20], *command = sweep_command(p);
     struct result row = {.text = {[RESULT_POINT] = hash_text(hash[0], p->hash),
                                   [RESULT_TIME] = provenance_time(now, sizeof now),
@@ -435,9 +446,7 @@ int sweep_keep(struct results *r, const struct sweep_point *p, const struct swee
                                   [RESULT_COMMAND] = command,
                                   [RESULT_CLUSTER_HASH] = hash_text(hash[1], p->cluster_hash),
                                   [RESULT_PLAN_HASH] = hash_text(hash[2], o->plan_hash),
-                                  [RESULT_VERIFIED] = !o->verified               ? NULL
-                                                      : p->engine == SWEEP_PACED ? held
-                                                                                 : equal,
+                                  [RESULT_VERIFIED] = o->verified[0] ? o->verified : NULL,
                                   [RESULT_PROGRAM] = "northwall " NW_VERSION,
                                   [RESULT_COMPILER] = provenance_compiler(),
                                   [RESULT_MPI] = sweep_is_job(p) ? provenance_mpi() : NULL,

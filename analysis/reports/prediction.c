@@ -1,4 +1,4 @@
-/* prediction.c - times of paced points, said beforehand, beside what the wall clock shows. */
+/* prediction.c - times of paced points, or of points in the lab, said beforehand, beside what the wall clock shows. */
 #include "analysis/prediction.h"
 
 #include <math.h>
@@ -13,12 +13,12 @@
 #include "base/text.h"
 #include "validation.h"
 
-enum { MOST_SPECS = 8, MOST_POINTS = 1024, MOST_RUNS = 64, MOST_FILE = 1 << 24 };
+enum { MOST_SPECS = 11, MOST_POINTS = 1024, MOST_RUNS = 64, MOST_FILE = 1 << 24 };
 #define SIMULATED "simulated [ms/token]"
 
 /* A job, whatever the round. */
 struct point {
-    struct sweep_point twin; /* simulated */
+    struct sweep_point own, twin; /* measured, of the first round; simulated */
     char job[128];
     uint64_t plan; /* as it is made now */
     struct validation_point v;
@@ -27,6 +27,7 @@ struct point {
     } run[MOST_RUNS];
     double not_described, cores; /* medians */
     int failed;
+    char why[256]; /* the last one did */
 };
 
 struct study {
@@ -38,6 +39,7 @@ struct study {
     struct sweep_point *space;
     struct point *point[MOST_POINTS];
     int n;
+    int lab; /* all points are of the lab; otherwise all are paced */
 };
 
 /* ---- points ---- */
@@ -54,46 +56,93 @@ static const char *value_of(const struct sweep_point *p, const char *name) {
     return "";
 }
 
-/* "kjv-3m-q8_0 tp2 memory-bandwidth 0.12": what studies keep the same goes without saying. */
-static void name_job(struct point *p) {
-    static const char *const silent[] = {"engine", "cluster",  "model",        "strategy",
-                                         "prompt", "generate", "link-latency", NULL};
-    const char *model = value_of(&p->twin, "model"), *slash = strrchr(model, '/');
+/* Of a link: of its lab, in Mb/s, or times the cluster's. */
+static const char *link_name(const struct study *s) {
+    return s->lab ? "rate" : "link-bandwidth";
+}
+
+static double link_of(const struct study *s, const struct point *p) {
+    return strtod(value_of(&p->own, link_name(s)), NULL) * (s->lab ? 1e-6 : 1);
+}
+
+/* "kjv-3m-q8_0 tp2 memory-bandwidth 0.12", "... tp2 20 Mb/s": what studies keep the same goes without saying. */
+static void name_job(const struct study *s, struct point *p) {
+    static const char *const silent[] = {"engine",       "cluster", "model",  "strategy", "prompt",    "generate",
+                                         "link-latency", "round",   "repeat", "threads",  "precision", NULL};
+    const char *model = value_of(&p->own, "model"), *slash = strrchr(model, '/');
     model = slash ? slash + 1 : model;
     int len = (int)(strstr(model, ".gguf") ? strlen(model) - strlen(".gguf") : strlen(model));
-    size_t n = (size_t)snprintf(p->job, sizeof p->job, "%.*s %s", len, model, value_of(&p->twin, "strategy"));
-    for (int i = 0; i < p->twin.n && n < sizeof p->job; i++) {
+    size_t n = (size_t)snprintf(p->job, sizeof p->job, "%.*s %s", len, model, value_of(&p->own, "strategy"));
+    for (int i = 0; i < p->own.n && n < sizeof p->job; i++) {
         int k = 0;
-        while (silent[k] && strcmp(silent[k], p->twin.at[i].name))
+        const char *name = p->own.at[i].name;
+        while (silent[k] && strcmp(silent[k], name))
             k++;
         if (silent[k]) continue;
-        n += (size_t)snprintf(p->job + n, sizeof p->job - n, " %s %s", p->twin.at[i].name, p->twin.at[i].value);
+        n += (size_t)(s->lab && !strcmp(name, "rate")
+                          ? snprintf(p->job + n, sizeof p->job - n, " %.9g Mb/s", link_of(s, p))
+                          : snprintf(p->job + n, sizeof p->job - n, " %s %s", name, p->own.at[i].value));
     }
 }
 
+/* How many parameters differ; *name: one of them. What one alone has differs. A round is no difference, nor is what is
+ * known of a link of the lab: its rate is. */
+static int differing(const struct study *s, const struct point *a, const struct point *b, const char **name) {
+    int n = 0;
+    for (int side = 0; side < 2; side++) {
+        const struct sweep_point *p = side ? &b->own : &a->own, *q = side ? &a->own : &b->own;
+        for (int i = 0; i < p->n; i++) {
+            const char *other = value_of(q, p->at[i].name);
+            int silent = !strcmp(p->at[i].name, "round") || (s->lab && !strcmp(p->at[i].name, "cluster"));
+            if (!silent && (side ? !*other : strcmp(p->at[i].value, other))) n++, *name = p->at[i].name;
+        }
+    }
+    return n;
+}
+
+static int check_point(const struct study *s, const struct point *p, const char *spec) {
+    const char *name = "";
+    const struct point *same = find(s, p->twin.hash);
+    if (p->own.engine != SWEEP_PACED && p->own.engine != SWEEP_LAB)
+        return diag_set(s->d, ERR_FORMAT, "%.200s: engine: paced or lab is what is predicted here, and then measured",
+                        spec);
+    if (s->n && p->own.engine != s->point[0]->own.engine)
+        return diag_set(s->d, ERR_FORMAT, "%.200s: paced points and points of the lab are predicted apart", spec);
+    if (!p->twin.cluster)
+        return diag_set(s->d, ERR_FORMAT, "%.200s: give cluster: what calibrate wrote in the lab of that rate", spec);
+    if (!*value_of(&p->own, "prompt") || !*value_of(&p->own, "generate"))
+        return diag_set(s->d, ERR_FORMAT, "%.200s: give prompt and generate: the engines' own differ", spec);
+    if (same && differing(s, p, same, &name))
+        return diag_set(s->d, ERR_FORMAT, "%.200s: %s differs, of which the simulation on %s knows nothing", spec, name,
+                        value_of(&p->twin, "cluster"));
+    return 0;
+}
+
 static int add_point(struct study *s, const char *spec, const struct sweep *sweep, long i) {
-    sweep_point(s->space, sweep, i);
-    if (s->space->engine != SWEEP_PACED)
-        return diag_set(s->d, ERR_FORMAT, "%.200s: engine: paced is what is predicted here, and then measured", spec);
     struct point *p = calloc(1, sizeof *p);
     if (!p || s->n == MOST_POINTS) {
         free(p);
         return diag_set(s->d, ERR_RANGE, "%.200s: no room for more than %d points", spec, s->n);
     }
+    sweep_point(&p->own, sweep, i);
     sweep_point_as(&p->twin, sweep, i, SWEEP_SIMULATE);
-    if (find(s, p->twin.hash))
+    s->lab = p->own.engine == SWEEP_LAB;
+    int rc = check_point(s, p, spec);
+    if (rc || find(s, p->twin.hash))
         free(p);
     else
         s->point[s->n++] = p;
-    return 0;
+    return rc;
 }
 
+/* Bench's time of a token is that of decoding, run's has the prompt in it. */
 static int simulate_point(struct study *s, struct point *p) {
     struct sweep_outcome o;
-    name_job(p);
+    name_job(s, p);
     sweep_do(&o, s->cache, &p->twin);
+    p->v.oversubscribed = -1;
     p->plan = o.plan_hash;
-    p->v.said = sweep_value(&o, "latency_ms_per_tok");
+    p->v.said = sweep_value(&o, s->lab ? "decode_ms_per_tok" : "latency_ms_per_tok");
     return o.reason[0] ? diag_set(s->d, ERR_PLAN, "%s: %.300s", p->job, o.reason) : 0;
 }
 
@@ -196,9 +245,12 @@ static int read_predictions(const struct study *s) {
 static int add_row(void *user, json_t *row, struct diag *d) {
     struct point *p = user;
     (void)d;
-    if (strcmp(json_string_value(json_object_get(row, "status")), "ok") != 0)
+    const json_t *why = json_object_get(row, "reason"), *threads = json_object_get(row, "oversubscription");
+    if (strcmp(json_string_value(json_object_get(row, "status")), "ok") != 0) {
         p->failed++;
-    else if (p->v.n < MOST_RUNS) {
+        snprintf(p->why, sizeof p->why, "%s", json_is_string(why) ? json_string_value(why) : "failed");
+    } else if (p->v.n < MOST_RUNS) {
+        if (json_is_number(threads)) p->v.oversubscribed = json_number_value(threads) > 1;
         p->run[p->v.n].ms = results_value(row, "latency_ms_per_tok", "value");
         p->run[p->v.n].not_described = results_value(row, "not_described", "value");
         p->run[p->v.n++].cores = results_value(row, "cores_used", "value");
@@ -239,7 +291,6 @@ static void summarize(struct point *p) {
     p->v.group = VALIDATION_DECODE;
     p->v.unit = "ms/token";
     p->v.is = p->v.low = p->v.high = p->v.others = NAN;
-    p->v.oversubscribed = -1;
     if (!p->v.n) return;
     for (int i = 0; i < p->v.n; i++) {
         x[0][i] = p->run[i].ms;
@@ -255,27 +306,13 @@ static void summarize(struct point *p) {
 
 /* ---- where one overtakes another ---- */
 
-/* How many parameters differ; *name: one of them. What one alone has differs. */
-static int differing(const struct point *a, const struct point *b, const char **name) {
-    int n = 0;
-    for (int i = 0; i < a->twin.n; i++)
-        if (strcmp(a->twin.at[i].value, value_of(&b->twin, a->twin.at[i].name))) n++, *name = a->twin.at[i].name;
-    for (int i = 0; i < b->twin.n; i++)
-        if (!*value_of(&a->twin, b->twin.at[i].name)) n++, *name = b->twin.at[i].name;
-    return n;
-}
-
-static double link_of(const struct point *p) {
-    return strtod(value_of(&p->twin, "link-bandwidth"), NULL);
-}
-
 /* The same job on the link of the next greater rate; NULL: there is none. */
 static const struct point *next_link(const struct study *s, const struct point *p) {
     const struct point *next = NULL;
     const char *name;
     for (int i = 0; i < s->n; i++)
-        if (differing(p, s->point[i], &name) == 1 && !strcmp(name, "link-bandwidth") &&
-            link_of(s->point[i]) > link_of(p) && (!next || link_of(s->point[i]) < link_of(next)))
+        if (differing(s, p, s->point[i], &name) == 1 && !strcmp(name, link_name(s)) &&
+            link_of(s, s->point[i]) > link_of(s, p) && (!next || link_of(s, s->point[i]) < link_of(s, next)))
             next = s->point[i];
     return next;
 }
@@ -287,11 +324,11 @@ static double zero_of(double rate0, double d0, double rate1, double d1) {
 
 struct crossing {
     const struct point *a[2], *b[2]; /* at the lower rate and at the higher one */
-    double said, is, low, high; /* factors of the cluster's rate; low, high: from the ends of all intervals */
+    double said, is, low, high; /* as link_of; low, high: from the ends of all intervals */
 };
 
-static int cross(struct crossing *c) {
-    double rate[2] = {link_of(c->a[0]), link_of(c->a[1])}, said[2], is[2], most[2], least[2];
+static int cross(const struct study *s, struct crossing *c) {
+    double rate[2] = {link_of(s, c->a[0]), link_of(s, c->a[1])}, said[2], is[2], most[2], least[2];
     for (int k = 0; k < 2; k++) {
         const struct validation_point *a = &c->a[k]->v, *b = &c->b[k]->v;
         said[k] = a->said - b->said;
@@ -308,12 +345,12 @@ static int cross(struct crossing *c) {
     return !isnan(c->said) || !isnan(c->is);
 }
 
-static void add_crossing(struct frame *t, const struct crossing *c) {
+static void add_crossing(struct frame *t, const struct study *s, const struct crossing *c) {
     const struct point *slow = c->a[0]->v.said < c->b[0]->v.said ? c->a[0] : c->b[0];
     const struct point *fast = slow == c->a[0] ? c->b[0] : c->a[0];
     const char *name = "";
-    differing(fast, slow, &name);
-    const char *above = value_of(&fast->twin, name), *below = value_of(&slow->twin, name);
+    differing(s, fast, slow, &name);
+    const char *above = value_of(&fast->own, name), *below = value_of(&slow->own, name);
     frame_text(t, "%s", fast->job);
     frame_text(t, "%s %s", name, *above ? above : "left out");
     frame_text(t, "%s %s", name, *below ? below : "left out");
@@ -327,37 +364,35 @@ static void add_crossing(struct frame *t, const struct crossing *c) {
 /* Pairs that differ in what one may choose. */
 static void show_crossings(struct report_page *page, const struct study *s) {
     struct frame *t = report_table(page, "crossings", "Link rates at which one choice overtakes another",
-                                   "Times the cluster's rate: where the difference of times, a straight line of 1 / "
-                                   "rate between two\nmeasured rates, is zero. Low and high: from the ends of the "
-                                   "times' intervals.");
+                                   s->lab ? "Where the difference of times, a straight line of 1 / rate between two "
+                                            "measured rates, is zero.\nLow and high: from the ends of the times' "
+                                            "intervals."
+                                          : "Times the cluster's rate: where the difference of times, a straight line "
+                                            "of 1 / rate between two\nmeasured rates, is zero. Low and high: from the "
+                                            "ends of the times' intervals.");
+    const char *unit = s->lab ? "Mb/s" : "x";
     frame_column(t, "job", "", 0);
     frame_column(t, "faster above", "", 0);
     frame_column(t, "faster below", "", 0);
-    frame_column(t, "simulated", "x", 4);
-    frame_column(t, "measured", "x", 4);
-    frame_column(t, "low", "x", 4);
-    frame_column(t, "high", "x", 4);
+    frame_column(t, "simulated", unit, 4);
+    frame_column(t, "measured", unit, 4);
+    frame_column(t, "low", unit, 4);
+    frame_column(t, "high", unit, 4);
     for (int i = 0; i < s->n; i++)
         for (int k = i + 1; k < s->n; k++) {
             const char *name = "";
             struct crossing c = {.a = {s->point[i]}, .b = {s->point[k]}};
-            if (differing(c.a[0], c.b[0], &name) != 1 || (strcmp(name, "strategy") && strcmp(name, "wire"))) continue;
+            if (differing(s, c.a[0], c.b[0], &name) != 1 || (strcmp(name, "strategy") && strcmp(name, "wire")))
+                continue;
             c.a[1] = next_link(s, c.a[0]);
             c.b[1] = next_link(s, c.b[0]);
-            if (c.a[1] && c.b[1] && link_of(c.a[1]) == link_of(c.b[1]) && cross(&c)) add_crossing(t, &c);
+            if (c.a[1] && c.b[1] && link_of(s, c.a[1]) == link_of(s, c.b[1]) && cross(s, &c)) add_crossing(t, s, &c);
         }
 }
 
 /* ---- tables ---- */
 
-static void show_points(struct report_page *page, const struct study *s) {
-    struct frame *t =
-        report_table(page, "points", "Predicted and measured times of a token, for a user, prompt included",
-                     "Predicted: simulated (n = 1). Measured, paced: medians of n runs in rounds over all points, with "
-                     "intervals of\n"
-                     "at least 95 % by binomial ranks. Not described: the share of the time that the machine took "
-                     "longer for; cores:\n"
-                     "processor time of all ranks over time; medians.");
+static void point_columns(struct frame *t, const struct study *s) {
     frame_column(t, "point", "", 0);
     frame_column(t, "predicted", "ms/token", 5);
     frame_column(t, "measured", "ms/token", 5);
@@ -365,23 +400,82 @@ static void show_points(struct report_page *page, const struct study *s) {
     frame_column(t, "high", "ms/token", 5);
     frame_column(t, "error", "%", 3);
     frame_column(t, "n", "", 3);
-    frame_column(t, "not described", "%", 3);
-    frame_column(t, "cores", "", 3);
+    frame_column(t, s->lab ? "oversubscribed" : "not described", s->lab ? "" : "%", s->lab ? 0 : 3);
+    if (!s->lab) frame_column(t, "cores", "", 3);
     frame_column(t, "failed", "", 3);
-    for (int i = 0; i < s->n; i++) {
-        const struct point *p = s->point[i];
-        frame_text(t, "%s", p->job);
-        frame_number(t, p->v.said);
-        frame_number(t, p->v.is);
-        frame_number(t, p->v.low);
-        frame_number(t, p->v.high);
-        frame_number(t, 100 * validation_error(&p->v));
-        frame_number(t, p->v.n);
+}
+
+static void show_point(struct frame *t, const struct study *s, const struct point *p) {
+    frame_text(t, "%s", p->job);
+    frame_number(t, p->v.said);
+    frame_number(t, p->v.is);
+    frame_number(t, p->v.low);
+    frame_number(t, p->v.high);
+    frame_number(t, 100 * validation_error(&p->v));
+    frame_number(t, p->v.n);
+    if (s->lab) {
+        frame_text(t, "%s", p->v.oversubscribed < 0 ? "-" : p->v.oversubscribed ? "yes" : "no");
+    } else {
         frame_number(t, p->v.n ? 100 * p->not_described : NAN);
         frame_number(t, p->v.n ? p->cores : NAN);
-        frame_number(t, p->failed);
-        frame_end_row(t);
     }
+    frame_number(t, p->failed);
+    frame_end_row(t);
+}
+
+static void show_points(struct report_page *page, const struct study *s) {
+    static const char lab[] = "Predicted: simulated (n = 1). Measured in the lab: medians of n runs in rounds over all "
+                              "points of a link, with intervals\nof at least 95 % by binomial ranks. Oversubscribed: "
+                              "more threads than cores.",
+                      paced[] = "Predicted: simulated (n = 1). Measured, paced: medians of n runs in rounds over all "
+                                "points, with intervals of\nat least 95 % by binomial ranks. Not described: the share "
+                                "of the time that the machine took longer for; cores:\nprocessor time of all ranks "
+                                "over time; medians.";
+    struct frame *t = report_table(page, "points",
+                                   s->lab ? "Predicted and measured times of a token, decoding"
+                                          : "Predicted and measured times of a token, for a user, prompt included",
+                                   s->lab ? lab : paced);
+    point_columns(t, s);
+    for (int i = 0; i < s->n; i++)
+        show_point(t, s, s->point[i]);
+}
+
+/* Points of the lab by the rate of their links: those of point i, once. */
+static void show_link(struct frame *t, const struct study *s, int i, struct validation *some) {
+    double rate = link_of(s, s->point[i]);
+    some->n = 0;
+    for (int k = 0; k < s->n; k++) {
+        if (link_of(s, s->point[k]) != rate) continue;
+        if (k < i) return;
+        validation_add(some, &s->point[k]->v);
+    }
+    struct validation_errors e = validation_errors(some, VALIDATION_DECODE);
+    if (!e.n) return;
+    frame_number(t, rate);
+    frame_number(t, e.n);
+    frame_number(t, 100 * e.median);
+    frame_number(t, 100 * e.low_end);
+    frame_number(t, 100 * e.high_end);
+    frame_number(t, e.with_interval ? e.inside : NAN);
+    frame_end_row(t);
+}
+
+static int show_links(struct report_page *page, const struct study *s) {
+    struct validation *some = calloc(1, sizeof *some);
+    if (!some) return diag_set(s->d, ERR_MEMORY, "no memory for errors");
+    struct frame *t = report_table(page, "links", "Errors, by the rate of the links",
+                                   "Predicted / measured - 1; median: of their sizes. Inside: predicted in the "
+                                   "interval of what was measured.");
+    frame_column(t, "rate", "Mb/s", 4);
+    frame_column(t, "n", "", 3);
+    frame_column(t, "median", "%", 3);
+    frame_column(t, "least", "%", 3);
+    frame_column(t, "greatest", "%", 3);
+    frame_column(t, "inside", "", 3);
+    for (int i = 0; i < s->n; i++)
+        show_link(t, s, i, some);
+    free(some);
+    return 0;
 }
 
 static void say(struct report_page *page, const struct study *s, const struct validation *v) {
@@ -408,14 +502,22 @@ static void say(struct report_page *page, const struct study *s, const struct va
                "Of %d predicted points %d were measured, by at least %d runs each: the error of the prediction has a "
                "median size of %.3g %%%s, worst %.3g %%; from %+.3g %% to %+.3g %%.",
                s->n, e.n, fewest, 100 * e.median, p95, 100 * e.most, 100 * e.low_end, 100 * e.high_end);
-    report_say(page,
-               "The worst is %s: %.5g ms predicted (simulated), %.5g%s measured, of which %.3g %% is not described: "
-               "work that this machine took longer for than the card, and waking up; %.2f cores busy.",
-               worst->job, worst->v.said, worst->v.is, interval, 100 * worst->not_described, worst->cores);
-    report_say(page,
-               "Of %d points more than %.0f %% of the time is not described. The ranks kept at most %.2f of %d cores "
-               "busy (median of a point's runs).",
-               late, 100 * SWEEP_PACE_HELD, cores, s->app->cores);
+    if (s->lab) {
+        report_say(page, "The worst is %s: %.5g ms predicted (simulated), %.5g%s measured.", worst->job, worst->v.said,
+                   worst->v.is, interval);
+        if (e.with_interval)
+            report_say(page, "%d of %d lie in the interval of what was measured.", e.inside, e.with_interval);
+    } else {
+        report_say(
+            page,
+            "The worst is %s: %.5g ms predicted (simulated), %.5g%s measured, of which %.3g %% is not described: "
+            "work that this machine took longer for than the card, and waking up; %.2f cores busy.",
+            worst->job, worst->v.said, worst->v.is, interval, 100 * worst->not_described, worst->cores);
+        report_say(page,
+                   "Of %d points more than %.0f %% of the time is not described. The ranks kept at most %.2f of %d "
+                   "cores busy (median of a point's runs).",
+                   late, 100 * SWEEP_PACE_HELD, cores, s->app->cores);
+    }
     if (v->left_out[0]) report_say(page, "Not measured: %s.", v->left_out);
 }
 
@@ -423,14 +525,19 @@ static int show(struct report_page *page, const struct study *s) {
     struct validation *v = calloc(1, sizeof *v);
     if (!v) return diag_set(s->d, ERR_MEMORY, "no memory for errors");
     for (int i = 0; i < s->n; i++) {
-        summarize(s->point[i]);
-        validation_add(v, &s->point[i]->v);
+        struct point *p = s->point[i];
+        summarize(p);
+        if (!p->v.n && p->failed)
+            validation_leave_out(v, p->job, p->why);
+        else
+            validation_add(v, &p->v);
     }
     say(page, s, v);
+    int rc = s->lab ? show_links(page, s) : 0;
     show_crossings(page, s);
     show_points(page, s);
     free(v);
-    return 0;
+    return rc;
 }
 
 int prediction_measure(struct report_page *page, const struct prediction_ask *ask, const struct app *app,

@@ -41,9 +41,9 @@ const struct cmd cmd_sweep = {
     .options = "db jobs retry dry-run quiet",
     .notes =
         "Combines the axes of SPEC.yaml (docs/SWEEPS.md), or draws from them, and does what FILE lacks: estimates and\n"
-        "simulations in --jobs processes, emulations and measurements under mpirun one at a time. Ended at any\n"
-        "moment, the same command goes on; a point that fails is a result with its reason, and done again with\n"
-        "--retry. --dry-run prints the command line of each point.",
+        "simulations in --jobs processes, emulations and measurements under mpirun, or in the lab, one at a time.\n"
+        "Ended at any moment, the same command goes on; a point that fails is a result with its reason, and done\n"
+        "again with --retry. --dry-run prints the command line of each point.",
     .max_args = 1,
     .run = run,
 };

@@ -30,14 +30,14 @@ static int run(struct app *app, struct diag *d) {
 
 const struct cmd cmd_validate = {
     .name = "validate",
-    .summary = "times of paced runs, predicted into a file, and then measured",
+    .summary = "times of paced runs or of the lab, predicted into a file, and then measured",
     .usage = "PREDICTIONS.csv SPEC.yaml... [--db FILE] [--out FOLDER] [--json]",
     .options = "db out json quiet",
-    .notes =
-        "Without --db simulates the points of sweeps with engine: paced (docs/SWEEPS.md) and writes PREDICTIONS.csv,\n"
-        "which must not be there. With it measures what FILE lacks, in the order of the specs, and tells the errors;\n"
-        "refuses, before anything is measured, where a point was not predicted, or its plan is another one now.\n"
-        "Ended at any moment, the same command goes on.",
-    .max_args = 8,
+    .notes = "Without --db simulates the points of sweeps with engine: paced or lab (docs/SWEEPS.md) and writes\n"
+             "PREDICTIONS.csv, which must not be there. With it measures what FILE lacks, in the order of the specs, "
+             "and tells the errors;\n"
+             "refuses, before anything is measured, where a point was not predicted, or its plan is another one now.\n"
+             "Ended at any moment, the same command goes on.",
+    .max_args = 12,
     .run = run,
 };

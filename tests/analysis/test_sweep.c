@@ -35,7 +35,20 @@ static const struct {
     {HEAD "base: {model: gpt2}\n", "spec.yaml:1: base: the key cluster is missing"},
     {HEAD "base:\n  model: gpt2\n  cluster: none.yaml\n", "spec.yaml:5: cluster 'none.yaml': no such file"},
     {HEAD "base:\n  model: none.gguf\n", "spec.yaml:4: model 'none.gguf': no such file"},
-    {HEAD "base:\n  engine: guess\n", "spec.yaml:4: engine 'guess': valid are estimate, simulate, emulate, paced, run"},
+    {HEAD "base:\n  engine: guess\n",
+     "spec.yaml:4: engine 'guess': valid are estimate, simulate, emulate, paced, run, lab"},
+    {HEAD "base: {model: gpt2, engine: lab}\n", "spec.yaml:1: base: the key rate is missing: of which links?"},
+    {BASE "  rate: 20\n",
+     "spec.yaml:6: rate: rate '20': a rate with its unit (kb/s, Mb/s, Gb/s) from 1000 to 1e+12 b/s"},
+    {BASE "  rate: 20 us\n", "spec.yaml:6: rate: rate '20 us': a rate with its unit"},
+    {BASE "  rate: 0 Mb/s\n", "spec.yaml:6: rate: "},
+    {BASE "  rate: 20 MB/s\n", "spec.yaml:6: rate: "},
+    {BASE "  latency: 20 Mb/s\n", "spec.yaml:6: latency: latency '20 Mb/s': a time with its unit"},
+    {BASE "  latency: 2 s\n", "spec.yaml:6: latency: "},
+    {BASE "  lab-hosts: 0\n", "spec.yaml:6: lab-hosts: "},
+    {BASE "axes:\n  rate: [20 Mb/s]\n", "axis 'rate': engine simulate does not take it"},
+    {BASE "  rate: 20 Mb/s\naxes:\n  engine: [lab]\n  compute: [2]\n", "axis 'compute': engine lab does not take it"},
+    {BASE "axes:\n  engine: [lab]\n  rate: {from: 9 Mb/s, to: 1 Mb/s, n: 2}\n", "rate: a range needs from and to"},
     {BASE "  users: many\n", "spec.yaml:6: users: "},
     {BASE "  users: 0\n", "spec.yaml:6: users: "},
     {BASE "  users: [1]\n", "spec.yaml:6: users '': a value of 1 to 127 characters"},
@@ -133,6 +146,50 @@ static void check_paced(void) {
     sweep_free(s);
 }
 
+static int has_lab(const struct sweep_point *p, const char *a, const char *b) {
+    for (int i = 0; i + 1 < p->n_lab; i += 2)
+        if (!strcmp(p->lab[i], a) && !strcmp(p->lab[i + 1], b)) return 1;
+    return 0;
+}
+
+/* In the lab: words before those of bench, one point however the rate is written, another one with other links. */
+static void check_lab(void) {
+    struct diag d;
+    struct sweep_point p, first;
+    struct sweep *s = parse(BASE "  engine: lab\n  latency: 1.5 ms\n  lab-hosts: 2\n  cards: 4\n"
+                                 "axes:\n  rate: [20 Mb/s, 0.02Gb/s, 2e4 kb/s, 50 Mb/s]\n  round: [1, 2]\n",
+                            &d);
+    if (!s) CHECK(0, "refused: %s", d.text);
+    if (!s) return;
+    sweep_point(&first, s, 0);
+    CHECK(first.engine == SWEEP_LAB && !strcmp(first.word[0], "bench") && first.ranks == 4, "its words");
+    CHECK(first.n_lab == 6 && has_lab(&first, "--rate", "20Mb/s") && has_lab(&first, "--latency", "1500000ns") &&
+              has_lab(&first, "--hosts", "2"),
+          "the lab's words");
+    CHECK(!has_words(&first, "--rate", "20Mb/s") && !has_words(&first, "--timeout", "60"),
+          "bench has words of the lab");
+    CHECK(!strcmp(value_of(&first, "rate"), "20000000") && !strcmp(value_of(&first, "latency"), "0.0015"), "values");
+    CHECK(first.cluster && !has_words(&first, "--cluster", first.cluster), "its cluster is what is known of the link");
+    for (long i = 2; i <= 4; i += 2) {
+        sweep_point(&p, s, i);
+        CHECK(p.hash == first.hash, "%ld: the same rate, another point", i);
+    }
+    sweep_point(&p, s, 6);
+    CHECK(p.hash != first.hash && has_lab(&p, "--rate", "50Mb/s"), "two rates are one point");
+    sweep_point(&p, s, 1);
+    CHECK(p.hash != first.hash, "two rounds are one point");
+    sweep_point_as(&p, s, 0, SWEEP_SIMULATE);
+    CHECK(!p.n_lab && !*value_of(&p, "rate") && p.cluster, "a simulation has links of the lab");
+    sweep_free(s);
+    s = parse(BASE "  engine: lab\ntimeout: 9\naxes: {rate: {from: 1 Mb/s, to: 100 Mb/s, n: 3, scale: log}}\n", &d);
+    if (!s) CHECK(0, "refused: %s", d.text);
+    if (!s) return;
+    sweep_point(&p, s, 1);
+    CHECK(has_lab(&p, "--rate", "10Mb/s"), "in between by logarithms: %s", p.lab[1]);
+    CHECK(has_words(&p, "--timeout", "2"), "a rank that waits says so before the point is late");
+    sweep_free(s);
+}
+
 static void check_parameters(void) {
     struct diag d;
     struct sweep_point p;
@@ -154,8 +211,9 @@ static void check_parameters(void) {
 
 /* Any text is a sweep or is refused in one line: bytes changed, cut out and doubled by the seed. */
 static void check_mutated(void) {
-    static const char whole[] = BASE "  users: 4\naxes:\n  engine: [estimate, run]\n  prompt: {from: 1, to: 64, n: 4}\n"
-                                     "  chunk: {from: 1, to: 9}\nsobol: 4\ntimeout: 3\n";
+    static const char whole[] =
+        BASE "  users: 4\n  rate: 9 Mb/s\naxes:\n  engine: [estimate, run, lab]\n  prompt: {from: 1, to: 64, n: 4}\n"
+             "  chunk: {from: 1, to: 9}\nsobol: 4\ntimeout: 3\n";
     enum { TIMES = 3000 };
     int taken = 0;
     for (uint64_t i = 0; i < TIMES; i++) {
@@ -187,6 +245,7 @@ int main(void) {
     check_refused();
     check_grid();
     check_paced();
+    check_lab();
     check_parameters();
     check_mutated();
     return check_report("analysis-sweep");

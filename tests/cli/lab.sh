@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # northwall on hosts of the lab: the tokens of one rank, no shared memory, links that hold a message up for as long as they
-# should; a rank, a link or a host that dies ends the job and is named; nothing is left behind. Status 77 without root.
+# should; a rank, a link or a host that dies ends the job, or a sweep's point, and is named; nothing is left behind. Status
+# 77 without root.
 . "$(dirname "$0")/common.sh"
 lab=$(dirname "$northwall")/northwall-lab
 
@@ -94,8 +95,18 @@ start() { # a long run on two hosts, in the background, until its text comes
         --ignore-eos --timeout 1 >"$tmp/out" 2>"$tmp/err" &
     job=$!
     for _ in $(seq 200); do [ -s "$tmp/out" ] && break; sleep 0.1; done
-    first=$(pgrep -P "$(pgrep -P $job)") # of the lab's processes, which all share its numbers of processes
-    numbers=$(readlink "/proc/$first/ns/pid")
+    find_numbers
+}
+
+# What all of the lab's processes share: below the job, the first that does not number processes as we do.
+find_numbers() {
+    local p=$job
+    for _ in $(seq 200); do
+        numbers=$(readlink "/proc/$p/ns/pid")
+        [ -z "$numbers" -o "$numbers" = "$(readlink /proc/self/ns/pid)" ] || return
+        p=$(pgrep -P "$p" | head -n 1)
+        [ -n "$p" ] || { p=$job && sleep 0.1; }
+    done
 }
 
 processes() { # of the lab, as "PID NAME"
@@ -108,7 +119,7 @@ processes() { # of the lab, as "PID NAME"
 rank_1() {
     local pid
     for pid in $(processes | awk '$2 == "northwall" { print $1 }'); do
-        tr '\0' '\n' <"/proc/$pid/environ" | grep -qx OMPI_COMM_WORLD_RANK=1 && echo "$pid" && return
+        tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qx OMPI_COMM_WORLD_RANK=1 && echo "$pid" && return
     done
 }
 
@@ -120,6 +131,11 @@ host_of() { # PID: all processes of that host
     done
 }
 
+is_left() { # NAME
+    for _ in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(processes)" ] && break; sleep 0.1; done
+    ok "$1: nothing is left: $(processes | tr '\n' ' ')" [ -z "$(processes)" ]
+}
+
 ended() { # NAME: how the job ended
     local began
     began=$(date +%s%N)
@@ -127,9 +143,8 @@ ended() { # NAME: how the job ended
     status=$?
     took=$((($(date +%s%N) - began) / 1000000))
     job=
-    for _ in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(processes)" ] && break; sleep 0.1; done
+    is_left "$1"
     ok "$1: within 10 s ($took ms)" [ $took -lt 10000 ]
-    ok "$1: nothing is left: $(processes | tr '\n' ' ')" [ -z "$(processes)" ]
 }
 
 start
@@ -157,4 +172,78 @@ for signal in INT KILL; do
     ended "SIG$signal"
     ok "SIG$signal: status $status" [ $status = $([ $signal = INT ] && echo 130 || echo 137) ]
 done
+# ---- points of a sweep ----
+
+# With 20 ms of latency a busy machine has 10 % of them to spare.
+base="engine: lab, model: $stories, strategy: pp2, prompt: 4, repeat: 1, threads: 1, context: 400, latency: 20 ms"
+spec() { # BASE AXES
+    printf 'schema: northwall-sweep\nversion: 1\ntimeout: 32\nbase: {%s}\naxes: {%s}\n' "$base, $1" "$2" >"$tmp/spec.yaml"
+}
+sweep() { # NAME: in the background
+    "$northwall" sweep "$tmp/spec.yaml" --db "$tmp/$1.db" >"$tmp/out" 2>"$tmp/err" </dev/null &
+    job=$!
+}
+row() { "$northwall" results "$tmp/$1.db" --where "$2" --export jsonl; }
+
+spec "rate: 1 Mb/s" "generate: [2, 300, 301, 302, 3]"
+sweep deaths
+point() { # GENERATE: waits until its ranks have sent so much that they are past loading (23 kB)
+    local pid
+    for _ in $(seq 300); do
+        find_numbers
+        pid=$(rank_1)
+        [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "--n-predict $1 " &&
+            awk '$1 == "eth0:" { sent = $2 } END { exit sent < 40000 }' "/proc/$pid/net/dev" && return
+        sleep 0.1
+    done
+}
+point 300
+kill -9 "$(rank_1)"
+point 301
+nsenter -t "$(rank_1)" -n ip link set eth0 down
+point 302
+# shellcheck disable=SC2046 # one word a process
+kill -9 $(host_of "$(rank_1)")
+wait $job
+status=$?
+job=
+ok "a sweep goes on" [ $status = 0 -a "$(row deaths status=ok | wc -l)" = 2 -a "$(row deaths status=failed | wc -l)" = 3 ]
+ok "a sweep: how links were verified, once" [ "$(row deaths status=ok | grep -o '"verified":"[^"]*' | sort -u |
+    grep -c 'equal those of one rank; links by ping-pong (n >= [0-9]*): latency 2[0-9]')" = 1 ]
+ok "a sweep: not faster than its links" awk -v ms="$(row deaths generate=3 | grep -oE '"latency_ms_per_tok":\{[^}]*' |
+    grep -oE '"value":[0-9.]+' | cut -d: -f2)" 'BEGIN { exit !(ms > 40 && ms < 80) }'
+ok "a sweep: a killed rank is named" grep -q 'rank 1 .*on node host1 exited' <(row deaths generate=300)
+ok "a sweep: who waits behind a cut link says so" grep -q 'rank [01]: waited 8 s for .* rank [01] ' <(row deaths generate=301)
+ok "a sweep: a dead host is named" grep -q '"reason":"[^"]*on node host1' <(row deaths generate=302)
+
+spec "rate: 1 Mb/s" "generate: [300]"
+sweep killed
+point 300
+kill -9 $job
+wait $job 2>/dev/null
+job=
+is_left "a sweep that is killed"
+ok "a sweep that is killed: no point" [ "$(row killed engine=lab | wc -l)" = 0 ]
+
+spec "rate: 900 Gb/s, latency: 0 us" "generate: [2, 3], strategy: [pp2, tp2]"
+sed -i 's/latency: 20 ms, //; s/strategy: pp2, //' "$tmp/spec.yaml"
+sweep refused
+wait $job
+job=
+ok "a rate that is refused fails its points" [ "$(row refused status=failed | grep -c 'is refused: ping-pong of [0-9]* B takes')" = 4 ]
+
+mkdir -m 777 "$tmp/open"
+chmod 755 "$tmp"
+setpriv --reuid 65534 --regid 65534 --clear-groups "$northwall" sweep "$tmp/spec.yaml" --db "$tmp/open/r.db" >"$tmp/out" 2>"$tmp/err"
+ok "without root: a failed point says so" [ "$(row open/r status=failed | grep -c 'skipped: needs root')" = 4 ]
+
+# ---- predicted, then measured ----
+base="engine: lab, model: $stories, prompt: 4, generate: 3, repeat: 1, threads: 1, latency: 20 ms"
+spec "rate: 1 Mb/s, cluster: $source/cluster-configs/boards-1gbe.yaml" "round: [1], strategy: [tp2, pp2]"
+validate() { "$northwall" validate "$tmp/p.csv" "$tmp/spec.yaml" -q "$@" </dev/null; }
+ok "predictions" grep -q ': 2 points predicted' <(validate)
+validate --db "$tmp/v.db" >"$tmp/out"
+ok "errors of two points" grep -q 'Of 2 predicted points 2 were measured, by at least 1 runs each' "$tmp/out"
+ok "errors by rate" grep -qE '^ *1 +2 ' "$tmp/out"
+ok "points by name and rate" grep -q '^ *stories260K-f32 pp2 latency 0.02 1 Mb/s ' "$tmp/out"
 finish

@@ -175,7 +175,17 @@ db=$tmp/v.db
 "$northwall" results "$db" --export jsonl >"$tmp/row"
 validate "$tmp/p.csv" "$tmp/v.yaml" --db "$db" >/dev/null
 ok "measured once" cmp -s "$tmp/row" <("$northwall" results "$db" --export jsonl)
-fails "predictions of what is not paced" 3 "engine: paced is what is predicted here" 1 validate "$tmp/q.csv" "$quick"
+fails "predictions of what is not paced" 3 "engine: paced or lab is what is predicted here" 1 validate "$tmp/q.csv" "$quick"
+lab="engine: lab, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 4, generate: 4, repeat: 1"
+link="cluster: $source/docs/validation/link-20.yaml"
+spec "$tmp/lab.yaml" "$lab, $link" "rate: [20 Mb/s], round: [1, 2], strategy: [tp2, pp2]"
+ok "predictions of the lab" grep -q ': 2 points predicted' <(validate "$tmp/lab.csv" "$tmp/lab.yaml")
+fails "predictions of the lab and of paced points" 3 "are predicted apart" 1 validate "$tmp/q.csv" "$tmp/lab.yaml" "$tmp/v.yaml"
+spec "$tmp/lab.yaml" "$lab, $link" "rate: [20 Mb/s, 50 Mb/s], strategy: [tp2]"
+fails "one cluster file for two rates" 3 "rate differs, of which the simulation on link-20 knows nothing" 1 validate "$tmp/q.csv" "$tmp/lab.yaml"
+spec "$tmp/lab.yaml" "$lab" "rate: [20 Mb/s], strategy: [tp2]"
+fails "nothing is known of the link" 3 "give cluster: what calibrate wrote" 1 validate "$tmp/q.csv" "$tmp/lab.yaml"
+ok "the lab: command lines" grep -q '^northwall-lab --rate 20Mb/s -n 2 bench .*--strategy tp2 --json --quiet$' <("$northwall" sweep "$tmp/lab.yaml" --dry-run 2>/dev/null)
 fails "predictions of nothing" 2 "validate what? Give PREDICTIONS.csv and SPEC.yaml" 1 validate "$tmp/q.csv"
 
 # ---- measured ----

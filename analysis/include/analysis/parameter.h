@@ -9,7 +9,8 @@
 
 enum parameter_kind {
     PARAMETER_FACTOR, /* a rate: x times what the file says */
-    PARAMETER_TIME /* a time: x seconds more than the file says */
+    PARAMETER_TIME, /* a time: x seconds more than the file says */
+    PARAMETER_BIT_RATE /* of a link of the lab: x bits a second (no row of a cluster) */
 };
 
 struct parameter {
@@ -29,7 +30,8 @@ const struct parameter *parameter_find(const char *name); /* NULL: there is none
 const struct parameter *parameter_of(const char *name);
 /* "memory-bandwidth, ..., capacity.LEVEL, ...", cut where it is longer than cap; returns buf. */
 char *parameter_names(char *buf, size_t cap);
-/* "2" or "0.5" of a factor, "1.5 us" of a time (ps, ns, us, ms, s; in seconds), within the row's range. ERR_USAGE. */
+/* "2" or "0.5" of a factor, "1.5 us" of a time (ps, ns, us, ms, s; in seconds), "20 Mb/s" of a bit rate (kb/s, Mb/s,
+ * Gb/s), within the row's range. ERR_USAGE. */
 int parameter_value(const struct parameter *p, const char *name, const char *text, double *x, struct diag *d);
 /* "NAME=VALUE", as --set has it. ERR_USAGE says which names, levels or units there are. */
 int parameter_apply(struct cluster *c, const char *text, struct diag *d);

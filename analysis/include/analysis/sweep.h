@@ -1,10 +1,11 @@
 /* sweep.h - what a sweep asks for: a YAML file of a base job and axes, as points to estimate, simulate, emulate or
- * measure.
+ * measure, here or between hosts of the lab.
  *
  *   schema: northwall-sweep
  *   version: 1
  *   base:                                     one value each
- *     engine: simulate                        or estimate; emulate, paced, run: northwall run, bench by mpirun
+ *     engine: simulate                        or estimate; emulate, paced, run: northwall run, bench by mpirun; lab:
+ *                                             bench by northwall-lab
  *     model: tinyllama-1.1b
  *     cluster: ../../cluster-configs/l4-4.yaml    from the folder of this file
  *     users: 4
@@ -25,9 +26,16 @@
 
 #include "base/diag.h"
 
-enum { SWEEP_VERSION = 1, SWEEP_AXES = 40, SWEEP_TEXT = 128, SWEEP_WORDS = 100, SWEEP_MOST_POINTS = 10000000 };
+enum {
+    SWEEP_VERSION = 1,
+    SWEEP_AXES = 40,
+    SWEEP_TEXT = 128,
+    SWEEP_WORDS = 100,
+    SWEEP_LAB_KEYS = 4,
+    SWEEP_MOST_POINTS = 10000000
+};
 
-enum sweep_engine { SWEEP_ESTIMATE, SWEEP_SIMULATE, SWEEP_RUN, SWEEP_EMULATE, SWEEP_PACED };
+enum sweep_engine { SWEEP_ESTIMATE, SWEEP_SIMULATE, SWEEP_RUN, SWEEP_EMULATE, SWEEP_PACED, SWEEP_LAB };
 
 struct sweep;
 /* ERR_IO, ERR_FORMAT ("FILE:LINE: ..."), ERR_MEMORY. The caller frees *out. */
@@ -52,7 +60,9 @@ struct sweep_point {
     } at[SWEEP_AXES];
     int n_words; /* of the command line, behind `northwall` (estimate, simulate) or its path under mpirun -n ranks */
     const char *word[SWEEP_WORDS];
-    int ranks; /* under mpirun; 0: as many as the strategy takes */
+    int n_lab; /* of northwall-lab, before -n ranks and those of the command */
+    const char *lab[2 * SWEEP_LAB_KEYS];
+    int ranks; /* under mpirun, or of the lab; 0: as many as the strategy takes */
     const char *cluster; /* path of its file, or NULL */
     char text[SWEEP_AXES * (SWEEP_TEXT + 32)]; /* of the words */
 };

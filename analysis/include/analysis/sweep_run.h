@@ -1,9 +1,10 @@
 /* sweep_run.h - does the points of a sweep that a file of results lacks.
  *
  * Estimates and simulations run in `jobs` processes, each of which does one point after the other; what runs under
- * mpirun is done one at a time, after them. A point that fails, crashes or takes too long is a result with its reason,
- * and the others go on. Results are committed at least twice a second, measured ones at once: whenever the program
- * ends, also by kill -9, the same call goes on where it was. All functions are local to a process without MPI ranks. */
+ * mpirun or in the lab is done one at a time, after them. A point that fails, crashes or takes too long is a result
+ * with its reason, and the others go on. Results are committed at least twice a second, measured ones at once: whenever
+ * the program ends, also by kill -9, the same call goes on where it was. All functions are local to a process without
+ * MPI ranks. */
 #ifndef ANALYSIS_SWEEP_RUN_H
 #define ANALYSIS_SWEEP_RUN_H
 
@@ -26,14 +27,16 @@ int sweep_run(struct sweep_counts *counts, const struct sweep *s, struct results
 int sweep_list(struct sweep_counts *counts, const struct sweep *s, struct results *r, int retry, FILE *out,
                struct diag *d);
 
-/* In sweep_point.c: a point done in this process, or by mpirun. */
+/* In sweep_point.c: a point done in this process, by mpirun or by northwall-lab. */
 enum { SWEEP_VALUES = 32 };
 #define SWEEP_PACE_HELD 0.05 /* most of a paced point's time that may be not described, for it to count as verified */
 struct sweep_outcome {
     char reason[512]; /* why it failed; "": it did not */
     uint64_t plan_hash; /* 0: not known */
     double oversubscription; /* NaN: none */
-    int verified, n; /* against one rank; paced: the described times were held (SWEEP_PACE_HELD); values */
+    char verified[256]; /* how: against one rank; the described times were held (SWEEP_PACE_HELD); links of the lab. "":
+                         * it was not */
+    int n; /* values */
     struct sweep_value {
         int quantity, n; /* of a table; samples, 0: deterministic */
         double value, low, high; /* low, high: NaN: none */
@@ -53,7 +56,7 @@ void sweep_failed(struct sweep_outcome *out, const char *reason);
 /* As results_keep. */
 int sweep_keep(struct results *r, const struct sweep_point *p, const struct sweep_outcome *o, int *added,
                struct diag *d);
-int sweep_is_job(const struct sweep_point *p); /* under mpirun */
+int sweep_is_job(const struct sweep_point *p); /* under mpirun, or in the lab */
 /* As typed into a shell. malloc'ed. */
 char *sweep_command(const struct sweep_point *p);
 

@@ -47,7 +47,7 @@ struct run_spec {
     int osu, verify, crossover, ping_pong, in_place, search, approximate;
     int measure, quick, estimate, dry_run, retry;
     int json, help, quiet, steps, all, no_bos, no_echo, ignore_eos, no_verify, roofline;
-    const char *args[8]; /* words that are no options */
+    const char *args[12]; /* words that are no options */
     int n_args;
     uint64_t given[2]; /* bit i: row i of the table was on the command line */
 };
@@ -83,7 +83,7 @@ struct cmd {
     int (*mode)(const struct run_spec *s); /* which of them is asked for; -1: none, which run will say */
     const char *bare; /* of those, options whose value may be left out (it is then ""), or NULL */
     const char *notes; /* paragraphs under the options, or NULL */
-    int max_args; /* words that are no options, 8 at most */
+    int max_args; /* words that are no options, 12 at most */
     int (*run)(struct app *app, struct diag *d);
 };
 extern const struct cmd *const cmds[];
