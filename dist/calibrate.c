@@ -31,8 +31,8 @@ enum {
     LONGER = 4,
     TRIES = 5, /* of each size in a sample, whose median counts; one on slow links */
     CHAIN = 4, /* all-reduces one after the other */
-    PASSES = 4, /* of a decoder that exchanges; SLOW_PASSES on slow links */
-    SLOW_PASSES = 2,
+    PASSES = 16, /* of a decoder that exchanges; SLOW_PASSES on slow links */
+    SLOW_PASSES = 4,
     BEHIND = 65536, /* bytes of a message behind work, at most */
     TAG = 1,
     SLOW_NS = 5 * 1000 * 1000, /* a message that takes longer is the last size: a sample has some 15 of the largest */

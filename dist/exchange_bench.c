@@ -84,11 +84,11 @@ int exchange_measure(const struct exchange_bench *b, enum exchange_place where, 
     int most = step_bench_passes(job_of(where)), rc = 0;
     double seconds;
     if (passes > most) passes = most;
-    for (int i = 0; i <= n && !rc; i++) {
-        size_t size = i ? bytes[i - 1] : 0;
+    for (int i = -1; i <= n && !rc; i++) { /* -1: weights come to where they stay */
+        size_t size = i > 0 ? bytes[i - 1] : 0;
         rc = where == EXCHANGE_PASS ? run_turns(b, where, passes, size, &seconds, d)
                                     : run_sums(b, where, passes, size, &seconds, d);
-        ns[i] = 1e9 * seconds;
+        if (i >= 0) ns[i] = 1e9 * seconds;
     }
     return rc;
 }

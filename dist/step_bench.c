@@ -218,6 +218,15 @@ int step_bench_passes(int job) {
     return sizes[job].prompt + sizes[job].n_new - 2;
 }
 
+static double mean_of(struct samples *s) {
+    double sum = 0;
+    for (int i = 0; i < s->n; i++)
+        sum += s->v[i];
+    double mean = s->n ? sum / s->n : 0;
+    s->n = 0;
+    return mean;
+}
+
 int step_bench_meet(struct step_bench *b, int job, int passes, const struct step_meeting *m, double *layer_s,
                     double *pass_s, struct diag *d) {
     struct job *j = &b->job[job];
@@ -225,8 +234,8 @@ int step_bench_meet(struct step_bench *b, int job, int passes, const struct step
     j->left_layer = 0;
     int rc = run_once(b, j, 1, passes + 1, d);
     j->meeting = NULL;
-    *layer_s = median_of(&j->layers);
-    *pass_s = median_of(&j->passes);
+    *layer_s = mean_of(&j->layers);
+    *pass_s = mean_of(&j->passes);
     return rc;
 }
 

@@ -75,8 +75,8 @@ enum { STEP_SHORT = 0, STEP_LONG = 2 }; /* jobs: of the smallest widths, and the
 /* Most passes of one token behind a prompt of one that a job has room for. */
 int step_bench_passes(int job);
 /* Runs a job on this rank with a prompt of one token, then so many passes; the times of its steps are not kept.
- * Medians, seconds (0: none): of a layer from one `sum` to the one of the next layer, and of a pass from the end of
- * `pass` to the next one's. Local. */
+ * Means, seconds (0: none), as a token has them: of a layer from one `sum` to the one of the next layer, and of a pass
+ * from the end of `pass` to the next one's. Local. */
 int step_bench_meet(struct step_bench *b, int job, int passes, const struct step_meeting *m, double *layer_s,
                     double *pass_s, struct diag *d);
 
