@@ -24,7 +24,8 @@ says "--latency 5: expected" --latency 5 list
 says "--rate 0Mb/s: expected" --rate 0Mb/s list
 says "one alone" --rate 5Mb/s --rate 6Mb/s list
 says "unknown option '--frob'" --frob list
-says "more than 2 hosts" --hosts 2 -n 3 list
+says "more than 2 hosts" --hosts 2 -n 3 --ranks-per-host 1 list
+says "expected 1 to 64" --hosts 0 -n 3 list
 says "valid are wire and tbf" --shape htb list
 says "valid are slot and node" --map-by core list
 says "a bucket adds none" --shape tbf --latency 1ms list
