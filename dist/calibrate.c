@@ -878,12 +878,11 @@ static int measure_steps(struct bed *b, struct diag *d) {
 
 /* ---- other load ---- */
 
-/* Shares of rank 0's node; its processes' own time is that of all ranks of its domain. */
-static void measure_load(struct bed *b, const struct load *from, const int *domain) {
+/* Shares of rank 0's machine; its processes' own time is that of all ranks there, in however many containers. */
+static void measure_load(struct bed *b, const struct load *from) {
     struct load to = load_now(RUSAGE_SELF);
-    double own = (double)agree_sum(
-                     b->world, domain[b->world->rank] == domain[0] ? (uint64_t)((to.own_s - from->own_s) * 1e9) : 0) *
-                 1e-9;
+    int here = b->c->app->node == 0;
+    double own = 1e-9 * (double)agree_sum(b->world, here ? (uint64_t)((to.own_s - from->own_s) * 1e9) : 0);
     b->c->other_load = load_of_others(from, &to, own);
     b->c->stolen = load_stolen(from, &to);
 }
@@ -949,7 +948,7 @@ int calibrate(struct calibration *c, struct app *app, double seconds, struct dia
         if (!rc) rc = measure_cache(&b, d);
         if (!rc) rc = measure_rates(&b, d);
         if (!rc) rc = measure_steps(&b, d);
-        if (!rc) measure_load(&b, &load, domain);
+        if (!rc) measure_load(&b, &load);
         link_unshare(app->world, b.shared);
     }
     free(domain);

@@ -22,8 +22,9 @@ struct exchange_bench {
 };
 
 /* ns[0]: what decoders take from one exchange to the next with none there: the slower rank, or half of both ranks'
- * passes. ns[1 + i]: the same with exchanges of bytes[i], and all that comes of them. Of medians of so many passes (at
- * most) of one token. Collective over the link; times are rank 0's. */
+ * passes. ns[1 + i]: the same with exchanges of bytes[i], and all that comes of them. Means of so many passes (at
+ * most) of one token, behind a run that brings the weights to where they stay. Collective over the link; times are
+ * rank 0's. */
 int exchange_measure(const struct exchange_bench *b, enum exchange_place where, int passes, const size_t *bytes, int n,
                      double *ns, struct diag *d);
 
