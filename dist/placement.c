@@ -41,17 +41,19 @@ static int make_plan(struct plan **out, struct app *app, const struct model *m, 
 }
 
 /* The node that a rank's machine had is the first of its ranks now. Collective. */
-static void renumber(struct app *app, struct placement *p, int *scratch) {
-    struct link *old = app->world;
+static int renumber(struct app *app, struct placement *p, int *scratch, struct diag *d) {
+    struct link *world = link_split(app->world, 0, p->job.map.rank[app->rank]);
+    if (!world) return diag_set(d, ERR_MEMORY, "no memory to number %d ranks anew", app->size);
+    link_free(app->world);
     memcpy(p->launched, p->job.map.process, (size_t)app->size * sizeof *p->launched);
-    app->world = link_split(old, 0, p->job.map.rank[app->rank]);
-    link_free(old);
-    app->world->launched = p->launched;
+    world->launched = p->launched;
+    app->world = world;
     app->rank = app->world->rank;
     agree_allgather(app->world, &app->node, sizeof app->node, scratch);
     for (int r = app->size - 1, node = app->node; r >= 0; r--)
         if (scratch[r] == node) app->node = r;
     app->node_leader = app->node == app->rank;
+    return 0;
 }
 
 /* Takes over the plan. node: [size], scratch. */
@@ -61,8 +63,7 @@ static int choose(struct app *app, struct placement *p, struct plan *plan, int b
     app->placement = p;
     link_domains(app->world, node);
     int rc = err_agree(app->world, job_map_init(&p->job, plan, node, app->size, by_plan, net, d), d);
-    if (!rc && p->job.map.changed) renumber(app, p, node);
-    return rc;
+    return rc || !p->job.map.changed ? rc : renumber(app, p, node, d);
 }
 
 int placement_choose(struct app *app, const struct model *m, const struct prompts *prompts, struct diag *d) {

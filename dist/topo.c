@@ -40,8 +40,7 @@ void topo_list(const cpu_set_t *set, char *buf, size_t cap) {
 
 /* ---- what the machine has ---- */
 
-/* Objects of two kinds alone: looking for devices takes longer than all the rest. NULL: hwloc cannot tell.
- */
+/* Objects of two kinds alone: looking for devices takes longer than all the rest. NULL: hwloc cannot tell. */
 static hwloc_topology_t topology_open(hwloc_obj_type_t kind, hwloc_obj_type_t other) {
     hwloc_topology_t t;
     if (hwloc_topology_init(&t)) return NULL;
