@@ -173,6 +173,14 @@ static void print_reduces(const struct plan *p, FILE *out) {
     sentence("reduces", text, out);
 }
 
+static void print_shares(const struct plan *p, FILE *out) {
+    char text[128];
+    if (!p->opts.speed) return;
+    snprintf(text, sizeof text, "by the speeds of the cards, cut %s",
+             p->opts.cut_depth ? "where few sums have to meet" : "anywhere");
+    sentence("shares", text, out);
+}
+
 /* ---- ranks ---- */
 
 enum {
@@ -517,6 +525,7 @@ void plan_print(const struct plan *p, FILE *out, int steps) {
     print_shape(&p->shape, out);
     print_opts(p, out);
     print_reduces(p, out);
+    print_shares(p, out);
     print_ranks(p, out);
     print_idle(p, out);
     print_replication(p, out);
