@@ -22,10 +22,18 @@ void placement_free(struct placement *p) {
     free(p);
 }
 
-static int parse(const char *word, int *choose, struct diag *d) {
+/* --net numbers ranks of unequal speeds as they were launched when they were measured. */
+static int parse(const struct app *app, int *choose, struct diag *d) {
+    const char *word = app->spec.map;
     *choose = !strcmp(word, "plan");
-    if (*choose || !strcmp(word, "launched")) return 0;
-    return diag_set(d, ERR_USAGE, "--map '%.40s': expected launched or plan", word);
+    if (!*choose && strcmp(word, "launched"))
+        return diag_set(d, ERR_USAGE, "--map '%.40s': expected launched or plan", word);
+    if (*choose && app->machine.n_exceptions && !strcmp(app->spec.shares, "speed"))
+        return diag_set(d, ERR_USAGE,
+                        "--map plan: %.200s tells of unequal speeds by the launcher's numbers: give --shares even, or "
+                        "leave --map out",
+                        app->spec.net);
+    return 0;
 }
 
 /* NULL where the strategy does not take all ranks: who opens it says so. Local. */
@@ -70,7 +78,7 @@ int placement_choose(struct app *app, const struct model *m, const struct prompt
     struct plan *plan = NULL;
     int by_plan;
     if (!app->spec.map) return 0;
-    int rc = parse(app->spec.map, &by_plan, d), *node = malloc((size_t)app->size * sizeof *node);
+    int rc = parse(app, &by_plan, d), *node = malloc((size_t)app->size * sizeof *node);
     struct placement *p = calloc(1, sizeof *p);
     if (p) p->launched = malloc((size_t)app->size * sizeof *p->launched);
     if (!rc && (!node || !p || !p->launched))

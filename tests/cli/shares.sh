@@ -37,6 +37,8 @@ ok "--net" run 2 "$tmp/net" --tp 2 --net "$tmp/unlike.yaml"
 ok "--net, even" run 2 "$tmp/even" --tp 2 --net "$tmp/unlike.yaml" --shares even
 ok "--net: the bits of one" same_words "$tmp/net"
 ok "--net: other shares" [ "$(field "$tmp/net" plan_hash)" != "$(field "$tmp/even" plan_hash)" ]
+fails "--net of unequal ranks, and a map" 2 "tells of unequal speeds by the launcher's numbers" 2 run --model "$kjv" --tp 2 --net "$tmp/unlike.yaml" --map plan
+ok "--net, even, and a map" run 2 "$tmp/map" --tp 2 --net "$tmp/unlike.yaml" --shares even --map plan
 "$northwall" plan --model "$kjv" --tp 2 --net "$tmp/unlike.yaml" --json >"$tmp/plan"
 "$northwall" plan --model "$kjv" --tp 2 --net "$l4" --json >"$tmp/plain"
 ok "plan: fewer leaves on the slow card" [ "$(field "$tmp/plan" ffn_leaf_begin)" != '"ffn_leaf_begin":[0,8,16]' ]
