@@ -37,6 +37,12 @@ ok "--net" run 2 "$tmp/net" --tp 2 --net "$tmp/unlike.yaml"
 ok "--net, even" run 2 "$tmp/even" --tp 2 --net "$tmp/unlike.yaml" --shares even
 ok "--net: the bits of one" same_words "$tmp/net"
 ok "--net: other shares" [ "$(field "$tmp/net" plan_hash)" != "$(field "$tmp/even" plan_hash)" ]
+# A rank with more rows of the vocabulary offers more candidates, where all are wanted.
+for n in 1 2; do
+    ranks $n run --model "$kjv" --prompt "In the beginning" -n 8 --seed 3 --temperature 1.5 --top-k 0 --tp $n \
+        --net "$tmp/unlike.yaml" --json -q >"$tmp/all$n" 2>"$tmp/err"
+done
+ok "all candidates: the ids of one" [ -n "$(field "$tmp/all1" ids)" -a "$(field "$tmp/all1" ids)" = "$(field "$tmp/all2" ids)" ]
 "$northwall" plan --model "$kjv" --tp 2 --net "$tmp/unlike.yaml" --json >"$tmp/plan"
 "$northwall" plan --model "$kjv" --tp 2 --net "$l4" --json >"$tmp/plain"
 ok "plan: fewer leaves on the slow card" [ "$(field "$tmp/plan" ffn_leaf_begin)" != '"ffn_leaf_begin":[0,8,16]' ]
