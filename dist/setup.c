@@ -155,11 +155,11 @@ static int parse_shares(const char *s, int *by_speed, struct diag *d) {
 
 /* In place of a plan with even shares one by the speeds of its cards, where --cluster, --pace or --net tells of unequal
  * ones and it is faster. */
-static int share(struct plan **p, const struct app *app, struct diag *d) {
+static int share(struct plan **p, const struct plan_opts *o, const struct app *app, struct diag *d) {
     const struct cluster *c = app->spec.cluster ? &app->cluster : &app->machine;
     struct plan *other;
     if (!c->n_exceptions || !cluster_has_card(c)) return 0;
-    int rc = plan_share(&other, *p, c, d);
+    int rc = plan_share(&other, *p, o, c, d);
     if (rc || other) plan_free(*p);
     if (rc || other) *p = other;
     return rc;
@@ -181,7 +181,7 @@ int setup_plan(struct plan **out, int *chunk, const struct app *app, const struc
         if (o.net) o.net = &app->net;
         if (!rc) rc = plan_make(out, &m->shape, st, n_ranks, &o, d);
         *chunk = (int)own.spec.chunk;
-        if (!rc && (fixed || *chunk == 1 || has_room(app, *out))) return by_speed ? share(out, app, d) : 0;
+        if (!rc && (fixed || *chunk == 1 || has_room(app, *out))) return by_speed ? share(out, &o, app, d) : 0;
         if (rc) return rc;
         plan_free(*out);
         *out = NULL;

@@ -47,10 +47,11 @@ static int try_depth(struct plan **best, uint64_t *least, const struct plan *eve
     return rc == ERR_MEMORY ? diag_set(d, rc, "%s", own.text) : 0;
 }
 
-int plan_share(struct plan **out, const struct plan *even, const struct cluster *c, struct diag *d) {
+int plan_share(struct plan **out, const struct plan *even, const struct plan_opts *asked, const struct cluster *c,
+               struct diag *d) {
     struct cluster *apart = malloc(sizeof *apart);
     uint64_t *speed = calloc((size_t)even->ranks_per_replica, sizeof *speed), least;
-    struct plan_opts o = even->opts;
+    struct plan_opts o = *asked; /* a rank with more rows may offer more candidates than any of even's */
     int rc = apart && speed ? 0 : diag_set(d, ERR_MEMORY, "no memory for the speeds of cards");
     *out = NULL;
     o.speed = speed;

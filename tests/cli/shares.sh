@@ -39,6 +39,12 @@ ok "--net: the bits of one" same_words "$tmp/net"
 ok "--net: other shares" [ "$(field "$tmp/net" plan_hash)" != "$(field "$tmp/even" plan_hash)" ]
 fails "--net of unequal ranks, and a map" 2 "tells of unequal speeds by the launcher's numbers" 2 run --model "$kjv" --tp 2 --net "$tmp/unlike.yaml" --map plan
 ok "--net, even, and a map" run 2 "$tmp/map" --tp 2 --net "$tmp/unlike.yaml" --shares even --map plan
+# A rank with more rows of the vocabulary offers more candidates, where all are wanted.
+for n in 1 2; do
+    ranks $n run --model "$kjv" --prompt "In the beginning" -n 8 --seed 3 --temperature 1.5 --top-k 0 --tp $n \
+        --net "$tmp/unlike.yaml" --json -q >"$tmp/all$n" 2>"$tmp/err"
+done
+ok "all candidates: the ids of one" [ -n "$(field "$tmp/all1" ids)" -a "$(field "$tmp/all1" ids)" = "$(field "$tmp/all2" ids)" ]
 "$northwall" plan --model "$kjv" --tp 2 --net "$tmp/unlike.yaml" --json >"$tmp/plan"
 "$northwall" plan --model "$kjv" --tp 2 --net "$l4" --json >"$tmp/plain"
 ok "plan: fewer leaves on the slow card" [ "$(field "$tmp/plan" ffn_leaf_begin)" != '"ffn_leaf_begin":[0,8,16]' ]

@@ -11,14 +11,14 @@ enum { CASES = 280, CONTEXT = 24 };
 
 /* The same plan with a short context, that all passes of the job which plan_share estimates are walked. */
 static int shorten(struct random_plan *o, struct diag *d) {
-    struct plan_opts opts = o->opts;
-    int seqs = opts.decoder.n_seqs * o->st.dp;
+    struct decoder_opts *c = &o->opts.decoder;
     plan_free(o->plan);
     o->plan = NULL;
-    opts.decoder.n_ctx = CONTEXT;
-    opts.decoder.max_tokens = opts.decoder.n_seqs > CONTEXT ? opts.decoder.n_seqs : CONTEXT;
-    o->job = (struct estimate_job){seqs, CONTEXT / 2, CONTEXT / 2, opts.decoder.max_tokens};
-    return plan_make(&o->plan, &o->shape, &o->st, strategy_ranks(&o->st), &opts, d);
+    c->n_ctx = CONTEXT;
+    c->max_tokens = c->n_seqs > CONTEXT ? c->n_seqs : CONTEXT;
+    o->job = (struct estimate_job){c->n_seqs * o->st.dp, CONTEXT / 2, CONTEXT / 2, c->max_tokens};
+    if (o->opts.top_candidates == 1) o->opts.top_candidates = 0; /* all rows of a rank */
+    return plan_make(&o->plan, &o->shape, &o->st, strategy_ranks(&o->st), &o->opts, d);
 }
 
 static uint64_t walk(const struct random_plan *o, const struct plan *p) {
@@ -50,6 +50,10 @@ static void compare(const struct random_plan *o, const struct plan *p, struct co
     CHECK(shared <= even + even / 100, "%s: %" PRIu64 " ps, %" PRIu64 " with even shares", p->strategy.text, shared,
           even);
     CHECK(p->n_ranks == o->plan->n_ranks && p->hash != o->plan->hash, "%s: the same plan", p->strategy.text);
+    const struct plan_stage *last = &p->stages[p->n_stages - 1];
+    for (int i = 0; i < last->size && o->opts.top_candidates == 0; i++)
+        CHECK(last->vocab_begin[i + 1] - last->vocab_begin[i] <= p->opts.top_candidates,
+              "%s: rank %d of the last stage offers %d candidates of all", p->strategy.text, i, p->opts.top_candidates);
 }
 
 static int equal_cards(const struct random_plan *o) {
@@ -64,7 +68,7 @@ static void check_case(int number, struct count *n) {
     struct plan *p = NULL;
     if (random_plan_init(&o, number, &d) == 0 && shorten(&o, &d) == 0) {
         uint64_t hash = o.plan->hash;
-        CHECK(plan_share(&p, o.plan, &o.cluster, &d) == 0 && o.plan->hash == hash, "%s", d.text);
+        CHECK(plan_share(&p, o.plan, &o.opts, &o.cluster, &d) == 0 && o.plan->hash == hash, "%s", d.text);
         CHECK(!p || !equal_cards(&o), "%s: other shares for equal cards", o.plan->strategy.text);
         CHECK(!p || o.st.kvp == 1 || o.st.n_stages > 1, "%s: other shares of a cache", o.plan->strategy.text);
         if (p)
