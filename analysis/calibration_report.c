@@ -270,14 +270,35 @@ static void say(struct report_page *page, const struct study *s) {
                        cal->value[k].parameter->name);
 }
 
-static void say_words(struct report_page *page, const struct calibration *cal) {
-    char words[512];
+/* Whether a word follows --set in a point's command line. */
+static int sets(const struct sweep_point *p, const char *word) {
+    for (int i = 0; i + 1 < p->n_words; i++)
+        if (!strcmp(p->word[i], "--set") && !strcmp(p->word[i + 1], word)) return 1;
+    return 0;
+}
+
+/* Numbers that all points have from the spec, behind the fitted ones, as they were simulated. */
+static void add_base(char *words, size_t cap, const struct study *s) {
+    const struct sweep_point *p = &s->twin[0];
+    size_t at = strlen(words);
+    for (int i = 0; i + 1 < p->n_words && at < cap; i++) {
+        int all = !strcmp(p->word[i], "--set");
+        for (int k = 1; k < s->cal.n_points && all; k++)
+            all = sets(&s->twin[k], p->word[i + 1]);
+        if (all) at += (size_t)snprintf(words + at, cap - at, " --set %s", p->word[i + 1]);
+    }
+}
+
+static void say_words(struct report_page *page, const struct study *s) {
+    char words[1024];
+    const struct calibration *cal = &s->cal;
     size_t at = 0;
     for (int k = 0; k < cal->n_free && at < sizeof words; k++) {
         const struct calibration_value *v = &cal->value[k];
         at += (size_t)snprintf(words + at, sizeof words - at, " --set %s=%.6g%s", v->parameter->name,
                                shown(v->parameter, v->x), v->parameter->kind == PARAMETER_FACTOR ? "" : "us");
     }
+    add_base(words, sizeof words, s);
     report_say(page, "The fitted cluster on a command line:%s", words);
 }
 
@@ -294,7 +315,7 @@ int calibration_report(struct report_page *page, const struct calibration_ask *a
     if (!rc) rc = calibration_run(&s->cal, &s->cluster, predict, s, d);
     if (!rc) {
         say(page, s);
-        say_words(page, &s->cal);
+        say_words(page, s);
         show_values(page, &s->cal);
         show_errors(page, s);
         show_points(page, s);

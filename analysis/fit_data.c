@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "csv.h"
 
-enum { MOST_COLUMNS = 256, MOST_BYTES = 256 << 20, RESULTS_CONDITIONS = 32, LEAST_RUNS = 4 };
+enum { MOST_COLUMNS = 256, MOST_BYTES = 256 << 20, RESULTS_CONDITIONS = 32, LEAST_RUNS = 4, MOST_DRAWN = 1 << 26 };
 
 /* Where the file is read. */
 struct reader {
@@ -140,18 +140,22 @@ static int read_rows(struct reader *r, struct fit_data *data, const int *place) 
 
 /* How long the longest run is; without runs, none. */
 static int count_runs(const struct reader *r, struct fit_data *data) {
-    for (int k = 0; k < data->n_runs; k++) {
-        int rows = 0;
-        for (int i = 0; i < data->n; i++)
-            rows += data->run[i] == k;
-        if (rows > data->most_run) data->most_run = rows;
-    }
+    int *rows = calloc((size_t)data->n_runs + 1, sizeof *rows);
+    if (!rows) return diag_set(r->d, ERR_MEMORY, "no memory for %d runs", data->n_runs);
+    for (int i = 0; i < data->n && data->n_runs; i++)
+        if (++rows[data->run[i]] > data->most_run) data->most_run = rows[data->run[i]];
+    free(rows);
     if (r->runs < 0) {
         free(data->run);
         data->run = NULL;
     } else if (data->n_runs < LEAST_RUNS) {
         return diag_set(r->d, ERR_RANGE, "%s: %d run%s: intervals by drawing runs take %d", r->path, data->n_runs,
                         data->n_runs == 1 ? "" : "s", LEAST_RUNS);
+    } else if ((int64_t)data->n_runs * data->most_run > MOST_DRAWN) {
+        return diag_set(r->d, ERR_RANGE,
+                        "%s: %d runs of up to %d rows: intervals by drawing runs take at most %d rows in all, if each "
+                        "drawn were the longest: leave --runs out, or split the longest",
+                        r->path, data->n_runs, data->most_run, MOST_DRAWN);
     }
     return 0;
 }

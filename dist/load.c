@@ -1,5 +1,6 @@
 #include "load.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -12,7 +13,7 @@ static double now_s(void) {
 }
 
 struct load load_now(int who) {
-    struct load l = {.wall_s = now_s()};
+    struct load l = {.wall_s = now_s(), .busy_s = NAN, .stolen_s = NAN};
     struct rusage u;
     double v[8] = {0}, hz = (double)sysconf(_SC_CLK_TCK);
     FILE *f = fopen("/proc/stat", "r");
@@ -32,7 +33,7 @@ struct load load_now(int who) {
 
 static double share(const struct load *from, const struct load *to, double seconds) {
     double x = seconds / ((to->wall_s - from->wall_s) * (double)sysconf(_SC_NPROCESSORS_ONLN));
-    return x > 0 ? x : 0;
+    return x < 0 ? 0 : x;
 }
 
 double load_of_others(const struct load *from, const struct load *to, double own_s) {

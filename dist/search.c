@@ -362,6 +362,7 @@ int search_plans(struct app *app, struct diag *d) {
         return rc;
     }
     s->m = &m;
+    s->app.kept = estimate_kept_new();
     s->users = (int)app->spec.batch;
     s->chunk = app->spec.chunk;
     make_apart(s);
@@ -378,6 +379,7 @@ int search_plans(struct app *app, struct diag *d) {
     plan_free(s->plan);
     free_traces(s);
     free(s->found);
+    estimate_kept_free(s->app.kept);
     free(s);
     model_close(&m);
     return rc;

@@ -85,6 +85,7 @@ int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d) {
     o->allreduce = app->spec.allreduce;
     o->drop_sync = app->spec.drop_sync;
     o->net = app->net.n_tiers ? &app->net : NULL;
+    o->kept = app->kept;
     int rc = parse_transport(app->spec.transport, &o->transport, d);
     if (!rc) rc = parse_wire(app->spec.wire, &o->wire, d);
     if (rc || !app->spec.cluster) return rc;

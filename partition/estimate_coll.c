@@ -4,6 +4,7 @@
 
 #include "estimate_priv.h"
 
+enum { NONE = -1 };
 #define LONG_AGO (UINT64_C(1) << 50) /* ps: by which a walk's one late rank is late */
 
 /* How long a message keeps its port. */
@@ -16,6 +17,7 @@ struct action {
     enum coll_doing doing;
     enum net_share share; /* of own work */
     int peer, tier; /* of the stage */
+    int match; /* RECEIVES: the peer's event that sends it; SENDS: the next one to the same peer; NONE */
     uint64_t ps; /* own work; words of a message */
 };
 
@@ -25,18 +27,34 @@ struct meeting {
     const struct net *net;
     struct action **action; /* [size] */
     struct net_stamp **sent; /* [size][count] */
-    int *count, *at, *seen; /* [size], [size], and [size][size]: events of a rank up to what a peer has taken */
+    int *count, *at; /* [size] events of a rank, those it has done */
     struct net_clock *clock;
 };
 
-/* The next message from a peer if it has been sent. */
-static const struct net_stamp *next_from(struct meeting *m, int rank, int peer) {
-    int *at = &m->seen[rank * m->size + peer];
-    for (; *at < m->at[peer]; ++*at) {
-        const struct action *a = &m->action[peer][*at];
-        if (a->doing == COLL_SENDS && a->peer == rank) return &m->sent[peer][(*at)++];
-    }
-    return NULL;
+/* The i-th message from a rank to another is the i-th that this receives from it. */
+static int match_all(struct meeting *m, struct diag *d) {
+    size_t size = (size_t)m->size;
+    int *first = malloc(size * size * sizeof *first); /* [from][to] */
+    if (!first) return diag_set(d, ERR_MEMORY, "no memory for a collective of %d ranks", m->size);
+    for (size_t i = 0; i < size * size; i++)
+        first[i] = NONE;
+    for (size_t r = 0; r < size; r++)
+        for (int i = m->count[r] - 1; i >= 0; i--) {
+            struct action *a = &m->action[r][i];
+            if (a->doing != COLL_SENDS) continue;
+            a->match = first[r * size + (size_t)a->peer];
+            first[r * size + (size_t)a->peer] = i;
+        }
+    for (size_t r = 0; r < size; r++)
+        for (int i = 0; i < m->count[r]; i++) {
+            struct action *a = &m->action[r][i];
+            if (a->doing != COLL_RECEIVES) continue;
+            int *next = &first[(size_t)a->peer * size + r];
+            a->match = *next;
+            if (*next != NONE) *next = m->action[a->peer][*next].match;
+        }
+    free(first);
+    return 0;
 }
 
 /* Returns the number of events done. */
@@ -48,9 +66,8 @@ static int meet(struct meeting *m, int rank) {
         if (a->doing == COLL_SENDS) {
             net_send_words(clock, m->net, a->tier, a->ps, &m->sent[rank][*at]);
         } else if (a->doing == COLL_RECEIVES) {
-            const struct net_stamp *stamp = next_from(m, rank, a->peer);
-            if (!stamp) break;
-            net_recv(clock, m->net, a->tier, stamp);
+            if (a->match == NONE || a->match >= m->at[a->peer]) break;
+            net_recv(clock, m->net, a->tier, &m->sent[a->peer][a->match]);
         } else {
             net_spend(clock, a->share, a->ps);
         }
@@ -62,7 +79,7 @@ static int meet(struct meeting *m, int rank) {
 static struct action action_of(const struct meeting *m, const struct stage_class *c, const struct coll_event *e,
                                int rank, int base) {
     int tier = c->tier[rank * c->size + base + e->peer];
-    struct action a = {e->doing, NET_MEMORY, base + e->peer, tier, 0};
+    struct action a = {e->doing, NET_MEMORY, base + e->peer, tier, NONE, 0};
     a.ps = e->doing == COLL_SENDS ? pico_of(e->bytes, m->net->tier[tier].link.G) : coll_event_ps(e, m->net, &a.share);
     return a;
 }
@@ -91,7 +108,6 @@ static void meeting_fini(struct meeting *m) {
     free(m->sent);
     free(m->count);
     free(m->at);
-    free(m->seen);
     free(m->clock);
 }
 
@@ -103,14 +119,13 @@ static int meeting_init(struct meeting *m, const struct estimator *e, const stru
     m->sent = calloc(size, sizeof *m->sent);
     m->count = calloc(size, sizeof *m->count);
     m->at = calloc(size, sizeof *m->at);
-    m->seen = calloc(size * size, sizeof *m->seen);
     m->clock = calloc(size, sizeof *m->clock);
-    int rc = m->action && m->sent && m->count && m->at && m->seen && m->clock
+    int rc = m->action && m->sent && m->count && m->at && m->clock
                  ? 0
                  : diag_set(d, ERR_MEMORY, "no memory for a collective of %d ranks", c->size);
     for (int r = 0; r < c->size && !rc; r++)
         rc = meeting_events(m, e, c, kind, n, r, d);
-    return rc;
+    return rc ? rc : match_all(m, d);
 }
 
 /* late: the rank that begins later than all others; -1: they begin together. Nonzero: some would wait for ever. */
@@ -118,7 +133,6 @@ static int meet_all(struct meeting *m, int late) {
     size_t size = (size_t)m->size;
     int lack = 0;
     memset(m->at, 0, size * sizeof *m->at);
-    memset(m->seen, 0, size * size * sizeof *m->seen);
     memset(m->clock, 0, size * sizeof *m->clock);
     if (late >= 0) net_spend(&m->clock[late], NET_MEMORY, LONG_AGO);
     for (int done = 1; done;) {

@@ -116,6 +116,17 @@ struct estimator {
 int estimate_coll(const struct estimator *e, const struct stage_class *c, enum step_kind kind, size_t n,
                   struct net_stamp *out, uint64_t *port, struct diag *d);
 
+/* Entries of costs.coll. */
+static inline size_t estimate_ways(const struct stage_class *c) {
+    return (size_t)c->size * (size_t)(c->size <= MAX_PAIRS ? c->size : 1);
+}
+
+/* The same from what opts.kept has, true if it is there; and kept there, in place of another. */
+int estimate_kept_find(const struct estimator *e, const struct stage_class *c, enum step_kind kind, size_t n,
+                       struct net_stamp *out, uint64_t *port);
+void estimate_kept_add(const struct estimator *e, const struct stage_class *c, enum step_kind kind, size_t n,
+                       const struct net_stamp *out, const uint64_t *port);
+
 /* Whether two all-reduces of n elements are the same messages and work in each rank: 1 or 0, d set where memory is
  * short. */
 int estimate_coll_same(const struct estimator *e, const struct stage_class *c, enum step_kind a, enum step_kind b,

@@ -55,11 +55,12 @@ static int cost_colls(const struct estimator *e, const struct stage_class *c, st
         enum step_kind kind = ch->block[0]->step[i].kind;
         int at = coll_of(c, kind);
         if (at < 0 || costs->coll[at] || (at == AT_GATHER && !costs->wanted)) continue;
-        size_t pairs = (size_t)c->size * (size_t)(c->size <= MAX_PAIRS ? c->size : 1), ranks = (size_t)c->size;
+        size_t pairs = estimate_ways(c), ranks = (size_t)c->size;
         size_t n = plan_coll_elems(e->p, c->first, kind, ch->layer, costs->tokens, costs->wanted);
         costs->coll[at] = calloc(pairs, sizeof **costs->coll);
         costs->port[at] = calloc(ranks, sizeof **costs->port);
         if (!costs->coll[at] || !costs->port[at]) return diag_set(d, ERR_MEMORY, "no memory for a collective");
+        if (estimate_kept_find(e, c, kind, n, costs->coll[at], costs->port[at])) continue;
         if (at == AT_FFN && costs->coll[AT_ATTN] && n == (size_t)costs->tokens * (size_t)e->p->shape.d_model &&
             estimate_coll_same(e, c, STEP_ATTN_REDUCE, kind, n, d)) {
             memcpy(costs->coll[at], costs->coll[AT_ATTN], pairs * sizeof **costs->coll);
@@ -67,6 +68,7 @@ static int cost_colls(const struct estimator *e, const struct stage_class *c, st
         } else {
             rc = estimate_coll(e, c, kind, n, costs->coll[at], costs->port[at], d);
         }
+        if (!rc) estimate_kept_add(e, c, kind, n, costs->coll[at], costs->port[at]);
     }
     return rc;
 }

@@ -115,6 +115,7 @@ struct partition {
     const struct split_job *job;
     wide *best;
     int *last;
+    int least; /* things that the parts before the one at hand hold at the least */
 };
 
 static const wide unreachable = ~(wide)0;
@@ -124,7 +125,7 @@ static const wide unreachable = ~(wide)0;
 static void fill_cell(struct partition *t, int part, int things, int64_t cap) {
     const struct split_job *j = t->job;
     int width = j->n + 1, fixed = j->given ? j->given[part] : -1;
-    int min = fixed >= 0 ? fixed : j->least, max = fixed >= 0 ? fixed : things;
+    int min = fixed >= 0 ? fixed : j->least, max = fixed >= 0 ? fixed : things - t->least;
     wide *cell = &t->best[(size_t)(part + 1) * (size_t)width + (size_t)things];
     *cell = unreachable;
     for (int n = min; n <= max && n <= things; n++) {
@@ -141,14 +142,27 @@ static void fill_cell(struct partition *t, int part, int things, int64_t cap) {
     }
 }
 
+static int least_of(const struct split_job *j, int part) {
+    return j->given && j->given[part] >= 0 ? j->given[part] : j->least;
+}
+
+/* Later parts hold things too: cells with more than these leave lie on no way to the end, and stay unreachable. */
 static wide fill(struct partition *t, int64_t cap) {
-    int n = t->job->n;
-    for (int i = 0; i <= n; i++)
+    const struct split_job *j = t->job;
+    size_t cells = ((size_t)j->n + 1) * ((size_t)j->parts + 1);
+    int later = 0;
+    for (size_t i = 0; i < cells; i++)
         t->best[i] = i ? unreachable : 0;
-    for (int part = 0; part < t->job->parts; part++)
-        for (int i = 0; i <= n; i++)
+    for (int part = 0; part < j->parts; part++)
+        later += least_of(j, part);
+    t->least = 0;
+    for (int part = 0; part < j->parts; part++) {
+        later -= least_of(j, part);
+        for (int i = t->least; i <= j->n - later; i++)
             fill_cell(t, part, i, cap);
-    return t->best[(size_t)t->job->parts * (size_t)(n + 1) + (size_t)n];
+        t->least += least_of(j, part);
+    }
+    return t->best[cells - 1];
 }
 
 static int check_counts(const struct model_shape *s, const struct strategy *st, struct diag *d) {
@@ -184,7 +198,7 @@ static void trace(const struct partition *t, int *begin) {
 
 int split_linear(const struct split_job *j, int64_t *largest, int *begin) {
     size_t cells = ((size_t)j->n + 1) * ((size_t)j->parts + 1);
-    struct partition t = {j, calloc(cells, sizeof *t.best), calloc(cells, sizeof *t.last)};
+    struct partition t = {j, calloc(cells, sizeof *t.best), calloc(cells, sizeof *t.last), 0};
     wide least = t.best && t.last ? fill(&t, -1) : 0;
     int rc = !t.best || !t.last ? ERR_MEMORY : least == unreachable ? ERR_PLAN : 0;
     *largest = (int64_t)least;

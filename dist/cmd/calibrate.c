@@ -73,6 +73,10 @@ static void print_place(const struct calibration *c, const char *lists) {
         puts("note: more ranks than processors: waits are yields, times are those of the scheduler");
     else if (c->hand_off >= 0)
         print_distance(c);
+    if (isnan(c->other_load)) {
+        puts("other load: unknown, as /proc/stat does not tell");
+        return;
+    }
     printf(
         "other load: %.1f %% of rank 0's node, stolen by a hypervisor %.1f %% (measured, n = 1, over the whole run)\n",
         100 * c->other_load, 100 * c->stolen);

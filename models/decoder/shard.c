@@ -159,8 +159,13 @@ static size_t weight_bytes(const struct model_shape *s, const struct shard_spec 
             n += shard_part_bytes(s, spec, (enum role)r, 0);
             continue;
         }
-        for (int l = spec->layer0; l < spec->layer1; l++)
-            n += shard_part_bytes(s, spec, (enum role)r, l);
+        size_t bytes = 0;
+        const struct tensor_type *type = NULL; /* layers of one type are equally large */
+        for (int l = spec->layer0; l < spec->layer1; l++, n += bytes) {
+            if (shape_type(s, (enum role)r, l) == type) continue;
+            type = shape_type(s, (enum role)r, l);
+            bytes = shard_part_bytes(s, spec, (enum role)r, l);
+        }
     }
     return n;
 }

@@ -37,6 +37,22 @@ static void check_good(void) {
     fit_data_free(&data);
 }
 
+/* One run of 2^13 rows and as many of one: 2^26 rows and some more may be drawn. */
+static void check_many_runs(void) {
+    enum { MANY = 1 << 13 };
+    char *text = malloc(2 * MANY * 16 + 16), *at = text;
+    struct fit_data data;
+    struct diag d;
+    CHECK(text != NULL, "memory");
+    at += sprintf(at, "day,n,t\n");
+    for (int i = 0; i < 2 * MANY && text; i++)
+        at += sprintf(at, "%d,1,1\n", i < MANY ? 0 : i);
+    if (text)
+        CHECK(read_text(&data, text, "n", "t", &d) == ERR_RANGE && strstr(d.text, "8193 runs of up to 8192 rows"), "%s",
+              d.text);
+    free(text);
+}
+
 static void check_runs(void) {
     struct fit_data data;
     struct diag d;
@@ -50,6 +66,7 @@ static void check_runs(void) {
           d.text);
     CHECK(read_text(&data, "n,t\n3,1\n", "n", "t", &d) == ERR_FORMAT && strstr(d.text, "no column 'day'"), "%s",
           d.text);
+    check_many_runs();
     runs = NULL;
 }
 

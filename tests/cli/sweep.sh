@@ -199,11 +199,12 @@ ok "measured: an interval" grep -qE '"latency_ms_per_tok":\{[^}]*"low":[^}]*"hig
 ok "measured: failed" [ "$(count --where status=failed)" = 1 ]
 
 # ---- a cluster fitted to measured points ----
-spec "$tmp/cal.yaml" "engine: run, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 8, generate: 8, repeat: 1, cluster: $source/cluster-configs/boards-1gbe.yaml" \
+spec "$tmp/cal.yaml" "engine: run, model: $source/models/bundled/kjv-3m-q4_0.gguf, prompt: 8, generate: 8, repeat: 1, link-latency: 50us, cluster: $source/cluster-configs/boards-1gbe.yaml" \
     "strategy: [1, tp2], users: [1, 2, 4, 4]"
 PATH=$(dirname "$mpiexec"):$PATH "$northwall" sweep "$tmp/cal.yaml" --db "$tmp/cal.db" >/dev/null 2>&1
 "$northwall" fit calibration "$tmp/cal.yaml" --db "$tmp/cal.db" --free memory-bandwidth,step-overhead --json >"$tmp/fit"
 ok "calibration: two numbers" [ "$(grep -c '"folds: least"' "$tmp/fit")" = 2 ]
+ok "calibration: the command line has what the spec sets" grep -qE 'command line: --set memory-bandwidth=.* --set link-latency=(0.00005|5e-05)s' "$tmp/fit"
 ok "calibration: six points, each held out once" [ "$(grep -cE '"held out \[ms\]": [0-9]' "$tmp/fit")" = 6 ]
 ok "calibration: fewer squares than as described" awk '
     /"measured \[ms\]"/ { m = $3 + 0 } /"described \[ms\]"/ { before += log($3 / m) ^ 2 } /"fitted \[ms\]"/ { after += log($3 / m) ^ 2; n++ }

@@ -63,6 +63,7 @@ struct app {
     struct topo_place place; /* of this rank's threads, once app_bind has been called */
     int yields; /* ranks that wait for a message give way to others; -1: not known, or nobody to wait for */
     int node; /* world rank of the node's first rank */
+    struct estimate_kept *kept; /* a search's, for the estimates of all its plans (partition/estimate.h); else NULL */
     int node_leader; /* 1: this rank is that one */
     struct placement *placement; /* --map's; NULL without it */
 };

@@ -67,6 +67,13 @@ int estimator_new(struct estimator **out, const struct plan *p, const struct clu
 int estimator_run(struct estimator *e, const struct estimate_job *job, struct estimate *out, struct diag *d);
 void estimator_free(struct estimator *e); /* NULL accepted */
 
+/* What estimates of many plans of one model have in common: times of collectives, of some MB in stages of a few
+ * ranks, 200 MB in ones of 64. For plan_opts.kept; outlives these plans. One thread. NULL without memory, which costs
+ * time alone. */
+struct estimate_kept;
+struct estimate_kept *estimate_kept_new(void);
+void estimate_kept_free(struct estimate_kept *k); /* NULL accepted */
+
 /* One estimate. */
 int plan_estimate(struct estimate *out, const struct plan *p, const struct cluster *c, const struct estimate_job *job,
                   struct diag *d);

@@ -174,6 +174,7 @@ struct plan_stage {
     const int *vocab_begin; /* [size+1], all zero unless the last stage of a model with an output layer */
 };
 
+struct estimate_kept;
 struct plan_opts {
     struct decoder_opts decoder; /* precisions, kv type, n_seqs, n_ctx, max_tokens */
     size_t mem_bytes; /* memory a rank may use; 0: not limited */
@@ -193,6 +194,7 @@ struct plan_opts {
                               heads, FFN leaves and vocabulary rows follow it; NULL: equal. plan_make copies it */
     int cut_depth; /* of shares that follow speeds: only whole subtrees so deep in the canonical trees of heads and
                       leaves, so that ranks have fewer sums to exchange; 0: any */
+    struct estimate_kept *kept; /* what its estimates share with those of other plans (estimate.h); NULL: nothing */
 };
 
 struct plan {
