@@ -162,6 +162,20 @@ void tp_forward_run(struct tp_forward *f, const struct token_batch *b, float *lo
     if (f->world->size > 1) join_logits(f, b->n, logits);
 }
 
+static enum coll_label worse(enum coll_label worst, const struct coll *c) {
+    struct coll_info info = {.label = COLL_BIT_EXACT};
+    if (c) coll_info(c, &info);
+    return info.label > worst ? info.label : worst;
+}
+
+enum coll_label tp_forward_label(const struct tp_forward *f) {
+    const struct plan *p = f->plan;
+    enum coll_label own = p->strategy.kvp > 1 ? COLL_ROUNDING : COLL_BIT_EXACT;
+    for (int l = 0; l < p->shape.n_layers; l++)
+        if (plan_sync(p, f->world->rank, l) == SYNC_DROPPED) own = COLL_APPROXIMATE;
+    return worse(worse(own, f->attn), f->ffn);
+}
+
 void tp_forward_close(struct tp_forward *f) {
     coll_free(f->attn);
     coll_free(f->ffn);

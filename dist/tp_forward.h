@@ -27,6 +27,8 @@ int tp_forward_open(struct tp_forward *f, const struct app *app, const struct mo
                     struct diag *d);
 /* logits [n][n_vocab], the same on all ranks. Collective. */
 void tp_forward_run(struct tp_forward *f, const struct token_batch *b, float *logits);
+/* The worst label of its collectives, as proved for their shapes; of dropped syncs and shared caches too. Local. */
+enum coll_label tp_forward_label(const struct tp_forward *f);
 void tp_forward_close(struct tp_forward *f);
 
 #endif
