@@ -43,4 +43,44 @@ fails "an encoder" 3 "encoder" 1 quality --model bert-base --text Once
 fails "other ranks than mpirun's" 6 "mpirun started 2" 2 quality --model "$kjv" "$text" --ranks 3
 fails "a layer that is none" 2 "has 0 to 3" 1 quality --model "$kjv" "$text" --ranks 2 --drop-sync 4
 fails "the library's all-reduce on threads" 3 "" 1 quality --model "$kjv" "$text" --ranks 2 --allreduce mpi
+
+# ---- as a sweep: resumed, in parallel, the values of the command ----
+cat >"$tmp/a.yaml" <<END
+schema: northwall-sweep
+version: 1
+base: {engine: quality, model: $kjv, reference: $base, text: $text, window: 64, windows: 9}
+axes: {strategy: [1, tp2, tp4], wire: [f32, int8], kv: [f16, int4]}
+END
+sed 's/axes: .*/axes: {drop-sync: ["0", "least:1", "9"], strategy: [tp2]}/' "$tmp/a.yaml" >"$tmp/b.yaml"
+sweep=("$northwall" sweep "$tmp/a.yaml" "$tmp/b.yaml" --jobs 2 -q --db)
+rows() { "$northwall" results "$1" --export jsonl | sed 's/"time":"[^"]*",//' | sort; }
+ok "a sweep of two specs" grep -q '^15 points, 0 of them there before; 15 done, 1 of these failed' <("${sweep[@]}" "$tmp/whole.db")
+db=$tmp/cut.db
+for _ in 1 2 3 4; do
+    "${sweep[@]}" "$db" >/dev/null 2>&1 &
+    job=$!
+    sleep 0.4
+    kill -9 $job 2>/dev/null # once all is done it has ended
+    wait $job 2>/dev/null
+done
+job=
+ok "goes on" grep -q ' points, ' <("${sweep[@]}" "$db")
+ok "killed or not: the same results" cmp <(rows "$tmp/whole.db") <(rows "$db")
+ok "a point that failed says why" grep -q 'has 0 to 3' <("$northwall" results "$db" --where status=failed --export jsonl)
+"$northwall" results "$db" --where strategy=tp4 --where wire=int8 --where kv=int4 --export jsonl >"$tmp/row"
+words=$(grep -oE '"command":"northwall [^"]*' "$tmp/row" | cut -d' ' -f2-)
+# shellcheck disable=SC2086 # words of a command
+"$northwall" $words >"$tmp/again"
+for name in kl_nats kl_nats_one_rank perplexity; do
+    value=$(grep -oE "\"$name\":\{\"value\":[^,}]*|\"$name\":\{[^}]*" "$tmp/row" | grep -oE '[0-9]+\.[0-9e+-]+' | head -n 1)
+    ok "$name: the command gives it again" [ -n "$value" -a "\"$name\":$value" = "$(field "$tmp/again" $name)" ]
+done
+ok "what is exact is checked" [ "$("$northwall" results "$db" --where wire=f32 --export jsonl | grep -c '"verified":"bit-exact: logits have')" = 6 ]
+ok "what is approximate is not" [ "$("$northwall" results "$db" --where wire=int8 --where strategy=tp2 --export jsonl | grep -c '"verified"')" = 0 ]
+# a model that differs in its last bytes alone is another point
+cp "$kjv" "$tmp/model.gguf"
+sed 's|model: [^,]*|model: '"$tmp/model.gguf"'|; s/axes: .*/axes: {strategy: [1]}/' "$tmp/a.yaml" >"$tmp/c.yaml"
+"$northwall" sweep "$tmp/c.yaml" --db "$db" -q >/dev/null
+printf '\1\2\3' | dd of="$tmp/model.gguf" bs=1 seek=$(($(stat -c %s "$kjv") - 9)) conv=notrunc 2>/dev/null
+ok "other weights" grep -q '^1 points, 0 of them there before' <("$northwall" sweep "$tmp/c.yaml" --db "$db" -q)
 finish
