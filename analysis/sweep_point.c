@@ -433,10 +433,15 @@ void sweep_failed(struct sweep_outcome *out, const char *reason) {
     snprintf(out->reason, sizeof out->reason, "%s", reason);
 }
 
-double sweep_value(const struct sweep_outcome *o, const char *name) {
+const struct sweep_value *sweep_find(const struct sweep_outcome *o, const char *name) {
     for (int i = 0; i < o->n; i++)
-        if (!strcmp(quantities[o->value[i].quantity].name, name)) return o->value[i].value;
-    return NAN;
+        if (!strcmp(quantities[o->value[i].quantity].name, name)) return &o->value[i];
+    return NULL;
+}
+
+double sweep_value(const struct sweep_outcome *o, const char *name) {
+    const struct sweep_value *v = sweep_find(o, name);
+    return v ? v->value : NAN;
 }
 
 void sweep_do(struct sweep_outcome *out, struct sweep_cache *cache, const struct sweep_point *p) {

@@ -1,7 +1,6 @@
 #include "quality.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +124,18 @@ struct rank_run {
     int rc;
 };
 
+/* Integer activations are not used with float weights. */
+static int in_floats(const struct plan *p) {
+    const struct decoder_opts *o = &p->opts.decoder;
+    int floats = 1;
+    for (int role = ROLE_Q; role < ROLE_COUNT && o->linear_bits != ACT_F32; role++)
+        for (int l = 0; l < p->shape.n_layers; l++) {
+            const struct tensor_type *t = shape_type(&p->shape, (enum role)role, role == ROLE_HEAD ? 0 : l);
+            floats &= !t || t->is_float;
+        }
+    return floats && !o->silu_bits && o->kv == KV_F16 && o->hidden == HIDDEN_F32;
+}
+
 static void run_rank(struct rank_run *r) {
     struct tp_forward f = {0};
     const struct text_windows *w = r->windows;
@@ -132,8 +143,7 @@ static void run_rank(struct rank_run *r) {
     if (!r->rc) r->rc = text_windows_run(w, &r->app, &f, r->scorer ? see : NULL, r->scorer, &r->d);
     if (!r->rc && r->out) {
         summarize(r->out, r->scorer, w);
-        const struct decoder_opts *o = &f.plan->opts.decoder;
-        r->out->floats = o->linear_bits == ACT_F32 && o->kv == KV_F16 && o->hidden == HIDDEN_F32;
+        r->out->floats = in_floats(f.plan);
         r->out->label = tp_forward_label(&f);
         r->out->plan_hash = f.plan->hash;
         snprintf(r->out->strategy, sizeof r->out->strategy, "%.63s", f.plan->strategy.text);
@@ -143,38 +153,19 @@ static void run_rank(struct rank_run *r) {
     tp_forward_close(&f);
 }
 
-static void *thread_main(void *arg) {
-    struct rank_run *r = arg;
-    run_rank(r);
-    link_free(r->app.world);
-    return NULL;
-}
-
-/* first: what rank 0 does, in this thread. */
-static int run_threads(struct rank_run *first, int n, struct diag *d) {
-    struct link *links[MOST_RANKS];
-    pthread_t thread[MOST_RANKS];
-    struct rank_run *all = calloc((size_t)n, sizeof *all);
-    if (!all || link_threads_new(n, links)) {
-        free(all);
-        return diag_set(d, ERR_MEMORY, "no memory for %d ranks", n);
-    }
-    for (int i = n - 1; i >= 0; i--) {
-        all[i] = *first;
-        all[i].app.world = links[i];
-        all[i].app.rank = i;
-        all[i].app.size = n;
-        if (i) all[i].scorer = NULL, all[i].out = NULL, all[i].app.spec.quiet = 1;
-        if (i && pthread_create(&thread[i], NULL, thread_main, &all[i]))
-            link_abort(links[i], "no thread for rank %d of %d", i, n);
-    }
-    thread_main(&all[0]);
-    for (int i = 1; i < n; i++)
-        pthread_join(thread[i], NULL);
-    first->rc = all[0].rc;
-    first->d = all[0].d;
-    free(all);
-    return 0;
+/* user: what rank 0 does, which has the results once all are through. */
+static void thread_rank(struct link *l, void *user) {
+    struct rank_run *first = user, *own = malloc(sizeof *own);
+    if (!own) link_abort(l, "no memory for rank %d of %d", l->rank, l->size);
+    *own = *first;
+    l->wait_limit_s = 0; /* no rank ends alone; one process may be stopped for as long as it likes */
+    own->app.world = l;
+    own->app.rank = l->rank;
+    own->app.size = l->size;
+    if (l->rank) own->scorer = NULL, own->out = NULL, own->app.spec.quiet = 1;
+    run_rank(own);
+    if (!l->rank) first->rc = own->rc, first->d = own->d;
+    free(own);
 }
 
 /* ---- one measurement ---- */
@@ -227,7 +218,9 @@ static int run(struct quality *out, const struct job *j, struct diag *d) {
         *r = (struct rank_run){.app = *j->own, .model = j->model, .windows = w};
         if (j->app->rank == 0) r->scorer = &s, r->out = out;
         if (j->app->size == 1 && j->ranks > 1)
-            rc = run_threads(r, j->ranks, d);
+            rc = link_threads_run(j->ranks, thread_rank, r)
+                     ? diag_set(d, ERR_MEMORY, "no memory for %d ranks", j->ranks)
+                     : 0;
         else
             run_rank(r);
         if (!rc && r->rc) rc = diag_set(d, r->rc, "%s", r->d.text);

@@ -19,6 +19,9 @@ struct tp_forward {
     float *sum[2]; /* products where one rank has all of them; [0] the sums of its heads in dropped syncs */
     float *mine, *all; /* [max_tokens][rows] logits of this rank; of all ranks, one behind the other */
     int rows; /* most vocabulary rows of a rank */
+    /* Sees what this rank brings to the all-reduce of an FFN, `n` floats; NULL: nobody does. Set after opening. */
+    void (*operand)(void *user, const float *parts, size_t n);
+    void *user;
 };
 
 /* Splits the model by tensor (and KV) parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a

@@ -83,4 +83,5 @@ sed 's|model: [^,]*|model: '"$tmp/model.gguf"'|; s/axes: .*/axes: {strategy: [1]
 "$northwall" sweep "$tmp/c.yaml" --db "$db" -q >/dev/null
 printf '\1\2\3' | dd of="$tmp/model.gguf" bs=1 seek=$(($(stat -c %s "$kjv") - 9)) conv=notrunc 2>/dev/null
 ok "other weights" grep -q '^1 points, 0 of them there before' <("$northwall" sweep "$tmp/c.yaml" --db "$db" -q)
+
 finish

@@ -136,9 +136,21 @@ static void check_algorithms(const char *model) {
     check_exact(model, "--ranks 1 --drop-sync all"); /* nothing to drop */
 }
 
+/* Whether a sum that is exact to rounding promises anything of predictions. */
+static void check_floats(const char *model, const char *words, int floats) {
+    struct quality q;
+    struct diag d;
+    CHECK(measure(&q, model, words, &d) == 0, "%s: %s", words, d.text);
+    CHECK(q.floats == floats && !quality_checked(&q) == !floats, "%s: %d", words, q.floats);
+}
+
 static void check_changes(const char *model) {
     check_changed(model, "--mode a16 --ranks 4 --allreduce ring", COLL_ROUNDING, QUALITY_ROUNDING_KL);
     check_changed(model, "--mode a16 --strategy kvp2", COLL_ROUNDING, QUALITY_ROUNDING_KL);
+    check_floats(model, "--ranks 4 --allreduce ring", 1); /* weights are floats: so are activations */
+    check_floats(model, "--ranks 4 --allreduce ring --mode a4", 0);
+    check_floats(model, "--ranks 4 --allreduce ring --kv int8", 0);
+    check_floats(model, "--ranks 4 --allreduce ring --hidden fp16", 0);
     check_changed(model, "--ranks 4 --wire fp16", COLL_APPROXIMATE, 1);
     check_changed(model, "--ranks 4 --wire int4 --allreduce twoshot", COLL_APPROXIMATE, 5);
     check_changed(model, "--ranks 2 --drop-sync 0", COLL_APPROXIMATE, 5);

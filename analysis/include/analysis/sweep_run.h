@@ -49,7 +49,8 @@ void sweep_cache_free(struct sweep_cache *c); /* NULL accepted */
 /* Points whose cluster is this file are on *as from here on. */
 void sweep_cache_cluster(struct sweep_cache *c, const char *path, const struct cluster *as);
 void sweep_do(struct sweep_outcome *out, struct sweep_cache *cache, const struct sweep_point *p);
-/* A value by its name in the file of results; NaN: it has none. */
+/* A value by its name in the file of results: NULL, or NaN: it has none. */
+const struct sweep_value *sweep_find(const struct sweep_outcome *o, const char *name);
 double sweep_value(const struct sweep_outcome *o, const char *name);
 /* Of a point that did not come to an end. */
 void sweep_failed(struct sweep_outcome *out, const char *reason);
