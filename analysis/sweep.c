@@ -30,39 +30,45 @@ enum key_kind {
 struct key {
     const char *name;
     enum key_kind kind;
-    const char *simulate, *bench, *run;
+    const char *simulate, *bench, *run, *quality;
 };
 
-static const struct key keys[] = {{"engine", ENGINE, "", "", ""},
-                                  {"model", FILE_NAME, "--model", "--model", "--model"},
-                                  {"cluster", FILE_NAME, "--cluster", NULL, "--cluster"},
-                                  {"quant", TEXT, "--quant", "--quant", "--quant"},
-                                  {"strategy", TEXT, "--strategy", "--strategy", "--strategy"},
-                                  {"cards", WHOLE, "--ranks", "", ""},
-                                  {"users", WHOLE, "--users", "--batch", "--batch"},
-                                  {"prompt", WHOLE, "--prompt", "--n-prompt", "--n-prompt"},
-                                  {"generate", WHOLE, "--generate", "--n-predict", "--n-predict"},
-                                  {"context", WHOLE, "--ctx", "--ctx", "--ctx"},
-                                  {"chunk", WHOLE, "--chunk", "--chunk", "--chunk"},
-                                  {"micro-batches", WHOLE, "--micro-batches", "--micro-batches", "--micro-batches"},
-                                  {"mode", TEXT, "--mode", "--mode", "--mode"},
-                                  {"kv", TEXT, "--kv", "--kv", "--kv"},
-                                  {"hidden", TEXT, "--hidden", "--hidden", "--hidden"},
-                                  {"allreduce", TEXT, "--allreduce", "--allreduce", "--allreduce"},
-                                  {"wire", TEXT, "--wire", "--wire", "--wire"},
-                                  {"drop-sync", TEXT, "--drop-sync", "--drop-sync", "--drop-sync"},
-                                  {"straggler", TEXT, "--straggler", NULL, "--straggler"},
-                                  {"shares", TEXT, "--shares", "--shares", "--shares"},
-                                  {"threads", WHOLE, NULL, "--threads", "--threads"},
-                                  {"transport", TEXT, NULL, "--transport", NULL},
-                                  {"repeat", AGAIN, NULL, "--repeat", NULL},
-                                  {"round", AGAIN, NULL, "", NULL},
-                                  {"precision", TEXT, NULL, "--precision", NULL},
-                                  {"rate", NUMBER, NULL, NULL, NULL},
-                                  {"latency", NUMBER, NULL, NULL, NULL},
-                                  {"lab-hosts", WHOLE, NULL, NULL, NULL},
-                                  {"ranks-per-host", WHOLE, NULL, NULL, NULL},
-                                  {0}};
+static const struct key keys[] = {
+    {"engine", ENGINE, "", "", "", ""},
+    {"model", FILE_NAME, "--model", "--model", "--model", "--model"},
+    {"cluster", FILE_NAME, "--cluster", NULL, "--cluster", NULL},
+    {"quant", TEXT, "--quant", "--quant", "--quant", "--quant"},
+    {"strategy", TEXT, "--strategy", "--strategy", "--strategy", "--strategy"},
+    {"cards", WHOLE, "--ranks", "", "", "--ranks"},
+    {"users", WHOLE, "--users", "--batch", "--batch", NULL},
+    {"prompt", WHOLE, "--prompt", "--n-prompt", "--n-prompt", NULL},
+    {"generate", WHOLE, "--generate", "--n-predict", "--n-predict", NULL},
+    {"context", WHOLE, "--ctx", "--ctx", "--ctx", NULL},
+    {"chunk", WHOLE, "--chunk", "--chunk", "--chunk", "--chunk"},
+    {"micro-batches", WHOLE, "--micro-batches", "--micro-batches", "--micro-batches", NULL},
+    {"mode", TEXT, "--mode", "--mode", "--mode", "--mode"},
+    {"kv", TEXT, "--kv", "--kv", "--kv", "--kv"},
+    {"hidden", TEXT, "--hidden", "--hidden", "--hidden", "--hidden"},
+    {"allreduce", TEXT, "--allreduce", "--allreduce", "--allreduce", "--allreduce"},
+    {"wire", TEXT, "--wire", "--wire", "--wire", "--wire"},
+    {"drop-sync", TEXT, "--drop-sync", "--drop-sync", "--drop-sync", "--drop-sync"},
+    {"straggler", TEXT, "--straggler", NULL, "--straggler", NULL},
+    {"shares", TEXT, "--shares", "--shares", "--shares", NULL},
+    {"threads", WHOLE, NULL, "--threads", "--threads", "--threads"},
+    {"transport", TEXT, NULL, "--transport", NULL, "--transport"},
+    {"repeat", AGAIN, NULL, "--repeat", NULL, NULL},
+    {"round", AGAIN, NULL, "", NULL, NULL},
+    {"precision", TEXT, NULL, "--precision", NULL, NULL},
+    {"rate", NUMBER, NULL, NULL, NULL, NULL},
+    {"latency", NUMBER, NULL, NULL, NULL, NULL},
+    {"lab-hosts", WHOLE, NULL, NULL, NULL, NULL},
+    {"ranks-per-host", WHOLE, NULL, NULL, NULL, NULL},
+    {"reference", FILE_NAME, NULL, NULL, NULL, "--reference"},
+    {"text", FILE_NAME, NULL, NULL, NULL, ""},
+    {"window", WHOLE, NULL, NULL, NULL, "--window"},
+    {"windows", WHOLE, NULL, NULL, NULL, "--windows"},
+    {"kernels", TEXT, NULL, NULL, NULL, "--kernels"},
+    {0}};
 
 /* In the lab: options of northwall-lab, "" as above; all other keys are as of bench. Rates and times have a range. */
 static const struct parameter rate = {"rate", .kind = PARAMETER_BIT_RATE, .least = 1e3, .most = 1e12},
@@ -93,13 +99,15 @@ static const struct {
                {"run", "bench", {"--json", "--quiet"}},
                {"emulate", "run", {"--clock", "virtual", "--ignore-eos", "--json", "--quiet"}},
                {"paced", "run", {"--clock", "paced", "--ignore-eos", "--json", "--quiet"}},
-               {"lab", "bench", {"--json", "--quiet"}}};
+               {"lab", "bench", {"--json", "--quiet"}},
+               {"quality", "quality", {"--json", "--quiet"}}};
 enum { N_ENGINES = sizeof engines / sizeof *engines };
-static const char engine_names[] = "valid are estimate, simulate, emulate, paced, run, lab";
+static const char engine_names[] = "valid are estimate, simulate, emulate, paced, run, lab, quality";
 
 static const char *option_of(const struct key *k, enum sweep_engine e) {
     if (e == SWEEP_PACED && k->kind == AGAIN) return "";
     if (e == SWEEP_LAB) return lab_key_of(k) ? lab_key_of(k)->option : k->bench;
+    if (e == SWEEP_QUALITY) return k->quality;
     return e == SWEEP_RUN ? k->bench : e == SWEEP_EMULATE || e == SWEEP_PACED ? k->run : k->simulate;
 }
 
@@ -132,8 +140,13 @@ struct reader {
     char folder[PATH_MAX];
 };
 
+/* Whether its points are on a described cluster. */
+static int is_described(enum sweep_engine e) {
+    return e != SWEEP_RUN && e != SWEEP_LAB && e != SWEEP_QUALITY;
+}
+
 static int takes(const struct axis *a, enum sweep_engine e) {
-    return a->parameter ? e != SWEEP_RUN && e != SWEEP_LAB : option_of(a->key, e) != NULL;
+    return a->parameter ? is_described(e) : option_of(a->key, e) != NULL;
 }
 
 static enum sweep_engine engine_of(const char *word) {
@@ -151,10 +164,10 @@ static int fail_own(struct reader *r, const yaml_node_t *n, const struct axis *a
 
 /* A model may be a preset; its file's beginning, which says all about it but weights, stands for it. */
 static int set_file(struct reader *r, const yaml_node_t *n, const struct axis *a, struct value *v, const char *text) {
-    int cluster = !strcmp(a->name, "cluster"), rc = 0;
+    int cluster = !strcmp(a->name, "cluster"), model = !strcmp(a->name, "model"), rc = 0;
     char path[PATH_MAX + SWEEP_TEXT], *bytes;
     size_t len = strlen(text);
-    if (!cluster && !strchr(text, '/') && !(len > 5 && !strcasecmp(text + len - 5, ".gguf"))) return 0;
+    if (model && !strchr(text, '/') && !(len > 5 && !strcasecmp(text + len - 5, ".gguf"))) return 0;
     snprintf(path, sizeof path, "%s%s%s", *text == '/' ? "" : r->folder, *text == '/' ? "" : "/", text);
     FILE *f = fopen(path, "rb");
     if (f && (bytes = malloc(MAX_FILE))) {
@@ -382,6 +395,31 @@ static int has(const struct sweep *s, const char *name) {
     return 0;
 }
 
+/* Of all of a file: two models may differ in weights alone. */
+static int hash_whole(struct value *v, const char *name, struct diag *d) {
+    enum { PIECE = 1 << 20 };
+    char *bytes = malloc(PIECE);
+    FILE *f = fopen(v->path, "rb");
+    size_t n = 0;
+    v->hash = 0;
+    while (f && bytes && (n = fread(bytes, 1, PIECE, f)) > 0)
+        v->hash = hash_bytes(bytes, n, v->hash + 1);
+    int bad = !f || !bytes || ferror(f);
+    if (f) fclose(f);
+    free(bytes);
+    return bad ? diag_set(d, ERR_IO, "%s: %.300s: cannot read this file", name, v->path) : 0;
+}
+
+/* A quality depends on all of its files. */
+static int hash_files(struct sweep *s, struct diag *d) {
+    int rc = 0;
+    for (int i = 0; i < s->n_axes; i++)
+        for (int k = 0; k < s->axis[i].n && !rc; k++)
+            if (s->axis[i].value[k].path && strcmp(s->axis[i].name, "cluster") != 0)
+                rc = hash_whole(&s->axis[i].value[k], s->axis[i].name, d);
+    return rc;
+}
+
 static int check(struct reader *r, const yaml_node_t *root) {
     struct sweep *s = r->out;
     char why[128];
@@ -394,9 +432,11 @@ static int check(struct reader *r, const yaml_node_t *root) {
     if (!has(s, "model")) return yaml_text_fail(&r->yaml, root, "base", NULL, "the key model is missing");
     int described = 0;
     for (int e = 0; e < N_ENGINES; e++)
-        described |= e != SWEEP_RUN && e != SWEEP_LAB && uses(s, (enum sweep_engine)e);
+        described |= is_described((enum sweep_engine)e) && uses(s, (enum sweep_engine)e);
     if (described && !has(s, "cluster"))
         return yaml_text_fail(&r->yaml, root, "base", NULL, "the key cluster is missing: of which cards?");
+    if (uses(s, SWEEP_QUALITY) && !has(s, "text"))
+        return yaml_text_fail(&r->yaml, root, "base", NULL, "the key text is missing: quality of predicting what?");
     if (uses(s, SWEEP_LAB) && !has(s, "rate"))
         return yaml_text_fail(&r->yaml, root, "base", NULL, "the key rate is missing: of which links?");
     if (!s->sobol != !s->n_sobol)
@@ -405,7 +445,7 @@ static int check(struct reader *r, const yaml_node_t *root) {
                                        : "an axis is a range without n: give n, or sobol: N draws");
     if (sweep_points(s) > SWEEP_MOST_POINTS)
         return yaml_text_fail(&r->yaml, root, "axes", NULL, "more than 10000000 points");
-    return 0;
+    return uses(s, SWEEP_QUALITY) ? hash_files(s, r->yaml.d) : 0;
 }
 
 static int draw(struct sweep *s, struct diag *d) {
@@ -523,6 +563,7 @@ static void add_patience(struct sweep_point *p, size_t *used, int timeout_s) {
 static void add_words(struct sweep_point *p, size_t *used, const struct axis *a, const char *text, const char *path) {
     const char *option = a->parameter ? "--set" : option_of(a->key, p->engine);
     if (!*option && !strcmp(a->name, "cards")) p->ranks = atoi(text);
+    if (!*option && !strcmp(a->name, "text")) p->word[p->n_words++] = path;
     if (!*option) return;
     if (p->engine == SWEEP_LAB && lab_key_of(a->key)) {
         p->lab[p->n_lab++] = option;

@@ -10,6 +10,7 @@
 #include "analysis/provenance.h"
 #include "analysis/sweep_run.h"
 #include "base/stats.h"
+#include "dist/quality.h"
 #include "dist/setup.h"
 #include "dist/sim_job.h"
 #include "dist/virtual_report.h"
@@ -29,7 +30,7 @@ static int ranks_of(const struct sweep_point *p) {
 }
 
 int sweep_is_job(const struct sweep_point *p) {
-    return p->engine != SWEEP_ESTIMATE && p->engine != SWEEP_SIMULATE;
+    return p->engine != SWEEP_ESTIMATE && p->engine != SWEEP_SIMULATE && p->engine != SWEEP_QUALITY;
 }
 
 char *sweep_command(const struct sweep_point *p) {
@@ -77,10 +78,23 @@ static const struct quantity {
                   {"lag1_ms_per_tok", "1", NULL, NULL, NULL},
                   {"simulated_ms_per_tok", "ms/token", "simulated", "simulated", "latency_ms_per_tok"},
                   {"not_described", "1", NULL, NULL, NULL},
-                  {"cores_used", "1", NULL, NULL, NULL}};
+                  {"cores_used", "1", NULL, NULL, NULL},
+                  {"perplexity", "1", NULL, NULL, NULL},
+                  {"nll_nats", "nats/token", NULL, NULL, NULL},
+#define BESIDE(of)                                                                                                     \
+    {"kl_nats" of, "nats/token", NULL, NULL, NULL}, {"dnll_nats" of, "nats/token", NULL, NULL, NULL},                  \
+        {"same_best" of, "1", NULL, NULL, NULL}, {"most_kl_nats" of, "nats", NULL, NULL, NULL},                        \
+        {"most_logit_difference" of, "nats", NULL, NULL, NULL}, {                                                      \
+        "changed_predictions" of, "1", NULL, NULL, NULL                                                                \
+    }
+                  BESIDE(""),
+                  BESIDE("_one_rank"),
+#undef BESIDE
+                  {"label", "1", NULL, NULL, NULL}};
 enum { N_QUANTITIES = sizeof quantities / sizeof *quantities };
 _Static_assert((int)N_QUANTITIES <= (int)SWEEP_VALUES, "an outcome has room for each quantity");
-#define INTERVAL "of the median, at least 95 %, binomial ranks"
+static const char of_median[] = "of the median, at least 95 %, binomial ranks",
+                  over_windows[] = "of the mean, 95 %, over windows, normal";
 
 /* low and high stand beside a measured value. */
 static double beside(const json_t *from, const char *key, const char *what) {
@@ -122,7 +136,7 @@ enum { MOST_PREPARED = 64 };
 
 struct sweep_cache {
     struct app app;
-    const struct cmd *simulate;
+    const struct cmd *simulate, *measure; /* the commands of a simulation and of a quality */
     const char *cluster_path; /* of the sweep: its address tells it */
     struct cluster cluster;
     char model_name[SWEEP_TEXT], quant[SWEEP_TEXT];
@@ -132,14 +146,17 @@ struct sweep_cache {
     struct prepared *prepared; /* the last one used first */
     int n_prepared;
     struct lab_links links;
+    struct quality_store *quality; /* NULL before the first such point */
 };
 
 struct sweep_cache *sweep_cache_new(const struct app *app) {
     struct sweep_cache *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->app = *app;
-    for (int i = 0; cmds[i]; i++)
+    for (int i = 0; cmds[i]; i++) {
         if (!strcmp(cmds[i]->name, "simulate")) c->simulate = cmds[i];
+        if (!strcmp(cmds[i]->name, "quality")) c->measure = cmds[i];
+    }
     return c;
 }
 
@@ -156,6 +173,7 @@ void sweep_cache_free(struct sweep_cache *c) {
         prepared_free(f);
     }
     if (c && c->open) model_close(&c->model);
+    if (c) quality_store_free(c->quality);
     free(c);
 }
 
@@ -304,6 +322,28 @@ static int do_virtual(struct sweep_cache *c, const struct sweep_point *p, struct
     return 0;
 }
 
+/* ---- measured in this process ---- */
+
+static int do_quality(struct sweep_cache *c, const struct sweep_point *p, struct sweep_outcome *out, struct diag *d) {
+    char *word[SWEEP_WORDS];
+    struct quality q;
+    if (!c->quality) c->quality = quality_store_new();
+    if (!c->quality) return diag_set(d, ERR_MEMORY, "no memory for a measurement");
+    for (int i = 1; i < p->n_words; i++)
+        word[i - 1] = (char *)p->word[i];
+    int rc = opts_parse(&c->app.spec, c->measure, p->n_words - 1, word, d);
+    c->app.net = net_default;
+    if (!rc) rc = quality_measure(&q, c->quality, &c->app, d);
+    if (rc) return rc;
+    json_t *o = quality_json(&q);
+    json_object_set_new(o, "label", json_integer(q.label));
+    add_values(out, o, 1);
+    out->plan_hash = q.plan_hash;
+    snprintf(out->verified, sizeof out->verified, "%s", quality_checked(&q) ? quality_checked(&q) : "");
+    json_decref(o);
+    return 0;
+}
+
 /* ---- under mpirun, in the lab ---- */
 
 /* Where cards share links, one rank more. */
@@ -393,16 +433,23 @@ void sweep_failed(struct sweep_outcome *out, const char *reason) {
     snprintf(out->reason, sizeof out->reason, "%s", reason);
 }
 
-double sweep_value(const struct sweep_outcome *o, const char *name) {
+const struct sweep_value *sweep_find(const struct sweep_outcome *o, const char *name) {
     for (int i = 0; i < o->n; i++)
-        if (!strcmp(quantities[o->value[i].quantity].name, name)) return o->value[i].value;
-    return NAN;
+        if (!strcmp(quantities[o->value[i].quantity].name, name)) return &o->value[i];
+    return NULL;
+}
+
+double sweep_value(const struct sweep_outcome *o, const char *name) {
+    const struct sweep_value *v = sweep_find(o, name);
+    return v ? v->value : NAN;
 }
 
 void sweep_do(struct sweep_outcome *out, struct sweep_cache *cache, const struct sweep_point *p) {
     struct diag d = {0};
     *out = (struct sweep_outcome){.oversubscription = NAN};
-    int rc = sweep_is_job(p) ? do_job(cache, p, out, &d) : do_virtual(cache, p, out, &d);
+    int rc = p->engine == SWEEP_QUALITY ? do_quality(cache, p, out, &d)
+             : sweep_is_job(p)          ? do_job(cache, p, out, &d)
+                                        : do_virtual(cache, p, out, &d);
     if (rc) sweep_failed(out, d.text[0] ? d.text : err_text(rc));
 }
 
@@ -418,12 +465,13 @@ static int add_outcome(struct results *r, struct result *row, const struct sweep
                        const struct sweep_outcome *o, int *added, struct diag *d) {
     struct result_parameter parameter[SWEEP_AXES];
     struct result_value value[SWEEP_VALUES];
+    const char *interval = p->engine == SWEEP_QUALITY ? over_windows : of_median;
     for (int i = 0; i < p->n; i++)
         parameter[i] = (struct result_parameter){p->at[i].name, p->at[i].value};
     for (int i = 0; i < o->n; i++) {
         const struct sweep_value *v = &o->value[i];
         const struct quantity *q = &quantities[v->quantity];
-        value[i] = (struct result_value){q->name,  q->unit, q->kind, isnan(v->low) ? NULL : INTERVAL,
+        value[i] = (struct result_value){q->name,  q->unit, q->kind, isnan(v->low) ? NULL : interval,
                                          v->value, v->low,  v->high, v->n};
     }
     row->parameter = parameter;
@@ -435,8 +483,8 @@ static int add_outcome(struct results *r, struct result *row, const struct sweep
 
 int sweep_keep(struct results *r, const struct sweep_point *p, const struct sweep_outcome *o, int *added,
                struct diag *d) {
-    static const char *const kinds[] = {"estimated", "simulated",       "measured",
-                                        "emulated",  "measured, paced", "measured"}; /* enum sweep_engine */
+    static const char *const kinds[] = {"estimated",       "simulated", "measured", "emulated",
+                                        "measured, paced", "measured",  "measured"}; /* enum sweep_engine */
     char now[32], hash[3][20], *command = sweep_command(p);
     struct result row = {.text = {[RESULT_POINT] = hash_text(hash[0], p->hash),
                                   [RESULT_TIME] = provenance_time(now, sizeof now),

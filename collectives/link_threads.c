@@ -309,3 +309,34 @@ static struct link *threads_split(struct link *l, int color, int key) {
     free(keys);
     return hub ? &hub->links[place] : NULL;
 }
+
+struct thread_rank {
+    pthread_t id;
+    struct link *link;
+    void (*body)(struct link *l, void *user);
+    void *user;
+};
+
+static void *thread_main(void *arg) {
+    struct thread_rank *t = arg;
+    t->body(t->link, t->user);
+    link_free(t->link);
+    return NULL;
+}
+
+int link_threads_run(int size, void (*body)(struct link *l, void *user), void *user) {
+    struct thread_rank *all = calloc((size_t)size, sizeof *all);
+    struct link **links = calloc((size_t)size, sizeof *links);
+    int rc = all && links ? link_threads_new(size, links) : ERR_MEMORY;
+    for (int i = size - 1; i >= 0 && !rc; i--) {
+        all[i] = (struct thread_rank){.link = links[i], .body = body, .user = user};
+        if (i && pthread_create(&all[i].id, NULL, thread_main, &all[i]))
+            link_abort(links[i], "no thread for rank %d of %d", i, size);
+    }
+    if (!rc) thread_main(&all[0]);
+    for (int i = 1; i < size && !rc; i++)
+        pthread_join(all[i].id, NULL);
+    free(all);
+    free(links);
+    return rc;
+}

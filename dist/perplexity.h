@@ -2,7 +2,7 @@
 #ifndef DIST_PERPLEXITY_H
 #define DIST_PERPLEXITY_H
 
-#include "dist/app.h"
+#include "text_windows.h"
 
 /* One predicted position. */
 struct prediction {
@@ -15,18 +15,14 @@ struct prediction {
 struct perplexity {
     int n; /* predictions */
     struct prediction *at; /* [n] */
-    int window, n_windows;
-    double mean_nll, perplexity;
-    double low, high; /* 95 % interval of the perplexity over windows (normal, by standard error of window means);
-                         0, 0 with fewer than 8 windows */
+    struct text_mean nll; /* nats */
     double seconds;
 };
 
-/* Cuts ids into windows of `window` tokens (the begin token, if any, in front of each), feeds each from an empty cache
- * and scores every token after the first. Collective: the model is split over all ranks
- * by tensor parallelism, all have the result. Free with perplexity_fini. */
-int perplexity_measure(struct perplexity *out, const struct app *app, const struct model *m, const int *ids, int n,
-                       struct diag *d);
+/* Scores every prediction of a text. Collective: the model is split over all ranks by tensor parallelism, all have the
+ * result. Free with perplexity_fini. */
+int perplexity_measure(struct perplexity *out, const struct app *app, const struct model *m,
+                       const struct text_windows *w, struct diag *d);
 void perplexity_fini(struct perplexity *p);
 
 #endif

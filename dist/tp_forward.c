@@ -74,9 +74,9 @@ int tp_forward_open(struct tp_forward *f, const struct app *app, const struct mo
     if (!rc && kvp > 1) {
         f->sharers = link_split(f->world, f->world->rank / kvp, f->world->rank);
         rc = open_reduce(f, app, f->sharers, STEP_ATTN_MERGE, TAG_MERGE, &f->merge, d);
-        if (!rc) f->sharers->wait_limit_s = WAIT_LIMIT_S;
+        if (!rc && f->sharers->wait_limit_s > 0) f->sharers->wait_limit_s = WAIT_LIMIT_S;
     }
-    f->world->wait_limit_s = WAIT_LIMIT_S;
+    if (f->world->wait_limit_s > 0) f->world->wait_limit_s = WAIT_LIMIT_S;
     return rc;
 }
 
@@ -126,7 +126,9 @@ static void run_each(struct tp_forward *f, int layer, const struct token_batch *
     run_attention(f, layer, b, product(f, f->attn, f->sum[0], b->n));
     const float *attn = root(f->attn, f->sum[0]);
     if (!parallel) decoder_attention_add(f->dec, layer, b->n, f->h, attn);
-    decoder_ffn(f->dec, layer, b, f->h, product(f, f->ffn, f->sum[1], b->n));
+    float *parts = product(f, f->ffn, f->sum[1], b->n);
+    decoder_ffn(f->dec, layer, b, f->h, parts);
+    if (f->operand) f->operand(f->user, parts, (size_t)b->n * (size_t)f->plan->shape.d_model);
     const float *ffn = root(f->ffn, f->sum[1]);
     if (parallel) decoder_attention_add(f->dec, layer, b->n, f->h, attn);
     decoder_ffn_add(f->dec, layer, b->n, f->h, ffn);
@@ -160,6 +162,20 @@ void tp_forward_run(struct tp_forward *f, const struct token_batch *b, float *lo
     decoder_out_norm(f->dec, b->n, f->h);
     decoder_head(f->dec, b->n, f->h, f->world->size == 1 ? logits : f->mine);
     if (f->world->size > 1) join_logits(f, b->n, logits);
+}
+
+static enum coll_label worse(enum coll_label worst, const struct coll *c) {
+    struct coll_info info = {.label = COLL_BIT_EXACT};
+    if (c) coll_info(c, &info);
+    return info.label > worst ? info.label : worst;
+}
+
+enum coll_label tp_forward_label(const struct tp_forward *f) {
+    const struct plan *p = f->plan;
+    enum coll_label own = p->strategy.kvp > 1 ? COLL_ROUNDING : COLL_BIT_EXACT;
+    for (int l = 0; l < p->shape.n_layers; l++)
+        if (plan_sync(p, f->world->rank, l) == SYNC_DROPPED) own = COLL_APPROXIMATE;
+    return worse(worse(own, f->attn), f->ffn);
 }
 
 void tp_forward_close(struct tp_forward *f) {

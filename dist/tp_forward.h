@@ -19,6 +19,9 @@ struct tp_forward {
     float *sum[2]; /* products where one rank has all of them; [0] the sums of its heads in dropped syncs */
     float *mine, *all; /* [max_tokens][rows] logits of this rank; of all ranks, one behind the other */
     int rows; /* most vocabulary rows of a rank */
+    /* Sees what this rank brings to the all-reduce of an FFN, `n` floats; NULL: nobody does. Set after opening. */
+    void (*operand)(void *user, const float *parts, size_t n);
+    void *user;
 };
 
 /* Splits the model by tensor (and KV) parallelism over all ranks of the world, windows of n_ctx positions, max_tokens a
@@ -27,6 +30,8 @@ int tp_forward_open(struct tp_forward *f, const struct app *app, const struct mo
                     struct diag *d);
 /* logits [n][n_vocab], the same on all ranks. Collective. */
 void tp_forward_run(struct tp_forward *f, const struct token_batch *b, float *logits);
+/* The worst label of its collectives, as proved for their shapes; of dropped syncs and shared caches too. Local. */
+enum coll_label tp_forward_label(const struct tp_forward *f);
 void tp_forward_close(struct tp_forward *f);
 
 #endif

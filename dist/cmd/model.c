@@ -1,12 +1,11 @@
 /* northwall model: look at a model, make one, measure one. */
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../perplexity.h"
-#include "base/text.h"
-#include "collectives/agree.h"
 #include "models/quantize.h"
 #include "models/synth.h"
 
@@ -54,19 +53,15 @@ static int do_quantize(struct app *app, struct model *m, struct diag *d) {
     return model_quantize(m->file, &o, app->spec.out, d);
 }
 
-/* --text, a file named after the action, or standard input. */
-static int read_input(const struct app *app, char **text, size_t *len, struct diag *d) {
-    const struct run_spec *s = &app->spec;
-    if (!s->text) return text_read_file(s->n_args > 1 ? s->args[1] : "-", (size_t)1 << 30, text, len, d);
-    *len = strlen(s->text);
-    *text = strdup(s->text);
-    return *text ? 0 : diag_set(d, ERR_MEMORY, "no memory for the text");
+/* The file named after the action, or standard input. */
+static const char *text_path(const struct app *app) {
+    return app->spec.n_args > 1 ? app->spec.args[1] : "-";
 }
 
 static int do_tokenize(struct app *app, struct model *m, struct diag *d) {
     char *text;
     size_t len;
-    int rc = read_input(app, &text, &len, d);
+    int rc = text_input(app, text_path(app), &text, &len, d);
     if (rc) return rc;
     int ends = app->spec.no_bos ? 0 : TOKENIZE_BOS | TOKENIZE_EOS; /* where the file asks for them */
     int *ids = NULL, n = tokenizer_encode(m->tokenizer, text, len, TOKENIZE_SPECIAL | ends, &ids, d);
@@ -78,11 +73,15 @@ static int do_tokenize(struct app *app, struct model *m, struct diag *d) {
     return n < 0 ? n : 0;
 }
 
-static void perplexity_json(const struct app *app, const struct perplexity *p) {
-    json_t *low = p->high > 0 ? json_real(p->low) : json_null(), *high = p->high > 0 ? json_real(p->high) : json_null();
+static json_t *perplexity_end(double nll) {
+    return isnan(nll) ? json_null() : json_real(exp(nll));
+}
+
+static void perplexity_json(const struct app *app, const struct perplexity *p, const struct text_windows *w) {
     json_t *o = json_pack("{s:s, s:f, s:o, s:o, s:f, s:i, s:i, s:i, s:f}", "kind", "measured", "perplexity",
-                          p->perplexity, "perplexity_low", low, "perplexity_high", high, "mean_nll_nats", p->mean_nll,
-                          "tokens", p->n, "windows", p->n_windows, "window_tokens", p->window, "seconds", p->seconds);
+                          exp(p->nll.mean), "perplexity_low", perplexity_end(p->nll.low), "perplexity_high",
+                          perplexity_end(p->nll.high), "mean_nll_nats", p->nll.mean, "tokens", p->n, "windows",
+                          w->n_windows, "window_tokens", w->window, "seconds", p->seconds);
     if (app->spec.all) {
         json_t *best = json_array(), *margin = json_array(), *nll = json_array(), *token = json_array();
         for (int i = 0; i < p->n; i++) {
@@ -99,51 +98,33 @@ static void perplexity_json(const struct app *app, const struct perplexity *p) {
     json_decref(o);
 }
 
-/* bits_per_byte 0: some of the text does not count. */
-static void print_perplexity(const struct perplexity *p, double bits_per_byte) {
-    printf("perplexity %.4f ", p->perplexity);
-    if (p->high > 0)
-        printf("[%.4f, %.4f] (measured; 95 %% interval over", p->low, p->high);
+static void print_perplexity(const struct app *app, const struct perplexity *p, const struct text_windows *w) {
+    double bits = p->nll.mean * p->n / 0.69314718055994530942 / (double)w->bytes;
+    printf("perplexity %.4f ", exp(p->nll.mean));
+    if (!isnan(p->nll.high))
+        printf("[%.4f, %.4f] (measured; 95 %% interval over", exp(p->nll.low), exp(p->nll.high));
     else
         printf("(measured; too few windows for an interval:");
-    printf(" %d windows of %d tokens), %d tokens", p->n_windows, p->window, p->n);
-    if (bits_per_byte > 0) printf(", %.4f bits a byte", bits_per_byte);
+    printf(" %d windows of %d tokens), %d tokens", w->n_windows, w->window, p->n);
+    if (!app->spec.skip) printf(", %.4f bits a byte", bits);
     printf(", %.1f tok/s\n", p->n / p->seconds);
 }
 
-/* The text's ids, read on rank 0, and its bytes. Collective. */
-static int read_ids(struct app *app, struct model *m, int **ids, int *n, size_t *len, struct diag *d) {
-    char *text = NULL;
-    int rc = app->rank == 0 ? read_input(app, &text, len, d) : 0;
-    if (!rc && app->rank == 0) *n = tokenizer_encode(m->tokenizer, text, *len, 0, ids, d);
-    free(text);
-    rc = err_agree(app->world, rc ? rc : *n < 0 ? *n : 0, d);
-    if (rc) return rc;
-    agree_bcast(app->world, 0, n, sizeof *n);
-    if (app->rank != 0) *ids = malloc(((size_t)*n + 1) * sizeof **ids);
-    rc = err_agree(app->world, *ids ? 0 : diag_set(d, ERR_MEMORY, "no memory for the text's ids"), d);
-    if (!rc && *n) agree_bcast(app->world, 0, *ids, (size_t)*n * sizeof **ids);
-    return rc;
-}
-
 static int do_perplexity(struct app *app, struct model *m, struct diag *d) {
-    size_t len;
+    struct text_windows w;
     struct perplexity p;
-    if (!m->shape.causal)
-        return diag_set(d, ERR_UNSUPPORTED, "%s is an encoder: it predicts no token, so it has no perplexity",
-                        m->shape.name);
-    int *ids = NULL, n = 0, rc = read_ids(app, m, &ids, &n, &len, d);
-    if (!rc) rc = perplexity_measure(&p, app, m, ids, n, d);
-    free(ids);
+    int rc = text_windows_read(&w, app, m, text_path(app), d);
     if (rc) return rc;
-    if (app->rank != 0)
-        rc = 0;
-    else if (app->spec.json)
-        perplexity_json(app, &p);
-    else
-        print_perplexity(&p, app->spec.skip ? 0 : p.mean_nll * p.n / 0.69314718055994530942 / (double)len);
-    perplexity_fini(&p);
-    return 0;
+    rc = perplexity_measure(&p, app, m, &w, d);
+    if (!rc && app->rank == 0) {
+        if (app->spec.json)
+            perplexity_json(app, &p, &w);
+        else
+            print_perplexity(app, &p, &w);
+    }
+    if (!rc) perplexity_fini(&p);
+    text_windows_fini(&w);
+    return rc;
 }
 
 static const struct {
@@ -163,8 +144,9 @@ static const struct cmd_mode modes[] = {
     {"model synth", "quant out seed threads"},
     {"model quantize", "type head-type out threads"},
     {"model tokenize", "text no-bos"},
-    {"model perplexity", "quant text window skip seed kvp threads mode kv hidden allreduce transport wire drop-sync "
-                         "net log kernels all json"},
+    {"model perplexity",
+     "quant text window windows skip seed kvp threads mode kv hidden allreduce transport wire drop-sync "
+     "net log kernels all json"},
     {0},
 };
 _Static_assert(sizeof modes / sizeof *modes == N_ACTIONS + 1, "a mode for each action");

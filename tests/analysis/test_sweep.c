@@ -36,7 +36,7 @@ static const struct {
     {HEAD "base:\n  model: gpt2\n  cluster: none.yaml\n", "spec.yaml:5: cluster 'none.yaml': no such file"},
     {HEAD "base:\n  model: none.gguf\n", "spec.yaml:4: model 'none.gguf': no such file"},
     {HEAD "base:\n  engine: guess\n",
-     "spec.yaml:4: engine 'guess': valid are estimate, simulate, emulate, paced, run, lab"},
+     "spec.yaml:4: engine 'guess': valid are estimate, simulate, emulate, paced, run, lab, quality"},
     {HEAD "base: {model: gpt2, engine: lab}\n", "spec.yaml:1: base: the key rate is missing: of which links?"},
     {BASE "  rate: 20\n",
      "spec.yaml:6: rate: rate '20': a rate with its unit (kb/s, Mb/s, Gb/s) from 1000 to 1e+12 b/s"},
@@ -75,6 +75,9 @@ static const struct {
     {BASE "axes:\n  threads: [1, 2]\n", "axis 'threads': engine simulate does not take it"},
     {BASE "axes:\n  engine: [run]\n  compute: [1, 2]\n", "axis 'compute': engine run does not take it"},
     {BASE "axes:\n  engine: [emulate]\n  round: [1, 2]\n", "axis 'round': engine emulate does not take it"},
+    {BASE "axes:\n  engine: [quality]\n  compute: [1, 2]\n", "axis 'compute': engine quality does not take it"},
+    {BASE "axes:\n  engine: [quality]\n  strategy: [tp2]\n", "the key text is missing"},
+    {BASE "axes:\n  text: [a.txt]\n", "text 'a.txt': no such file"},
     {BASE "axes:\n  users: {from: 1, to: 10000, n: 10000}\n  prompt: {from: 1, to: 10000, n: 10000}\n",
      "more than 10000000"},
 };
@@ -125,6 +128,24 @@ static void check_grid(void) {
     CHECK(p.hash == first.hash, "the same point has another hash");
     sweep_point(&p, s, 1);
     CHECK(p.hash != first.hash, "another point has the same hash");
+    sweep_free(s);
+}
+
+static void check_quality(void) {
+    struct diag d;
+    struct sweep_point p, first;
+    struct sweep *s =
+        parse(BASE "  text: " NW_SOURCE_DIR "/README.md\naxes:\n  wire: [int8, int4]\n  engine: [quality]\n"
+                   "  windows: [4]\n",
+              &d);
+    if (!s) CHECK(0, "refused: %s", d.text);
+    if (!s) return;
+    sweep_point(&first, s, 0);
+    sweep_point(&p, s, 1);
+    CHECK(p.engine == SWEEP_QUALITY && has_words(&p, "--wire", "int4") && has_words(&p, "--windows", "4"), "words");
+    CHECK(!strcmp(p.word[0], "quality") && !strcmp(value_of(&p, "cluster"), ""), "a cluster of what is measured");
+    CHECK(p.hash != first.hash, "two wires are one point");
+    CHECK(strstr(p.word[3], "/README.md") && !has_words(&p, "--text", p.word[3]), "the text is a word: %s", p.word[3]);
     sweep_free(s);
 }
 
@@ -246,6 +267,7 @@ int main(void) {
     check_grid();
     check_paced();
     check_lab();
+    check_quality();
     check_parameters();
     check_mutated();
     return check_report("analysis-sweep");

@@ -5,7 +5,8 @@
  *   version: 1
  *   base:                                     one value each
  *     engine: simulate                        or estimate; emulate, paced, run: northwall run, bench by mpirun; lab:
- *                                             bench by northwall-lab
+ *                                             bench by northwall-lab;
+ *                                             quality: northwall quality, ranks are threads
  *     model: tinyllama-1.1b
  *     cluster: ../../cluster-configs/l4-4.yaml    from the folder of this file
  *     users: 4
@@ -35,7 +36,7 @@ enum {
     SWEEP_MOST_POINTS = 10000000
 };
 
-enum sweep_engine { SWEEP_ESTIMATE, SWEEP_SIMULATE, SWEEP_RUN, SWEEP_EMULATE, SWEEP_PACED, SWEEP_LAB };
+enum sweep_engine { SWEEP_ESTIMATE, SWEEP_SIMULATE, SWEEP_RUN, SWEEP_EMULATE, SWEEP_PACED, SWEEP_LAB, SWEEP_QUALITY };
 
 struct sweep;
 /* ERR_IO, ERR_FORMAT ("FILE:LINE: ..."), ERR_MEMORY. The caller frees *out. */
@@ -58,7 +59,8 @@ struct sweep_point {
         const char *name;
         char value[SWEEP_TEXT]; /* times in seconds; cluster: the file's name without folder and suffix */
     } at[SWEEP_AXES];
-    int n_words; /* of the command line, behind `northwall` (estimate, simulate) or its path under mpirun -n ranks */
+    int n_words; /* of the command line, behind `northwall` (estimate, simulate, quality) or its path under mpirun -n
+                    ranks */
     const char *word[SWEEP_WORDS];
     int n_lab; /* of northwall-lab, before -n ranks and those of the command */
     const char *lab[2 * SWEEP_LAB_KEYS];

@@ -1,10 +1,10 @@
 /* sweep_run.h - does the points of a sweep that a file of results lacks.
  *
- * Estimates and simulations run in `jobs` processes, each of which does one point after the other; what runs under
- * mpirun or in the lab is done one at a time, after them. A point that fails, crashes or takes too long is a result
- * with its reason, and the others go on. Results are committed at least twice a second, measured ones at once: whenever
- * the program ends, also by kill -9, the same call goes on where it was. All functions are local to a process without
- * MPI ranks. */
+ * Estimates, simulations and qualities run in `jobs` processes, each of which does one point after the other; what runs
+ * under mpirun or in the lab is done one at a time, after them. A point that fails, crashes or takes too long is a
+ * result with its reason, and the others go on. Results are committed at least twice a second, measured ones at once:
+ * whenever the program ends, also by kill -9, the same call goes on where it was. All functions are local to a process
+ * without MPI ranks. */
 #ifndef ANALYSIS_SWEEP_RUN_H
 #define ANALYSIS_SWEEP_RUN_H
 
@@ -28,14 +28,14 @@ int sweep_list(struct sweep_counts *counts, const struct sweep *s, struct result
                struct diag *d);
 
 /* In sweep_point.c: a point done in this process, by mpirun or by northwall-lab. */
-enum { SWEEP_VALUES = 32 };
+enum { SWEEP_VALUES = 48 };
 #define SWEEP_PACE_HELD 0.05 /* most of a paced point's time that may be not described, for it to count as verified */
 struct sweep_outcome {
     char reason[512]; /* why it failed; "": it did not */
     uint64_t plan_hash; /* 0: not known */
     double oversubscription; /* NaN: none */
-    char verified[256]; /* how: against one rank; the described times were held (SWEEP_PACE_HELD); links of the lab. "":
-                         * it was not */
+    char verified[256]; /* how: against one rank; the described times were held (SWEEP_PACE_HELD); links of the lab;
+                         * what a quality's label promises. "": it was not */
     int n; /* values */
     struct sweep_value {
         int quantity, n; /* of a table; samples, 0: deterministic */
@@ -49,7 +49,8 @@ void sweep_cache_free(struct sweep_cache *c); /* NULL accepted */
 /* Points whose cluster is this file are on *as from here on. */
 void sweep_cache_cluster(struct sweep_cache *c, const char *path, const struct cluster *as);
 void sweep_do(struct sweep_outcome *out, struct sweep_cache *cache, const struct sweep_point *p);
-/* A value by its name in the file of results; NaN: it has none. */
+/* A value by its name in the file of results: NULL, or NaN: it has none. */
+const struct sweep_value *sweep_find(const struct sweep_outcome *o, const char *name);
 double sweep_value(const struct sweep_outcome *o, const char *name);
 /* Of a point that did not come to an end. */
 void sweep_failed(struct sweep_outcome *out, const char *reason);

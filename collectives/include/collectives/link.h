@@ -121,6 +121,10 @@ const char *link_rank_text(const struct link *l, int rank, char buf[40]);
 /* `size` links, one a thread, each freed by link_free; wait_limit_s is 60. 0 or ERR_MEMORY. Local. */
 int link_threads_new(int size, struct link **links);
 
+/* Calls body on `size` ranks that are threads, rank 0 in the caller's, and frees their links. 0 or ERR_MEMORY; a thread
+ * that cannot be had ends the process. Local. */
+int link_threads_run(int size, void (*body)(struct link *l, void *user), void *user);
+
 /* A link of one rank: no peer, all calls but split and free are errors. NULL: out of memory. Local. */
 struct link *link_self_new(void);
 

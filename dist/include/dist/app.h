@@ -32,14 +32,14 @@ struct run_spec {
     const char *model, *quant, *strategy, *strategies, *prompt, *prompts, *text, *out, *type, *head_type, *mode, *kv,
         *hidden, *kernels, *mem, *plot, *bind, *weights_cache, *allreduce, *transport, *draft_ngram, *net, *wire,
         *drop_sync, *log, *map, *hosts, *rankfile, *cluster, *clock, *pace, *trace, *timeline, *operations, *db,
-        *columns, *export, *import, *x, *y, *at, *runs, *free, *shares;
+        *columns, *export, *import, *x, *y, *at, *runs, *free, *shares, *reference;
     struct opt_list where; /* "NAME=VALUE" */
     long jobs;
     struct opt_list stragglers; /* "CARD=FACTOR" */
     struct opt_list changes; /* "PARAMETER=VALUE" */
     long tp, kvp, pp, dp, ranks; /* 0: not given */
-    long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, skip, timeout,
-        draft;
+    long n_predict, n_prompt, ctx, chunk, n_micro, threads, top_k, seed, repeat, batch, flip, window, windows, skip,
+        timeout, draft;
     double temperature, top_p, budget, reach, precision, expect;
     /* of coll */
     const char *op, *algo, *reduce, *min_bytes, *max_bytes, *reps, *context;
