@@ -11,7 +11,8 @@ continuation of a prompt, for comparing an engine with.
 Weights are dequantized to binary32 and activations stay binary32, so an
 engine that quantizes activations differs a little.
 
-Importable: load_gguf (a train.Llama and an SpmTokenizer) and SpmTokenizer.
+Importable: config_of, load_gguf (a train.Llama and an SpmTokenizer) and
+SpmTokenizer.
 """
 
 import argparse
@@ -105,15 +106,18 @@ class SpmTokenizer:
         return out.decode("utf-8", "replace")
 
 
+def config_of(meta):
+    return Config(vocab=meta["llama.vocab_size"], hidden=meta["llama.embedding_length"],
+                  layers=meta["llama.block_count"], heads=meta["llama.attention.head_count"],
+                  ffn=meta["llama.feed_forward_length"], context=meta["llama.context_length"],
+                  rope_base=meta["llama.rope.freq_base"],
+                  eps=meta["llama.attention.layer_norm_rms_epsilon"])
+
+
 def load_gguf(path):
     """(model in binary32, tokenizer) of a file that export_gguf.py wrote."""
     meta, tensors = read_gguf(path)
-    cfg = Config(vocab=meta["llama.vocab_size"], hidden=meta["llama.embedding_length"],
-                 layers=meta["llama.block_count"], heads=meta["llama.attention.head_count"],
-                 ffn=meta["llama.feed_forward_length"], context=meta["llama.context_length"],
-                 rope_base=meta["llama.rope.freq_base"],
-                 eps=meta["llama.attention.layer_norm_rms_epsilon"])
-    model = Llama(cfg)
+    model = Llama(config_of(meta))
     model.load_state_dict({n: torch.tensor(x) for n, x in tensors.items()})
     return model.eval(), SpmTokenizer(meta)
 

@@ -10,7 +10,11 @@ writer; the arithmetic of the block formats is that of llama.cpp's reference
 The quantized files are made from the F16 weights, so the F16 file is the one
 base of everything: a quantizer that reads it gets the same bytes.
 
-Importable: quantize, dequantize, write_gguf, read_gguf, tensors_of.
+Northwall's own I4 and I8 (models/include/models/tensor_type.h) are stored as
+ggml's I8: pack_i4 and unpack_i4 go between integers -8..7 and their bytes.
+
+Importable: quantize, dequantize, write_gguf, read_gguf, tensors_of,
+metadata_of, pack_i4, unpack_i4.
 """
 
 import argparse
@@ -20,7 +24,7 @@ import struct
 import numpy as np
 
 # ggml tensor types, and general.file_type values
-F32, F16, Q4_0, Q8_0 = 0, 1, 2, 8
+F32, F16, Q4_0, Q8_0, I8 = 0, 1, 2, 8, 24
 FILE_TYPE = {"f16": 1, "q4_0": 2, "q8_0": 7}
 TYPE = {"f16": F16, "q8_0": Q8_0, "q4_0": Q4_0}
 BLOCK = 32
@@ -68,6 +72,8 @@ def quantize(x, kind):
         return x.tobytes()
     if kind == F16:
         return x.astype(np.float16).tobytes()
+    if kind == I8:
+        return x.astype(np.int8).tobytes()
     return quantize_q8_0(x) if kind == Q8_0 else quantize_q4_0(x)
 
 
@@ -77,6 +83,8 @@ def dequantize(data, kind, shape):
         x = np.frombuffer(data, np.float32)
     elif kind == F16:
         x = np.frombuffer(data, np.float16).astype(np.float32)
+    elif kind == I8:
+        x = np.frombuffer(data, np.int8).astype(np.float32)
     else:
         b = np.frombuffer(data, np.uint8).reshape(-1, 34 if kind == Q8_0 else 18)
         d = b[:, :2].copy().view(np.float16).astype(np.float32)
@@ -89,7 +97,19 @@ def dequantize(data, kind, shape):
 
 
 def nbytes(kind, n):
-    return {F32: 4 * n, F16: 2 * n, Q8_0: n // BLOCK * 34, Q4_0: n // BLOCK * 18}[kind]
+    return {F32: 4 * n, F16: 2 * n, I8: n, Q8_0: n // BLOCK * 34, Q4_0: n // BLOCK * 18}[kind]
+
+
+def pack_i4(q):
+    """[rows, columns] of -8..7 -> [rows, columns / 2] signed bytes: of each 32 columns element j in the low nibble
+    of byte j, element j + 16 in the high one, stored + 8."""
+    u = (np.asarray(q).astype(np.int16) + 8).astype(np.uint8).reshape(len(q), -1, BLOCK)
+    return (u[..., :16] | (u[..., 16:] << 4)).reshape(len(q), -1).view(np.int8)
+
+
+def unpack_i4(b):
+    u = np.asarray(b).astype(np.int8).view(np.uint8).reshape(len(b), -1, BLOCK // 2)
+    return np.concatenate((u & 15, u >> 4), -1).reshape(len(b), -1).astype(np.int8) - np.int8(8)
 
 
 # ------------------------------------------------------------ GGUF, writing --
@@ -183,16 +203,20 @@ def read_gguf(path):
 
 # -------------------------------------------------------------- this model --
 
-def metadata_of(cfg, pieces, scores, types, file_type, name="KJV 3M"):
+SOURCE = "trained by models/bundled/train.py of northwall on the King James Bible (public domain)"
+
+
+def metadata_of(cfg, pieces, scores, types, file_type, name="KJV 3M", source=SOURCE):
+    """file_type None: of no type that has a number."""
+    number = [] if file_type is None else [("general.file_type", U32, FILE_TYPE[file_type])]
     return [
         ("general.architecture", STRING, "llama"),
         ("general.name", STRING, name),
         ("general.basename", STRING, "kjv"),
         ("general.size_label", STRING, "3M"),
         ("general.license", STRING, "mit"),
-        ("general.source", STRING, "trained by models/bundled/train.py of northwall on the "
-                                   "King James Bible (public domain)"),
-        ("general.file_type", U32, FILE_TYPE[file_type]),
+        ("general.source", STRING, source),
+        *number,
         ("general.quantization_version", U32, 2),
         ("general.alignment", U32, ALIGN),
         ("llama.vocab_size", U32, cfg.vocab),
