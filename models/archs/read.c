@@ -219,6 +219,15 @@ static int own_format(const struct gguf *g, const struct gguf_tensor *t, const c
     return 0;
 }
 
+static int check_act_bits(const struct gguf *g, const char *name, struct diag *d) {
+    char key[SHAPE_NAME_LEN + 32];
+    int64_t bits;
+    snprintf(key, sizeof key, "northwall.act_bits.%s", name);
+    int rc = gguf_get_int(g, key, 4, &bits, d);
+    if (rc || bits == 4 || bits == 8) return rc;
+    return diag_set(d, ERR_UNSUPPORTED, "%s: key %s is %lld; 4 and 8 are known", g->path, key, (long long)bits);
+}
+
 static int check_steps(const struct gguf *g, const char *name, int rows, struct diag *d) {
     char step[SHAPE_NAME_LEN + 16];
     snprintf(step, sizeof step, "%s.step", name);
@@ -229,7 +238,8 @@ static int check_steps(const struct gguf *g, const char *name, int rows, struct 
     snprintf(step, sizeof step, "%s.act_step", name);
     if (rc || !(t = gguf_tensor_find(g, step))) return rc;
     if (t->type != 0) return diag_set(d, ERR_FORMAT, "%s: tensor %s is not F32", g->path, step);
-    return check_dims(g, t, step, 1, 1, d);
+    rc = check_dims(g, t, step, 1, 1, d);
+    return rc ? rc : check_act_bits(g, name, d);
 }
 
 static int check_matrix(const struct model_shape *s, const struct gguf *g, enum role role, int layer, int8_t *type_out,

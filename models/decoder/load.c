@@ -40,17 +40,28 @@ static const uint8_t *find_floats(const struct gguf *g, const char *name, const 
     return t && t->type == 0 && t->data && t->bytes >= n * sizeof(float) ? t->data : NULL;
 }
 
-/* Steps of the rows, and the static activation step if the file has one. row0 counts in the tensor. */
+/* The static activation step, if the file has one, and its bits. */
+static int read_act_step(struct loader *ld, struct mat *m, const char *name) {
+    char key[SHAPE_NAME_LEN + 32];
+    int64_t bits;
+    const uint8_t *src = find_floats(ld->g, name, ".act_step", 1);
+    if (!src) return 0;
+    memcpy(&m->act_step, src, sizeof m->act_step);
+    if (!isfinite(m->act_step) || m->act_step <= 0)
+        return diag_set(ld->d, ERR_FORMAT, "%s: tensor %s.act_step is %g; a step is finite and above 0", ld->g->path,
+                        name, (double)m->act_step);
+    snprintf(key, sizeof key, "northwall.act_bits.%s", name);
+    int rc = gguf_get_int(ld->g, key, 4, &bits, ld->d);
+    m->act_bits = bits == 8 ? 8 : 0;
+    return rc;
+}
+
+/* Steps of the rows, and of activations. row0 counts in the tensor. */
 static int read_steps(struct loader *ld, struct mat *m, const char *name, int row0, float *steps) {
     const uint8_t *src = find_floats(ld->g, name, ".step", (size_t)row0 + (size_t)m->rows);
     if (!src) return diag_set(ld->d, ERR_FORMAT, "%s: tensor %s.step is missing or too short", ld->g->path, name);
     memcpy(steps, src + (size_t)row0 * sizeof(float), (size_t)m->rows * sizeof(float));
-    src = find_floats(ld->g, name, ".act_step", 1);
-    if (!src) return 0;
-    memcpy(&m->act_step, src, sizeof m->act_step);
-    if (isfinite(m->act_step) && m->act_step > 0) return 0;
-    return diag_set(ld->d, ERR_FORMAT, "%s: tensor %s.act_step is %g; a step is finite and above 0", ld->g->path, name,
-                    (double)m->act_step);
+    return read_act_step(ld, m, name);
 }
 
 /* First stored byte of row row0 of a tensor with at least `rows` rows from there on; NULL and a diagnostic if not. */

@@ -16,10 +16,10 @@ static void run_share(const struct act *a, const struct product *p, int n, int i
     }
 }
 
-/* Products that read the input in the same form: all integer with one static step, or with none. */
+/* Products that read the input in the same form: all integer with one static step of as many bits, or with none. */
 static int same_input(const struct product *p, int n) {
     int end = 1;
-    while (end < n && p[end].w->act_step == p[0].w->act_step)
+    while (end < n && p[end].w->act_step == p[0].w->act_step && p[end].w->act_bits == p[0].w->act_bits)
         end++;
     return end;
 }
@@ -33,6 +33,7 @@ static int all_float(const struct product *p, int n) {
 /* Quantizes the input, then multiplies: one region, in which the threads meet once. */
 static void run_same(struct decoder *dec, const struct product_input *in, const struct product *p, int n) {
     enum act_bits bits = all_float(p, n) ? ACT_F32 : in->bits;
+    if (bits == ACT_I4 && p[0].w->act_bits == 8) bits = ACT_I8;
     struct act a;
     act_place(&a, bits, bits == ACT_F32 ? 0 : p[0].w->act_step, in->groups->g, in->groups->n, in->x, in->ldx,
               in->n_tokens, dec->priv->act);

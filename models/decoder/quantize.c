@@ -108,8 +108,9 @@ static int key_is(const struct gguf_kv *kv, const char *key) {
 static void copy_metadata(struct emit *e, const struct gguf *g, const struct tensor_type *type) {
     for (uint64_t i = 0; i < g->n_kv; i++) {
         const struct gguf_kv *kv = &g->kv[i];
-        if (starts_with(kv->key, "northwall.format.") || key_is(kv, "general.file_type") ||
-            key_is(kv, "general.quantization_version") || key_is(kv, "general.alignment"))
+        if (starts_with(kv->key, "northwall.format.") || starts_with(kv->key, "northwall.act_bits.") ||
+            key_is(kv, "general.file_type") || key_is(kv, "general.quantization_version") ||
+            key_is(kv, "general.alignment"))
             continue;
         gguf_writer_copy(e->w, kv);
     }

@@ -22,6 +22,7 @@ struct mat {
     int leaf0, leaf1; /* leaves of the axis this shard holds: columns [leaf_begin(leaf0), leaf_begin(leaf1)) */
     const float *row_step; /* per-channel types: [rows], else NULL */
     float act_step; /* static activation step, or 0 for dynamic scales */
+    int act_bits; /* 8: that step is one of int8, in mode a4 too; else 0. For whoever quantizes: products do not look */
     const float *bias; /* [rows] or NULL; not applied by mat_mul (it applies to the root) */
     int n_nodes; /* maximal subtrees of the shard's leaves: what mat_mul returns per row */
 };

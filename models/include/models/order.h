@@ -31,7 +31,8 @@
  *
  * 6. Activation quantization, per token and group: amax = max |x|; a8: scale = amax / 127, inv = amax > 0 ? 127 / amax
  *    : 0, q = rint(x * inv); a4: the same with 7. (An amax so small that inv is not finite counts as 0.) A static step
- *    s (from the file): q = clamp(rint(x / s), -128..127 | -8..7), as learned-step training rounds. A group with an
+ *    s (from the file, which may ask for 8 bits in mode a4): q = clamp(rint(x / s), -128..127 | -8..7), as learned-step
+ *    training rounds. A group with an
  *    infinity or NaN has scale NaN and q = 0, so that the failure shows in the result; with a static step NaN counts
  *    as 0.
  *

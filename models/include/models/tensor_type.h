@@ -16,7 +16,8 @@
  * stored + 8; 4.0 bits a weight; steps of the rows lie in a tensor of their own (NAME.step, F32, one a row), an
  * optional static activation step in NAME.act_step (F32, one value). In GGUF such a matrix is an I8 tensor of
  * cols/2 bytes a row and metadata northwall.format.NAME = "I4". I8 per-channel: one signed byte a column,
- * northwall.format.NAME = "I8". */
+ * northwall.format.NAME = "I8". With northwall.act_bits.NAME = 8 beside a static step, activations are rounded to int8
+ * in modes of fewer bits too (SiLU's product in the NorthPole recipe); 4 is the same as none. */
 #ifndef MODELS_TENSOR_TYPE_H
 #define MODELS_TENSOR_TYPE_H
 
