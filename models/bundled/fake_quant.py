@@ -3,16 +3,18 @@
 What is rounded, and how (order.h rules 4, 6 and 8; "learned" is LSQ, arXiv 1902.08153):
 
   matrices of a layer       int4, a learned step for each row
-  inputs of q k v, of o, of gate and up, of down
+  inputs of q k v, of o, of gate and up
                             int4, a learned step for each
+  input of down: SiLU times up
+                            int8, a learned step
   embedding = output layer  int8, a learned step for each row
   input of the output layer int8, a learned step
   SiLU of the gate          int8, amax / 127 of each 32 columns
   queries, keys, values     int4, amax / 7 of each head
   weights of attention      0..15, times the value's scale, max / 15 of each 32 positions
 
-A product of two rounded matrices is computed on the integers themselves, which binary32 holds exactly (at most 512
-products of 4 bits or 256 of 8), and multiplied by both steps afterwards: the engine's integers and the engine's
+A product of two rounded matrices is computed on the integers themselves, which binary32 holds exactly (512 products
+of 4 bits with 8, 256 of 8 with 8), and multiplied by both steps afterwards: the engine's integers and the engine's
 product, whatever the order of the sum. What lies between (norms, exp, sums over leaves) is binary32 in an order of its
 own, so logits agree with the engine's to some 1e-6 and, where such a difference crosses a rounding boundary, by an
 activation's step.
@@ -153,7 +155,7 @@ class Block(nn.Module):
         self.cfg = cfg
         self.attn_norm, self.ffn_norm = RMSNorm(h, cfg.eps), RMSNorm(h, cfg.eps)
         self.attn_in, self.attn_output_in, self.ffn_in = Input(4, h), Input(4, h), Input(4, h)
-        self.ffn_down_in = Input(4, f)
+        self.ffn_down_in = Input(8, f)
         self.attn_q, self.attn_k, self.attn_v = Matrix(4, h, h), Matrix(4, h, h), Matrix(4, h, h)
         self.attn_output = Matrix(4, h, h)
         self.ffn_gate, self.ffn_up, self.ffn_down = Matrix(4, f, h), Matrix(4, f, h), Matrix(4, h, f)

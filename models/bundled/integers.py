@@ -81,10 +81,10 @@ class Matrix:
         self.q = (unpack_i4(stored) if self.is_i4 else stored).astype(np.int32)
         self.step = tensors[name + ".step"]
         self.act_step = tensors[name + ".act_step"][0]
+        self.act_high = 7 if self.is_i4 and meta.get("northwall.act_bits." + name, 4) == 4 else 127
 
     def codes(self, x):
-        low, high = (-8, 7) if self.is_i4 else (-128, 127)
-        return np.rint(np.clip(x / self.act_step, f32(low), f32(high))).astype(np.int32)
+        return np.rint(np.clip(x / self.act_step, f32(-self.act_high - 1), f32(self.act_high))).astype(np.int32)
 
     def product(self, x, leaves=1):
         """Sums of integers over `leaves` equal leaves of the columns, each times both steps, added along the tree."""

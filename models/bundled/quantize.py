@@ -13,6 +13,7 @@ Needs what train.py needs but sentencepiece: the tokenizer is the base's.
 """
 
 import argparse
+import copy
 import math
 import sys
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from check_gguf import config_of, load_gguf
-from export_gguf import F32, I8, STRING, metadata_of, pack_i4, read_gguf, unpack_i4, write_gguf
+from export_gguf import F32, I8, STRING, U32, metadata_of, pack_i4, read_gguf, unpack_i4, write_gguf
 from fake_quant import PRODUCT_INPUTS, W4A4, Matrix
 from train import Corpus, evaluate, load_text, split_text
 
@@ -47,17 +48,17 @@ def best_step(x, low, high):
 
 
 def inputs_of(base, ids):
-    """{name of a learned input: what flows into it}, of the base on ids."""
+    """{name of a learned input: what flows into it, [tokens, columns]}, of the base on ids."""
     seen, hooks = {}, []
 
     def watch(module, name):
-        hooks.append(module.register_forward_pre_hook(lambda m, x: seen.__setitem__(name, x[0].flatten())))
+        hooks.append(module.register_forward_pre_hook(lambda m, x: seen.__setitem__(name, x[0].flatten(0, 1))))
 
     for i, block in enumerate(base.blk):
         for name, readers in PRODUCT_INPUTS.items():
             watch(getattr(block, readers[0]), "blk.%d.%s" % (i, name))
     hooks.append(base.output_norm.register_forward_hook(
-        lambda m, x, y: seen.__setitem__("output_in", y.flatten())))
+        lambda m, x, y: seen.__setitem__("output_in", y.flatten(0, 1))))
     with torch.no_grad():
         base(ids)
     for h in hooks:
@@ -65,9 +66,33 @@ def inputs_of(base, ids):
     return seen
 
 
+# What writes the columns of an input: a norm, or a matrix whose rows they are.
+WRITERS = {"attn_in": "attn_norm", "attn_output_in": "attn_v", "ffn_in": "ffn_norm", "ffn_down_in": "ffn_up"}
+
+
+@torch.no_grad()
+def equalized(base, ids, power=0.5):
+    """The same function with other numbers: each column of an input is divided, where it is written, by (its size / the
+    size of the weights that read it)^power, and these are multiplied, so that neither has columns far above the rest
+    (arXiv 1906.04721, 2211.10438).  Sizes: root mean squares."""
+    base, seen = copy.deepcopy(base), inputs_of(base, ids)
+    for i, block in enumerate(base.blk):
+        for name, writer in WRITERS.items():
+            readers = [getattr(block, r).weight for r in PRODUCT_INPUTS[name]]
+            ratio = seen["blk.%d.%s" % (i, name)].square().mean(0) / torch.cat(readers).square().mean(0)
+            c = ratio.clamp_min(1e-12).pow(power / 2)
+            c /= c.log().mean().exp()
+            written = getattr(block, writer).weight
+            written.div_(c[:, None] if written.dim() == 2 else c)
+            for w in readers:
+                w.mul_(c)
+    return base
+
+
 @torch.no_grad()
 def post_training(base, ids):
-    """A W4A4 of the base's weights, with steps chosen on token windows ids."""
+    """A W4A4 of the base's weights, equalized, with steps chosen on token windows ids."""
+    base = equalized(base, ids)
     model = W4A4(base.cfg)
     model.load_state_dict(base.state_dict(), strict=False)
     for m in model.modules():
@@ -75,7 +100,7 @@ def post_training(base, ids):
             m.log_step.copy_(best_step(m.weight, m.low, m.high).log()[:, None])
     for name, x in inputs_of(base, ids).items():
         m = model.get_submodule(name)
-        m.log_step.copy_(best_step(x[None], m.low, m.high)[0].log())
+        m.log_step.copy_(best_step(x.reshape(1, -1), m.low, m.high)[0].log())
     return model
 
 
@@ -104,8 +129,11 @@ def write_w4a4(path, meta, model, source):
         if not isinstance(m, Matrix):
             tensors.append((name, F32, p.numpy()))
             continue
-        tensors += matrix_tensors(name, m, act_of(model, name[:-len(".weight")]))
+        act = act_of(model, name[:-len(".weight")])
+        tensors += matrix_tensors(name, m, act)
         formats.append(("northwall.format." + name, STRING, "I4" if m.high == 7 else "I8"))
+        if act.high == 127 and m.high == 7:
+            formats.append(("northwall.act_bits." + name, U32, 8))
     vocabulary = [meta["tokenizer.ggml." + k] for k in ("tokens", "scores", "token_type")]
     write_gguf(path, metadata_of(model.cfg, *vocabulary, None, "KJV 3M w4a4", source) + formats, tensors)
 
