@@ -295,18 +295,20 @@ static char *kl_text(char buf[64], const struct kept *k, const char *name) {
 }
 
 static void say_precision(struct study_of_quality *s) {
-    char text[4][64];
-    static const char *const of[4][NAMES] = {{"kjv-3m-q8_0", "a8", "f16", "1", "auto", "f32", "none", "64"},
+    char text[5][64];
+    static const char *const of[5][NAMES] = {{"kjv-3m-q8_0", "a8", "f16", "1", "auto", "f32", "none", "64"},
                                              {"kjv-3m-q4_0", "a16", "f16", "1", "auto", "f32", "none", "64"},
                                              {"kjv-3m-q4_0", "a8", "f16", "1", "auto", "f32", "none", "64"},
-                                             {"kjv-3m-q4_0", "a4", "int4", "1", "auto", "f32", "none", "64"}};
-    for (int i = 0; i < 4; i++)
+                                             {"kjv-3m-q4_0", "a4", "int4", "1", "auto", "f32", "none", "64"},
+                                             {"kjv-3m-w4a4", "a4", "int4", "1", "auto", "f32", "none", "64"}};
+    for (int i = 0; i < 5; i++)
         kl_text(text[i], find(s, of[i]), "kl_nats");
     report_lead(
         s->page,
         "Beside full precision, weights of Q8_0 with activations of 8 bits cost %s nats a token of KL divergence, "
-        "Q4_0 with floats %s, with 8 bits %s, and with 4 bits and a cache of int4 %s (measured, 95 %% over windows).",
-        text[0], text[1], text[2], text[3]);
+        "Q4_0 with floats %s, with 8 bits %s, and with 4 bits and a cache of int4 %s, and %s for weights "
+        "and steps that were trained for 4 bits (measured, 95 %% over windows).",
+        text[0], text[1], text[2], text[3], text[4]);
 }
 
 static void say_wire(struct study_of_quality *s) {
