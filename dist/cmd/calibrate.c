@@ -121,10 +121,11 @@ const struct cmd cmd_calibrate = {
     .options = "out budget bind threads quiet",
     .notes =
         "One rank measures its memory, cache and kernels, and in the engine each kind of step; two and more also the\n"
-         "hand-off of a flag between neighbours, and all-reduces through shared memory and messages between the first\n"
-         "two ranks that share a node: by themselves, and between the steps of decoders. Each figure is sampled until\n"
-         "the 95 % interval of its median is narrower than 5 %, or its share of --budget is over. Ranks that read memory\n"
-         "faster than the slowest by more than their interval and 5 % are exceptions of the file, and plans made with it\n"
-         "(--net, --cluster) give them more of the work.",
+        "hand-off of a flag between neighbours, and all-reduces through shared memory and messages between the first\n"
+        "two ranks that share a node: by themselves, and between the steps of decoders. Each figure is sampled until\n"
+        "the 95 % interval of its median is narrower than 5 %, or its share of --budget is over. Ranks that read\n"
+        "memory faster than the slowest by more than their interval and 5 % are exceptions of the file, and plans "
+        "made\n"
+        "with it (--net, --cluster) give them more of the work.",
     .run = run,
 };

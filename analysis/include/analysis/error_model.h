@@ -1,10 +1,10 @@
 /* error_model.h - how large the errors of values kept or sent in fewer bits are to be, before any is measured.
  *
- * All are root mean squares, but for error_allreduce relative to that of the values, which are independent and normal: what is kept of a group
- * depends on its greatest magnitude a, and E[a^2] of g normal values is exact by quadrature. Rounding to the nearest of
- * evenly spaced steps s leaves an error that is uniform in a step, with variance s^2 / 12 (Bennett 1948; Widrow and
- * Kollar, Quantization Noise, 2008, chapter 4), where values reach over many steps. One value in g, the greatest,
- * falls on a step and has no error. All functions are pure and local. */
+ * All are root mean squares, but for error_allreduce relative to that of the values, which are independent and normal:
+ * what is kept of a group depends on its greatest magnitude a, and E[a^2] of g normal values is exact by quadrature.
+ * Rounding to the nearest of evenly spaced steps s leaves an error that is uniform in a step, with variance s^2 / 12
+ * (Bennett 1948; Widrow and Kollar, Quantization Noise, 2008, chapter 4), where values reach over many steps. One value
+ * in g, the greatest, falls on a step and has no error. All functions are pure and local. */
 #ifndef ANALYSIS_ERROR_MODEL_H
 #define ANALYSIS_ERROR_MODEL_H
 

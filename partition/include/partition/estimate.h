@@ -86,11 +86,12 @@ int plan_estimate(struct estimate *out, const struct plan *p, const struct clust
 int plan_balance(struct strategy *out, const struct plan *p, const struct cluster *c, const struct card_pass *pass,
                  struct diag *d);
 
-/* Another plan of the same ranks, made with the same options o as p, whose shares of layers, heads, FFN leaves and vocabulary rows follow the
- * speeds of c's cards (opts.speed; of replicas the slowest card of each place), with the opts.cut_depth that is
- * fastest: fewer cuts mean fewer messages. *out: NULL where the cards are equal, where p, whose opts.speed is NULL, is
- * estimated to take no longer (a job that fills its sequences, half of the context a prompt; links that cards share
- * taken as private), where no such plan fits, and for encoders. The caller frees *out. ERR_MEMORY. Local. */
+/* Another plan of the same ranks, made with the same options o as p, whose shares of layers, heads, FFN leaves and
+ * vocabulary rows follow the speeds of c's cards (opts.speed; of replicas the slowest card of each place), with the
+ * opts.cut_depth that is fastest: fewer cuts mean fewer messages. *out: NULL where the cards are equal, where p, whose
+ * opts.speed is NULL, is estimated to take no longer (a job that fills its sequences, half of the context a prompt;
+ * links that cards share taken as private), where no such plan fits, and for encoders. The caller frees *out.
+ * ERR_MEMORY. Local. */
 int plan_share(struct plan **out, const struct plan *p, const struct plan_opts *o, const struct cluster *c,
                struct diag *d);
 
