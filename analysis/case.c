@@ -28,6 +28,8 @@ static void set_words(struct app *own, const struct study_case *c) {
     s->hidden = c->hidden;
     s->strategy = c->strategy;
     if (c->allreduce) s->allreduce = c->allreduce;
+    if (c->wire) s->wire = c->wire;
+    s->drop_sync = c->drop_sync;
     s->ranks = c->cards;
     s->batch = c->users;
     s->n_micro = c->micro;
