@@ -123,6 +123,7 @@ struct axis {
     const struct key *key; /* or */
     const struct parameter *parameter;
     int base, sobol, log, n; /* sobol: its dimension + 1 */
+    int leader; /* the axis that it goes along with, or itself */
     double from, to;
     struct value *value; /* [n] */
 };
@@ -304,9 +305,8 @@ static char *key_names(char *buf, size_t cap) {
     return buf;
 }
 
-static int read_name(struct reader *r, const yaml_node_t *n, struct axis *a) {
+static int read_name(struct reader *r, const yaml_node_t *n, const char *word, struct axis *a) {
     char valid[512];
-    const char *word = yaml_text_of(n);
     const struct key *k = keys;
     while (k->name && !(word && !strcmp(word, k->name)))
         k++;
@@ -321,6 +321,47 @@ static int read_name(struct reader *r, const yaml_node_t *n, struct axis *a) {
     return 0;
 }
 
+/* The next axis, with its name. NULL: *rc says why. */
+static struct axis *add_axis_named(struct reader *r, const yaml_node_t *n, const char *word, int base, int *rc) {
+    struct axis *a = &r->out->axis[r->out->n_axes];
+    *rc = r->out->n_axes == SWEEP_AXES ? yaml_text_fail(&r->yaml, n, "at most 40 keys are possible", NULL, NULL) : 0;
+    if (*rc) return NULL;
+    a->base = base;
+    a->leader = r->out->n_axes;
+    *rc = read_name(r, n, word, a);
+    r->out->n_axes++;
+    return *rc ? NULL : a;
+}
+
+/* Row `row` of an axis of several keys: a value of each. */
+static int read_row(struct reader *r, const yaml_node_t *n, struct axis *first, int n_keys, int row) {
+    int count = n->type == YAML_SEQUENCE_NODE ? (int)(n->data.sequence.items.top - n->data.sequence.items.start) : 0;
+    int rc = count == n_keys ? 0
+                             : yaml_text_fail(&r->yaml, n, first->name, NULL,
+                                              "a list of as many values as there are keys is expected");
+    for (int i = 0; i < n_keys && !rc; i++)
+        rc = set_value(r, yaml_text_node(&r->yaml, n->data.sequence.items.start[i]), &first[i], &first[i].value[row]);
+    return rc;
+}
+
+/* "model mode: [[a, a16], [b, a8]]": keys that change together. */
+static int read_together(struct reader *r, const yaml_node_t *name, const yaml_node_t *n) {
+    char words[SWEEP_TEXT], *rest = words;
+    struct axis *first = &r->out->axis[r->out->n_axes];
+    int rc = 0, n_keys = 0;
+    int rows = n->type == YAML_SEQUENCE_NODE ? (int)(n->data.sequence.items.top - n->data.sequence.items.start) : 0;
+    snprintf(words, sizeof words, "%s", yaml_text_of(name));
+    if (!rows) return yaml_text_fail(&r->yaml, n, words, NULL, "write [[a, b, ...], ...], a value of each key in a row");
+    for (const char *word; (word = strsep(&rest, " ")) && !rc; n_keys++) {
+        struct axis *a = add_axis_named(r, name, word, 0, &rc);
+        if (a) a->leader = (int)(first - r->out->axis);
+        if (a) rc = add_values(r, a, rows);
+    }
+    for (int i = 0; i < rows && !rc; i++)
+        rc = read_row(r, yaml_text_node(&r->yaml, n->data.sequence.items.start[i]), first, n_keys, i);
+    return rc;
+}
+
 static int read_axes(struct reader *r, const yaml_node_t *map, int base) {
     int rc = map->type == YAML_MAPPING_NODE
                  ? 0
@@ -328,13 +369,13 @@ static int read_axes(struct reader *r, const yaml_node_t *map, int base) {
     for (yaml_node_pair_t *p = rc ? NULL : map->data.mapping.pairs.start; p && p < map->data.mapping.pairs.top && !rc;
          p++) {
         const yaml_node_t *name = yaml_text_node(&r->yaml, p->key), *n = yaml_text_node(&r->yaml, p->value);
-        if (r->out->n_axes == SWEEP_AXES)
-            return yaml_text_fail(&r->yaml, name, "at most 40 keys are possible", NULL, NULL);
-        struct axis *a = &r->out->axis[r->out->n_axes];
-        a->base = base;
-        rc = read_name(r, name, a);
-        r->out->n_axes++;
-        if (rc) return rc;
+        const char *word = yaml_text_of(name);
+        if (!base && word && strchr(word, ' ') && strlen(word) < SWEEP_TEXT) {
+            rc = read_together(r, name, n);
+            continue;
+        }
+        struct axis *a = add_axis_named(r, name, word, base, &rc);
+        if (!a) return rc;
         if (base) {
             rc = add_values(r, a, 1);
             if (!rc) rc = set_value(r, n, a, &a->value[0]);
@@ -526,7 +567,7 @@ void sweep_free(struct sweep *s) {
 long sweep_points(const struct sweep *s) {
     double n = s->sobol ? s->sobol : 1;
     for (int i = 0; i < s->n_axes; i++)
-        if (!s->axis[i].sobol) n *= s->axis[i].n;
+        if (!s->axis[i].sobol && s->axis[i].leader == i) n *= s->axis[i].n;
     return n > 1e18 ? LONG_MAX : (long)n;
 }
 
@@ -611,9 +652,12 @@ static void set_point(struct sweep_point *p, const struct sweep *s, long i, cons
     p->n = p->n_words = p->n_lab = p->ranks = 0;
     p->cluster = NULL;
     for (int k = s->n_axes - 1; k >= 0; k--) {
-        index[k] = s->axis[k].sobol ? 0 : i % s->axis[k].n;
-        i = s->axis[k].sobol ? i : i / s->axis[k].n;
+        int counts = !s->axis[k].sobol && s->axis[k].leader == k;
+        index[k] = counts ? i % s->axis[k].n : 0;
+        i = counts ? i / s->axis[k].n : i;
     }
+    for (int k = 0; k < s->n_axes; k++)
+        index[k] = index[s->axis[k].leader];
     if (s->engine) p->engine = engine_of(s->engine->value[index[s->engine - s->axis]].text);
     if (engine) p->engine = *engine;
     p->word[p->n_words++] = engines[p->engine].command;

@@ -235,18 +235,18 @@ static int run(struct quality *out, const struct job *j, struct diag *d) {
 /* ---- sets of syncs by what they cost ---- */
 
 static uint64_t order_key(const struct job *j) {
-    const struct run_spec *r = &j->own->spec;
-    uint64_t key = quality_key(quality_key(quality_choice(j->app), r->allreduce), r->wire);
-    return key + (uint64_t)j->ranks * 1000 + (uint64_t)r->kvp;
+    return quality_choice(j->app) + (uint64_t)j->ranks * 1000 + (uint64_t)j->own->spec.kvp;
 }
 
-/* By dropping each sync alone; among equals the first layer. */
+/* By dropping each sync alone, of values that travel as they are; among equals the first layer. */
 static int make_order(struct quality_order *o, struct job *j, struct diag *d) {
+    const struct run_spec asked = j->own->spec;
     int n = j->model->shape.n_layers, rc = 0;
     double *cost = calloc((size_t)n, sizeof *cost);
     o->layer = calloc((size_t)n, sizeof *o->layer);
     if (!cost || !o->layer) rc = diag_set(d, ERR_MEMORY, "no memory for %d layers", n);
     rc = err_agree(j->app->world, rc, d);
+    j->own->spec.wire = "f32", j->own->spec.allreduce = "auto";
     for (int l = 0; l < n && !rc; l++) {
         struct quality q;
         char layer[16];
@@ -260,6 +260,7 @@ static int make_order(struct quality_order *o, struct job *j, struct diag *d) {
         o->layer[at] = l;
     }
     if (!rc) agree_bcast(j->app->world, 0, o->layer, (size_t)n * sizeof *o->layer);
+    j->own->spec = asked;
     free(cost);
     return rc;
 }
@@ -349,7 +350,7 @@ static int measure(struct quality *out, struct job *j, struct diag *d) {
     if (!rc) rc = choose_layers(list, sizeof list, j, d);
     if (!rc) rc = run(out, j, d);
     if (rc || j->app->rank != 0) return err_agree(j->app->world, rc, d);
-    if (out->ranks > 1 && j->own->spec.drop_sync)
+    if (out->ranks > 1 && j->own->spec.drop_sync && strcmp(j->own->spec.drop_sync, "none") != 0)
         snprintf(out->dropped, sizeof out->dropped, "%s", j->own->spec.drop_sync);
     return err_agree(j->app->world, check(out, d), d);
 }

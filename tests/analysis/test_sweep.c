@@ -78,6 +78,12 @@ static const struct {
     {BASE "axes:\n  engine: [quality]\n  compute: [1, 2]\n", "axis 'compute': engine quality does not take it"},
     {BASE "axes:\n  engine: [quality]\n  strategy: [tp2]\n", "the key text is missing"},
     {BASE "axes:\n  text: [a.txt]\n", "text 'a.txt': no such file"},
+    {BASE "axes:\n  users prompt: 7\n", "spec.yaml:7: users prompt: write [[a, b, ...], ...]"},
+    {BASE "axes:\n  users prompt: []\n", "spec.yaml:7: users prompt: write [[a, b, ...], ...]"},
+    {BASE "axes:\n  users prompt: [[1, 2],\n    [3]]\n", "spec.yaml:8: users: a list of as many values as there are keys"},
+    {BASE "axes:\n  users prompt: [[1, x]]\n", "spec.yaml:7: prompt: "},
+    {BASE "axes:\n  users frob: [[1, 2]]\n", "spec.yaml:7: unknown key 'frob'"},
+    {BASE "axes:\n  users users: [[1, 2]]\n", "spec.yaml:7: key given twice: 'users'"},
     {BASE "axes:\n  users: {from: 1, to: 10000, n: 10000}\n  prompt: {from: 1, to: 10000, n: 10000}\n",
      "more than 10000000"},
 };
@@ -102,6 +108,26 @@ static int has_words(const struct sweep_point *p, const char *a, const char *b) 
     for (int i = 0; i + 1 < p->n_words; i++)
         if (!strcmp(p->word[i], a) && !strcmp(p->word[i + 1], b)) return 1;
     return 0;
+}
+
+/* Keys of one axis change together. */
+static void check_together(void) {
+    static const char *const is[6][3] = {{"1", "32", "a8"},  {"1", "32", "a16"}, {"4", "64", "a8"},
+                                         {"4", "64", "a16"}, {"9", "64", "a8"},  {"9", "64", "a16"}};
+    struct diag d;
+    struct sweep_point p;
+    struct sweep *s =
+        parse(BASE "axes:\n  users prompt: [[1, 32], [4, 64], [9, 64]]\n  mode: [a8, a16]\n", &d);
+    if (!s) CHECK(0, "refused: %s", d.text);
+    if (!s) return;
+    CHECK(sweep_points(s) == 6, "%ld points", sweep_points(s));
+    for (int i = 0; i < 6; i++) {
+        sweep_point(&p, s, i);
+        CHECK(!strcmp(value_of(&p, "users"), is[i][0]) && !strcmp(value_of(&p, "prompt"), is[i][1]) &&
+                  !strcmp(value_of(&p, "mode"), is[i][2]),
+              "point %d: %s %s %s", i, value_of(&p, "users"), value_of(&p, "prompt"), value_of(&p, "mode"));
+    }
+    sweep_free(s);
 }
 
 static void check_grid(void) {
@@ -265,6 +291,7 @@ static void check_mutated(void) {
 int main(void) {
     check_refused();
     check_grid();
+    check_together();
     check_paced();
     check_lab();
     check_quality();

@@ -14,6 +14,7 @@
  *     strategy: [1, tp2, pp4]
  *     memory-bandwidth: {from: 0.25, to: 4, n: 5, scale: log}
  *     link-latency: {from: 0 us, to: 10 us}   without n: drawn, together with the other such ones
+ *     users prompt: [[1, 896], [32, 1920]]    keys that change together
  *   sobol: 64                                 so many draws (a Sobol sequence)
  *   timeout: 60                               seconds that a point may take (default: 600)
  *
