@@ -234,19 +234,13 @@ static int run(struct quality *out, const struct job *j, struct diag *d) {
 
 /* ---- sets of syncs by what they cost ---- */
 
-static uint64_t order_key(const struct job *j) {
-    return quality_choice(j->app) + (uint64_t)j->ranks * 1000 + (uint64_t)j->own->spec.kvp;
-}
-
-/* By dropping each sync alone, of values that travel as they are; among equals the first layer. */
+/* By dropping each sync alone; among equals the first layer. */
 static int make_order(struct quality_order *o, struct job *j, struct diag *d) {
-    const struct run_spec asked = j->own->spec;
     int n = j->model->shape.n_layers, rc = 0;
-    double *cost = calloc((size_t)n, sizeof *cost);
+    double *loss = calloc((size_t)n, sizeof *loss);
     o->layer = calloc((size_t)n, sizeof *o->layer);
-    if (!cost || !o->layer) rc = diag_set(d, ERR_MEMORY, "no memory for %d layers", n);
+    if (!loss || !o->layer) rc = diag_set(d, ERR_MEMORY, "no memory for %d layers", n);
     rc = err_agree(j->app->world, rc, d);
-    j->own->spec.wire = "f32", j->own->spec.allreduce = "auto";
     for (int l = 0; l < n && !rc; l++) {
         struct quality q;
         char layer[16];
@@ -254,19 +248,22 @@ static int make_order(struct quality_order *o, struct job *j, struct diag *d) {
         snprintf(layer, sizeof layer, "%d", l);
         j->own->spec.drop_sync = layer;
         rc = run(&q, j, d);
-        cost[l] = q.against[QUALITY_ONE_RANK].dnll.mean; /* 0 on ranks that do not score: rank 0's order counts */
-        for (; at > 0 && cost[o->layer[at - 1]] > cost[l]; at--)
+        loss[l] = q.nll.mean; /* 0 on ranks that do not score: rank 0's order counts */
+        for (; at > 0 && loss[o->layer[at - 1]] > loss[l]; at--)
             o->layer[at] = o->layer[at - 1];
         o->layer[at] = l;
     }
     if (!rc) agree_bcast(j->app->world, 0, o->layer, (size_t)n * sizeof *o->layer);
-    j->own->spec = asked;
-    free(cost);
+    free(loss);
     return rc;
 }
 
+/* Of the model and its activations on so many ranks, with values that travel and a cache that keeps them as they are: so
+ * that choices of those drop the same syncs. */
 static int find_order(const struct quality_order **out, struct job *j, struct diag *d) {
-    uint64_t key = order_key(j);
+    const struct run_spec asked = j->own->spec;
+    j->own->spec.wire = "f32", j->own->spec.allreduce = "auto", j->own->spec.kv = "f16";
+    uint64_t key = quality_choice(j->own) + (uint64_t)j->ranks * 1000 + (uint64_t)j->own->spec.kvp;
     struct quality_order *o = quality_find(j->store->order, key, quality_forget_order);
     int rc = 0;
     if (!o) {
@@ -274,6 +271,7 @@ static int find_order(const struct quality_order **out, struct job *j, struct di
         rc = o ? make_order(o, j, d) : diag_set(d, ERR_MEMORY, "no memory for layers");
         if (!rc) o->key = key;
     }
+    j->own->spec = asked;
     *out = o;
     return rc;
 }

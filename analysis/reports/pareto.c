@@ -1,0 +1,379 @@
+/* northwall report pareto: which bytes to save first. What each saving loses was measured on the bundled decoder; what it
+ * is worth is reckoned on described machines. */
+#include "pareto.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/pareto.h"
+
+static const char *const axis_names[PARETO_AXES] = {"weights and activations", "cache", "wires", "syncs"};
+static const char *const cost_names[2] = {"time", "energy"};
+#define LEAST_STEP 0.005 /* part of the cost that a step must save: what estimates are within (partition/estimate.h) */
+
+struct machine_study {
+    const struct study *st;
+    const struct pareto_machine *m;
+    char name[96]; /* "8 x H100 SXM, llama3-70b, 1 user" */
+    const struct pareto_losses *losses;
+    struct pareto_choices c;
+};
+
+struct tables {
+    struct frame *alone, *order, *front, *points;
+    double most_off; /* simulated beside estimated, relative */
+    int simulated;
+};
+
+static double kl(const struct pareto_choice *c) {
+    return c->loss->kl[0];
+}
+
+/* ---- looking ---- */
+
+static int matches(const struct pareto_saving *a, const struct pareto_saving *b) {
+    int same = 1;
+    for (int axis = 0; axis < PARETO_AXES; axis++)
+        same &= pareto_same(a, b, (enum pareto_axis)axis);
+    return same;
+}
+
+/* The strategy on which a saving costs least. NULL: none fits. */
+static const struct pareto_choice *best(const struct machine_study *s, const struct pareto_saving *of, int cost) {
+    const struct pareto_choice *found = NULL;
+    for (const struct pareto_choice *c = s->c.at; c < s->c.at + s->c.n; c++)
+        if (matches(&c->loss->saved, of) && (!found || c->cost[cost] < found->cost[cost])) found = c;
+    return found;
+}
+
+/* What loses least, and of that what costs least: where all begins. NULL: nothing fits. */
+static const struct pareto_choice *begin(const struct machine_study *s, int cost) {
+    const struct pareto_choice *found = NULL;
+    for (const struct pareto_choice *c = s->c.at; c < s->c.at + s->c.n; c++)
+        if (!found || kl(c) < kl(found) || (kl(c) <= kl(found) && c->cost[cost] < found->cost[cost])) found = c;
+    return found;
+}
+
+static void set_axis(struct pareto_saving *s, const struct pareto_saving *from, enum pareto_axis axis) {
+    if (axis == PARETO_NUMBERS)
+        s->model = from->model, s->quant = from->quant, s->head = from->head, s->mode = from->mode;
+    if (axis == PARETO_KV) s->kv = from->kv;
+    if (axis == PARETO_WIRE) s->wire = from->wire, s->allreduce = from->allreduce;
+    if (axis == PARETO_SYNC) s->dropped = from->dropped, s->layers = from->layers;
+}
+
+/* Calls use with each saving that differs from `from` along one axis, once. */
+typedef void use_change(void *user, const struct pareto_saving *to, enum pareto_axis axis);
+static void each_change(const struct pareto_losses *l, const struct pareto_saving *from, use_change *use, void *user) {
+    for (int axis = 0; axis < PARETO_AXES; axis++)
+        for (int i = 0; i < l->n; i++) {
+            const struct pareto_saving *to = &l->at[i].saved;
+            struct pareto_saving changed = *from;
+            int seen = pareto_same(from, to, (enum pareto_axis)axis);
+            for (int k = 0; k < i && !seen; k++)
+                seen = pareto_same(&l->at[k].saved, to, (enum pareto_axis)axis);
+            set_axis(&changed, to, (enum pareto_axis)axis);
+            if (!seen) use(user, &changed, (enum pareto_axis)axis);
+        }
+}
+
+static void put_savings(struct frame *t, const struct pareto_saving *s) {
+    char text[64];
+    for (int axis = 0; axis < PARETO_AXES; axis++)
+        frame_text(t, "%s", pareto_saving_text(s, (enum pareto_axis)axis, text));
+}
+
+static void savings_columns(struct frame *t) {
+    for (int axis = 0; axis < PARETO_AXES; axis++)
+        frame_column(t, axis_names[axis], "", 0);
+}
+
+static void put_loss(struct frame *t, const struct pareto_loss *l) {
+    for (int i = 0; i < 3; i++)
+        frame_number(t, l->kl[i]);
+}
+
+static void loss_columns(struct frame *t) {
+    frame_column(t, "KL", "nats/token", 3);
+    frame_column(t, "KL: low", "nats/token", 3);
+    frame_column(t, "KL: high", "nats/token", 3);
+}
+
+/* ---- one saving alone ---- */
+
+struct alone {
+    const struct machine_study *s;
+    struct frame *t;
+    const struct pareto_choice *base;
+};
+
+static void put_alone(void *user, const struct pareto_saving *to, enum pareto_axis axis) {
+    const struct alone *a = user;
+    char from[64], text[64];
+    const struct pareto_choice *c = best(a->s, to, PARETO_TIME), *b = a->base;
+    if (!c) return;
+    double saved = 1 - c->cost[PARETO_TIME] / b->cost[PARETO_TIME], added = kl(c) - kl(b);
+    frame_text(a->t, "%s", a->s->name);
+    frame_text(a->t, "%s", axis_names[axis]);
+    frame_text(a->t, "%s", pareto_saving_text(&b->loss->saved, axis, from));
+    frame_text(a->t, "%s", pareto_saving_text(to, axis, text));
+    frame_text(a->t, "%s", c->strategy);
+    frame_number(a->t, b->weights_MB + b->cache_MB - c->weights_MB - c->cache_MB);
+    frame_number(a->t, b->links_kB - c->links_kB);
+    frame_number(a->t, 100 * saved);
+    frame_number(a->t, 100 * (1 - c->cost[PARETO_ENERGY] / b->cost[PARETO_ENERGY]));
+    put_loss(a->t, c->loss);
+    frame_number(a->t, saved > LEAST_STEP && added > 0 ? 0.1 * saved / added : NAN);
+    frame_end_row(a->t);
+}
+
+static struct frame *alone_table(struct report_page *page) {
+    struct frame *t = report_table(
+        page, "pareto_alone", "One saving alone: bytes, time, energy, and what it loses",
+        "Estimated, n = 1, energy modelled; KL to full precision, measured on the bundled decoder, 95 % over windows. "
+        "Each on the strategy on which it takes least time. Bytes: a card, for a\ntoken of all users. Last column: "
+        "percent of the time saved for each thousandth of a nat, where it saves more than 0.5 %.");
+    frame_column(t, "machine, model, users", "", 0);
+    frame_column(t, "saved", "", 0);
+    frame_column(t, "from", "", 0);
+    frame_column(t, "to", "", 0);
+    frame_column(t, "strategy", "", 0);
+    frame_column(t, "memory saved", "MB", 3);
+    frame_column(t, "links saved", "kB", 3);
+    frame_column(t, "time saved", "%", 3);
+    frame_column(t, "energy saved", "%", 3);
+    loss_columns(t);
+    frame_column(t, "worth", "%/mnat", 3);
+    return t;
+}
+
+/* ---- in which order ---- */
+
+struct step {
+    const struct machine_study *s;
+    const struct pareto_choice *now, *next;
+    enum pareto_axis axis;
+    int cost;
+    double worth; /* saved cost for a nat; INFINITY: loses nothing */
+};
+
+/* The most for a nat; of what loses nothing, the most. */
+static void see_step(void *user, const struct pareto_saving *to, enum pareto_axis axis) {
+    struct step *p = user;
+    const struct pareto_choice *c = best(p->s, to, p->cost);
+    if (!c) return;
+    double saved = p->now->cost[p->cost] - c->cost[p->cost], added = kl(c) - kl(p->now);
+    double worth = added > 0 ? saved / added : INFINITY;
+    if (saved <= LEAST_STEP * p->now->cost[p->cost] || worth < p->worth) return;
+    if (p->next && worth <= p->worth && saved <= p->now->cost[p->cost] - p->next->cost[p->cost]) return;
+    p->next = c;
+    p->axis = axis;
+    p->worth = worth;
+}
+
+static struct frame *order_table(struct report_page *page) {
+    struct frame *t = report_table(
+        page, "pareto_order", "Which bytes to save first",
+        "From the least loss that fits, each time the change of one kind that saves most for a nat of KL, as long as one "
+        "saves more than 0.5 %; strategies are chosen anew.\nEstimated, n = 1, energy modelled; KL of all that is saved "
+        "so far, together, measured on the bundled decoder, 95 % over windows.");
+    frame_column(t, "machine, model, users", "", 0);
+    frame_column(t, "least", "", 0);
+    frame_column(t, "step", "", 0);
+    frame_column(t, "saved", "", 0);
+    savings_columns(t);
+    frame_column(t, "strategy", "", 0);
+    frame_column(t, "time", "ms/token", 4);
+    frame_column(t, "energy", "mJ/token", 4);
+    frame_column(t, "saved by this step", "%", 3);
+    frame_column(t, "of the first, so far", "x", 3);
+    loss_columns(t);
+    frame_column(t, "binds", "", 0);
+    return t;
+}
+
+static void put_step(struct frame *t, const struct step *p, const struct pareto_choice *first, int number) {
+    const struct pareto_choice *c = p->next;
+    frame_text(t, "%s", p->s->name);
+    frame_text(t, "%s", cost_names[p->cost]);
+    frame_text(t, "%d", number);
+    frame_text(t, "%s", number ? axis_names[p->axis] : "");
+    put_savings(t, &c->loss->saved);
+    frame_text(t, "%s", c->strategy);
+    frame_number(t, c->cost[PARETO_TIME]);
+    frame_number(t, c->cost[PARETO_ENERGY]);
+    frame_number(t, 100 * (1 - c->cost[p->cost] / p->now->cost[p->cost]));
+    frame_number(t, first->cost[p->cost] / c->cost[p->cost]);
+    put_loss(t, c->loss);
+    frame_text(t, "%s", c->binds);
+    frame_end_row(t);
+}
+
+/* "; then wires as int8 twoshot (1.20x, 2.5e-05 nats)", of the first steps. */
+static void add_words(char *text, size_t cap, const struct step *p, const struct pareto_choice *first, int number) {
+    enum { SAID = 4 };
+    char to[64];
+    size_t at = strlen(text);
+    if (number > SAID) return;
+    snprintf(text + at, cap - at, "%s%s %s (%.3gx so far, %.2g nats)", number > 1 ? ", then " : "", axis_names[p->axis],
+             pareto_saving_text(&p->next->loss->saved, p->axis, to), first->cost[p->cost] / p->next->cost[p->cost],
+             kl(p->next));
+}
+
+static void put_order(const struct machine_study *s, struct frame *t, int cost) {
+    char words[640] = "";
+    const struct pareto_choice *first = begin(s, cost);
+    struct step p = {.s = s, .now = first, .next = first, .cost = cost};
+    int number = 0;
+    put_step(t, &p, first, number);
+    for (;;) {
+        p.next = NULL, p.worth = 0;
+        each_change(s->losses, &p.now->loss->saved, see_step, &p);
+        if (!p.next) break;
+        put_step(t, &p, first, ++number);
+        add_words(words, sizeof words, &p, first, number);
+        p.now = p.next;
+    }
+    report_say(s->st->page, "%s: to save %s, first %s. All %d steps together save %.3gx for %.2g [%.2g, %.2g] nats a token "
+               "(estimated; KL measured on the bundled decoder, 95 %% over windows).",
+               s->name, cost_names[cost], number ? words : "nothing", number, first->cost[cost] / p.now->cost[cost], kl(p.now),
+               p.now->loss->kl[1], p.now->loss->kl[2]);
+}
+
+/* ---- fronts ---- */
+
+static struct frame *front_table(struct report_page *page) {
+    struct frame *t =
+        report_table(page, "pareto_front", "What nothing beats in both: loss against time, and against energy",
+                     "Estimated, n = 1, and simulated; energy modelled; KL and dNLL beside full precision, measured on "
+                     "the bundled decoder, 95 % over windows.");
+    frame_column(t, "machine, model, users", "", 0);
+    frame_column(t, "against", "", 0);
+    savings_columns(t);
+    frame_column(t, "strategy", "", 0);
+    frame_column(t, "time", "ms/token", 4);
+    frame_column(t, "energy", "mJ/token", 4);
+    loss_columns(t);
+    frame_column(t, "dNLL", "nats/token", 3);
+    frame_column(t, "simulated / estimated", "", 6);
+    frame_column(t, "binds", "", 0);
+    return t;
+}
+
+static int put_front_row(struct tables *t, const struct machine_study *s, const struct pareto_choice *c, int cost) {
+    double simulated[2];
+    int rc = pareto_simulate(simulated, s->m, c, s->st);
+    if (rc) return rc;
+    t->most_off = fmax(t->most_off, fabs(simulated[cost] / c->cost[cost] - 1));
+    t->simulated++;
+    frame_text(t->front, "%s", s->name);
+    frame_text(t->front, "%s", cost_names[cost]);
+    put_savings(t->front, &c->loss->saved);
+    frame_text(t->front, "%s", c->strategy);
+    frame_number(t->front, c->cost[PARETO_TIME]);
+    frame_number(t->front, c->cost[PARETO_ENERGY]);
+    put_loss(t->front, c->loss);
+    frame_number(t->front, c->loss->dnll[0]);
+    frame_number(t->front, simulated[cost] / c->cost[cost]);
+    frame_text(t->front, "%s", c->binds);
+    frame_end_row(t->front);
+    return 0;
+}
+
+static int put_front(struct tables *t, const struct machine_study *s, int cost) {
+    int n = s->c.n, rc = 0;
+    struct pareto_point *p = calloc((size_t)n, sizeof *p);
+    int *front = calloc((size_t)n, sizeof *front);
+    for (int i = 0; p && i < n; i++) {
+        const double *k = s->c.at[i].loss->kl;
+        p[i] = (struct pareto_point){s->c.at[i].cost[cost], k[0], k[1], k[2]};
+    }
+    int found = p && front ? pareto_front(p, n, front) : -1, undecided = found < 0 ? -1 : pareto_undecided(p, n, front, found);
+    if (undecided < 0) rc = diag_set(s->st->d, ERR_MEMORY, "no memory for a front");
+    for (int i = 0; i < found && !rc; i++)
+        rc = put_front_row(t, s, &s->c.at[front[i]], cost);
+    free(p);
+    free(front);
+    return rc;
+}
+
+/* ---- all points, on their best strategies: for figures ---- */
+
+static struct frame *points_table(struct report_page *page) {
+    struct frame *t = report_table(page, "pareto_points", "All savings, each on the strategy that takes least time",
+                                   "Estimated, n = 1; KL measured. For the figures.");
+    frame_column(t, "machine, model, users", "", 0);
+    savings_columns(t);
+    frame_column(t, "strategy", "", 0);
+    frame_column(t, "time", "ms/token", 4);
+    frame_column(t, "energy", "mJ/token", 4);
+    frame_column(t, "KL", "nats/token", 3);
+    return t;
+}
+
+static void put_points(struct frame *t, const struct machine_study *s) {
+    for (const struct pareto_choice *c = s->c.at; c < s->c.at + s->c.n; c++) {
+        if (best(s, &c->loss->saved, PARETO_TIME) != c) continue;
+        frame_text(t, "%s", s->name);
+        put_savings(t, &c->loss->saved);
+        frame_text(t, "%s", c->strategy);
+        frame_number(t, c->cost[PARETO_TIME]);
+        frame_number(t, c->cost[PARETO_ENERGY]);
+        frame_number(t, kl(c));
+        frame_end_row(t);
+    }
+}
+
+/* ---- the machines ---- */
+
+static const struct pareto_machine machines[] = {
+    {"northpole-16", "granite-3b-northpole", 16, 1, 896, 128}, {"l4-4", "llama3-8b", 4, 1, 896, 128},
+    {"h100-sxm-8", "llama3-70b", 8, 1, 896, 128},              {"boards-1gbe", "tinyllama-1.1b", 8, 1, 896, 128},
+    {"northpole-16", "granite-3b-northpole", 16, 16, 1920, 128}, {"l4-4", "llama3-8b", 4, 64, 1920, 128},
+    {"h100-sxm-8", "llama3-70b", 8, 64, 1920, 128},            {"boards-1gbe", "tinyllama-1.1b", 8, 16, 1920, 128},
+};
+enum { MACHINES = sizeof machines / sizeof *machines, QUICK_MACHINES = 4, CHECKED = 24, QUICK_CHECKED = 2 };
+
+static int do_machine(struct tables *t, const struct pareto_machine *m, const struct pareto_losses *l, const struct study *st) {
+    struct machine_study s = {.st = st, .m = m, .losses = l};
+    snprintf(s.name, sizeof s.name, "%s, %s, %d user%s", m->cluster, m->model, m->users, m->users > 1 ? "s" : "");
+    int rc = pareto_price(&s.c, m, l, st);
+    if (!rc && !s.c.n) report_say(st->page, "%s: nothing fits.", s.name);
+    if (!rc && s.c.n) {
+        struct alone a = {&s, t->alone, begin(&s, PARETO_TIME)};
+        each_change(l, &a.base->loss->saved, put_alone, &a);
+        for (int cost = 0; cost < 2 && !rc; cost++) {
+            put_order(&s, t->order, cost);
+            rc = put_front(t, &s, cost);
+        }
+        put_points(t->points, &s);
+    }
+    pareto_choices_free(&s.c);
+    return rc;
+}
+
+static int make(struct report_page *page, const struct app *app, struct diag *d) {
+    struct study st = {.app = app, .page = page, .d = d, .quick = app->spec.quick};
+    struct pareto_losses l;
+    struct tables t = {0};
+    int rc = pareto_losses_read(&l, app, d), again = st.quick ? QUICK_CHECKED : CHECKED;
+    if (rc) return rc;
+    if (!getenv("NOCHECK")) rc = pareto_losses_check(&l, app, again, d);
+    t.order = order_table(page);
+    t.alone = alone_table(page);
+    t.front = front_table(page);
+    t.points = points_table(page);
+    for (int i = 0; i < (st.quick ? QUICK_MACHINES : MACHINES) && !rc; i++)
+        rc = do_machine(&t, &machines[i], &l, &st);
+    pareto_losses_free(&l);
+    return rc;
+}
+
+const struct report report_pareto = {
+    .name = "pareto",
+    .summary = "which bytes to save first: loss of quality against time and energy on described machines",
+    .text = "What fewer bits and fewer messages lose in predictions, measured, against the time and energy they save on\n"
+            "described machines: fronts, and the order in which to save.",
+    .make = make,
+};
