@@ -351,7 +351,8 @@ static int read_together(struct reader *r, const yaml_node_t *name, const yaml_n
     int rc = 0, n_keys = 0;
     int rows = n->type == YAML_SEQUENCE_NODE ? (int)(n->data.sequence.items.top - n->data.sequence.items.start) : 0;
     snprintf(words, sizeof words, "%s", yaml_text_of(name));
-    if (!rows) return yaml_text_fail(&r->yaml, n, words, NULL, "write [[a, b, ...], ...], a value of each key in a row");
+    if (!rows)
+        return yaml_text_fail(&r->yaml, n, words, NULL, "write [[a, b, ...], ...], a value of each key in a row");
     for (const char *word; (word = strsep(&rest, " ")) && !rc; n_keys++) {
         struct axis *a = add_axis_named(r, name, word, 0, &rc);
         if (a) a->leader = (int)(first - r->out->axis);

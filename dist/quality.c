@@ -258,8 +258,8 @@ static int make_order(struct quality_order *o, struct job *j, struct diag *d) {
     return rc;
 }
 
-/* Of the model and its activations on so many ranks, with values that travel and a cache that keeps them as they are: so
- * that choices of those drop the same syncs. */
+/* Of the model and its activations on so many ranks, with values that travel and a cache that keeps them as they are:
+ * so that choices of those drop the same syncs. */
 static int find_order(const struct quality_order **out, struct job *j, struct diag *d) {
     const struct run_spec asked = j->own->spec;
     j->own->spec.wire = "f32", j->own->spec.allreduce = "auto", j->own->spec.kv = "f16";

@@ -14,7 +14,8 @@ enum pareto_axis { PARETO_NUMBERS, PARETO_KV, PARETO_WIRE, PARETO_SYNC, PARETO_A
 struct pareto_saving {
     const char *model; /* file that was measured, without suffix: tells how its weights came about */
     const char *quant, *head, *mode; /* storage of layers and of the output layer; activations */
-    const char *kv, *wire, *allreduce; /* allreduce: of values in fewer bits, whose error hangs on it; NULL: any exact */
+    const char *kv, *wire,
+        *allreduce; /* allreduce: of values in fewer bits, whose error hangs on it; NULL: any exact */
     int dropped, layers; /* of the measured decoder's layers, so many do not meet after their attention */
 };
 
@@ -49,6 +50,7 @@ int pareto_same(const struct pareto_saving *a, const struct pareto_saving *b, en
 struct pareto_machine {
     const char *cluster, *model; /* a described cluster's file name, a preset */
     int cards, users, prompt, generate;
+    int host; /* its host embeds tokens, and all cards are used */
 };
 
 /* One saving on one strategy, in closed form. */
@@ -68,13 +70,15 @@ struct pareto_choices {
     int n, unfit; /* unfit: plans without room, or that do not exist */
 };
 
-/* Every saving that was measured at N ranks, on every strategy tpN x ppS that fits, S a power of two or as many as there
- * are. The part of the layers that do not meet is the measured decoder's. */
+/* Every saving that was measured at N ranks, on every strategy tpN x ppS that fits, S a power of two or as many as
+ * there are. The part of the layers that do not meet is the measured decoder's. */
 int pareto_price(struct pareto_choices *out, const struct pareto_machine *m, const struct pareto_losses *l,
                  const struct study *st);
 void pareto_choices_free(struct pareto_choices *c);
 /* The same simulated, for what is claimed. */
 int pareto_simulate(double cost[2], const struct pareto_machine *m, const struct pareto_choice *c,
                     const struct study *st);
+
+extern const struct report_figure pareto_figures[];
 
 #endif

@@ -6,10 +6,12 @@
 #include "pareto.h"
 #include "partition/estimate.h"
 
+enum { STRATEGY = 32 };
+
 /* The case, and the words it points to. */
 struct priced {
     struct study_case on;
-    char strategy[32], dropped[16];
+    char strategy[STRATEGY], dropped[16];
 };
 
 static int layers_of(const char *model) {
@@ -26,14 +28,25 @@ static const char *dropped_layers(char out[16], const struct pareto_saving *s, i
     return out;
 }
 
+/* With a host, which embeds tokens, cards hold layers alone: one each and two the output layer, as in the HPEC 2024
+ * paper, or stages of several cards. */
+static void set_strategy(char out[STRATEGY], const struct pareto_machine *m, int stages, int ranks) {
+    int layers = layers_of(m->model);
+    if (m->host && ranks == 1)
+        snprintf(out, STRATEGY, "stages:host,1*%d/1,2/0", layers);
+    else if (m->host)
+        snprintf(out, STRATEGY, "stages:host,%d*%d", ranks, stages);
+    else if (stages > 1 && ranks > 1)
+        snprintf(out, STRATEGY, "tp%dxpp%d", ranks, stages);
+    else if (stages > 1 || ranks > 1)
+        snprintf(out, STRATEGY, "%s%d", ranks > 1 ? "tp" : "pp", stages * ranks);
+    else
+        snprintf(out, STRATEGY, "1");
+}
+
 static void set_case(struct priced *p, const struct pareto_machine *m, const struct cluster *c,
                      const struct pareto_saving *s, int stages, int ranks) {
-    if (stages > 1 && ranks > 1)
-        snprintf(p->strategy, sizeof p->strategy, "tp%dxpp%d", ranks, stages);
-    else if (stages > 1 || ranks > 1)
-        snprintf(p->strategy, sizeof p->strategy, "%s%d", ranks > 1 ? "tp" : "pp", stages * ranks);
-    else
-        snprintf(p->strategy, sizeof p->strategy, "1");
+    set_strategy(p->strategy, m, stages, ranks);
     p->on = (struct study_case){.cluster = c,
                                 .model = m->model,
                                 .quant = s->quant,
@@ -44,7 +57,7 @@ static void set_case(struct priced *p, const struct pareto_machine *m, const str
                                 .allreduce = s->allreduce,
                                 .wire = s->wire,
                                 .drop_sync = dropped_layers(p->dropped, s, layers_of(m->model)),
-                                .cards = stages * ranks,
+                                .cards = m->host ? 0 : stages * ranks,
                                 .users = m->users,
                                 .prompt = m->prompt,
                                 .generate = m->generate};
@@ -108,7 +121,7 @@ static int add(struct pareto_choices *out, int first, const struct pareto_machin
     return rc;
 }
 
-/* Powers of two, and all cards. */
+/* Powers of two, and all cards. With a host all cards alone. */
 static int next_stages(int stages, int most) {
     return stages < most && 2 * stages > most ? most : 2 * stages;
 }
@@ -116,7 +129,7 @@ static int next_stages(int stages, int most) {
 static int add_strategies(struct pareto_choices *out, const struct pareto_machine *m, const struct cluster *c,
                           const struct pareto_losses *l, int ranks, const struct study *st) {
     int most = m->cards / ranks < layers_of(m->model) ? m->cards / ranks : layers_of(m->model), rc = 0;
-    for (int stages = 1; stages <= most && !rc; stages = next_stages(stages, most)) {
+    for (int stages = m->host ? most : 1; stages <= most && !rc; stages = next_stages(stages, most)) {
         int first = out->n;
         struct pareto_choice *bigger = realloc(out->at, (size_t)(out->n + l->n) * sizeof *bigger);
         if (!bigger) return diag_set(st->d, ERR_MEMORY, "no memory for %d savings", out->n + l->n);

@@ -36,7 +36,8 @@ static int open_model(struct pareto_model *m, const char *path, const struct app
     own.spec.quant = NULL;
     if (!rc) rc = model_open_parts(&model, &own, MODEL_SHAPE, d);
     if (rc) return rc;
-    const struct tensor_type *layers = shape_type(&model.shape, ROLE_UP, 0), *head = shape_type(&model.shape, ROLE_HEAD, 0);
+    const struct tensor_type *layers = shape_type(&model.shape, ROLE_UP, 0),
+                             *head = shape_type(&model.shape, ROLE_HEAD, 0);
     m->quant = layers->name;
     m->head = head ? head->name : layers->name;
     m->layers = model.shape.n_layers;
@@ -264,9 +265,7 @@ const char *pareto_saving_text(const struct pareto_saving *s, enum pareto_axis a
     case PARETO_NUMBERS: return numbers_text(s, buf);
     case PARETO_KV: snprintf(buf, 64, "%s", s->kv); break;
     case PARETO_WIRE: snprintf(buf, 64, "%s%s%s", s->wire, exact ? "" : " ", exact ? "" : s->allreduce); break;
-    default:
-        snprintf(buf, 64, s->dropped ? "%.3g %% dropped" : "all", 100.0 * s->dropped / s->layers);
-        break;
+    default: snprintf(buf, 64, s->dropped ? "%.3g %% dropped" : "all", 100.0 * s->dropped / s->layers); break;
     }
     return buf;
 }

@@ -33,6 +33,8 @@ X(  "smollm-135m",         "llama", 30,    576,    9,    3,  1536,  49152,  2048
     NULL, NULL, "SmolLM 135M: 9 heads, 3 key/value heads") \
 X(  "qwen2.5-0.5b",        "qwen2", 24,    896,    14,   2,  4864,  151936, 32768, 1,   1000000, 1e-6f,  "Q8_0", NULL, \
     NULL, NULL, "Qwen 2.5 0.5B: 14 heads, 2 key/value heads") \
+X(  "kjv-3m",              "llama", 4,     256,    8,    8,  512,   1024,   512,   1,   10000,   1e-5f,  "Q4_0", NULL, \
+    NULL, NULL, "the bundled decoder's shape (models/bundled)") \
 X(  "gpt2",                "gpt2",  12,    768,    12,   12, 3072,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, \
     NULL, NULL, "GPT-2 124M") \
 X(  "gpt2-xl",             "gpt2",  48,    1600,   25,   25, 6400,  50257,  1024,  1,   0,       1e-5f,  "Q8_0", NULL, \
