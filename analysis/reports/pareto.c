@@ -13,6 +13,7 @@ static const char *const cost_names[2] = {"time", "energy"}, *const units[2] = {
 #define LEAST_STEP                                                                                                     \
     0.005 /* part of the cost that a step must save: what estimates are within (partition/estimate.h)                  \
            */
+static const char measured_model[] = "kjv-3m"; /* the preset of what losses were measured on */
 #define SPOKEN_OF 0.05 /* the same, for a sentence */
 
 struct machine_study {
@@ -27,7 +28,7 @@ struct tables {
     struct frame *order, *alone, *fronts, *front, *points;
     double most_off; /* simulated beside estimated, relative */
     int simulated;
-    char leads[1024]; /* what comes first on each machine, in words */
+    char first_on[2][PARETO_AXES][160]; /* machines on which that is the first to save, for time and for energy */
 };
 
 static double kl(const struct pareto_choice *c) {
@@ -40,8 +41,13 @@ static void machine_columns(struct frame *t) {
     frame_column(t, "users", "", 6);
 }
 
+static const char *machine_name(const struct pareto_machine *m) {
+    const char *slash = strrchr(m->cluster, '/');
+    return slash ? slash + 1 : m->cluster;
+}
+
 static void put_machine(struct frame *t, const struct pareto_machine *m) {
-    frame_text(t, "%s", m->cluster);
+    frame_text(t, "%s", machine_name(m));
     frame_text(t, "%s", m->model);
     frame_number(t, m->users);
 }
@@ -248,9 +254,9 @@ static void add_words(struct words *w, const struct step *p, const struct pareto
              first->cost[p->cost] / p->next->cost[p->cost], kl(p->next));
 }
 
-/* The order, as rows and in words; *lead: the kind of the first change that is spoken of. */
-static void put_order(const struct machine_study *s, struct frame *t, int cost, char text[1024], const char **lead) {
-    struct words w = {.text = ""};
+/* The order, as rows and in words. Returns the kind of the first change that is spoken of; -1: there is none. */
+static int put_order(const struct machine_study *s, struct frame *t, int cost, char text[1024]) {
+    struct words w = {.axis = -1};
     const struct pareto_choice *first = begin(s, cost);
     struct step p = {.s = s, .now = first, .next = first, .cost = cost};
     int number = 0;
@@ -264,23 +270,36 @@ static void put_order(const struct machine_study *s, struct frame *t, int cost, 
         p.now = p.next;
     }
     const double *k = p.now->loss->kl;
-    *lead = w.n ? axis_names[w.axis] : "nothing";
     snprintf(text, 1024, "to save %s, first %s; all %d steps: %.3gx, KL %.2g [%.2g, %.2g]", cost_names[cost],
              w.n ? w.text : "nothing", number, first->cost[cost] / p.now->cost[cost], k[0], k[1], k[2]);
+    return w.axis;
 }
 
 static void say_orders(const struct machine_study *s, struct tables *t) {
     char text[2][1024], from[64];
-    const char *lead[2];
     const struct pareto_choice *first = begin(s, PARETO_TIME);
-    size_t at = strlen(t->leads);
-    for (int cost = 0; cost < 2; cost++)
-        put_order(s, t->order, cost, text[cost], &lead[cost]);
+    for (int cost = 0; cost < 2; cost++) {
+        int axis = put_order(s, t->order, cost, text[cost]);
+        char *on = axis < 0 ? NULL : t->first_on[cost][axis];
+        size_t at = on ? strlen(on) : 0;
+        if (on && strcmp(s->m->model, measured_model) != 0)
+            snprintf(on + at, sizeof t->first_on[0][0] - at, "%s%s (%d)", at ? ", " : "", machine_name(s->m),
+                     s->m->users);
+    }
     report_say(s->st->page, "%s, from %s%s: %s; %s (estimated; KL in nats a token, measured on the bundled decoder).",
                s->name, pareto_saving_text(&first->loss->saved, PARETO_NUMBERS, from),
                kl(first) > 0 ? ", as nothing better fits" : "", text[0], text[1]);
-    snprintf(t->leads + at, sizeof t->leads - at, "%s%s: %s for time, %s for energy", at ? "; " : "", s->name, lead[0],
-             lead[1]);
+}
+
+/* "wires on northpole-16 (1); weights and activations on l4-4 (1), l4-4 (64)" */
+static const char *lead(char text[640], const struct tables *t, int cost) {
+    text[0] = 0;
+    for (int axis = 0; axis < PARETO_AXES; axis++) {
+        size_t at = strlen(text);
+        if (t->first_on[cost][axis][0])
+            snprintf(text + at, 640 - at, "%s%s on %s", at ? "; " : "", axis_names[axis], t->first_on[cost][axis]);
+    }
+    return text;
 }
 
 /* ---- fronts ---- */
@@ -404,25 +423,25 @@ static void put_points(struct frame *t, const struct machine_study *s) {
 /* ---- the machines ---- */
 
 static const struct pareto_machine machines[] = {
-    {"northpole-16", "granite-3b-northpole", 16, 1, 896, 128, 1},
-    {"l4-4", "llama3-8b", 4, 1, 896, 128, 0},
-    {"h100-sxm-8", "llama3-70b", 8, 1, 896, 128, 0},
-    {"boards-1gbe", "tinyllama-1.1b", 8, 1, 896, 128, 0},
-    {"northpole-16", "granite-3b-northpole", 16, 16, 1920, 128, 1},
-    {"l4-4", "llama3-8b", 4, 64, 1920, 128, 0},
-    {"h100-sxm-8", "llama3-70b", 8, 64, 1920, 128, 0},
-    {"boards-1gbe", "tinyllama-1.1b", 8, 16, 1920, 128, 0},
-    {"northpole-16", "kjv-3m", 16, 1, 128, 128, 0},
-    {"l4-4", "kjv-3m", 4, 1, 128, 128, 0},
-    {"h100-sxm-8", "kjv-3m", 8, 1, 128, 128, 0},
-    {"boards-1gbe", "kjv-3m", 8, 1, 128, 128, 0},
+    {"northpole-16", "granite-3b-northpole", 16, 1, 896, 128},
+    {"l4-4", "llama3-8b", 4, 1, 896, 128},
+    {"h100-sxm-8", "llama3-70b", 8, 1, 896, 128},
+    {"boards-1gbe", "tinyllama-1.1b", 8, 1, 896, 128},
+    {"northpole-16", "granite-3b-northpole", 16, 16, 1920, 128},
+    {"l4-4", "llama3-8b", 4, 64, 1920, 128},
+    {"h100-sxm-8", "llama3-70b", 8, 64, 1920, 128},
+    {"boards-1gbe", "tinyllama-1.1b", 8, 16, 1920, 128},
+    {"northpole-16", "kjv-3m", 16, 1, 128, 128},
+    {"l4-4", "kjv-3m", 4, 1, 128, 128},
+    {"h100-sxm-8", "kjv-3m", 8, 1, 128, 128},
+    {"boards-1gbe", "kjv-3m", 8, 1, 128, 128},
 };
 enum { MACHINES = sizeof machines / sizeof *machines, QUICK_MACHINES = 4, CHECKED = 24, QUICK_CHECKED = 2 };
 
 static int do_machine(struct tables *t, const struct pareto_machine *m, const struct pareto_losses *l,
                       const struct study *st) {
     struct machine_study s = {.st = st, .m = m, .losses = l};
-    snprintf(s.name, sizeof s.name, "%s, %s, %d user%s", m->cluster, m->model, m->users, m->users > 1 ? "s" : "");
+    snprintf(s.name, sizeof s.name, "%s, %s, %d user%s", machine_name(m), m->model, m->users, m->users > 1 ? "s" : "");
     int rc = pareto_price(&s.c, m, l, st);
     if (!rc && !s.c.n) report_say(st->page, "%s: nothing fits.", s.name);
     if (!rc && s.c.n) {
@@ -437,11 +456,33 @@ static int do_machine(struct tables *t, const struct pareto_machine *m, const st
     return rc;
 }
 
+/* --cluster: another machine, in place of these. */
+static int asked(struct pareto_machine *m, const struct app *app, struct diag *d) {
+    static const char *const options[] = {"model", "ranks", "users", "prompt", "generate"};
+    const struct run_spec *s = &app->spec;
+    for (int i = 0; i < 5 && !s->cluster; i++)
+        if (opts_given(s, options[i]))
+            return diag_set(d, ERR_USAGE, "report pareto --%s: on which machine? Give --cluster FILE", options[i]);
+    if (!s->cluster) return 0;
+    if (!s->model || !preset_find(s->model))
+        return diag_set(d, ERR_USAGE, "report pareto --cluster: of which model? Give --model PRESET (northwall list)");
+    *m = (struct pareto_machine){s->cluster, s->model, (int)s->ranks, (int)s->batch, 0, (int)s->n_predict};
+    int rc = sim_job_tokens(app, &m->prompt, d);
+    if (!rc && !m->cards) m->cards = app->cluster.n_cards;
+    return rc || m->cards
+               ? rc
+               : diag_set(d, ERR_USAGE, "report pareto: %.200s has no number of cards: give --ranks N", s->cluster);
+}
+
 static int make(struct report_page *page, const struct app *app, struct diag *d) {
     struct study st = {.app = app, .page = page, .d = d, .quick = app->spec.quick};
     struct pareto_losses l;
     struct tables t = {0};
-    int rc = pareto_losses_read(&l, app, d), again = st.quick ? QUICK_CHECKED : CHECKED;
+    struct pareto_machine own = {0};
+    int n = st.quick ? QUICK_MACHINES : MACHINES, again = CHECKED;
+    int rc = asked(&own, app, d);
+    if (st.quick || own.cluster) again = QUICK_CHECKED;
+    if (!rc) rc = pareto_losses_read(&l, app, d);
     if (rc) return rc;
     if (!getenv("NOCHECK")) rc = pareto_losses_check(&l, app, again, d);
     t.order = order_table(page);
@@ -449,12 +490,15 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
     t.fronts = fronts_table(page);
     t.front = front_table(page);
     t.points = points_table(page);
-    for (int i = 0; i < (st.quick ? QUICK_MACHINES : MACHINES) && !rc; i++)
-        rc = do_machine(&t, &machines[i], &l, &st);
+    for (int i = 0; i < (own.cluster ? 1 : n) && !rc; i++)
+        rc = do_machine(&t, own.cluster ? &own : &machines[i], &l, &st);
     if (!rc) {
-        report_lead(page,
-                    "What saves most for a nat of divergence: %s (estimated; KL measured on the bundled decoder).",
-                    t.leads);
+        char text[2][640];
+        report_lead(
+            page,
+            "What to save first, machine (users): for time %s; for energy %s (estimated; loss as KL divergence, "
+            "measured on the bundled decoder).",
+            lead(text[0], &t, PARETO_TIME), lead(text[1], &t, PARETO_ENERGY));
         report_say(
             page,
             "%d points of the fronts were simulated too: the farthest is %.2g %% from its estimate. %d of %d measured "

@@ -48,15 +48,16 @@ int pareto_same(const struct pareto_saving *a, const struct pareto_saving *b, en
 /* ---- what it takes on a machine ---- */
 
 struct pareto_machine {
-    const char *cluster, *model; /* a described cluster's file name, a preset */
+    const char *cluster; /* a cluster file that comes with the program, or a path */
+    const char *model; /* a preset */
     int cards, users, prompt, generate;
-    int host; /* its host embeds tokens, and all cards are used */
 };
 
 /* One saving on one strategy, in closed form. */
 struct pareto_choice {
     const struct pareto_loss *loss;
     int stages; /* of loss->ranks cards */
+    int host; /* which embeds tokens */
     char strategy[32]; /* the same in words */
     double cost[2]; /* PARETO_TIME, ENERGY: ms and mJ a token of a user, prompt included */
     double weights_MB, cache_MB, links_kB; /* a card, in the middle of the answer: read, and sent, for a token of all

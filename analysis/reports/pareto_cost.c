@@ -30,11 +30,11 @@ static const char *dropped_layers(char out[16], const struct pareto_saving *s, i
 
 /* With a host, which embeds tokens, cards hold layers alone: one each and two the output layer, as in the HPEC 2024
  * paper, or stages of several cards. */
-static void set_strategy(char out[STRATEGY], const struct pareto_machine *m, int stages, int ranks) {
+static void set_strategy(char out[STRATEGY], const struct pareto_machine *m, int stages, int ranks, int host) {
     int layers = layers_of(m->model);
-    if (m->host && ranks == 1)
+    if (host && ranks == 1)
         snprintf(out, STRATEGY, "stages:host,1*%d/1,2/0", layers);
-    else if (m->host)
+    else if (host)
         snprintf(out, STRATEGY, "stages:host,%d*%d", ranks, stages);
     else if (stages > 1 && ranks > 1)
         snprintf(out, STRATEGY, "tp%dxpp%d", ranks, stages);
@@ -45,8 +45,8 @@ static void set_strategy(char out[STRATEGY], const struct pareto_machine *m, int
 }
 
 static void set_case(struct priced *p, const struct pareto_machine *m, const struct cluster *c,
-                     const struct pareto_saving *s, int stages, int ranks) {
-    set_strategy(p->strategy, m, stages, ranks);
+                     const struct pareto_saving *s, int stages, int ranks, int host) {
+    set_strategy(p->strategy, m, stages, ranks, host);
     p->on = (struct study_case){.cluster = c,
                                 .model = m->model,
                                 .quant = s->quant,
@@ -57,7 +57,7 @@ static void set_case(struct priced *p, const struct pareto_machine *m, const str
                                 .allreduce = s->allreduce,
                                 .wire = s->wire,
                                 .drop_sync = dropped_layers(p->dropped, s, layers_of(m->model)),
-                                .cards = m->host ? 0 : stages * ranks,
+                                .cards = host ? 0 : stages * ranks,
                                 .users = m->users,
                                 .prompt = m->prompt,
                                 .generate = m->generate};
@@ -103,40 +103,44 @@ static int costs_same(const struct pareto_saving *a, const struct pareto_saving 
 }
 
 static int add(struct pareto_choices *out, int first, const struct pareto_machine *m, const struct cluster *cluster,
-               const struct pareto_loss *l, int stages, const struct study *st) {
+               const struct pareto_loss *l, int stages, int host, const struct study *st) {
     struct pareto_choice *c = &out->at[out->n];
     struct priced p;
     int fits = 0, rc = 0;
     for (const struct pareto_choice *k = &out->at[first]; k < c && !fits; k++)
         if (costs_same(&k->loss->saved, &l->saved)) *c = *k, fits = 1;
     if (!fits) {
-        set_case(&p, m, cluster, &l->saved, stages, l->ranks);
+        set_case(&p, m, cluster, &l->saved, stages, l->ranks, host);
         snprintf(c->strategy, sizeof c->strategy, "%s", p.strategy);
         rc = price(c, &fits, &p, m, st);
     }
     c->loss = l;
     c->stages = stages;
+    c->host = host;
     out->n += fits;
     out->unfit += !fits;
     return rc;
 }
 
-/* Powers of two, and all cards. With a host all cards alone. */
-static int next_stages(int stages, int most) {
-    return stages < most && 2 * stages > most ? most : 2 * stages;
+/* All measured losses at so many ranks, on one strategy. */
+static int add_losses(struct pareto_choices *out, const struct pareto_machine *m, const struct cluster *c,
+                      const struct pareto_losses *l, int stages, int ranks, int host, const struct study *st) {
+    int first = out->n, rc = 0;
+    struct pareto_choice *bigger = realloc(out->at, (size_t)(out->n + l->n) * sizeof *bigger);
+    if (!bigger) return diag_set(st->d, ERR_MEMORY, "no memory for %d savings", out->n + l->n);
+    out->at = bigger;
+    for (int i = 0; i < l->n && !rc; i++)
+        if (l->at[i].ranks == ranks) rc = add(out, first, m, c, &l->at[i], stages, host, st);
+    return rc;
 }
 
+/* Stages: powers of two, and all cards. Behind a host: one layer a card and two for the output, or all cards. */
 static int add_strategies(struct pareto_choices *out, const struct pareto_machine *m, const struct cluster *c,
                           const struct pareto_losses *l, int ranks, const struct study *st) {
-    int most = m->cards / ranks < layers_of(m->model) ? m->cards / ranks : layers_of(m->model), rc = 0;
-    for (int stages = m->host ? most : 1; stages <= most && !rc; stages = next_stages(stages, most)) {
-        int first = out->n;
-        struct pareto_choice *bigger = realloc(out->at, (size_t)(out->n + l->n) * sizeof *bigger);
-        if (!bigger) return diag_set(st->d, ERR_MEMORY, "no memory for %d savings", out->n + l->n);
-        out->at = bigger;
-        for (int i = 0; i < l->n && !rc; i++)
-            if (l->at[i].ranks == ranks) rc = add(out, first, m, c, &l->at[i], stages, st);
-    }
+    int cards = m->cards / ranks, layers = layers_of(m->model), most = cards < layers ? cards : layers, rc = 0;
+    for (int stages = 1; stages <= most && !rc; stages = stages < most && 2 * stages > most ? most : 2 * stages)
+        rc = add_losses(out, m, c, l, stages, ranks, 0, st);
+    if (!rc && c->has_host && (ranks > 1 || layers + 2 <= cards)) rc = add_losses(out, m, c, l, most, ranks, 1, st);
     return rc;
 }
 
@@ -179,7 +183,7 @@ int pareto_simulate(double cost[2], const struct pareto_machine *m, const struct
     struct study_figures f = {0};
     int rc = cluster ? read_cluster(cluster, m, st) : diag_set(st->d, ERR_MEMORY, "no memory for a cluster");
     if (!rc) {
-        set_case(&p, m, cluster, &c->loss->saved, c->stages, c->loss->ranks);
+        set_case(&p, m, cluster, &c->loss->saved, c->stages, c->loss->ranks, c->host);
         rc = study_figures(&f, &p.on, st, 0);
     }
     if (!rc) set_cost(cost, &f.s);

@@ -6,7 +6,7 @@
  * what is saved in 4 and KL in 12 and 16; time, or energy one further, in 9, 10 and 12. */
 #define PANELS(least, unit, points, front, order)                                                                      \
     FIGURE_STYLE                                                                                                       \
-    "set logscale xy\nset yrange [1e-8:1]\nset format y '10^{%T}'\nset xtics 2\nset format x '%g'\n"                                                   \
+    "set logscale xy\nset yrange [1e-8:1]\nset format y '10^{%T}'\nset xtics 2\nset format x '%g'\n"                   \
     "numbers = \"'F16 a16' 'Q8_0 a16' 'Q8_0 a8' 'Q4_0 a16' 'Q4_0 a8' 'I4 a4 (chosen steps)' 'I4 a4 (learned "          \
     "steps)'\"\n"                                                                                                      \
     "models = 'granite-3b-northpole llama3-8b llama3-70b tinyllama-1.1b'\n"                                            \
@@ -15,7 +15,7 @@
     "loss(k) = column(k) > 1e-8 ? column(k) : 1e-8\n"                                                                  \
     "set multiplot layout 2,2 margins 0.09,0.76,0.09,0.88 spacing 0.08,0.17 \\\n"                                      \
     "  title 'What fewer bytes lose, against " least " of a token (one user; estimated)'\n"                            \
-    "set key at screen 0.995,0.88 right top font ',10' noenhanced\n"                                                              \
+    "set key at screen 0.995,0.88 right top font ',10' noenhanced\n"                                                   \
     "do for [k=1:4] {\n"                                                                                               \
     "  set title word(cards, k).': '.word(models, k) font ',12'\n"                                                     \
     "  set xlabel k > 2 ? '" unit "' : ''\n  set ylabel k % 2 ? 'KL, nats/token' : ''\n"                               \

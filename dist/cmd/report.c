@@ -75,11 +75,13 @@ static const struct cmd_mode modes[] = {
     {"report", "jobs"},
     {"report NAME", "plot json"},
     {"report memory-wall", "plot json measure repeat threads ctx bind"},
+    {"report pareto", "plot json cluster model ranks users prompt generate"},
     {0},
 };
 
 static int mode(const struct run_spec *s) {
-    return !s->n_args ? 0 : strcmp(s->args[0], "memory-wall") ? 1 : 2;
+    if (!s->n_args) return 0;
+    return !strcmp(s->args[0], "memory-wall") ? 2 : !strcmp(s->args[0], "pareto") ? 3 : 1;
 }
 
 const struct cmd cmd_report = {
@@ -87,7 +89,9 @@ const struct cmd cmd_report = {
     .summary = "what the studies found: a page of all, or one beside the publications it is about",
     .usage = "--out FOLDER [--quick] [--jobs N]\n"
              "       northwall report NAME [--quick] [--out FOLDER] [--plot] [--json]\n"
-             "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] ...",
+             "       northwall report memory-wall [--measure [--repeat N] [--threads N] [--ctx N]] ...\n"
+             "       northwall report pareto [--cluster FILE --model PRESET [--ranks N] [--users N] [--prompt N] "
+             "[--generate N]] ...",
     .options = "out quick",
     .modes = modes,
     .mode = mode,
@@ -111,6 +115,9 @@ const struct cmd cmd_report = {
         "design asks what a card's budget is best spent on: arithmetic or bandwidth, larger or faster memory, room "
         "for\n"
         "all weights or a link to them, wider numbers or more bandwidth.\n\n"
+        "pareto asks which bytes to save first: what fewer bits and messages lose, measured on the bundled decoder,\n"
+        "against the time and energy they save on four described machines, or on that of --cluster with --ranks "
+        "cards.\n\n"
         "--out writes each table as CSV and draws the figures; --plot draws them in letters, on the terminal.",
     .max_args = 1,
     .run = run,
