@@ -26,6 +26,7 @@ struct quality_logits {
 struct quality_order {
     uint64_t key;
     int *layer; /* [n_layers] */
+    struct quality first; /* rank 0: what dropping layer[0] alone does */
 };
 
 enum { QUALITY_KEPT = 3 };
