@@ -61,10 +61,15 @@ int data_parse(struct data *out, const char *path, const char *text, size_t len,
 }
 
 int data_read(struct data *out, const char *name, struct diag *d) {
-    char file[128], path[4096], *text = NULL;
+    char file[128];
+    snprintf(file, sizeof file, "analysis/data/%s.csv", name);
+    return data_read_file(out, file, d);
+}
+
+int data_read_file(struct data *out, const char *file, struct diag *d) {
+    char path[4096], *text = NULL;
     size_t len = 0;
     *out = (struct data){0};
-    snprintf(file, sizeof file, "analysis/data/%s.csv", name);
     int rc = data_path(path, sizeof path, file, d);
     if (!rc) rc = text_read_file(path, MOST_BYTES, &text, &len, d);
     if (!rc) rc = data_parse(out, path, text, len, d);

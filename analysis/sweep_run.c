@@ -250,9 +250,12 @@ static void show(struct runner *run, int last) {
 
 /* ---- all points ---- */
 
+/* Fills up a queue that is half empty: neighbours go to one process, which keeps what they have in common. */
 static int deal(struct runner *run, struct worker *w, long end) {
-    long left = end - run->next, deep = run->alone ? 1 : left / (2 * run->jobs);
-    deep = deep < 1 ? 1 : deep > DEEP ? DEEP : deep;
+    long left = end - run->next, deep = run->alone ? 1 : DEEP;
+    while (deep > 1 && deep > left / (2 * run->jobs))
+        deep /= 2;
+    if (w->n > deep / 2) return 0;
     while (w->n < deep && run->next < end) {
         if (!w->pid) {
             int rc = start(run, w);

@@ -117,8 +117,8 @@ static const struct opt table[] = {
     {"wire", NULL, "f32|fp16|int8|int4", OPT_STR, FIELD(wire), 0, 0, "f32",
      "how values of all-reduces travel; other than f32: results are approximate"},
     {"drop-sync", NULL, "LAYERS", OPT_STR, FIELD(drop_sync), 0, 0, NULL,
-     "leave out the all-reduce after attention in layers such as 0,3-7, or all: results are approximate; none: in none; "
-     "quality: also least:K, those that cost least"},
+     "leave out the all-reduce after attention in layers such as 0,3-7, all or none: results are approximate; quality: "
+     "also least:K, those that cost least"},
     {"reduce", NULL, "OP", OPT_STR, FIELD(reduce), 0, 0, "sum", "sum, attn_merge:DIM or topk:K"},
     {"min-bytes", "b", "SIZE", OPT_STR, FIELD(min_bytes), 0, 0, "1K", "smallest vector of a rank"},
     {"max-bytes", "e", "SIZE", OPT_STR, FIELD(max_bytes), 0, 0, "256K", "largest vector of a rank"},

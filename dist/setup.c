@@ -83,7 +83,7 @@ static int parse_wire(const char *s, const struct coll_wire **out, struct diag *
 
 int setup_reduces(struct plan_opts *o, const struct app *app, struct diag *d) {
     o->allreduce = app->spec.allreduce;
-    o->drop_sync = app->spec.drop_sync && strcmp(app->spec.drop_sync, "none") ? app->spec.drop_sync : NULL;
+    o->drop_sync = app->spec.drop_sync;
     o->net = app->net.n_tiers ? &app->net : NULL;
     o->kept = app->kept;
     int rc = parse_transport(app->spec.transport, &o->transport, d);

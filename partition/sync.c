@@ -56,7 +56,7 @@ int sync_joins(const struct plan *p, const struct plan_stage *stage) {
 
 static int bad_list(const struct plan *p, const char *at, struct diag *d) {
     return diag_set(d, ERR_USAGE,
-                    "--drop-sync '%.60s', at '%.20s': expected all, or layers such as 0,3-7: %s has 0 to %d",
+                    "--drop-sync '%.60s', at '%.20s': expected none, all, or layers such as 0,3-7: %s has 0 to %d",
                     p->opts.drop_sync, at, p->shape.name, p->shape.n_layers - 1);
 }
 
@@ -86,6 +86,7 @@ static int read_layers(struct plan *p, struct diag *d) {
 }
 
 int sync_read(struct plan *p, struct diag *d) {
+    if (p->opts.drop_sync && !strcmp(p->opts.drop_sync, "none")) p->opts.drop_sync = NULL;
     if (!p->opts.drop_sync) return 0;
     if (p->shape.parallel_block)
         return diag_set(d, ERR_UNSUPPORTED,

@@ -8,7 +8,6 @@
 
 #include "analysis/data.h"
 #include "analysis/error_model.h"
-#include "analysis/sweep_run.h"
 #include "dist/quality.h"
 #include "figure.h"
 
@@ -90,6 +89,20 @@ static int do_spec(struct study_of_quality *s, const char *name) {
     }
     sweep_free(sweep);
     return rc;
+}
+
+/* Points of all of the text, which no other table has. */
+static int do_training(struct study_of_quality *s) {
+    static const char *const models[QUALITY_TRAINING] = {"kjv-3m-f16", "kjv-3m-w4a4-ptq", "kjv-3m-w4a4"};
+    const struct sweep_outcome *of[QUALITY_TRAINING] = {NULL};
+    int before = s->n, rc = do_spec(s, "training");
+    for (int i = 0; i < QUALITY_TRAINING && !rc; i++) {
+        for (const struct kept *k = s->kept + before; k < s->kept + s->n; k++)
+            if (!strcmp(k->at[MODEL], models[i])) of[i] = &k->o;
+        if (!of[i])
+            rc = diag_set(s->d, ERR_FORMAT, "analysis/sweeps/quality-training.yaml: no point of %s", models[i]);
+    }
+    return rc ? rc : quality_training(s->page, of, !s->app->spec.quick, s->d);
 }
 
 /* ---- tables ---- */
@@ -355,8 +368,9 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
         say_precision(&s);
         say_wire(&s);
         say_sync(&s);
-        rc = quality_errors(page, app, d);
+        rc = do_training(&s);
     }
+    if (!rc) rc = quality_errors(page, app, d);
     sweep_cache_free(s.cache);
     free(s.point);
     free(s.kept);

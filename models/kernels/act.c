@@ -43,15 +43,15 @@ INLINE float static_group(const float *x, int n, float step, float low, float hi
     return step;
 }
 
-INLINE void split_signs(const struct act *a, size_t at) {
+/* restrict: bytes could be anything, a's pointers too, and nothing would be done side by side */
+INLINE int32_t split_signs(const int8_t *restrict q, uint8_t *restrict magnitude, uint8_t *restrict negative) {
     int32_t below = 0;
     for (int i = 0; i < 32; i++) {
-        int q = a->q[at][i];
-        a->split[at][0][i] = (uint8_t)(q < 0 ? -q : q);
-        a->split[at][1][i] = q < 0 ? 255 : 0;
-        below += q < 0 ? -q : 0;
+        magnitude[i] = (uint8_t)(q[i] < 0 ? -q[i] : q[i]);
+        negative[i] = q[i] < 0 ? 255 : 0;
+        below += q[i] < 0 ? -q[i] : 0;
     }
-    a->below[at] = below;
+    return below;
 }
 
 INLINE void quantize_one(const struct act *a, const struct order_group *g, const float *x, size_t at) {
@@ -70,7 +70,7 @@ INLINE void quantize_one(const struct act *a, const struct order_group *g, const
         a->sum[at][h] = sum;
     }
     a->total[at] = a->sum[at][0] + a->sum[at][1];
-    split_signs(a, at);
+    a->below[at] = split_signs(q, a->split[at][0], a->split[at][1]);
 }
 
 CLONED(void, act_quantize, (struct act * a, int tile0, int tile1), (a, tile0, tile1)) {

@@ -20,6 +20,8 @@ struct data {
 
 /* analysis/data/NAME.csv. ERR_IO, ERR_FORMAT ("FILE:LINE: ..."), ERR_MEMORY; *out is then empty. */
 int data_read(struct data *out, const char *name, struct diag *d);
+/* The same of any file that comes with the program, "models/bundled/lsq.log". */
+int data_read_file(struct data *out, const char *file, struct diag *d);
 /* The same from memory; path is for the text of errors. */
 int data_parse(struct data *out, const char *path, const char *text, size_t len, struct diag *d);
 void data_fini(struct data *t);

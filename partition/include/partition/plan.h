@@ -188,8 +188,9 @@ struct plan_opts {
     const struct net *net; /* what their choice and prediction reckon with; NULL: net_default. Outlives the plan */
     int domain_ranks; /* so many neighbours of a stage are one domain of two-level algorithms; 0: as the link says */
     const struct coll_wire *wire; /* how their values travel: all results are approximate; NULL: as they are */
-    const char *drop_sync; /* layers whose all-reduce after attention is left out, "0,3-7" or "all"; NULL: none. Without
-                              effect in stages of one rank, which have none; elsewhere results are approximate */
+    const char
+        *drop_sync; /* layers whose all-reduce after attention is left out, "0,3-7" or "all"; NULL or "none": none.
+                       Without effect in stages of one rank, which have none; elsewhere results are approximate */
     const uint64_t *speed; /* [ranks of a replica] of each rank's card, in millionths, at least 1: shares of layers,
                               heads, FFN leaves and vocabulary rows follow it; NULL: equal. plan_make copies it */
     int cut_depth; /* of shares that follow speeds: only whole subtrees so deep in the canonical trees of heads and
