@@ -253,9 +253,8 @@ int pareto_losses_check(struct pareto_losses *l, const struct app *app, int poin
 /* ---- in words ---- */
 
 static const char *numbers_text(const struct pareto_saving *s, char buf[64]) {
-    int trained = !strncmp(s->mode, "a4", 2) || !strncmp(s->mode, "w4a4", 4);
-    const char *ptq = strstr(s->model, "-ptq");
-    snprintf(buf, 64, "%s %s%s", s->quant, s->mode, !trained ? "" : ptq ? " (chosen steps)" : " (learned steps)");
+    const char *steps = strcmp(s->quant, "I4") ? "" : strstr(s->model, "-ptq") ? " (chosen steps)" : " (learned steps)";
+    snprintf(buf, 64, "%s %s%s", s->quant, s->mode, steps);
     return buf;
 }
 
