@@ -108,10 +108,14 @@ struct sim {
     struct diag *d;
 };
 
-/* sim_code.c: the parts of a stage of a replica, classed with those that are known; code for a pass. */
+/* sim_class.c: the parts of a stage of a replica, classed with those that are known. */
 int sim_stage(struct sim *s, int replica, int stage);
+void sim_classes_fini(struct sim *s);
+
+/* sim_code.c: code for a pass. */
 int sim_code_get(struct sim *s, struct sim_class *c, const struct trace_pass *pass, struct sim_code **out);
-void sim_codes_fini(struct sim *s);
+void sim_codes_free(struct sim_code *first); /* and all behind it */
+int sim_no_memory(struct sim *s);
 
 /* sim_run.c: after all stages; then a part of a pass, from the clocks of ranks `first` .. on. out: [class->n_out]
  * stamps of what it sends. */
