@@ -84,6 +84,47 @@ void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64
     stamp_add(arrival, NET_LATENCY, net->tier[tier].link.L_ps);
 }
 
+/* Of m more messages, how many find the port busy: each wants it `wants` later than the one before, and it takes each
+ * `takes`; it is free again `ahead` >= takes after the first wanted it. */
+static uint64_t find_busy(uint64_t ahead, uint64_t wants, uint64_t takes, uint64_t m) {
+    if (ahead <= wants) return 0;
+    if (wants <= takes) return m;
+    uint64_t n = (ahead - takes - 1) / (wants - takes);
+    return n < m ? n : m;
+}
+
+void net_send_row(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps, int n, struct net_row *out) {
+    const struct net_link *link = &net->tier[tier].link;
+    struct net_stamp *free = &c->port_free[tier];
+    uint64_t more = (uint64_t)n - 1, wants = link->o_send_ps;
+    net_send_words(c, net, tier, words_ps, &out->first);
+    out->n_first = n;
+    if (!more) return;
+    int gap = link->g_ps > words_ps;
+    out->step = link->pull ? wants : gap ? link->g_ps : words_ps;
+    out->of = link->pull || gap ? NET_OVERHEAD : NET_BANDWIDTH;
+    uint64_t busy = link->pull ? more : find_busy(free->ps - c->now.ps, wants, out->step, more);
+    stamp_add(&c->now, NET_OVERHEAD, busy * wants);
+    if (!link->pull) stamp_add(free, out->of, busy * out->step);
+    if (busy == more) return;
+    out->n_first = 1 + (int)busy;
+    out->then_step = wants;
+    net_send_words(c, net, tier, words_ps, &out->then);
+    uint64_t rest = (more - busy - 1) * wants;
+    stamp_add(&c->now, NET_OVERHEAD, rest);
+    stamp_add(free, NET_OVERHEAD, rest);
+}
+
+struct net_stamp net_row_stamp(const struct net_row *r, int i) {
+    int later = i >= r->n_first;
+    struct net_stamp s = later ? r->then : r->first;
+    if (later)
+        stamp_add(&s, NET_OVERHEAD, (uint64_t)(i - r->n_first) * r->then_step);
+    else if (i > 0)
+        stamp_add(&s, r->of, (uint64_t)i * r->step);
+    return s;
+}
+
 struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k) {
     struct net_stamp arrival;
     net_send_words(c, net, tier, pico_of(k, net->tier[tier].link.G), &arrival);

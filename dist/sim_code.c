@@ -1,19 +1,17 @@
 /* sim_code.c - what the ranks of a stage do in a pass, as straight-line code. What a rank does, and in which order, is
  * steps.c and engine.c. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "sim_priv.h"
 
-enum { NOBODY = -1, FEW_LAYERS = 4 };
+enum { NOBODY = -1 };
 
 /* ---- each rank's operations ---- */
 
 struct raw {
     struct sim_op op;
     enum queue_kind kind;
-    int peer; /* of the stage; NOBODY: none, or outside of it */
+    int peer, step; /* of the stage, and from one message to the next; NOBODY: none, or outside of it */
 };
 
 struct list {
@@ -39,7 +37,7 @@ static const struct plan_rank *plan_rank_of(const struct maker *m) {
     return &m->s->p->ranks[world_rank(m)];
 }
 
-static int no_memory(struct sim *s) {
+int sim_no_memory(struct sim *s) {
     return diag_set(s->d, ERR_MEMORY, "no memory for what simulated ranks do");
 }
 
@@ -48,17 +46,31 @@ static int grow(struct sim *s, void *array, int n, int *cap, size_t size) {
     if (n < *cap) return 0;
     int more = *cap ? 2 * *cap : 32;
     void *grown = realloc(*(void **)array, (size_t)more * size);
-    if (!grown) return no_memory(s);
+    if (!grown) return sim_no_memory(s);
     *(void **)array = grown;
     *cap = more;
     return 0;
 }
 
+/* Takes a message into the row before it where it belongs there. */
+static int continues(struct list *l, enum sim_doing doing, int tier, uint64_t ps, enum queue_kind kind, int peer) {
+    struct raw *r = l->n ? &l->raw[l->n - 1] : NULL;
+    if (!r || peer == NOBODY || r->peer == NOBODY || r->op.doing != doing || r->op.of != tier || r->op.ps != ps ||
+        r->kind != kind)
+        return 0;
+    if (r->op.n == 1) r->step = peer - r->peer;
+    if (peer != r->peer + r->op.n * r->step) return 0;
+    r->op.n++;
+    return 1;
+}
+
 static int add_op(struct maker *m, enum sim_doing doing, int of, int at, uint64_t ps, enum queue_kind kind, int peer) {
     struct list *l = &m->list[m->rank];
+    m->code->n_single++;
+    if (continues(l, doing, of, ps, kind, peer)) return 0;
     int rc = grow(m->s, &l->raw, l->n, &l->cap, sizeof *l->raw);
     if (rc) return rc;
-    l->raw[l->n++] = (struct raw){{(uint8_t)doing, (uint8_t)of, m->rank, at, ps}, kind, peer};
+    l->raw[l->n++] = (struct raw){{(uint8_t)doing, (uint8_t)of, m->rank, at, 1, ps}, kind, peer, 0};
     return 0;
 }
 
@@ -183,67 +195,147 @@ static int add_rank(struct maker *m) {
 
 /* ---- one order for all ---- */
 
-/* Stamps under way from one rank to another, by kind: first, and last; 0 is none, i is stamp i - 1. */
-struct queue {
-    int first, last;
+/* A message under way, or free again; i + 1 stands for number i, 0 for none. */
+struct flight {
+    enum queue_kind kind;
+    int next; /* behind it from the same rank to the same; of those that are free */
+    struct sim_from from;
+};
+
+/* What a rank waits for: nothing where peer is NOBODY. */
+struct wait {
+    enum queue_kind kind;
+    int peer;
 };
 
 struct order {
-    struct queue *queue; /* [QUEUE_KINDS][size][size]: of receiver, sender */
-    struct queue **blocked; /* [size] what a rank waits for */
-    int *at, *ready, n_ready; /* [size] */
-    int *next, *spare, n_spare; /* [sends + out] stamps: the one behind it in its queue, as i + 1; those free again */
+    struct flight *flight;
+    int n_flights, flights_cap, spare; /* spare: the one that was free last */
+    int *first; /* [size][size] from a rank to another; as little is used of it as ranks talk to each other */
+    int *left, left_cap; /* [code->n_rows] messages of a row that are under way; of one that is free, the next such */
+    int spare_row;
+    struct wait *wait; /* [size] */
+    int *at, *in; /* [size] operation, and message of it, that is next */
+    int *ready, n_ready; /* [size] */
+    int ops_cap, from_cap;
 };
 
-static struct queue *queue_of(const struct maker *m, const struct order *o, const struct raw *r, int to, int from) {
-    size_t size = (size_t)m->class->size;
-    return &o->queue[((size_t)r->kind * size + (size_t)to) * size + (size_t)from];
+/* The link to the first message of a kind from a rank to another, or to the end. */
+static int *find_flight(const struct maker *m, const struct order *o, enum queue_kind kind, int from, int to) {
+    int *link = &o->first[(size_t)from * (size_t)m->class->size + (size_t)to];
+    while (*link && o->flight[*link - 1].kind != kind)
+        link = &o->flight[*link - 1].next;
+    return link;
 }
 
-static void order_send(const struct maker *m, struct order *o, struct raw *r) {
-    if (r->peer == NOBODY) return;
-    struct queue *q = queue_of(m, o, r, r->peer, r->op.rank);
-    r->op.at = o->n_spare ? o->spare[--o->n_spare] : m->code->n_stamps++;
-    o->next[r->op.at] = 0;
-    if (q->first)
-        o->next[q->last - 1] = r->op.at + 1;
-    else
-        q->first = r->op.at + 1;
-    q->last = r->op.at + 1;
-    if (o->blocked[r->peer] != q) return;
-    o->blocked[r->peer] = NULL;
-    o->ready[o->n_ready++] = r->peer;
-}
-
-/* Nonzero: there is a stamp. */
-static int order_receive(const struct maker *m, struct order *o, struct raw *r) {
-    struct queue *q = queue_of(m, o, r, r->op.rank, r->peer);
-    if (!q->first) {
-        o->blocked[r->op.rank] = q;
-        return 0;
+static int new_flight(struct maker *m, struct order *o, const struct raw *r, int to, struct sim_from from) {
+    int at = o->spare;
+    if (at) {
+        o->spare = o->flight[at - 1].next;
+    } else {
+        int rc = grow(m->s, &o->flight, o->n_flights, &o->flights_cap, sizeof *o->flight);
+        if (rc) return rc;
+        at = ++o->n_flights;
     }
-    r->op.at = q->first - 1;
-    q->first = o->next[r->op.at];
-    o->spare[o->n_spare++] = r->op.at;
+    o->flight[at - 1] = (struct flight){r->kind, 0, from};
+    int *link = find_flight(m, o, r->kind, r->op.rank, to);
+    while (*link)
+        link = &o->flight[*link - 1].next;
+    *link = at;
+    struct wait *w = &o->wait[to];
+    if (w->peer != r->op.rank || w->kind != r->kind) return 0;
+    w->peer = NOBODY;
+    o->ready[o->n_ready++] = to;
+    return 0;
+}
+
+static int new_row(struct maker *m, struct order *o, int *row, int n) {
+    int rc = 0;
+    *row = o->spare_row - 1;
+    if (o->spare_row) {
+        o->spare_row = o->left[*row];
+    } else {
+        *row = m->code->n_rows;
+        rc = grow(m->s, &o->left, *row, &o->left_cap, sizeof *o->left);
+        m->code->n_rows += !rc;
+    }
+    if (!rc) o->left[*row] = n;
+    return rc;
+}
+
+static int put_op(struct maker *m, struct order *o, const struct sim_op *op) {
+    int rc = grow(m->s, &m->code->op, m->code->n_ops, &o->ops_cap, sizeof *op);
+    if (!rc) m->code->op[m->code->n_ops++] = *op;
+    return rc;
+}
+
+static int order_send(struct maker *m, struct order *o, const struct raw *r) {
+    struct sim_op op = r->op;
+    int rc = r->peer == NOBODY ? 0 : new_row(m, o, &op.at, op.n);
+    for (int i = 0; i < op.n && r->peer != NOBODY && !rc; i++)
+        rc = new_flight(m, o, r, r->peer + i * r->step, (struct sim_from){op.at, i});
+    return rc ? rc : put_op(m, o, &op);
+}
+
+/* Nonzero: the message is there. */
+static int take_flight(struct order *o, int *link, struct sim_from *out) {
+    int at = *link;
+    if (!at) return 0;
+    struct flight *f = &o->flight[at - 1];
+    *link = f->next;
+    f->next = o->spare;
+    o->spare = at;
+    *out = f->from;
+    if (--o->left[out->row]) return 1;
+    o->left[out->row] = o->spare_row;
+    o->spare_row = out->row + 1;
     return 1;
 }
 
-/* A rank's operations up to a receive without a stamp. */
-static void order_rank(struct maker *m, struct order *o, int rank) {
-    struct list *l = &m->list[rank];
-    for (; o->at[rank] < l->n; o->at[rank]++) {
-        struct raw *r = &l->raw[o->at[rank]];
-        if (r->op.doing == SIM_SEND) order_send(m, o, r);
-        if (r->op.doing == SIM_RECEIVE && !order_receive(m, o, r)) return;
-        m->code->op[m->code->n_ops++] = r->op;
+/* Receives as much of a row as is there: an operation; sets what the rank waits for where it is not all. */
+static int order_receive(struct maker *m, struct order *o, const struct raw *r) {
+    struct sim_code *code = m->code;
+    struct sim_op op = r->op;
+    int *in = &o->in[op.rank], begin = *in, rc = 0;
+    op.at = code->n_from;
+    for (; *in < r->op.n; ++*in) {
+        int peer = r->peer + *in * r->step;
+        rc = grow(m->s, &code->from, code->n_from, &o->from_cap, sizeof *code->from);
+        if (rc) return rc;
+        if (!take_flight(o, find_flight(m, o, r->kind, peer, op.rank), &code->from[code->n_from])) {
+            o->wait[op.rank] = (struct wait){r->kind, peer};
+            break;
+        }
+        code->n_from++;
     }
+    op.n = *in - begin;
+    return op.n ? put_op(m, o, &op) : 0;
+}
+
+/* A rank's operations up to a message that is not there. */
+static int order_rank(struct maker *m, struct order *o, int rank) {
+    struct list *l = &m->list[rank];
+    int rc = 0;
+    for (; o->at[rank] < l->n && !rc; o->at[rank]++, o->in[rank] = 0) {
+        const struct raw *r = &l->raw[o->at[rank]];
+        if (r->op.doing == SIM_SEND) {
+            rc = order_send(m, o, r);
+        } else if (r->op.doing == SIM_RECEIVE) {
+            rc = order_receive(m, o, r);
+            if (o->wait[rank].peer != NOBODY) return rc;
+        } else {
+            rc = put_op(m, o, &r->op);
+        }
+    }
+    return rc;
 }
 
 static int check_order(const struct maker *m, const struct order *o) {
     for (int r = 0; r < m->class->size; r++)
         if (o->at[r] < m->list[r].n)
             return diag_set(m->s->d, ERR_INTERNAL, "simulated rank %d would wait for ever for rank %d",
-                            m->class->first + r, m->class->first + m->list[r].raw[o->at[r]].peer);
+                            m->class->first + r,
+                            m->class->first + m->list[r].raw[o->at[r]].peer + o->in[r] * m->list[r].raw[o->at[r]].step);
     return 0;
 }
 
@@ -252,40 +344,50 @@ static int sends_out(const struct maker *m) {
     return m->class->epilogue && ((r->n_send_to && !m->s->frame) || (r->n_token_to && m->pass->wanted));
 }
 
+static int order_init(struct maker *m, struct order *o) {
+    size_t size = (size_t)m->class->size;
+    m->code->n_rows = m->code->n_out = sends_out(m) ? m->class->n_out : 0;
+    *o = (struct order){.first = calloc(size * size, sizeof *o->first),
+                        .wait = malloc(size * sizeof *o->wait),
+                        .at = calloc(size, sizeof *o->at),
+                        .in = calloc(size, sizeof *o->in),
+                        .ready = calloc(size, sizeof *o->ready),
+                        .left_cap = m->code->n_rows,
+                        .left = calloc((size_t)m->code->n_rows + 1, sizeof *o->left)};
+    for (size_t r = 0; r < size && o->wait; r++)
+        o->wait[r].peer = NOBODY;
+    return o->first && o->wait && o->at && o->in && o->ready && o->left ? 0 : sim_no_memory(m->s);
+}
+
+static void order_fini(struct order *o) {
+    free(o->flight);
+    free(o->first);
+    free(o->left);
+    free(o->wait);
+    free(o->at);
+    free(o->in);
+    free(o->ready);
+}
+
 static int order_all(struct maker *m) {
-    size_t size = (size_t)m->class->size, n = 0;
-    struct sim_code *code = m->code;
-    for (size_t r = 0; r < size; r++)
-        n += (size_t)m->list[r].n;
-    size_t stamps = n + (size_t)m->class->n_out + 1;
-    code->n_stamps = code->n_out = sends_out(m) ? m->class->n_out : 0;
-    struct order o = {.queue = calloc(QUEUE_KINDS * size * size, sizeof *o.queue),
-                      .blocked = calloc(size, sizeof *o.blocked),
-                      .at = calloc(size, sizeof *o.at),
-                      .ready = calloc(size, sizeof *o.ready),
-                      .next = calloc(stamps, sizeof *o.next),
-                      .spare = calloc(stamps, sizeof *o.spare)};
-    code->op = malloc((n + 1) * sizeof *code->op);
-    int rc = o.queue && o.blocked && o.at && o.ready && o.next && o.spare && code->op ? 0 : no_memory(m->s);
+    struct order o;
+    int rc = order_init(m, &o);
     for (int r = m->class->size; r-- > 0 && !rc;)
         o.ready[o.n_ready++] = r;
     while (o.n_ready > 0 && !rc)
-        order_rank(m, &o, o.ready[--o.n_ready]);
+        rc = order_rank(m, &o, o.ready[--o.n_ready]);
     if (!rc) rc = check_order(m, &o);
-    free(o.queue);
-    free(o.blocked);
-    free(o.at);
-    free(o.ready);
-    free(o.next);
-    free(o.spare);
+    order_fini(&o);
     return rc;
 }
 
 static int make_code(struct sim *s, const struct sim_class *c, const struct trace_pass *pass, struct sim_code *code) {
     struct maker m = {s, c, pass, code, calloc((size_t)c->size, sizeof *m.list), 0, 0};
-    int rc = m.list ? 0 : no_memory(s);
-    for (; m.rank < c->size && !rc; m.rank++)
+    int rc = m.list ? 0 : sim_no_memory(s);
+    for (; m.rank < c->size && !rc; m.rank++) {
         rc = add_rank(&m);
+        plan_events_done(s->p, world_rank(&m));
+    }
     m.rank = 0;
     if (!rc) rc = order_all(&m);
     for (int r = 0; r < c->size && m.list; r++)
@@ -298,14 +400,16 @@ static int make_code(struct sim *s, const struct sim_class *c, const struct trac
 int sim_code_get(struct sim *s, struct sim_class *c, const struct trace_pass *pass, struct sim_code **out) {
     struct sim_code **at = &c->codes, *code;
     for (; (code = *at); at = &code->next)
-        if (code->tokens == pass->tokens && code->wanted == pass->wanted && code->returned == pass->returned) break;
+        if (code->tokens == pass->tokens &&
+            (!c->epilogue || (code->wanted == pass->wanted && code->returned == pass->returned)))
+            break;
     int known = code != NULL;
     if (known)
         *at = code->next;
     else
         code = calloc(1, sizeof *code);
     *out = code;
-    if (!code) return no_memory(s);
+    if (!code) return sim_no_memory(s);
     code->next = c->codes;
     c->codes = code;
     if (known) return 0;
@@ -316,150 +420,12 @@ int sim_code_get(struct sim *s, struct sim_class *c, const struct trace_pass *pa
     return make_code(s, c, pass, code);
 }
 
-/* ---- classes ---- */
-
-static void put(FILE *f, uint64_t v) {
-    fwrite(&v, sizeof v, 1, f);
-}
-static void put_at(FILE *f, const struct plan_block *b, int level) {
-    put(f, (uint64_t)(uintptr_t)b); /* equal blocks are one */
-    put(f, (uint64_t)level);
-}
-
-static void put_sends(FILE *f, struct sim *s, int rank, int to, int step, int n) {
-    put(f, (uint64_t)n);
-    for (int i = 0; i < n; i++, to += step) {
-        put(f, (uint64_t)s->p->ranks[to].tp_index);
-        put(f, (uint64_t)virtual_tier(s->c, s->p, rank, to));
-    }
-}
-
-static void put_rank(FILE *f, struct sim *s, const struct sim_class *c, int rank) {
-    const struct plan_rank *r = &s->p->ranks[rank];
-    const struct virtual_rank *v = &s->rank[rank];
-    put(f, (uint64_t)(uintptr_t)v->card);
-    put(f, v->place.slow.num);
-    put(f, v->place.slow.den);
-    put(f, v->place.kv);
-    put(f, (uint64_t)r->shard.head0);
-    put(f, (uint64_t)r->shard.head1);
-    if (c->prologue) put_at(f, r->prologue, v->place.ends);
-    for (int l = c->layer0; l < c->layer1; l++)
-        put_at(f, r->layers[l - r->shard.layer0], v->place.layer[l]);
-    for (int i = 0; i < c->size; i++)
-        put(f, (uint64_t)virtual_tier(s->c, s->p, rank, c->first + i));
-    if (!c->epilogue) return;
-    put_at(f, r->epilogue, v->place.ends);
-    put_sends(f, s, rank, r->send_to_first, r->send_to_step, r->n_send_to);
-    put_sends(f, s, rank, r->token_to_first, r->token_to_step, r->n_token_to);
-}
-
-static int describe(struct sim *s, struct sim_class *c) {
-    FILE *f = open_memstream(&c->same, &c->same_bytes);
-    if (!f) return no_memory(s);
-    put(f, (uint64_t)c->size);
-    put(f, (uint64_t)(c->layer1 - c->layer0));
-    put(f, (uint64_t)(2 * c->prologue + c->epilogue));
-    put(f, (uint64_t)c->n_out);
-    for (int r = 0; r < c->size; r++)
-        put_rank(f, s, c, c->first + r);
-    int bad = ferror(f);
-    return fclose(f) || bad ? no_memory(s) : 0;
-}
-
-/* The tiers of links that keep a port busy, among the ranks of a class and those that they send to. */
-static void find_ports(struct sim *s, struct sim_class *c) {
-    int used[NET_MAX_TIERS] = {0};
-    for (int i = 0; i < c->size; i++) {
-        const struct plan_rank *r = &s->p->ranks[c->first + i];
-        for (int k = 0; k < c->size; k++)
-            used[virtual_tier(s->c, s->p, c->first + i, c->first + k)] |= k != i;
-        for (int k = 0; k < r->n_send_to && c->epilogue; k++)
-            used[virtual_tier(s->c, s->p, c->first + i, r->send_to_first + k * r->send_to_step)] = 1;
-        for (int k = 0; k < r->n_token_to && c->epilogue; k++)
-            used[virtual_tier(s->c, s->p, c->first + i, r->token_to_first + k * r->token_to_step)] = 1;
-    }
-    for (int t = 0; t < s->c->net.n_tiers; t++)
-        if (used[t] && !s->c->net.tier[t].link.pull) c->port[c->n_ports++] = t;
-}
-
-static int same_classes(const struct sim_class *a, const struct sim_class *b) {
-    return a->same_bytes == b->same_bytes && memcmp(a->same, b->same, a->same_bytes) == 0;
-}
-
-/* The class of what `like` says. */
-static int find_class(struct sim *s, const struct sim_class *like, struct sim_class **out) {
-    struct sim_class *c = calloc(1, sizeof *c), *known = s->classes;
-    if (!c) return no_memory(s);
-    *c = *like;
-    int rc = describe(s, c);
-    while (!rc && known && !same_classes(known, c))
-        known = known->next;
-    *out = known ? known : c;
-    if (rc || known) {
-        free(c->same);
-        free(c);
-        return rc;
-    }
-    find_ports(s, c);
-    c->next = s->classes;
-    s->classes = c;
-    return 0;
-}
-
-/* Whether all ranks of a stage do in two layers the same. */
-static int same_layers(const struct sim *s, int first, int size, int a, int b) {
-    for (int r = first; r < first + size; r++) {
-        const struct plan_rank *k = &s->p->ranks[r];
-        const uint8_t *level = s->rank[r].place.layer;
-        if (k->layers[a - k->shard.layer0] != k->layers[b - k->shard.layer0] || level[a] != level[b]) return 0;
-    }
-    return 1;
-}
-
-static int add_part(struct sim *s, struct sim_part **at, const struct sim_class *like, int times) {
-    (*at)->times = times;
-    return find_class(s, like, &(*at)++->class);
-}
-
-/* A stage of few layers is one part; of more, each run of equal layers is one, and so are both ends. */
-int sim_stage(struct sim *s, int replica, int stage) {
-    const struct plan_stage *g = &s->p->stages[stage];
-    int first = replica * s->p->ranks_per_replica + g->first, rc = 0, last = stage + 1 == s->p->n_stages;
-    int few = g->layer1 - g->layer0 < FEW_LAYERS;
-    struct sim_part *at = calloc((size_t)(g->layer1 - g->layer0 + 3), sizeof *at);
-    struct sim_class part = {.first = first, .size = g->size, .prologue = 1, .layer0 = g->layer0, .layer1 = g->layer0};
-    s->part[replica * s->p->n_stages + stage] = at;
-    if (!at) return no_memory(s);
-    if (!few) rc = add_part(s, &at, &part, 1);
-    for (int l = g->layer0, n; l < g->layer1 && !few && !rc; l += n) {
-        for (n = 1; l + n < g->layer1 && same_layers(s, first, g->size, l, l + n);)
-            n++;
-        part = (struct sim_class){.first = first, .size = g->size, .layer0 = l, .layer1 = l + 1};
-        rc = add_part(s, &at, &part, n);
-    }
-    part.layer0 = few ? g->layer0 : g->layer1;
-    part.layer1 = g->layer1;
-    part.epilogue = 1;
-    part.n_out = s->p->n_stages == 1 ? 0 : s->p->stages[last ? 0 : stage + 1].size;
-    return rc ? rc : add_part(s, &at, &part, 1);
-}
-
-static void class_fini(struct sim_class *c) {
-    for (struct sim_code *code = c->codes, *next; code; code = next) {
+void sim_codes_free(struct sim_code *first) {
+    for (struct sim_code *code = first, *next; code; code = next) {
         next = code->next;
         free(code->op);
+        free(code->from);
         free(code->step);
         free(code);
-    }
-    free(c->same);
-    free(c->memo);
-    free(c);
-}
-
-void sim_codes_fini(struct sim *s) {
-    for (struct sim_class *c = s->classes, *next; c; c = next) {
-        next = c->next;
-        class_fini(c);
     }
 }

@@ -1,8 +1,9 @@
 /* sim_priv.h - what the files of the simulator share.
  *
  * What the ranks of one stage do in one pass is straight-line code over their clocks: sim_code.c puts the operations of
- * all of them in one order in which every receive has its stamp. Stages, and layers in a row, that do the same share
- * one class: the same code for the same pass.
+ * all of them in one order in which every receive has its stamp. Messages alike that a rank sends to one peer after the
+ * other are one operation, and so are receives in a row: a rank that sends to all others has a row a tier, not a stamp
+ * a peer. Stages, and layers in a row, that do the same share one class: the same code for the same pass.
  *
  * Code only adds to times and takes the later of two. So its effect is the same at any hour (shift all clocks, and all
  * results shift), and each result is one of the inputs plus what the way from there adds: sim_run.c keeps that for
@@ -19,8 +20,14 @@ enum sim_doing { SIM_WORK, SIM_SPEND, SIM_SEND, SIM_RECEIVE };
 struct sim_op {
     uint8_t doing, of; /* SPEND: share; SEND, RECEIVE: tier */
     int rank; /* of the stage */
-    int at; /* WORK: which; SEND, RECEIVE: stamp */
-    uint64_t ps; /* SPEND; SEND: of the bytes */
+    int at; /* WORK: which; SEND: row of stamps; RECEIVE: the first of `from` */
+    int n; /* SEND, RECEIVE: messages in a row */
+    uint64_t ps; /* SPEND; SEND: of the bytes of each */
+};
+
+/* A message: the index-th of a row that was sent. */
+struct sim_from {
+    int row, index;
 };
 
 /* A step's part in a rank's work: steps in a row are one. */
@@ -31,11 +38,13 @@ struct sim_step {
 
 struct sim_code {
     uint64_t number;
-    int tokens, wanted, returned; /* what it depends on of a pass; work on the context too */
+    int tokens, wanted, returned; /* what it depends on of a pass, an epilogue on all; work on the context too */
     struct sim_op *op;
     struct sim_step *step;
-    int n_ops, n_steps, n_work;
-    int n_stamps, n_out; /* of the stamps, those that leave the stage come first: one for each rank that receives */
+    struct sim_from *from; /* [n_from] of what is received, in order */
+    int n_ops, n_steps, n_work, n_from;
+    int n_rows, n_out; /* of the rows, those that leave the stage come first: one for each rank that receives */
+    int64_t n_single; /* operations, each message for itself */
     uint64_t events, most_ps; /* most_ps: all operations without work, one after the other */
     struct sim_code *next;
 };
@@ -91,17 +100,22 @@ struct sim {
     struct sim_times times[SIM_TIMES];
     uint64_t n_times, n_codes;
     /* what running needs, for the largest class */
-    int most_stamps;
-    struct net_stamp *stamp, *in;
+    int most_rows;
+    struct net_row *row;
+    struct net_stamp *in;
     struct net_clock *clock;
     uint64_t *key;
     struct diag *d;
 };
 
-/* sim_code.c: the parts of a stage of a replica, classed with those that are known; code for a pass. */
+/* sim_class.c: the parts of a stage of a replica, classed with those that are known. */
 int sim_stage(struct sim *s, int replica, int stage);
+void sim_classes_fini(struct sim *s);
+
+/* sim_code.c: code for a pass. */
 int sim_code_get(struct sim *s, struct sim_class *c, const struct trace_pass *pass, struct sim_code **out);
-void sim_codes_fini(struct sim *s);
+void sim_codes_free(struct sim_code *first); /* and all behind it */
+int sim_no_memory(struct sim *s);
 
 /* sim_run.c: after all stages; then a part of a pass, from the clocks of ranks `first` .. on. out: [class->n_out]
  * stamps of what it sends. */

@@ -51,6 +51,17 @@ static void stamp_add(struct net_stamp *to, const struct net_stamp *more) {
         to->share[i] += more->share[i];
 }
 
+static void receive_row(const struct sim *s, const struct sim_op *op, const struct sim_from *from,
+                        struct net_clock *c) {
+    uint64_t spent = s->c->net.tier[op->of].link.o_recv_ps;
+    for (const struct sim_from *end = from + op->n; from < end; from++) {
+        const struct net_row *row = &s->row[from->row];
+        if (net_row_ps(row, from->index) > c->now.ps) c->now = net_row_stamp(row, from->index);
+        c->now.ps += spent;
+        c->now.share[NET_OVERHEAD] += spent;
+    }
+}
+
 static void run_code(const struct sim *s, const struct sim_times *t, struct net_clock *clock) {
     const struct net *net = &s->c->net;
     const struct sim_op *end = t->code->op + t->code->n_ops;
@@ -59,8 +70,8 @@ static void run_code(const struct sim *s, const struct sim_times *t, struct net_
         switch (op->doing) {
         case SIM_WORK: stamp_add(&c->now, &t->work[op->at]); break;
         case SIM_SPEND: net_spend(c, op->of, op->ps); break;
-        case SIM_SEND: net_send_words(c, net, op->of, op->ps, &s->stamp[op->at]); break;
-        case SIM_RECEIVE: net_recv(c, net, op->of, &s->stamp[op->at]);
+        case SIM_SEND: net_send_row(c, net, op->of, op->ps, op->n, &s->row[op->at]); break;
+        case SIM_RECEIVE: receive_row(s, op, t->code->from + op->at, c);
         }
     }
 }
@@ -114,7 +125,7 @@ static void learn(const struct sim *s, const struct sim_class *c, const struct s
             (struct net_stamp){s->key[i] + (i % each ? s->key[i - i % each] : 0), {(uint64_t)i << FROM_SHIFT}};
     run_code(s, t, s->clock);
     for (int i = 0; i < n + t->code->n_out; i++) {
-        out[i].more = i < n ? *input(s->clock, c, i) : s->stamp[i - n];
+        out[i].more = i < n ? *input(s->clock, c, i) : s->row[i - n].first;
         out[i].from = out[i].more.share[0] >> FROM_SHIFT;
         out[i].more.share[0] &= (UINT64_C(1) << FROM_SHIFT) - 1;
         out[i].more.ps = 0;
@@ -171,7 +182,7 @@ static int check_clocks(const struct sim *s, const struct sim_class *c, const st
 /* Worth it where there is much more to run than to keep. */
 static int keeps(const struct sim_class *c, const struct sim_times *t) {
     int n = n_inputs(c);
-    return t->code->n_ops > 2 * n && n < 1 << (64 - FROM_SHIFT) && t->most_ps >> FROM_SHIFT == 0;
+    return t->code->n_single > 2 * n && n < 1 << (64 - FROM_SHIFT) && t->most_ps >> FROM_SHIFT == 0;
 }
 
 static int run_init(struct sim_class *c) {
@@ -196,12 +207,12 @@ int sim_run_init(struct sim *s) {
     return !rc && s->in && s->key && s->clock ? 0 : diag_set(s->d, ERR_MEMORY, "no memory for simulated ranks");
 }
 
-static int need_stamps(struct sim *s, int n) {
-    if (n <= s->most_stamps) return 0;
-    struct net_stamp *stamp = realloc(s->stamp, (size_t)n * sizeof *stamp);
-    if (!stamp) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated messages", n);
-    s->stamp = stamp;
-    s->most_stamps = n;
+static int need_rows(struct sim *s, int n) {
+    if (n <= s->most_rows) return 0;
+    struct net_row *row = realloc(s->row, (size_t)n * sizeof *row);
+    if (!row) return diag_set(s->d, ERR_MEMORY, "no memory for %d simulated messages", n);
+    s->row = row;
+    s->most_rows = n;
     return 0;
 }
 
@@ -210,7 +221,7 @@ int sim_run(struct sim *s, const struct sim_part *part, int first, const struct 
     const struct sim_times *t;
     struct net_clock *clock = &s->out->clock[first];
     int rc = get_times(s, part->class, pass, &t);
-    if (!rc) rc = need_stamps(s, t->code->n_stamps + 1);
+    if (!rc) rc = need_rows(s, t->code->n_rows + 1);
     for (int i = 0; i < part->times && !rc; i++) {
         rc = check_clocks(s, part->class, t, first);
         if (rc) break;
@@ -220,7 +231,8 @@ int sim_run(struct sim *s, const struct sim_part *part, int first, const struct 
             continue;
         }
         run_code(s, t, clock);
-        memcpy(out, s->stamp, (size_t)t->code->n_out * sizeof *out);
+        for (int k = 0; k < t->code->n_out; k++)
+            out[k] = s->row[k].first;
     }
     return rc;
 }
@@ -228,7 +240,7 @@ int sim_run(struct sim *s, const struct sim_part *part, int first, const struct 
 void sim_run_fini(struct sim *s) {
     for (int i = 0; i < SIM_TIMES; i++)
         free(s->times[i].work);
-    free(s->stamp);
+    free(s->row);
     free(s->in);
     free(s->key);
     free(s->clock);

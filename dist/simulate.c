@@ -205,7 +205,7 @@ static int init(struct sim *s) {
 }
 
 static void fini(struct sim *s) {
-    sim_codes_fini(s);
+    sim_classes_fini(s);
     sim_run_fini(s);
     for (int i = 0; i < s->p->strategy.dp * s->p->n_stages && s->part; i++)
         free(s->part[i]);

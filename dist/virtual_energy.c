@@ -217,6 +217,7 @@ static int add_messages(const struct meter *m, int rank, const struct work *w, d
         add_ends(m, rank, &w->shape[i], &once);
         *J += once * (double)w->shape[i].times;
     }
+    plan_events_done(m->p, rank);
     return rc;
 }
 

@@ -40,7 +40,7 @@ struct plan_group {
     struct plan_algo attn_algo, ffn_algo;
     int joined; /* both sums of a layer meet in one all-reduce, counted as the FFN's; attn is zero */
     const struct plan_block **layer; /* [size][n_kinds] one block for each kind of layer, made when first asked for */
-    struct plan_call **calls; /* [size] plan_events' */
+    struct plan_call **calls; /* [size] plan_events', each malloc'ed */
     struct coll_kept *attn_kept, *ffn_kept; /* plan_suits_net's */
 };
 
@@ -48,8 +48,9 @@ struct plan_group {
 struct plan_call {
     enum step_kind kind;
     size_t n;
-    struct coll_event *event;
-    int count;
+    struct coll_event *event; /* [count]; NULL: as rows */
+    struct events_row *row; /* [n_rows], or NULL: not yet */
+    int count, n_rows;
     struct plan_call *next;
 };
 
@@ -155,6 +156,11 @@ int plan_check_memory(const struct plan *p, struct diag *d);
 /* One decode step of one sequence whose cache is full, in one replica; `most` (may be NULL) receives the rank that
  * reads most. */
 void plan_token_totals(const struct plan *p, struct plan_totals *out, int *most);
+
+/* ---- events.c ---- */
+
+/* Frees what plan_events has made for the group. */
+void plan_calls_free(const struct plan_group *g);
 
 /* ---- hash.c ---- */
 

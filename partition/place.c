@@ -20,6 +20,17 @@ int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b) {
     return place_tier(c, virtual_card(p, a), virtual_card(p, b));
 }
 
+/* Cards are counted group by group: from b up they are on one tier to the end of a's group of that tier, or, before a,
+ * to the beginning of its group of the tier below. */
+int virtual_tier_end(const struct cluster *c, const struct plan *p, int a, int b, int end) {
+    int from = virtual_card(p, a), to = virtual_card(p, b), tier = place_tier(c, from, to);
+    if (from < 0 || to < 0) return end;
+    int inner = to < from && tier > 0, joins = c->joins[inner ? tier - 1 : tier];
+    if (!inner && (!joins || tier + 1 == c->net.n_tiers)) return end;
+    int64_t last = b + ((int64_t)(from / joins + !inner) * joins - to);
+    return last < end ? (int)last : end;
+}
+
 static int n_cards(const struct plan *p) {
     return p->n_ranks - (p->strategy.host ? p->strategy.dp * p->stages[0].size : 0);
 }

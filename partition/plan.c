@@ -114,43 +114,6 @@ const char *plan_coll_why(const struct plan *p, int rank, enum step_kind kind) {
     return algo_of(p, rank, kind)->why;
 }
 
-static int make_events(const struct plan *p, int rank, struct plan_call *c, struct diag *d) {
-    const struct plan_rank *r = &p->ranks[rank];
-    struct coll_spec spec;
-    int rc = 0;
-    if (c->kind == STEP_SAMPLE) {
-        c->event = malloc(COLL_GATHER_EVENTS * sizeof *c->event);
-        if (c->event) c->count = coll_gather_events(r->tp_index, p->stages[r->stage].size, c->n, c->event);
-    } else {
-        plan_coll(p, rank, c->kind, &spec);
-        rc = coll_events(&spec, r->tp_index % spec.shape.size, c->n, &c->event, &c->count, d);
-    }
-    c->event = plan_keep(p, c->event);
-    return rc || c->event ? rc : no_memory(d);
-}
-
-/* The last one asked for is the first. */
-int plan_events(const struct plan *p, int rank, enum step_kind kind, size_t n, const struct coll_event **event,
-                int *count, struct diag *d) {
-    const struct plan_rank *r = &p->ranks[rank];
-    struct plan_call **first = &plan_group_of(p, r->stage)->calls[r->tp_index], **at = first, *c;
-    while ((c = *at) && (c->kind != kind || c->n != n))
-        at = &c->next;
-    if (c) {
-        *at = c->next;
-    } else {
-        if (!(c = plan_alloc(p, 1, sizeof *c))) return no_memory(d);
-        *c = (struct plan_call){.kind = kind, .n = n};
-        int rc = make_events(p, rank, c, d);
-        if (rc) return rc;
-    }
-    c->next = *first;
-    *first = c;
-    *event = c->event;
-    *count = c->count;
-    return 0;
-}
-
 size_t plan_coll_elems(const struct plan *p, int rank, enum step_kind kind, int layer, int64_t tokens, int64_t wanted) {
     size_t n = (size_t)tokens * (size_t)p->shape.d_model;
     int head0, head1;

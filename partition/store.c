@@ -51,6 +51,7 @@ void plan_free(struct plan *p) {
     if (!p) return;
     if (p->store) {
         for (int i = 0; i < p->store->n_groups; i++) {
+            plan_calls_free(p->store->groups[i]);
             coll_kept_free(p->store->groups[i]->attn_kept);
             coll_kept_free(p->store->groups[i]->ffn_kept);
         }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "check.h"
 #include "collectives/coll.h"
 #include "shapes.h"
@@ -99,6 +100,35 @@ static void check_pull(void) {
           "shares");
     net_spend(&b, NET_MEMORY, UINT64_MAX);
     CHECK(b.now.ps == UINT64_MAX && shares_of(&b.now) == UINT64_MAX, "what does not fit is left out of both");
+}
+
+/* A row of messages is as many sends: all stamps, and the clock behind them, from a port that is free or busy, on links
+ * whose overhead is shorter than, as long as, or longer than what a message keeps the port. */
+static void check_row(uint64_t key) {
+    uint64_t few = 1 + rng_u64(key, 0) % 4, words = rng_u64(key, 1) % (5 * few), n = 1 + key % 40;
+    struct net net = {.n_tiers = 1, .gamma = {1, 1}, .copy = {1, 1}, .codec = {1, 1}};
+    net.tier[0].link = (struct net_link){.pull = key % 5 == 0,
+                                         .L_ps = rng_u64(key, 2) % 9,
+                                         .o_send_ps = rng_u64(key, 3) % (5 * few),
+                                         .g_ps = rng_u64(key, 4) % (5 * few),
+                                         .G = {1, 1},
+                                         .via_host = key % 3 == 0};
+    uint64_t now = rng_u64(key, 5) % 50, busy = rng_u64(key, 6) % 100;
+    struct net_clock one = {{now, {now}}, {{busy, {[NET_LATENCY] = busy}}}}, row = one;
+    struct net_row out = {0};
+    int bad = 0;
+    net_send_row(&row, &net, 0, words, (int)n, &out);
+    for (int i = 0; i < (int)n; i++) {
+        struct net_stamp arrival, got = net_row_stamp(&out, i);
+        net_send_words(&one, &net, 0, words, &arrival);
+        bad += memcmp(&arrival, &got, sizeof got) != 0 || net_row_ps(&out, i) != arrival.ps;
+    }
+    CHECK(!bad && !memcmp(&one, &row, sizeof row), "row %" PRIu64 ": %d of %" PRIu64 " stamps differ", key, bad, n);
+}
+
+static void check_rows(void) {
+    for (uint64_t key = 0; key < 20000; key++)
+        check_row(key);
 }
 
 static void check_tiers(void) {
@@ -433,6 +463,7 @@ int main(void) {
     CHECK(coll_op_find(&sum, "sum", 1, &d) == 0, "%s", d.text);
     check_push();
     check_pull();
+    check_rows();
     check_tiers();
     check_by_hand();
     check_levels();

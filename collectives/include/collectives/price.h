@@ -80,6 +80,23 @@ void net_spend(struct net_clock *c, enum net_share share, uint64_t ps);
 struct net_stamp net_send(struct net_clock *c, const struct net *net, int tier, uint64_t k);
 /* The same where [k G] is known: words_ps. */
 void net_send_words(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps, struct net_stamp *arrival);
+/* The stamps of n messages of one length that a rank sends one after the other over one tier: from the first each is
+ * `step` later, in one share, as long as the port holds them up; from message n_first on each is later by the sender's
+ * overhead. */
+struct net_row {
+    struct net_stamp first, then;
+    uint64_t step, then_step;
+    int n_first;
+    enum net_share of;
+};
+/* As n >= 1 calls of net_send_words. The sums must fit: nothing is cut off at UINT64_MAX. */
+void net_send_row(struct net_clock *c, const struct net *net, int tier, uint64_t words_ps, int n, struct net_row *out);
+/* When the i-th message is there; and the stamp that it carries. */
+static inline uint64_t net_row_ps(const struct net_row *r, int i) {
+    return i < r->n_first ? r->first.ps + (uint64_t)i * r->step
+                          : r->then.ps + (uint64_t)(i - r->n_first) * r->then_step;
+}
+struct net_stamp net_row_stamp(const struct net_row *r, int i);
 /* The two halves of net_send where a medium is shared: what the sender does, giving when it is ready; and the medium,
  * from its last message on (`free`: zero at first), giving the stamp. */
 struct net_stamp net_ready(struct net_clock *c, const struct net *net, int tier);

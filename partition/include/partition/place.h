@@ -33,6 +33,8 @@ int place_media(const struct cluster *c, int n_cards);
 
 /* The same between two ranks of a plan. */
 int virtual_tier(const struct cluster *c, const struct plan *p, int a, int b);
+/* Of the ranks [b, end) of a stage those from b on to which a's tier is that to b end before this one. */
+int virtual_tier_end(const struct cluster *c, const struct plan *p, int a, int b, int end);
 int virtual_medium(const struct cluster *c, const struct plan *p, int a, int b);
 int virtual_media(const struct cluster *c, const struct plan *p);
 

@@ -247,6 +247,11 @@ void plan_coll(const struct plan *p, int rank, enum step_kind kind, struct coll_
  * stage. The plan's own, made when first asked for: by one thread at a time. */
 int plan_events(const struct plan *p, int rank, enum step_kind kind, size_t n, const struct coll_event **event,
                 int *count, struct diag *d);
+/* Called where what plan_events gave of a rank is no longer read: in stages of more than PLAN_KEPT_RANKS ranks, where
+ * all ranks' events may be as many as pairs of ranks, they are put away, in rows of messages that are alike, until they
+ * are asked for again. Local. */
+enum { PLAN_KEPT_RANKS = 256 };
+void plan_events_done(const struct plan *p, int rank);
 /* Elements of that collective in a pass of so many tokens, of which `wanted` are sampled; STEP_SAMPLE: bytes. */
 size_t plan_coll_elems(const struct plan *p, int rank, enum step_kind kind, int layer, int64_t tokens, int64_t wanted);
 /* The worst label of the collectives of any stage: BIT_EXACT results equal those of one rank. */
