@@ -79,7 +79,7 @@ refuses "'--op', which is for coll: see northwall run" run --op allreduce
 refuses "'--steps', which is for plan: see northwall bench" bench --steps
 refuses "'--draft', which is for run, bench: see northwall plan" plan --draft 2
 refuses "'--pp', which is for run, bench, plan, simulate, explain: see northwall model" model synth --pp 2
-refuses "'--model', which is for run, bench, plan, simulate, explain, model, quality: see northwall coll" coll --model x
+refuses "'--model', which is for run, bench, plan, simulate, explain, report, model, quality: see northwall coll" coll --model x
 refuses "'--type', which is for model: see northwall calibrate" calibrate --type Q4_0
 refuses "'--json', which is for" list --json
 refuses "'--jobs', which is for sweep, report: see northwall validate" validate --jobs 2
