@@ -72,3 +72,8 @@ double error_half(double sigma) {
 double error_allreduce(int ranks, int hops, double operand, double sum) {
     return sqrt(ranks * operand * operand + (hops - 1) * sum * sum);
 }
+
+double error_dropped_sync(int ranks, int alike) {
+    double missing = 1 - 1. / ranks;
+    return alike ? missing : sqrt(missing);
+}

@@ -99,8 +99,7 @@ static int do_training(struct study_of_quality *s) {
     for (int i = 0; i < QUALITY_TRAINING && !rc; i++) {
         for (const struct kept *k = s->kept + before; k < s->kept + s->n; k++)
             if (!strcmp(k->at[MODEL], models[i])) of[i] = &k->o;
-        if (!of[i])
-            rc = diag_set(s->d, ERR_FORMAT, "analysis/sweeps/quality-training.yaml: no point of %s", models[i]);
+        if (!of[i]) rc = diag_set(s->d, ERR_FORMAT, "analysis/sweeps/quality-training.yaml: no point of %s", models[i]);
     }
     return rc ? rc : quality_training(s->page, of, !s->app->spec.quick, s->d);
 }
@@ -297,6 +296,54 @@ static void show_scaling(struct study_of_quality *s) {
             log10(variance("int4", "twoshot") / variance("fp16", "oneshot")), low, high);
 }
 
+static struct frame *dropped_table(struct report_page *page) {
+    struct frame *t = report_table(page, "quality_dropped",
+                                   "KL divergence of dropped syncs on more ranks, predicted from that on two",
+                                   "Beside one rank. Predicted: ratio of the squares of the errors that the error "
+                                   "model gives, from parts of the FFN "
+                                   "that are independent to ones that are alike.");
+    frame_column(t, "model", "", 0);
+    frame_column(t, "layers", "", 0);
+    frame_column(t, "ranks", "", 4);
+    frame_column(t, "predicted: from", "x", 3);
+    frame_column(t, "predicted: to", "x", 3);
+    frame_column(t, "measured", "x", 3);
+    return t;
+}
+
+/* Divergences follow squares of errors, so those of one dropped set on more ranks follow from that on two, within what
+ * the parts of the FFN have in common. */
+static void show_dropped(struct study_of_quality *s) {
+    double before = error_dropped_sync(2, 0), least = INFINITY, most = 0;
+    int within = 0, all = 0;
+    struct frame *t = NULL;
+    for (const struct kept *k = s->kept; k < s->kept + s->n; k++) {
+        const char *const two[NAMES] = {k->at[MODEL], k->at[MODE], k->at[KV], "tp2", NULL, "f32", k->at[DROP], NULL};
+        int ranks = atoi(k->at[STRATEGY] + 2); /* of "tp4" */
+        const struct kept *base = find(s, two);
+        if (!strcmp(k->at[DROP], "none") || ranks <= 2 || !base) continue;
+        if (!t) t = dropped_table(s->page);
+        double low = pow(error_dropped_sync(ranks, 0) / before, 2), high = low * low;
+        double ratio = value(k, "kl_nats_one_rank") / value(base, "kl_nats_one_rank");
+        frame_text(t, "%s", k->at[MODEL]);
+        frame_text(t, "%s", k->at[DROP]);
+        frame_number(t, ranks);
+        frame_number(t, low);
+        frame_number(t, high);
+        frame_number(t, ratio);
+        frame_end_row(t);
+        within += ratio >= low && ratio <= high, all++;
+        least = fmin(least, fmin(ratio / low, 1)), most = fmax(most, fmax(ratio / high, 1));
+    }
+    if (all)
+        report_say(
+            s->page,
+            "What dropped syncs cost grows with ranks as predicted in %d of %d cases, between parts of the FFN that "
+            "are independent and ones that are alike; the others lie up to a factor of %.2f below or %.2f above "
+            "(measured KL beside that at two ranks).",
+            within, all, 1 / least, most);
+}
+
 /* ---- findings ---- */
 
 static char *kl_text(char buf[64], const struct kept *k, const char *name) {
@@ -365,6 +412,7 @@ static int make(struct report_page *page, const struct app *app, struct diag *d)
         show_points(&s);
         show_labels(&s);
         show_scaling(&s);
+        show_dropped(&s);
         say_precision(&s);
         say_wire(&s);
         say_sync(&s);

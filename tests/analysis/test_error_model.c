@@ -13,11 +13,15 @@ enum { N = 1 << 18 };
 static float x[N], y[N];
 
 /* Box and Muller. */
-static void draw(double sigma, uint64_t key) {
-    for (uint64_t i = 0; i < N; i++) {
+static void draw_some(double sigma, uint64_t key, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) {
         double u = ((double)(rng_u64(key, 2 * i) >> 11) + 1) * 0x1p-53, v = (double)(rng_u64(key, 2 * i + 1) >> 11);
         x[i] = (float)(sigma * sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v * 0x1p-53));
     }
+}
+
+static void draw(double sigma, uint64_t key) {
+    draw_some(sigma, key, N);
 }
 
 static double measured(void) {
@@ -55,7 +59,45 @@ static void check_type(const char *name, int row, double predicted, double most)
     free(code);
 }
 
+/* Parts of a sum through parts of a linear layer, of which each sees its own: mean square of what is missing beside
+ * that of the whole. */
+static double missing_square(int ranks, int alike) {
+    enum { D = 16, DRAWS = 1000, MOST = 8 };
+    double missing = 0, whole = 0;
+    for (uint64_t n = 0; n < DRAWS; n++) {
+        double part[MOST][D], out[D] = {0}, own[D] = {0};
+        draw_some(1, 77 + n, (MOST + MOST * D) * D); /* parts first, then J by rank, or one for all */
+        for (int r = 0; r < ranks; r++)
+            for (int i = 0; i < D; i++)
+                part[r][i] = (double)x[r * D + i];
+        for (int r = 0; r < ranks; r++)
+            for (int i = 0; i < D; i++)
+                for (int k = 0; k < D; k++) {
+                    double j = (double)x[MOST * D + ((alike ? 0 : r) * D + i) * D + k], sum = 0;
+                    for (int s = 0; s < ranks; s++)
+                        sum += part[s][k];
+                    out[i] += j * sum;
+                    own[i] += j * part[r][k];
+                }
+        for (int i = 0; i < D; i++) {
+            missing += (out[i] - own[i]) * (out[i] - own[i]);
+            whole += out[i] * out[i];
+        }
+    }
+    return missing / whole;
+}
+
+static void check_dropped(void) {
+    for (int ranks = 2; ranks <= 8; ranks *= 2)
+        for (int alike = 0; alike < 2; alike++) {
+            double got = sqrt(missing_square(ranks, alike)), predicted = error_dropped_sync(ranks, alike);
+            CHECK(fabs(got / predicted - 1) < 0.05, "%d ranks, %s: %g, predicted %g", ranks, alike ? "alike" : "not",
+                  got, predicted);
+        }
+}
+
 int main(void) {
+    check_dropped();
     /* one value: its own square; two: 1 + 2/pi (David and Nagaraja, Order Statistics, 2003) */
     CHECK(fabs(error_greatest_square(1) - 1) < 1e-9, "%.12g", error_greatest_square(1));
     CHECK(fabs(error_greatest_square(2) - (1 + 2 / 3.14159265358979323846)) < 1e-9, "%.12g", error_greatest_square(2));
