@@ -33,16 +33,6 @@ void act_place(struct act *a, enum act_bits bits, float act_step, const struct o
     a->scale = (float *)(at += align64(sizeof(int32_t) * n));
 }
 
-INLINE float static_group(const float *x, int n, float step, float low, float high, int8_t *q) {
-    for (int i = 0; i < n; i++) {
-        float v = x[i] / step;
-        v = v > low ? v : low; /* NaN goes to low, and to 0 below */
-        v = v < high ? v : high;
-        q[i] = (int8_t)(x[i] == x[i] ? round_small(v) : 0);
-    }
-    return step;
-}
-
 INLINE void split_signs(const struct act *a, size_t at) {
     int32_t below = 0;
     for (int i = 0; i < 32; i++) {
