@@ -449,7 +449,22 @@ static int changed_logits(const struct gguf *g, const char *tensor, float value,
     return rc;
 }
 
-/* Static steps of heads and SiLU: each is used in mode a4 on an int4 cache, and a bad one is named. */
+/* A file that has some of the steps lacks the others. */
+static void check_lacks(const struct gguf *g, const char *tensor) {
+    struct gguf *copy = NULL;
+    struct model_shape s;
+    struct diag d = {0};
+    uint8_t *bytes = malloc(g->file_bytes);
+    memcpy(bytes, g->map, g->file_bytes);
+    const struct gguf_str *name = &gguf_tensor_find(g, tensor)->name;
+    bytes[(const uint8_t *)name->data - g->map + (ptrdiff_t)name->len - 1] = 'q';
+    CHECK(!gguf_open_memory(&copy, bytes, g->file_bytes, "lacking", &d), "%s", d.text);
+    CHECK(copy && shape_read(&s, copy, &d) == ERR_FORMAT && strstr(d.text, tensor), "%s", d.text);
+    gguf_close(copy);
+    free(bytes);
+}
+
+/* Static steps of heads and SiLU: each is used in mode a4 on an int4 cache, and one that is bad or missing is named. */
 static void check_head_steps(void) {
     static const char *const names[] = {"blk.1.attn_query.step", "blk.1.attn_key.step", "blk.1.attn_value.step",
                                         "blk.1.attn_weight.step", "blk.1.ffn_silu.step"};
@@ -459,6 +474,8 @@ static void check_head_steps(void) {
     o.linear_bits = ACT_I4, o.head_bits = ACT_I8, o.silu_bits = 8;
     tiny_shape(&s, &tiny_archs[0], "I4", "I8");
     struct gguf *g = tiny_file(&s, 9);
+    for (int i = 0; g && i < 5; i++)
+        check_lacks(g, names[i]);
     for (int i = 0; g && i < 5; i++)
         for (int kv = KV_I8; kv <= KV_I4; kv++) {
             static float one[STEP_TOKENS * 83], other[STEP_TOKENS * 83];
