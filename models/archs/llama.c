@@ -12,5 +12,5 @@ const struct arch arch_llama = {
     .causal = 1,
     .vecs = VEC_BIT(ATTN_NORM) | VEC_BIT(FFN_NORM) | VEC_BIT(OUT_NORM),
     .optional_vecs = VEC_BIT(Q_B) | VEC_BIT(K_B) | VEC_BIT(V_B) | VEC_BIT(O_B) | VEC_BIT(GATE_B) | VEC_BIT(UP_B) |
-                     VEC_BIT(DOWN_B) | VEC_BIT(ROPE_FACTORS),
+                     VEC_BIT(DOWN_B) | VEC_BIT(ROPE_FACTORS) | VEC_STEPS,
 };

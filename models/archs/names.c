@@ -35,6 +35,11 @@ static const char *const vec_names[VEC_COUNT] = {
     [VEC_GATE_B] = "ffn_gate.bias",
     [VEC_UP_B] = "ffn_up.bias",
     [VEC_DOWN_B] = "ffn_down.bias",
+    [VEC_Q_STEP] = "attn_query.step",
+    [VEC_K_STEP] = "attn_key.step",
+    [VEC_V_STEP] = "attn_value.step",
+    [VEC_WEIGHT_STEP] = "attn_weight.step",
+    [VEC_SILU_STEP] = "ffn_silu.step",
     [VEC_OUT_NORM] = "output_norm.weight",
     [VEC_OUT_NORM_B] = "output_norm.bias",
     [VEC_HEAD_B] = "output.bias",
@@ -55,7 +60,11 @@ int role_in_layer(enum role role) {
 }
 
 int vec_in_layer(enum vec vec) {
-    return vec >= VEC_ATTN_NORM && vec <= VEC_DOWN_B;
+    return vec >= VEC_ATTN_NORM && vec <= VEC_SILU_STEP;
+}
+
+int vec_is_step(enum vec vec) {
+    return vec >= VEC_Q_STEP && vec <= VEC_SILU_STEP;
 }
 
 void shape_role_size(const struct model_shape *s, enum role role, int *rows, int *cols) {
@@ -88,6 +97,11 @@ int shape_vec_size(const struct model_shape *s, enum vec vec) {
     case VEC_V_B: return s->n_kv_heads * s->head_dim;
     case VEC_GATE_B: return s->ffn_gated ? s->d_ffn : 0;
     case VEC_UP_B: return s->d_ffn;
+    case VEC_Q_STEP:
+    case VEC_WEIGHT_STEP: return s->n_heads;
+    case VEC_K_STEP:
+    case VEC_V_STEP: return s->n_kv_heads;
+    case VEC_SILU_STEP: return 1;
     case VEC_HEAD_B: return s->n_vocab;
     case VEC_ROPE_FACTORS: return s->rope_dim / 2;
     default: return s->d_model;

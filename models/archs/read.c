@@ -182,7 +182,8 @@ static int read_table_rows(struct model_shape *s, const struct gguf *g, struct d
     return 0;
 }
 
-/* Optional vectors and the fused layout are recognized by layer 0; the other layers must then be alike. */
+/* Optional vectors and the fused layout are recognized by layer 0; the other layers must then be alike. One static step
+ * asks for all. */
 static void read_optional(struct model_shape *s, const struct arch *arch, const struct gguf *g) {
     char name[SHAPE_NAME_LEN];
     for (int v = 0; v < VEC_COUNT; v++) {
@@ -191,6 +192,7 @@ static void read_optional(struct model_shape *s, const struct arch *arch, const 
         if (shape_vec_tensor(s, (enum vec)v, 0, name) < 0 || !gguf_tensor_find(g, name))
             s->has_vec &= ~((uint32_t)1 << v);
     }
+    if (s->has_vec & VEC_STEPS) s->has_vec |= VEC_STEPS;
     if (s->has_vec & VEC_BIT(ROPE_FACTORS) && s->scaling == ROPE_PLAIN) s->scaling = ROPE_FACTORS;
 }
 

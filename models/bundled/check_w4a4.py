@@ -18,7 +18,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from integers import IntegerDecoder, group_codes             # noqa: E402
+from integers import IntegerDecoder, group_codes, static_codes   # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN_TOKENS = 72               # three blocks of the cache
@@ -79,8 +79,10 @@ class Comparison:
 
 
 def compare_rounding(decoder, model, ids):
-    """Codes of random values: learned inputs, groups of attention and SiLU.  Returns names of those that differ."""
+    """Codes of random values: learned inputs, groups or learned steps of attention and SiLU.  Returns names of those
+    that differ."""
     import torch
+    from fake_quant import HEAD_STEPS
     from fake_quant import group_codes as trained_codes
     from quantize import act_of
     rng, wrong = np.random.default_rng(2), []
@@ -88,6 +90,12 @@ def compare_rounding(decoder, model, ids):
         x = (rng.standard_normal((64, 512)) * 5 * w.act_step).astype(np.float32)
         if not np.array_equal(w.codes(x), act_of(model, name).codes(torch.tensor(x))[0].numpy()):
             wrong.append(name + ".act_step")
+    for i, block in enumerate(model.blk):
+        for n, name in HEAD_STEPS.items() if block.static else ():
+            m, step = getattr(block, n), decoder.step(i, name[:-len(".step")])
+            x = (rng.standard_normal((len(step), 64, 32)) * 5 * step).astype(np.float32)
+            if not np.array_equal(static_codes(x, step, m.low, m.high), m.codes(torch.tensor(x))[0].numpy()):
+                wrong.append("blk.%d.%s" % (i, name))
     for top in (7, 15, 127):
         x = rng.standard_normal((4096, 32)).astype(np.float32)
         pairs = zip(group_codes(x, top), trained_codes(torch.tensor(x), top))
@@ -108,8 +116,9 @@ def check_training(decoder, path, ids):
     exact = decoder.forward(ids)
     print("training: %d products on %d tokens, %d differ in some bit%s" % (
         c.products, len(ids), len(c.wrong), ": " + ", ".join(c.wrong) if c.wrong else ""))
-    print("training: rounding of %d inputs and 3 sizes of groups, %d differ%s" % (
-        len(decoder.mat), len(wrong), ": " + ", ".join(wrong) if wrong else ""))
+    print("training: rounding of %d inputs, %d steps of heads and SiLU and 3 sizes of groups, %d differ%s" % (
+        len(decoder.mat), sum(5 * b.static for b in model.blk), len(wrong),
+        ": " + ", ".join(wrong) if wrong else ""))
     print("training: logits differ by %.3f in the median, at most %.3f, of a standard deviation of %.2f; best token "
           "the same at %.1f %%" % (np.median(np.abs(trained - exact)), np.abs(trained - exact).max(), exact.std(),
                                    100 * np.mean(trained.argmax(1) == exact.argmax(1))))

@@ -67,6 +67,10 @@ def group_codes(x, top):
     return q.astype(np.int32), np.where(ok, amax / f32(top), f32(0))
 
 
+def static_codes(x, step, low, high):
+    return np.rint(np.clip(x / step, f32(low), f32(high))).astype(np.int32)
+
+
 def tree_sum(x):
     """A list of leaves along the tree of pairtree.h; their number is a power of two here."""
     n = len(x)
@@ -84,7 +88,7 @@ class Matrix:
         self.act_high = 7 if self.is_i4 and meta.get("northwall.act_bits." + name, 4) == 4 else 127
 
     def codes(self, x):
-        return np.rint(np.clip(x / self.act_step, f32(-self.act_high - 1), f32(self.act_high))).astype(np.int32)
+        return static_codes(x, self.act_step, -self.act_high - 1, self.act_high)
 
     def product(self, x, leaves=1):
         """Sums of integers over `leaves` equal leaves of the columns, each times both steps, added along the tree."""
@@ -115,10 +119,24 @@ class IntegerDecoder:
         a, b = x[..., 0::2], x[..., 1::2]
         return np.stack((fma(a, cs, -(b * sn)), fma(a, sn, b * cs)), -1).reshape(x.shape)
 
-    def attend(self, q, k, v):
+    def step(self, layer, name):
+        """A static step for each head, [heads, 1, 1], or None."""
+        steps = self.tensors.get("blk.%d.%s.step" % (layer, name))
+        return None if steps is None else steps[:, None, None]
+
+    def head_codes(self, layer, name, x):
+        """(integers, scale) of x [heads, T, 32]."""
+        step = self.step(layer, name)
+        if step is None:
+            return group_codes(x, 7)
+        return static_codes(x, step, -8, 7), np.broadcast_to(step, x.shape[:2] + (1,))
+
+    def attend(self, layer, q, k, v):
         """Rule 8, int4 cache in mode a4; q, k, v [heads, T, 32]."""
         heads, T, dim = q.shape
-        (qq, qs), (kq, ks), (vq, vs) = (group_codes(x, 7) for x in (q, k, v))
+        (qq, qs), (kq, ks), (vq, vs) = (self.head_codes(layer, "attn_" + n, x) for n, x in (
+            ("query", q), ("key", k), ("value", v)))
+        w_step = self.step(layer, "attn_weight")
         m, l = np.full((heads, T), -np.inf, f32), np.zeros((heads, T), f32)
         o = np.zeros((heads, T, dim), f32)
         scale = f32(1 / np.sqrt(np.float64(dim)))
@@ -133,12 +151,18 @@ class IntegerDecoder:
             with np.errstate(invalid="ignore"):
                 c = np.where(m[:, rows] > -np.inf, exp(m[:, rows] - top), f32(0))
             p = np.where(seen, exp(np.where(seen, s - top[..., None], f32(0))), f32(0))
-            lane = np.zeros(p.shape[:-1] + (2 * LANES,), f32)
-            lane[..., :p.shape[-1]] = p
-            l[:, rows] = fma(l[:, rows], c, lanes_sum(lane[..., :LANES] + lane[..., LANES:]))
+            if w_step is None:
+                u, step = group_codes(p * vs[:, cols].transpose(0, 2, 1), 15)
+                u = np.clip(u, 0, 15)
+                lane = np.zeros(p.shape[:-1] + (2 * LANES,), f32)
+                lane[..., :p.shape[-1]] = p
+                weight = lanes_sum(lane[..., :LANES] + lane[..., LANES:])
+            else:
+                u, step = static_codes(p, w_step, 0, 15), vs[:, :1]
+                weight = u.sum(-1).astype(f32)
+            l[:, rows] = fma(l[:, rows], c, weight)
             m[:, rows] = top
-            u, step = group_codes(p * vs[:, cols].transpose(0, 2, 1), 15)
-            total = (np.clip(u, 0, 15) @ vq[:, cols]).astype(f32)
+            total = (u @ vq[:, cols]).astype(f32)
             o[:, rows] = fma(total, step, o[:, rows] * c[..., None])
         return o / l[..., None]
 
@@ -151,12 +175,16 @@ class IntegerDecoder:
             w = {n[len("blk.%d." % i):]: m for n, m in self.mat.items() if n.startswith("blk.%d." % i)}
             y = self.norm(x, "blk.%d.attn_norm" % i)
             q, k, v = (w[n].product(y).reshape(T, self.heads, dim) for n in ("attn_q", "attn_k", "attn_v"))
-            o = self.attend(*(a.transpose(1, 0, 2) for a in (self.rope(q), self.rope(k), v)))
+            o = self.attend(i, *(a.transpose(1, 0, 2) for a in (self.rope(q), self.rope(k), v)))
             x = x + w["attn_output"].product(o.transpose(1, 0, 2).reshape(T, -1), self.heads)
             y = self.norm(x, "blk.%d.ffn_norm" % i)
             gate = w["ffn_gate"].product(y)
             gate = gate / (f32(1) + exp(-gate))
-            g, scale = group_codes(gate.reshape(T, -1, GROUP), 127)
+            step = self.step(i, "ffn_silu")
+            if step is None:
+                g, scale = group_codes(gate.reshape(T, -1, GROUP), 127)
+            else:
+                g, scale = static_codes(gate.reshape(T, -1, GROUP), step, -128, 127), step
             y = (g.astype(f32) * scale).reshape(T, -1) * w["ffn_up"].product(y)
             x = x + w["ffn_down"].product(y, y.shape[1] // GROUP)
         return self.mat["token_embd"].product(self.norm(x, "output_norm"))

@@ -39,6 +39,7 @@ def arguments():
     p.add_argument("file", help="GGUF file to write")
     p.add_argument("--out", default="run", help="folder for checkpoint and lsq.log")
     p.add_argument("--text", help="as of train.py")
+    p.add_argument("--static", action="store_true", help="learn steps for attention and SiLU too (fake_quant.py)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--steps", type=int, default=600)
     p.add_argument("--warmup", type=int, default=10)
@@ -77,7 +78,7 @@ class Run:
 
     def __init__(self, args, base, corpus):
         self.args, self.base, self.corpus = args, base, corpus
-        self.model, self.step = W4A4(base.cfg), 0
+        self.model, self.step = W4A4(base.cfg, args.static), 0
         self.opt = torch.optim.AdamW(parameter_groups(self.model, args.weight_decay), lr=args.lr, betas=(0.9, 0.95),
                                      eps=1e-8, foreach=True)
         self.sums = torch.zeros(2, dtype=torch.float64)             # losses since the last row
@@ -94,7 +95,8 @@ class Run:
             print("# resumed at step %d" % self.step, file=sys.stderr)
             return
         self.model.load_state_dict(post_training(
-            self.base, self.corpus.batch(self.args.seed, 0, 8, self.args.long_ctx)[0]).state_dict())
+            self.base, self.corpus.batch(self.args.seed, 0, 8, self.args.long_ctx)[0],
+            self.args.static).state_dict())
         with open(self.log_path, "w") as f:
             f.write(HEADER)
         self.report(True)

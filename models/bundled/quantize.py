@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Post-training quantization of the bundled decoder to w4a4: no weight is changed, steps are chosen.
 
-    quantize.py BASE.gguf OUT.gguf [--seed 1] [--windows 8]
+    quantize.py BASE.gguf OUT.gguf [--static] [--seed 1] [--windows 8]
 
 The step of each row of a matrix, and that of each input of products, is the one with the least squared error of 200
 between a fifth of and the whole of amax / 7 (amax / 127 for int8): rows by their weights, inputs by what the base
-computes in binary32 on random windows of 512 tokens of the training text.  Prints the held-out loss of both.
+computes in binary32 on random windows of 512 tokens of the training text.  With --static the same for heads of
+queries, keys and values and for SiLU; they have scales of their own values at run time without.  Prints the held-out
+loss of both.
 
 Importable: base_of, post_training, write_w4a4, read_w4a4.
 
@@ -22,7 +24,7 @@ import torch
 
 from check_gguf import config_of, load_gguf
 from export_gguf import F32, I8, STRING, U32, metadata_of, pack_i4, read_gguf, unpack_i4, write_gguf
-from fake_quant import PRODUCT_INPUTS, W4A4, Matrix
+from fake_quant import HEAD_STEPS, PRODUCT_INPUTS, W4A4, Matrix
 from train import Corpus, evaluate, load_text, split_text
 
 TRIES = 200
@@ -89,11 +91,27 @@ def equalized(base, ids, power=0.5):
     return base
 
 
+def calibrate(model, ids):
+    """Chooses HEAD_STEPS, each on what flows there when all before it is rounded; those of weights are 1/15, which
+    clamps none."""
+    def choose(m, x):
+        rows = x[0].transpose(0, 1).flatten(1) if m.log_step.dim() else x[0].reshape(1, -1)
+        m.log_step.copy_(best_step(rows, m.low, m.high).log().view(m.log_step.shape))
+
+    hooks = []
+    for block in model.blk:
+        block.w_in.log_step.fill_(-math.log(block.w_in.high))
+        hooks += [getattr(block, n).register_forward_pre_hook(choose) for n in HEAD_STEPS if n != "w_in"]
+    model(ids)
+    for h in hooks:
+        h.remove()
+
+
 @torch.no_grad()
-def post_training(base, ids):
+def post_training(base, ids, static=False):
     """A W4A4 of the base's weights, equalized, with steps chosen on token windows ids."""
     base = equalized(base, ids)
-    model = W4A4(base.cfg)
+    model = W4A4(base.cfg, static)
     model.load_state_dict(base.state_dict(), strict=False)
     for m in model.modules():
         if isinstance(m, Matrix):
@@ -101,6 +119,8 @@ def post_training(base, ids):
     for name, x in inputs_of(base, ids).items():
         m = model.get_submodule(name)
         m.log_step.copy_(best_step(x.reshape(1, -1), m.low, m.high)[0].log())
+    if static:
+        calibrate(model, ids)
     return model
 
 
@@ -134,6 +154,9 @@ def write_w4a4(path, meta, model, source):
         formats.append(("northwall.format." + name, STRING, "I4" if m.high == 7 else "I8"))
         if act.high == 127 and m.high == 7:
             formats.append(("northwall.act_bits." + name, U32, 8))
+    for i, block in enumerate(model.blk):
+        tensors += [("blk.%d.%s" % (i, name), F32, getattr(block, n).step().numpy().reshape(-1))
+                    for n, name in HEAD_STEPS.items() if block.static]
     vocabulary = [meta["tokenizer.ggml." + k] for k in ("tokens", "scores", "token_type")]
     write_gguf(path, metadata_of(model.cfg, *vocabulary, None, "KJV 3M w4a4", source) + formats, tensors)
 
@@ -142,7 +165,11 @@ def write_w4a4(path, meta, model, source):
 def read_w4a4(path):
     """(metadata, W4A4) of a file that write_w4a4 wrote: its steps to the bit, which no logarithm may hold."""
     meta, tensors = read_gguf(path)
-    model = W4A4(config_of(meta))
+    model = W4A4(config_of(meta), "blk.0." + HEAD_STEPS["q_in"] in tensors)
+    for i, block in enumerate(model.blk):
+        for n, name in HEAD_STEPS.items() if block.static else ():
+            m = getattr(block, n)
+            m.fixed = torch.tensor(tensors["blk.%d.%s" % (i, name)]).view(m.log_step.shape)
     for name, p in model.named_parameters():
         if name not in tensors:
             continue
@@ -162,12 +189,13 @@ def main():
     p.add_argument("out")
     p.add_argument("--text", help="as of train.py")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--static", action="store_true", help="steps for attention and SiLU too")
     p.add_argument("--windows", type=int, default=8)
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     meta, base, corpus = base_of(args.base, args.text)
-    model = post_training(base, corpus.batch(args.seed, 0, args.windows, 512)[0])
+    model = post_training(base, corpus.batch(args.seed, 0, args.windows, 512)[0], args.static)
     write_w4a4(args.out, meta, model, "steps by models/bundled/quantize.py of northwall, seed %d" % args.seed)
     for name, m in (("full precision", base), ("post-training w4a4", model)):
         loss = evaluate(m, corpus.heldout)

@@ -274,6 +274,15 @@ static int read_vector(struct loader *ld, const char *name, int first, int n, fl
     return 0;
 }
 
+/* The largest weight of attention is 1: steps up to 1 keep the sum of rounded ones above 0. */
+static int check_steps(const struct loader *ld, enum vec vec, const char *name, int n, const float *step) {
+    for (int i = 0; i < n; i++)
+        if (!(step[i] > 0) || !isfinite(step[i]) || (vec == VEC_WEIGHT_STEP && step[i] > 1))
+            return diag_set(ld->d, ERR_FORMAT, "%s: tensor %s holds %g; a step is %s", ld->g->path, name,
+                            (double)step[i], vec == VEC_WEIGHT_STEP ? "above 0 and at most 1" : "finite and above 0");
+    return 0;
+}
+
 static int load_vector(struct loader *ld, enum vec vec, int layer) {
     struct decoder *dec = ld->dec;
     char name[SHAPE_NAME_LEN];
@@ -285,7 +294,10 @@ static int load_vector(struct loader *ld, enum vec vec, int layer) {
         dec->priv->layers[layer - dec->spec.layer0].vec[vec] = dst;
     else
         dec->priv->vec[vec] = dst;
-    if (ld->g) return read_vector(ld, name, first, n, dst);
+    if (ld->g) {
+        int rc = read_vector(ld, name, first, n, dst);
+        return rc || !vec_is_step(vec) ? rc : check_steps(ld, vec, name, n, dst);
+    }
     synth_vector(dst, dec->opts.seed, vec, name, first, n);
     return 0;
 }

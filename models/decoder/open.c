@@ -100,6 +100,19 @@ static void count_nodes(struct decoder *dec) {
     dec->ffn_nodes = pairtree_cover(ffn.n_leaves, dec->spec.ffn_leaf0, dec->spec.ffn_leaf1, nodes);
 }
 
+/* Static steps of keys and values are those of mode a4 on an int4 cache. */
+static void use_steps(struct decoder *dec) {
+    struct decoder_priv *p = dec->priv;
+    int n_layers = dec->kv_head1 > dec->kv_head0 ? dec->spec.layer1 - dec->spec.layer0 : 0;
+    if (!(dec->shape.has_vec & VEC_BIT(K_STEP)) || dec->opts.linear_bits != ACT_I4 || dec->opts.kv != KV_I4) return;
+    for (int i = 0; i < n_layers * dec->opts.n_seqs; i++) {
+        const struct decoder_layer *L = &p->layers[i / dec->opts.n_seqs];
+        struct kv_cache *c = &L->kv[i % dec->opts.n_seqs];
+        c->k_step = L->vec[VEC_K_STEP] + dec->kv_head0;
+        c->v_step = L->vec[VEC_V_STEP] + dec->kv_head0;
+    }
+}
+
 static int open_all(struct decoder *dec, const struct gguf *g, struct diag *d) {
     struct shard_bytes bytes;
     shard_bytes(&dec->shape, &dec->spec, &dec->opts, &bytes);
@@ -111,6 +124,7 @@ static int open_all(struct decoder *dec, const struct gguf *g, struct diag *d) {
     count_nodes(dec);
     int rc = open_memory(dec, d);
     if (!rc) rc = weights_load(dec, g, d);
+    if (!rc) use_steps(dec);
     if (!rc) rc = check_factors(dec, d);
     if (!rc) rope_tables(dec);
     return rc;

@@ -150,6 +150,10 @@ static void attend(struct decoder *dec, struct decoder_layer *L, const struct to
                              .partial_ld = (size_t)b->n};
     if (partial)
         args.partial = partial + ((size_t)(first - head0) * args.partial_ld + (size_t)t) * (size_t)(s->head_dim + 2);
+    if (L->kv->v_step) {
+        args.q_step = L->vec[VEC_Q_STEP] + first;
+        args.w_step = L->vec[VEC_WEIGHT_STEP] + first;
+    }
     attention(&args);
 }
 
@@ -243,8 +247,14 @@ static void activate(const struct model_shape *s, float *x, int n) {
     }
 }
 
-/* Rounds each group of 32 columns to int8 (rule 6 of order.h, a8) and back. x starts at a group. */
-static void round_to_int8(float *x, int n) {
+/* Rounds to int8 (rule 6 of order.h) and back, with a static step if there is one, else each group of 32 columns by
+ * itself. x starts at a group. */
+static void round_to_int8(float *x, int n, const float *step) {
+    for (int i = 0; step && i < n; i++) {
+        float v = x[i] / *step;
+        x[i] = x[i] == x[i] ? rintf(v < -128 ? -128 : v > 127 ? 127 : v) * *step : 0;
+    }
+    if (step) return;
     for (int begin = 0; begin < n; begin += ORDER_GROUP) {
         int end = begin + ORDER_GROUP < n ? begin + ORDER_GROUP : n;
         float amax = 0;
@@ -270,7 +280,7 @@ static void finish_ffn(struct decoder *dec, const struct decoder_layer *L, int t
     }
     if (L->vec[VEC_GATE_B]) add_row(gate, L->vec[VEC_GATE_B] + dec->ffn0 + col0, n);
     activate(s, gate, n);
-    if (dec->opts.silu_bits == 8) round_to_int8(gate, n);
+    if (dec->opts.silu_bits == 8) round_to_int8(gate, n, L->vec[VEC_SILU_STEP]);
     for (int i = 0; i < n; i++)
         up[i] = gate[i] * up[i];
 }

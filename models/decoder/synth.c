@@ -52,9 +52,9 @@ static int is_norm(enum vec vec) {
            vec == VEC_FFN_NORM || vec == VEC_OUT_NORM;
 }
 
-/* Norm weights in [0.75, 1.25), rope factors in [1, 8), biases in [-0.1, 0.1). */
+/* Norm weights in [0.75, 1.25), rope factors in [1, 8), steps in [0.02, 0.22), biases in [-0.1, 0.1). */
 void synth_vector(float *dst, uint64_t seed, enum vec vec, const char *tensor, int64_t first, int n) {
-    float middle = is_norm(vec) ? 1 : vec == VEC_ROPE_FACTORS ? 4.5f : 0;
+    float middle = is_norm(vec) ? 1 : vec == VEC_ROPE_FACTORS ? 4.5f : vec_is_step(vec) ? 0.12f : 0;
     float width = is_norm(vec) ? 0.25f : vec == VEC_ROPE_FACTORS ? 3.5f : 0.1f;
     fill_any(dst, row_key(seed, tensor, 0), width * 0x1p-23f, (int)first, n);
     for (int i = 0; i < n; i++)

@@ -33,16 +33,6 @@ void act_place(struct act *a, enum act_bits bits, float act_step, const struct o
     a->scale = (float *)(at += align64(sizeof(int32_t) * n));
 }
 
-INLINE float static_group(const float *x, int n, float step, float low, float high, int8_t *q) {
-    for (int i = 0; i < n; i++) {
-        float v = x[i] / step;
-        v = v > low ? v : low; /* NaN goes to low, and to 0 below */
-        v = v < high ? v : high;
-        q[i] = (int8_t)(x[i] == x[i] ? round_small(v) : 0);
-    }
-    return step;
-}
-
 /* restrict: bytes could be anything, a's pointers too, and nothing would be done side by side */
 INLINE int32_t split_signs(const int8_t *restrict q, uint8_t *restrict magnitude, uint8_t *restrict negative) {
     int32_t below = 0;

@@ -24,6 +24,7 @@ struct attn_row {
     float *o;
     int visible;
     float m, l, c; /* c: factor of what was summed before the block */
+    float w_step; /* static step of weights, or 0: then s has integers after the block was weighed */
     float q_scale[ATTN_GROUPS];
     int32_t q_sum[ATTN_GROUPS];
     int8_t q_int[ATTN_GROUPS][32]; /* zeros past head_dim */
@@ -56,17 +57,33 @@ INLINE void row_init(struct attn_row *r, const struct attn_args *a, int query, i
     r->visible = a->n_visible[query];
     r->m = -INFINITY;
     r->l = 0;
+    r->w_step = a->w_step ? a->w_step[head] : 0;
     for (int d = 0; d < dim; d++)
         r->o[d] = 0;
     if (a->cache->type == KV_F16) return;
     for (int g = 0; g * ORDER_GROUP < dim; g++) {
         memset(r->q_int[g], 0, sizeof r->q_int[g]);
-        r->q_scale[g] =
-            quant_group(r->q + g * ORDER_GROUP, group_width(dim, g), a->bits == ACT_I4 ? 7 : 127, r->q_int[g]);
+        const float *x = r->q + g * ORDER_GROUP;
+        int width = group_width(dim, g);
+        r->q_scale[g] = a->q_step ? static_group(x, width, a->q_step[head], -8, 7, r->q_int[g])
+                                  : quant_group(x, width, a->bits == ACT_I4 ? 7 : 127, r->q_int[g]);
         r->q_sum[g] = 0;
         for (int i = 0; i < ORDER_GROUP; i++)
             r->q_sum[g] += r->q_int[g][i];
     }
+}
+
+/* Weights with a static step: s and l become integers 0..15 and their sum; l: before the block. */
+INLINE void round_weights(struct attn_row *r, float l, int count) {
+    int32_t sum = 0;
+    for (int j = 0; j < count; j++) {
+        float v = r->s[j] / r->w_step;
+        v = v > 0 ? v : 0; /* NaN too */
+        int32_t u = round_small(v < 15 ? v : 15);
+        r->s[j] = (float)u;
+        sum += u;
+    }
+    r->l = fmaf(l, r->c, (float)sum);
 }
 
 INLINE void rows_block(struct attn_row *r, int n, const struct attn_args *a, int kv_head, int first, int count,
@@ -79,8 +96,11 @@ INLINE void rows_block(struct attn_row *r, int n, const struct attn_args *a, int
         loops->dot_half(r, n, &k, c->head_dim, count);
     else
         loops->dot_int(r, n, &k, c->head_dim, count);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        float l = r[i].l;
         loops->weigh(&r[i], a->scale, count);
+        if (r[i].w_step != 0) round_weights(&r[i], l, count);
+    }
     if (c->type == KV_F16)
         loops->add_half(r, n, &v, c->head_dim, count);
     else if (a->bits == ACT_I4)

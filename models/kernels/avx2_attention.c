@@ -408,6 +408,14 @@ static void add_int(struct attn_row *r, int n, const struct kv_rows *v, int dim,
         add_groups(r, n, v, BYTES, dim, count);
 }
 
+/* Weights with a static step are integers already, and values have one scale. */
+INLINE void weights_static(const struct attn_row *r, const float *scale, __m256 w[4], float *step, float *inv) {
+    for (int i = 0; i < 4; i++)
+        w[i] = _mm256_loadu_ps(r->s + 8 * i);
+    *step = scale[0];
+    *inv = 1;
+}
+
 /* Weights times scales of the 32 positions of a row; returns the largest, at least 0. */
 INLINE float weights_scaled(const struct attn_row *r, const float *scale, __m256 w[4]) {
     __m256 max = _mm256_setzero_ps();
@@ -503,8 +511,10 @@ INLINE void add_int4_rows(struct attn_row *r, int n, const struct kv_rows *v, in
     for (int i = 0; i < n; i++)
         max[i] = weights_scaled(&r[i], scale, w[i]);
     weights_steps(max, step, inv);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        if (r[i].w_step != 0) weights_static(&r[i], scale, w[i], &step[i], &inv[i]);
         weights_round(w[i], inv[i], count, u[i]);
+    }
     add_pairs(u, n, v, g, width, 0, count, a);
     add_pairs(u, n, v, g, width, 16, count, b);
     for (int i = 0; i < n; i++)

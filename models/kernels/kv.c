@@ -38,13 +38,15 @@ static void put_nibbles(uint8_t *row, const int8_t *q, int n) {
         row[i / 2] = (uint8_t)((q[i] + 8) | (i + 1 < n ? q[i + 1] + 8 : 8) << 4);
 }
 
-/* Rounds a head's vector group by group (order.h rule 6). */
-static void put_int(const struct kv_cache *c, void *base, float *scales, int head, int pos, const float *x) {
+/* Rounds a head's vector group by group (order.h rule 6), with the heads' static steps if there are any. */
+static void put_int(const struct kv_cache *c, void *base, float *scales, const float *steps, int head, int pos,
+                    const float *x) {
     uint8_t *dst = (uint8_t *)base + kv_row_index(c, head, pos) * (size_t)kv_row_bytes(c->type, c->head_dim);
     for (int d = 0; d < c->head_dim; d += ORDER_GROUP) {
         int8_t q[ORDER_GROUP];
         int n = c->head_dim - d < ORDER_GROUP ? c->head_dim - d : ORDER_GROUP;
-        scales[kv_scale_index(c, head, d / ORDER_GROUP, pos)] = quant_group(x + d, n, c->type == KV_I8 ? 127 : 7, q);
+        scales[kv_scale_index(c, head, d / ORDER_GROUP, pos)] =
+            steps ? static_group(x + d, n, steps[head], -8, 7, q) : quant_group(x + d, n, c->type == KV_I8 ? 127 : 7, q);
         if (c->type == KV_I8)
             memcpy(dst + d, q, (size_t)n);
         else
@@ -59,8 +61,8 @@ void kv_cache_put(struct kv_cache *c, int pos, const float *k, const float *v) {
             put_half(c, c->k, head, pos, kh);
             put_half(c, c->v, head, pos, vh);
         } else {
-            put_int(c, c->k, c->k_scale, head, pos, kh);
-            put_int(c, c->v, c->v_scale, head, pos, vh);
+            put_int(c, c->k, c->k_scale, c->k_step, head, pos, kh);
+            put_int(c, c->v, c->v_scale, c->v_step, head, pos, vh);
         }
     }
 }

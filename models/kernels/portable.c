@@ -247,10 +247,16 @@ INLINE float weights_int4(const float *w, int count, int32_t *u) {
 }
 
 INLINE void add_int4_group(struct attn_row *r, const struct kv_rows *v, int g, int width, int count) {
-    float w[ORDER_KV_BLOCK], *o = r->o + g * ORDER_GROUP;
+    float w[ORDER_KV_BLOCK], step, *o = r->o + g * ORDER_GROUP;
     int32_t u[ORDER_KV_BLOCK];
-    scaled_weights(r, v, g, count, w);
-    float step = weights_int4(w, count, u);
+    if (r->w_step != 0) {
+        for (int j = 0; j < count; j++)
+            u[j] = (int32_t)r->s[j];
+        step = kv_scale(v, 0, g);
+    } else {
+        scaled_weights(r, v, g, count, w);
+        step = weights_int4(w, count, u);
+    }
     for (int d = 0; d < width; d++) {
         int32_t sum = 0;
         for (int j = 0; j < count; j++)

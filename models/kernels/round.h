@@ -42,4 +42,15 @@ INLINE float quant_group(const float *x, int n, float top, int8_t *q) {
     return n == 32 ? quant_values(x, 32, top, q) : quant_values(x, n, top, q);
 }
 
+/* The same with a static step, which is returned, clamped to low..high. */
+INLINE float static_group(const float *x, int n, float step, float low, float high, int8_t *q) {
+    for (int i = 0; i < n; i++) {
+        float v = x[i] / step;
+        v = v > low ? v : low; /* NaN goes to low, and to 0 below */
+        v = v < high ? v : high;
+        q[i] = (int8_t)(x[i] == x[i] ? round_small(v) : 0);
+    }
+    return step;
+}
+
 #endif

@@ -589,6 +589,7 @@ int main(void) {
     check_file(NW_TEST_DATA "/stories260K-f32.gguf", ACT_F32, KV_F16, 0, SANITIZED ? some : every);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf", ACT_I8, KV_F16, 0, SANITIZED ? some : every);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_I4, KV_I4, 0.9, SANITIZED ? one_of_them : some);
+    check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-w4a4.gguf", ACT_I4, KV_I4, 0, SANITIZED ? one_of_them : some);
     check_file(NW_SOURCE_DIR "/models/bundled/kjv-3m-q4_0.gguf", ACT_F32, KV_I8, 0, SANITIZED ? one_of_them : some);
     check_hidden(NW_SOURCE_DIR "/models/bundled/kjv-3m-q8_0.gguf");
     check_architectures();

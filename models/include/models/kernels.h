@@ -117,6 +117,7 @@ struct kv_cache {
      * high, + 8), scale one float per 32 of head_dim: [n_kv_heads][ceil(head_dim/32)][n_ctx] */
     void *k, *v;
     float *k_scale, *v_scale;
+    const float *k_step, *v_step; /* NULL, or of i4 [n_kv_heads]: static steps, which become the scales */
 };
 size_t kv_cache_bytes(enum kv_type type, int n_kv_heads, int head_dim, int n_ctx); /* all four arrays */
 void kv_cache_place(struct kv_cache *c, void *buf); /* buf of that size, aligned to 64 */
@@ -137,6 +138,8 @@ struct attn_args {
     const int *n_visible; /* [n_queries] >= 1: positions 0..n_visible-1 are seen */
     float scale;
     enum act_bits bits; /* mode: ACT_I4 uses integer products where the cache is integer */
+    const float *q_step, *w_step; /* NULL, or [n_heads] in mode a4 on a cache with static steps: those of queries and
+                                     weights (rule 8) */
     /* NULL, or in place of out what attn_merge joins (collectives/op.h): an element {m, l, o[head_dim]}, o not divided
      * by l, of head h and query i at partial[h * partial_ld + i]. n_visible may then be 0: {-inf, 0, 0...}. */
     float *partial;

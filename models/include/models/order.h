@@ -32,9 +32,8 @@
  * 6. Activation quantization, per token and group: amax = max |x|; a8: scale = amax / 127, inv = amax > 0 ? 127 / amax
  *    : 0, q = rint(x * inv); a4: the same with 7. (An amax so small that inv is not finite counts as 0.) A static step
  *    s (from the file, which may ask for 8 bits in mode a4): q = clamp(rint(x / s), -128..127 | -8..7), as learned-step
- *    training rounds. A group with an
- *    infinity or NaN has scale NaN and q = 0, so that the failure shows in the result; with a static step NaN counts
- *    as 0.
+ *    training rounds. A group with an infinity or NaN has scale NaN and q = 0, so that the failure shows in the result;
+ *    with a static step NaN counts as 0.
  *
  * 7. RMS and layer norm: sums over the whole vector with the 16 lanes of rule 4 (sum of x, or of d*d with d = x or
  *    x - mean, as lane = fmaf(d, d, lane)); mean = sum / n; y = (d * (1 / sqrtf(var + eps))) * weight (+ bias).
@@ -50,12 +49,17 @@
  *                                         u_j = rint(w_j * (15 / wmax)), 0 if that factor is not finite;
  *                                         o_d = fmaf(float(sum_j u_j*vq_jd), wmax / 15, o_d)
  *                                         (vscale: of the 32 head dimensions that d lies in)
+ *                                         mode a4 with int4 cache and static steps of heads (from the file): q, k and v
+ *                                         are rounded with theirs (rule 6), vscale is v's; with w that of weights,
+ *                                         u_j = rint(min(p_j / w, 15)), l = fmaf(l, c, float(sum_j u_j)),
+ *                                         o_d = fmaf(float(sum_j u_j*vq_jd), vscale, o_d)
  *    and at the end o_d / l. Positions beyond the query's are not in any sum. A bidirectional encoder sees all
  *    positions.
  *
- * 9. Elementwise: silu(x) = x / (1 + exp(-x)); gated: silu(gate) * up; gelu forms in mathf.h; residual: h + y, or
- *    h + y * multiplier where the model has one; rope: (a*cos - b*sin, a*sin + b*cos) as
- *    fmaf(a, cos, -(b*sin)), fmaf(a, sin, b*cos), cos and sin from our own double-precision functions rounded to float.
+ * 9. Elementwise: silu(x) = x / (1 + exp(-x)), in mode a4 rounded to 8 bits by rule 6, with a static step if the file
+ *    has one; gated: silu(gate) * up; gelu forms in mathf.h; residual: h + y, or h + y * multiplier where the model has
+ *    one; rope: (a*cos - b*sin, a*sin + b*cos) as fmaf(a, cos, -(b*sin)), fmaf(a, sin, b*cos), cos and sin from our own
+ *    double-precision functions rounded to float.
  *
  * 10. Ties of equal logits go to the lowest token id. */
 #ifndef MODELS_ORDER_H

@@ -27,10 +27,12 @@ enum role {
 };
 
 /* Small vectors kept whole on each rank that uses them. In a post-norm model ATTN_NORM and FFN_NORM are the norms that
- * follow the sums. */
+ * follow the sums. The last five of a layer are static steps of mode a4 (rules 6 and 8 of order.h), learned with the
+ * weights: of each query head, KV head, KV head, weights of each query head, and one of SiLU. */
 #define VEC_LIST(X)                                                                                                    \
     X(EMBED_NORM) X(EMBED_NORM_B) X(ATTN_NORM) X(ATTN_NORM_B) X(Q_NORM) X(K_NORM) X(Q_B) X(K_B) X(V_B) X(O_B)          \
-    X(FFN_NORM) X(FFN_NORM_B) X(GATE_B) X(UP_B) X(DOWN_B) X(OUT_NORM) X(OUT_NORM_B) X(HEAD_B) X(ROPE_FACTORS)
+    X(FFN_NORM) X(FFN_NORM_B) X(GATE_B) X(UP_B) X(DOWN_B) X(Q_STEP) X(K_STEP) X(V_STEP) X(WEIGHT_STEP) X(SILU_STEP)      \
+    X(OUT_NORM) X(OUT_NORM_B) X(HEAD_B) X(ROPE_FACTORS)
 enum vec {
 #define X(name) VEC_##name,
     VEC_LIST(X)
@@ -83,6 +85,7 @@ struct arch {
     int (*read)(struct model_shape *s, const struct gguf *g, struct diag *d);
 };
 #define VEC_BIT(v) ((uint32_t)1 << VEC_##v)
+#define VEC_STEPS (VEC_BIT(Q_STEP) | VEC_BIT(K_STEP) | VEC_BIT(V_STEP) | VEC_BIT(WEIGHT_STEP) | VEC_BIT(SILU_STEP))
 extern const struct arch *const archs[]; /* ended by NULL */
 const struct arch *arch_find(const char *name);
 
@@ -90,6 +93,7 @@ const struct arch *arch_find(const char *name);
 const char *role_name(enum role role);
 int role_in_layer(enum role role);
 int vec_in_layer(enum vec vec);
+int vec_is_step(enum vec vec);
 
 /* Name of the tensor that holds a role or vector ("blk.3.attn_q.weight") in name[SHAPE_NAME_LEN]. Returns the first of
  * its rows (elements) that the role uses, or -1 if the model has no such thing. Local. */

@@ -264,8 +264,8 @@ static void check_archs(void) {
         check_cuts(&s, NULL, o, 1, i + 20);
         o.linear_bits = ACT_I4;
         o.silu_bits = 8;
-        o.kv = KV_I8;
         tiny_shape(&s, &tiny_archs[i], "I4", "I8");
+        o.kv = s.has_vec & VEC_STEPS ? KV_I4 : KV_I8;
         check_cuts(&s, NULL, o, 1, i + 40);
     }
 }
@@ -422,6 +422,78 @@ static void check_static_steps(void) {
     }
 }
 
+enum { STEP_TOKENS = 8 };
+
+/* Logits of a copy of the file with the first value of one tensor changed; 0 or an error. */
+static int changed_logits(const struct gguf *g, const char *tensor, float value, const struct decoder_opts *o,
+                          float logits[STEP_TOKENS * 83], struct diag *d) {
+    static const int id[STEP_TOKENS] = {7, 9, 80, 41, 3, 22, 64, 15}, seq[STEP_TOKENS],
+                     pos[STEP_TOKENS] = {0, 1, 2, 3, 4, 5, 6, 7};
+    struct token_batch b = {STEP_TOKENS, id, seq, pos};
+    struct gguf *copy = NULL;
+    struct model_shape s;
+    struct shard_spec spec;
+    struct decoder *dec = NULL;
+    const struct gguf_tensor *t = gguf_tensor_find(g, tensor);
+    uint8_t *bytes = malloc(g->file_bytes);
+    memcpy(bytes, g->map, g->file_bytes);
+    memcpy(bytes + (t->data - g->map), &value, sizeof value);
+    int rc = gguf_open_memory(&copy, bytes, g->file_bytes, "changed", d);
+    if (!rc) rc = shape_read(&s, copy, d);
+    if (!rc) shard_whole(&s, &spec);
+    if (!rc) rc = decoder_open(&dec, &s, copy, &spec, o, d);
+    if (!rc) decoder_forward(dec, &b, NULL, logits, NULL);
+    decoder_close(dec);
+    gguf_close(copy);
+    free(bytes);
+    return rc;
+}
+
+/* A file that has some of the steps lacks the others. */
+static void check_lacks(const struct gguf *g, const char *tensor) {
+    struct gguf *copy = NULL;
+    struct model_shape s;
+    struct diag d = {0};
+    uint8_t *bytes = malloc(g->file_bytes);
+    memcpy(bytes, g->map, g->file_bytes);
+    const struct gguf_str *name = &gguf_tensor_find(g, tensor)->name;
+    bytes[(const uint8_t *)name->data - g->map + (ptrdiff_t)name->len - 1] = 'q';
+    CHECK(!gguf_open_memory(&copy, bytes, g->file_bytes, "lacking", &d), "%s", d.text);
+    CHECK(copy && shape_read(&s, copy, &d) == ERR_FORMAT && strstr(d.text, tensor), "%s", d.text);
+    gguf_close(copy);
+    free(bytes);
+}
+
+/* Static steps of heads and SiLU: each is used in mode a4 on an int4 cache, and one that is bad or missing is named. */
+static void check_head_steps(void) {
+    static const char *const names[] = {"blk.1.attn_query.step", "blk.1.attn_key.step", "blk.1.attn_value.step",
+                                        "blk.1.attn_weight.step", "blk.1.ffn_silu.step"};
+    static const float bad[] = {0, -1, NAN, INFINITY};
+    struct model_shape s;
+    struct decoder_opts o = tiny_opts();
+    o.linear_bits = ACT_I4, o.head_bits = ACT_I8, o.silu_bits = 8;
+    tiny_shape(&s, &tiny_archs[0], "I4", "I8");
+    struct gguf *g = tiny_file(&s, 9);
+    for (int i = 0; g && i < 5; i++)
+        check_lacks(g, names[i]);
+    for (int i = 0; g && i < 5; i++)
+        for (int kv = KV_I8; kv <= KV_I4; kv++) {
+            static float one[STEP_TOKENS * 83], other[STEP_TOKENS * 83];
+            struct diag d = {0};
+            o.kv = (enum kv_type)kv;
+            int rc = changed_logits(g, names[i], 0.05f, &o, one, &d);
+            if (!rc) rc = changed_logits(g, names[i], 0.5f, &o, other, &d);
+            CHECK(!rc && !memcmp(one, other, sizeof one) == (kv == KV_I8 && i < 4), "%s, cache %d: %s", names[i], kv,
+                  d.text);
+            for (int b = 0; b < 4; b++)
+                CHECK(changed_logits(g, names[i], bad[b], &o, one, &d) == ERR_FORMAT && strstr(d.text, names[i]),
+                      "%g: %s", (double)bad[b], d.text);
+            CHECK((changed_logits(g, names[i], 1.5f, &o, one, &d) == ERR_FORMAT) == (i == 3), "%s: %s", names[i],
+                  d.text);
+        }
+    gguf_close(g);
+}
+
 /* The definition itself: hashes of logits that no compiler, machine or later version may change. */
 static void check_pinned(void) {
     static const struct {
@@ -571,6 +643,7 @@ int main(void) {
     check_archs();
     check_random();
     check_static_steps();
+    check_head_steps();
     check_types();
     return check_report("test_shards");
 }

@@ -10,6 +10,7 @@ struct problem {
     void *buf;
     float *k, *v, *q; /* k, v [n_ctx][n_kv_heads][head_dim] */
     int n_heads, *kv_of;
+    float *q_step, *w_step, *k_step, *v_step; /* NULL, or static steps of heads */
 };
 
 static struct problem problem_new(enum kv_type type, int n_heads, int n_kv, int dim, int n_ctx) {
@@ -28,8 +29,28 @@ static struct problem problem_new(enum kv_type type, int n_heads, int n_kv, int 
     return p;
 }
 
+/* Steps in [low, 3 * low]. */
+static float *gen_steps(int n, float low) {
+    float *step = gen_floats((size_t)n, low);
+    for (int i = 0; i < n; i++)
+        step[i] += 2 * low;
+    return step;
+}
+
+/* An int4 cache with static steps: some clamp the largest values and weights. */
+static struct problem problem_static(int n_heads, int n_kv, int dim, int n_ctx) {
+    struct problem p = problem_new(KV_I4, n_heads, n_kv, dim, n_ctx);
+    size_t row = (size_t)(n_kv * dim);
+    p.q_step = gen_steps(n_heads, 0.1f), p.w_step = gen_steps(n_heads, 0.025f);
+    p.cache.k_step = p.k_step = gen_steps(n_kv, 0.07f), p.cache.v_step = p.v_step = gen_steps(n_kv, 0.07f);
+    for (int pos = 0; pos < n_ctx; pos++)
+        kv_cache_put(&p.cache, pos, p.k + row * (size_t)pos, p.v + row * (size_t)pos);
+    return p;
+}
+
 static void problem_free(struct problem *p) {
     free(p->buf), free(p->k), free(p->v), free(p->q), free(p->kv_of);
+    free(p->q_step), free(p->w_step), free(p->k_step), free(p->v_step);
 }
 
 static float *problem_run(const struct problem *p, int visible, float scale, enum act_bits bits) {
@@ -42,7 +63,9 @@ static float *problem_run(const struct problem *p, int visible, float scale, enu
                           .kv_of = p->kv_of,
                           .n_visible = &visible,
                           .scale = scale,
-                          .bits = bits};
+                          .bits = bits,
+                          .q_step = p->q_step,
+                          .w_step = p->w_step};
     attention(&a);
     return out;
 }
@@ -77,6 +100,39 @@ static double rounding_loss(const struct kv_cache *c, int head, int d, const dou
     return loss;
 }
 
+/* The same with static steps, from scores s to out: u = p / step rounded, at most 15. limit: what float may make of the
+ * weights that lie so near half an integer that it rounds them the other way. */
+static void weigh_static(const struct problem *p, int h, int visible, const double *s, double *out, double *limit) {
+    int dim = p->cache.head_dim, kv = p->kv_of[h];
+    double m = -INFINITY, l = 0, doubt = 0;
+    memset(out, 0, (size_t)dim * sizeof *out);
+    for (int first = 0; first < visible; first += 32) {
+        double top = m;
+        for (int j = first; j < visible && j < first + 32; j++)
+            top = fmax(top, s[j]);
+        double c = exp(m - top);
+        m = top, l *= c, doubt *= c;
+        for (int d = 0; d < dim; d++)
+            out[d] *= c;
+        for (int j = first; j < visible && j < first + 32; j++) {
+            double x = exp(s[j] - top) / (double)p->w_step[h], u = fmin(rint(x), 15);
+            l += u;
+            doubt += x < 16 && fabs(x - floor(x) - 0.5) < 1e-3;
+            for (int d = 0; d < dim; d++)
+                out[d] += u * cached(&p->cache, 1, kv, j, d);
+        }
+    }
+    for (int d = 0; d < dim; d++) {
+        out[d] /= l;
+        limit[d] = 2e-5 + 16 * (double)p->v_step[kv] * doubt / l;
+    }
+}
+
+static void round_query(double *q, int n, float step) {
+    for (int d = 0; d < n; d++)
+        q[d] = fmin(fmax(rint((float)q[d] / step), -8), 7) * (double)step;
+}
+
 /* Softmax attention of one head in double precision over the cache's values; q as given or rounded to int8 or int4
  * where the cache is integer. limit[d] is how far a result may be off: values lie within 2 in magnitude; scores carry
  * errors of a few 2^-24 of their magnitude (under 2^6 here), which the exponential turns into relative errors of the
@@ -88,7 +144,8 @@ static void naive_head(const struct problem *p, int h, int visible, float scale,
            sum = 0;
     for (int d = 0; d < dim; d++)
         q[d] = p->q[h * dim + d];
-    for (int g = 0; g < dim && p->cache.type != KV_F16; g += 32) {
+    if (p->q_step) round_query(q, dim, p->q_step[h]);
+    for (int g = 0; g < dim && p->cache.type != KV_F16 && !p->q_step; g += 32) {
         float amax = 0, top = bits == ACT_I4 ? 7 : 127;
         int end = g + 32 < dim ? g + 32 : dim;
         for (int d = g; d < end; d++)
@@ -105,17 +162,18 @@ static void naive_head(const struct problem *p, int h, int visible, float scale,
     }
     for (int d = 0; d < dim; d++)
         out[d] = 0;
-    for (int j = 0; j < visible; j++) {
+    for (int j = 0; j < visible && !p->w_step; j++) {
         s[j] = exp(s[j] - max);
         sum += s[j];
         for (int d = 0; d < dim; d++)
             out[d] += s[j] * cached(&p->cache, 1, kv, j, d);
     }
-    for (int d = 0; d < dim; d++) {
+    for (int d = 0; d < dim && !p->w_step; d++) {
         int rounds = bits == ACT_I4 && p->cache.type != KV_F16;
         out[d] /= sum;
         limit[d] = 2e-5 + (rounds ? rounding_loss(&p->cache, kv, d, s, visible) / sum : 0);
     }
+    if (p->w_step) weigh_static(p, h, visible, s, out, limit);
     free(s), free(q);
 }
 
@@ -166,6 +224,24 @@ static void test_random(void) {
             }
 }
 
+static void test_static(void) {
+    static const int dims[] = {8, 32, 64, 80, 100, 128, 1, 33};
+    gen_seed(50);
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+        for (int i = 0; i < 5; i++) {
+            int n_kv = 1 + gen_int(3), n_ctx = 1 + gen_int(150), visible = 1 + gen_int(n_ctx);
+            struct problem p = problem_static(n_kv * (1 + gen_int(10)), n_kv, dims[d], n_ctx);
+            float scale = 1 / sqrtf((float)dims[d]);
+            check_sets(&p, visible, scale, ACT_I4);
+            check_naive(&p, visible, scale, ACT_I4);
+            p.q[0] = NAN; /* counts as 0 */
+            float *out = problem_run(&p, visible, scale, ACT_I4);
+            CHECK(isfinite(out[0]), "dim %d: %g", dims[d], (double)out[0]);
+            free(out);
+            problem_free(&p);
+        }
+}
+
 /* Positions that queries of a tile see: those of a prompt, or around the ends of blocks, in any order. */
 static void gen_visible(int *visible, int n, int n_ctx) {
     int causal = gen_int(2), last = n + gen_int(n_ctx - n + 1);
@@ -203,7 +279,8 @@ static void check_queries(const struct problem *p, int n, const int *visible, en
     size_t ld = (size_t)(width + gen_int(5)), bytes = (size_t)width * sizeof(float);
     float *q = gen_floats(ld * (size_t)n, 1.5f), *want = gen_floats(ld * (size_t)n, 1),
           *got = gen_alloc(ld * (size_t)n * 4);
-    struct attn_args a = {&p->cache, q, want, ld, n, p->n_heads, p->kv_of, visible, 0.2f, bits, NULL, 0};
+    struct attn_args a = {&p->cache, q, want, ld, n, p->n_heads, p->kv_of, visible, 0.2f, bits,
+                          p->q_step, p->w_step, NULL, 0};
     kernels_select("portable");
     for (int t = 0; t < n; t++) {
         struct attn_args one = a;
@@ -242,6 +319,13 @@ static void test_queries(void) {
     struct problem p = problem_new(KV_I8, 40, 1, 32, 40); /* more heads than go together */
     check_queries(&p, 2, (const int[]){33, 40}, ACT_I8);
     problem_free(&p);
+    for (int i = 0; i < 30; i++) {
+        int n_kv = 1 + gen_int(2), n = 1 + gen_int(14), n_ctx = n + gen_int(110), visible[14];
+        p = problem_static(n_kv * (1 + gen_int(9)), n_kv, dims[gen_int(7)], n_ctx);
+        gen_visible(visible, n, n_ctx);
+        check_queries(&p, n, visible, ACT_I4);
+        problem_free(&p);
+    }
 }
 
 /* In mode a4 the weights are integers: one position alone gets weight 15/15, so its values come out as stored. */
@@ -398,6 +482,7 @@ static void test_bits(void) {
 
 int main(void) {
     test_random();
+    test_static();
     test_queries();
     test_int4_weights();
     test_independence();
