@@ -46,7 +46,8 @@ static void put_int(const struct kv_cache *c, void *base, float *scales, const f
         int8_t q[ORDER_GROUP];
         int n = c->head_dim - d < ORDER_GROUP ? c->head_dim - d : ORDER_GROUP;
         scales[kv_scale_index(c, head, d / ORDER_GROUP, pos)] =
-            steps ? static_group(x + d, n, steps[head], -8, 7, q) : quant_group(x + d, n, c->type == KV_I8 ? 127 : 7, q);
+            steps ? static_group(x + d, n, steps[head], -8, 7, q)
+                  : quant_group(x + d, n, c->type == KV_I8 ? 127 : 7, q);
         if (c->type == KV_I8)
             memcpy(dst + d, q, (size_t)n);
         else

@@ -80,7 +80,8 @@ static const struct {
     {BASE "axes:\n  text: [a.txt]\n", "text 'a.txt': no such file"},
     {BASE "axes:\n  users prompt: 7\n", "spec.yaml:7: users prompt: write [[a, b, ...], ...]"},
     {BASE "axes:\n  users prompt: []\n", "spec.yaml:7: users prompt: write [[a, b, ...], ...]"},
-    {BASE "axes:\n  users prompt: [[1, 2],\n    [3]]\n", "spec.yaml:8: users: a list of as many values as there are keys"},
+    {BASE "axes:\n  users prompt: [[1, 2],\n    [3]]\n",
+     "spec.yaml:8: users: a list of as many values as there are keys"},
     {BASE "axes:\n  users prompt: [[1, x]]\n", "spec.yaml:7: prompt: "},
     {BASE "axes:\n  users frob: [[1, 2]]\n", "spec.yaml:7: unknown key 'frob'"},
     {BASE "axes:\n  users users: [[1, 2]]\n", "spec.yaml:7: key given twice: 'users'"},
@@ -116,8 +117,7 @@ static void check_together(void) {
                                          {"4", "64", "a16"}, {"9", "64", "a8"},  {"9", "64", "a16"}};
     struct diag d;
     struct sweep_point p;
-    struct sweep *s =
-        parse(BASE "axes:\n  users prompt: [[1, 32], [4, 64], [9, 64]]\n  mode: [a8, a16]\n", &d);
+    struct sweep *s = parse(BASE "axes:\n  users prompt: [[1, 32], [4, 64], [9, 64]]\n  mode: [a8, a16]\n", &d);
     if (!s) CHECK(0, "refused: %s", d.text);
     if (!s) return;
     CHECK(sweep_points(s) == 6, "%ld points", sweep_points(s));

@@ -26,11 +26,11 @@ double error_half(double sigma);
  * sqrt(hops) roundings of the sum, whatever the number of ranks. */
 double error_allreduce(int ranks, int hops, double operand, double sum);
 
-/* What leaving out the all-reduce after attention does to what the FFN makes of the attention's sum, over `ranks` ranks,
- * to first order. Each rank adds p_s, its part of the sum, and applies its part J_s of the FFN, sum J = sum of J_s, to
- * its own part alone: what is missing is sum over s of (J - J_s) p_s. With independent parts p_s of equal variance it is,
- * relative to J times the sum, sqrt(1 - 1/ranks) where the J_s are independent of each other, and 1 - 1/ranks where they
- * are alike (J_s = J / ranks): measured ones should lie between. */
+/* What leaving out the all-reduce after attention does to what the FFN makes of the attention's sum, over `ranks`
+ * ranks, to first order. Each rank adds p_s, its part of the sum, and applies its part J_s of the FFN, sum J = sum of
+ * J_s, to its own part alone: what is missing is sum over s of (J - J_s) p_s. With independent parts p_s of equal
+ * variance it is, relative to J times the sum, sqrt(1 - 1/ranks) where the J_s are independent of each other, and 1 -
+ * 1/ranks where they are alike (J_s = J / ranks): measured ones should lie between. */
 double error_dropped_sync(int ranks, int alike);
 
 /* The quadratures behind them. */

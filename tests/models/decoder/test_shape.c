@@ -287,9 +287,10 @@ static void check_presets(void) {
         {"granite-8b-code", 8.05e9}, {"granite-3.3-8b-northpole", 8.17e9},
         {"llama3-8b", 8.03e9},       {"llama3-70b", 70.6e9},
         {"mistral-7b", 7.25e9},      {"smollm-135m", 134.5e6},
-        {"qwen2.5-0.5b", 494e6},     {"gpt2", 124.4e6},
-        {"gpt2-xl", 1557.6e6},       {"pythia-410m", 405.3e6},
-        {"bert-base", 108.9e6},      {"bert-large", 334.1e6},
+        {"qwen2.5-0.5b", 494e6},     {"kjv-3m", 2885888},
+        {"gpt2", 124.4e6},           {"gpt2-xl", 1557.6e6},
+        {"pythia-410m", 405.3e6},    {"bert-base", 108.9e6},
+        {"bert-large", 334.1e6},
     };
     struct model_shape s;
     struct diag d = {0};

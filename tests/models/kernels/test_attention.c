@@ -279,8 +279,8 @@ static void check_queries(const struct problem *p, int n, const int *visible, en
     size_t ld = (size_t)(width + gen_int(5)), bytes = (size_t)width * sizeof(float);
     float *q = gen_floats(ld * (size_t)n, 1.5f), *want = gen_floats(ld * (size_t)n, 1),
           *got = gen_alloc(ld * (size_t)n * 4);
-    struct attn_args a = {&p->cache, q, want, ld, n, p->n_heads, p->kv_of, visible, 0.2f, bits,
-                          p->q_step, p->w_step, NULL, 0};
+    struct attn_args a = {&p->cache, q,    want, ld,        n,         p->n_heads, p->kv_of,
+                          visible,   0.2f, bits, p->q_step, p->w_step, NULL,       0};
     kernels_select("portable");
     for (int t = 0; t < n; t++) {
         struct attn_args one = a;
