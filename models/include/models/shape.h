@@ -31,8 +31,8 @@ enum role {
  * weights: of each query head, KV head, KV head, weights of each query head, and one of SiLU. */
 #define VEC_LIST(X)                                                                                                    \
     X(EMBED_NORM) X(EMBED_NORM_B) X(ATTN_NORM) X(ATTN_NORM_B) X(Q_NORM) X(K_NORM) X(Q_B) X(K_B) X(V_B) X(O_B)          \
-    X(FFN_NORM) X(FFN_NORM_B) X(GATE_B) X(UP_B) X(DOWN_B) X(Q_STEP) X(K_STEP) X(V_STEP) X(WEIGHT_STEP) X(SILU_STEP)      \
-    X(OUT_NORM) X(OUT_NORM_B) X(HEAD_B) X(ROPE_FACTORS)
+    X(FFN_NORM) X(FFN_NORM_B) X(GATE_B) X(UP_B) X(DOWN_B) X(Q_STEP) X(K_STEP) X(V_STEP) X(WEIGHT_STEP)                  \
+    X(SILU_STEP) X(OUT_NORM) X(OUT_NORM_B) X(HEAD_B) X(ROPE_FACTORS)
 enum vec {
 #define X(name) VEC_##name,
     VEC_LIST(X)
