@@ -277,8 +277,8 @@ static int put_order(const struct machine_study *s, struct frame *t, int cost, c
         p.now = p.next;
     }
     const double *k = p.now->loss->kl;
-    snprintf(text, 1024, "to save %s, first %s; all %d steps: %.3gx, KL %.2g [%.2g, %.2g]", cost_names[cost],
-             w.n ? w.text : "nothing", number, first->cost[cost] / p.now->cost[cost], k[0], k[1], k[2]);
+    snprintf(text, 1024, "first %s; all %d steps: %.3gx, KL %.2g [%.2g, %.2g]", w.n ? w.text : "nothing", number,
+             first->cost[cost] / p.now->cost[cost], k[0], k[1], k[2]);
     return w.axis;
 }
 
@@ -293,9 +293,13 @@ static void say_orders(const struct machine_study *s, struct tables *t) {
             snprintf(on + at, sizeof t->first_on[0][0] - at, "%s%s (%d)", at ? ", " : "", machine_name(s->m),
                      s->m->users);
     }
-    report_say(s->st->page, "%s, from %s%s: %s; %s (estimated; KL in nats a token, measured on the bundled decoder).",
+    int alike = !strcmp(text[PARETO_TIME], text[PARETO_ENERGY]);
+    report_say(s->st->page,
+               "%s, from %s%s: to save time%s, %s%s%s (estimated; KL in nats a token, measured on the bundled "
+               "decoder).",
                s->name, pareto_saving_text(&first->loss->saved, PARETO_NUMBERS, from),
-               kl(first) > 0 ? ", as nothing better fits" : "", text[0], text[1]);
+               kl(first) > 0 ? ", as nothing better fits" : "", alike ? " or energy" : "", text[PARETO_TIME],
+               alike ? "" : ". To save energy, ", alike ? "" : text[PARETO_ENERGY]);
 }
 
 /* "wires on northpole-16 (1); weights and activations on l4-4 (1), l4-4 (64)" */

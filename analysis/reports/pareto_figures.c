@@ -13,7 +13,7 @@
     "cards = \"'16 NorthPole' '4 L4' '8 H100 SXM' '8 Raspberry Pi 5, 1 GbE'\"\n"                                       \
     "mine(k) = strcol(2) eq word(models, k) && $3 == 1\n"                                                              \
     "loss(k) = column(k) > 1e-8 ? column(k) : 1e-8\n"                                                                  \
-    "set multiplot layout 2,2 margins 0.09,0.76,0.09,0.88 spacing 0.08,0.17 \\\n"                                      \
+    "set multiplot layout 2,2 margins 0.09,0.76,0.12,0.88 spacing 0.08,0.17 \\\n"                                      \
     "  title 'What fewer bytes lose, against " least " of a token (one user; estimated)'\n"                            \
     "set key at screen 0.995,0.88 right top font ',10' noenhanced\n"                                                   \
     "do for [k=1:4] {\n"                                                                                               \
