@@ -14,7 +14,7 @@ models = 'granite-3b-northpole llama3-8b llama3-70b tinyllama-1.1b'
 cards = "'16 NorthPole' '4 L4' '8 H100 SXM' '8 Raspberry Pi 5, 1 GbE'"
 mine(k) = strcol(2) eq word(models, k) && $3 == 1
 loss(k) = column(k) > 1e-8 ? column(k) : 1e-8
-set multiplot layout 2,2 margins 0.09,0.76,0.09,0.88 spacing 0.08,0.17 \
+set multiplot layout 2,2 margins 0.09,0.76,0.12,0.88 spacing 0.08,0.17 \
   title 'What fewer bytes lose, against energy of a token (one user; estimated)'
 set key at screen 0.995,0.88 right top font ',10' noenhanced
 do for [k=1:4] {
