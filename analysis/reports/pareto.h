@@ -14,8 +14,9 @@ enum pareto_axis { PARETO_NUMBERS, PARETO_KV, PARETO_WIRE, PARETO_SYNC, PARETO_A
 struct pareto_saving {
     const char *model; /* file that was measured, without suffix: tells how its weights came about */
     const char *quant, *head, *mode; /* storage of layers and of the output layer; activations */
-    const char *kv, *wire,
-        *allreduce; /* allreduce: of values in fewer bits, whose error hangs on it; NULL: any exact */
+    const char *kv, *wire; /* cache; form of what travels */
+    const char
+        *allreduce; /* of values in fewer bits, whose error hangs on it; of others "auto": the fastest exact one */
     int dropped, layers; /* of the measured decoder's layers, so many do not meet after their attention */
 };
 
@@ -41,8 +42,9 @@ void pareto_losses_free(struct pareto_losses *l);
  * numbers of one of them, or none. */
 int pareto_losses_check(struct pareto_losses *l, const struct app *app, int points, struct diag *d);
 
-/* "w4a4 learned", "w8a8", "int8 (twoshot)", "1/4 of the syncs dropped": buf of 64 bytes; returns buf. */
+/* "I4 a4 (learned steps)", "Q8_0 a8", "int8 twoshot", "25 % dropped": buf of 64 bytes; returns buf. */
 const char *pareto_saving_text(const struct pareto_saving *s, enum pareto_axis axis, char buf[64]);
+/* Whether both save the same along an axis: 1 or 0. */
 int pareto_same(const struct pareto_saving *a, const struct pareto_saving *b, enum pareto_axis axis);
 
 /* ---- what it takes on a machine ---- */
@@ -72,7 +74,8 @@ struct pareto_choices {
 };
 
 /* Every saving that was measured at N ranks, on every strategy tpN x ppS that fits, S a power of two or as many as
- * there are. The part of the layers that do not meet is the measured decoder's. */
+ * there are; where the machine has a host, also on all cards behind it, which then hold no embedding. The part of the
+ * layers that do not meet is the measured decoder's. */
 int pareto_price(struct pareto_choices *out, const struct pareto_machine *m, const struct pareto_losses *l,
                  const struct study *st);
 void pareto_choices_free(struct pareto_choices *c);

@@ -1,4 +1,5 @@
 /* What each saving loses, as measured: the file that comes with the program, and rows of it measured again. */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,12 +140,13 @@ static int read_row(struct pareto_loss *out, int *use, struct pareto_losses *l, 
     struct source from = {t, row, NULL};
     int rc = read_saving(out, use, l, &from, app, d);
     if (rc || !*use) return rc;
-    out->n = (int)data_number(t, row, "kl_nats:n [nats/token]");
+    double n = data_number(t, row, "kl_nats:n [nats/token]");
+    out->n = n > 0 && n <= INT_MAX ? (int)n : 0;
     set_mean(out->kl, t, row, "kl_nats");
     set_mean(out->dnll, t, row, "dnll_nats");
     return isfinite(out->kl[0]) && isfinite(out->dnll[0]) && out->n > 0
                ? 0
-               : diag_set(d, ERR_FORMAT, "row %d: no kl_nats, dnll_nats", row + 2);
+               : diag_set(d, ERR_FORMAT, "row %d: no kl_nats and dnll_nats with their n", row + 2);
 }
 
 /* ---- all of them ---- */

@@ -52,6 +52,8 @@ head -n 1 "$losses" >"$own"
 fails "no losses" 3 "quality.csv: no row" 1 report pareto --quick
 sed '2s/4080/4081/' "$losses" >"$own"
 fails "losses of two texts" 3 "not of one text" 1 report pareto --quick
+sed '1s/kl_nats:n/other/' "$losses" >"$own"
+fails "losses without n" 3 "row 2: no kl_nats and dnll_nats with their n" 1 report pareto --quick
 sed '3s/,/"/' "$losses" >"$own"
 fails "no table" 3 "quality.csv:" 1 report pareto --quick
 sed 's/kjv-3m-q4_0/none/' "$losses" >"$own"

@@ -9,8 +9,8 @@ struct study_case {
     const struct cluster *cluster;
     const char *model; /* a preset */
     const char *quant, *head; /* storage of its weights, and of the output layer; NULL: the preset's */
-    const char *mode, *kv, *hidden, *strategy, *allreduce, *wire, *drop_sync; /* NULL: the default, as on the command
-                                                                               * line */
+    /* NULL: the default, as on the command line */
+    const char *mode, *kv, *hidden, *strategy, *allreduce, *wire, *drop_sync;
     int layers; /* in place of the preset's; 0: the preset's */
     int cards, users, micro, prompt, generate; /* micro 0: as many as stages */
     int chunk; /* prompt tokens in a pass, fewer where a card has no room; 0: the default of the command line */
